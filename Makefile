@@ -1,0 +1,31 @@
+# Everything is one static binary, also the tests.
+export CGO_ENABLED = 0
+
+.PHONY: build test bench generate lint vet-arm64 clean
+
+build:
+	go build -trimpath -o subuidless ./cmd/subuidless
+
+# As root on Debian, the first line installs what the tests need and lacks.
+test:
+	test/prepare
+	go test -count=1 ./...
+
+bench:
+	go run ./bench
+
+generate:
+	go generate ./...
+
+lint:
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go tool staticcheck ./...
+
+vet-arm64: export GOARCH = arm64
+vet-arm64:
+	go build ./...
+	go vet ./...
+
+clean:
+	rm -f subuidless

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// aim is a promise about the table. Its check answers with the figure and whether it is good; without all the figures it needs
+// it is not measured.
+type aim struct {
+	name  string
+	check func(*results) (figure string, verdict verdict)
+}
+
+type verdict string
+
+const (
+	met         verdict = "met"
+	missed      verdict = "missed"
+	notMeasured verdict = "not measured"
+)
+
+var aims = []aim{
+	{"stat is at most 2x the bare round trip", atMost(rowStat, columnBare, 2)},
+	{"every row but the builds is ahead of the other fakeroots", aheadOfPeers},
+	{"the -j2 build is at most 1.2x native", atMost(rowBuild2, columnNative, 1.2)},
+}
+
+func (a aim) judge(m *results) string {
+	figure, verdict := a.check(m)
+	return fmt.Sprintf("%-12s  %s: %s", verdict, a.name, figure)
+}
+
+func atMost(row, base string, limit float64) func(*results) (string, verdict) {
+	return func(m *results) (string, verdict) {
+		ratio, ok := m.ratio(row, columnSubuidless, base)
+		if !ok {
+			return "needs row " + row + " and columns " + columnSubuidless + " and " + base, notMeasured
+		}
+		figure := formatRatio(ratio)
+		if ratio > limit {
+			return figure, missed
+		}
+		return figure, met
+	}
+}
+
+// aheadOfPeers gives as figure the places where it is behind, or, where it is ahead everywhere, the narrowest lead.
+func aheadOfPeers(m *results) (string, verdict) {
+	var behind []string
+	absent := 0
+	narrowest, closest := 0.0, ""
+	for _, r := range rows {
+		for _, c := range columns {
+			if r.build || !c.peer {
+				continue
+			}
+			ratio, ok := m.ratio(r.name, columnSubuidless, c.name)
+			if !ok {
+				absent++
+				continue
+			}
+			comparison := fmt.Sprintf("%s takes %s of %s", r.name, formatRatio(ratio), c.name)
+			if ratio >= 1 {
+				behind = append(behind, comparison)
+			}
+			if ratio > narrowest {
+				narrowest, closest = ratio, comparison
+			}
+		}
+	}
+	switch {
+	case len(behind) > 0:
+		return strings.Join(behind, "; "), missed
+	case absent > 0:
+		return fmt.Sprintf("lacks the figures for %d comparisons", absent), notMeasured
+	}
+	return closest, met
+}

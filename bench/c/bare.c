@@ -1,0 +1,231 @@
+// bare runs a command under a supervisor that does nothing: it receives each notification and answers it at once.
+//
+// It is the floor for any emulation built on seccomp user notification: what subuidless takes beyond it is its own work.
+// The command runs in a one-id user namespace; the stat family is answered with CONTINUE, the chown family with 0.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// Linux 6.6; the headers of Debian 12 are of 6.1.
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "bare knows x86-64 and arm64 only"
+#endif
+
+static const int stat_family[] = {
+#ifdef __NR_stat
+	__NR_stat, __NR_lstat,
+#endif
+	__NR_fstat, __NR_newfstatat, __NR_statx,
+};
+
+static const int chown_family[] = {
+#ifdef __NR_chown
+	__NR_chown, __NR_lchown,
+#endif
+	__NR_fchown, __NR_fchownat,
+};
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
+	exit(125);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+static void enter_user_namespace(void)
+{
+	unsigned uid = geteuid(), gid = getegid();
+	char map[64];
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		die("unshare(CLONE_NEWUSER)");
+	write_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof map, "0 %u 1", uid);
+	write_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof map, "0 %u 1", gid);
+	write_file("/proc/self/gid_map", map);
+}
+
+static size_t trap(struct sock_filter *at, const int *numbers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		at[2 * i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[i], 0, 1);
+		at[2 * i + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+	}
+	return 2 * count;
+}
+
+// The namespace's root holds CAP_SYS_ADMIN, so no_new_privs stays unset, as in a container.
+static int install_filter(void)
+{
+	struct sock_filter code[5 + 2 * (LEN(stat_family) + LEN(chown_family))] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	size_t len = 4;
+	len += trap(code + len, stat_family, LEN(stat_family));
+	len += trap(code + len, chown_family, LEN(chown_family));
+	code[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+
+	struct sock_fprog program = { .len = len, .filter = code };
+	int listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	if (listener < 0)
+		die("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER)");
+	return listener;
+}
+
+union fd_message {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+static void send_fd(int sock, int fd)
+{
+	union fd_message control = { 0 };
+	struct iovec byte = { "", 1 };
+	struct msghdr msg = { .msg_iov = &byte, .msg_iovlen = 1,
+			      .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+	if (sendmsg(sock, &msg, 0) < 0)
+		die("sendmsg");
+}
+
+// A child that failed has said why and closed the socket: then there is no descriptor to receive.
+static int receive_fd(int sock)
+{
+	union fd_message control;
+	char byte;
+	struct iovec bytes = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &bytes, .msg_iovlen = 1,
+			      .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+	int fd;
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) <= 0 || !CMSG_FIRSTHDR(&msg))
+		exit(125);
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+	return fd;
+}
+
+static int is_chown(int nr)
+{
+	for (size_t i = 0; i < LEN(chown_family); i++)
+		if (nr == chown_family[i])
+			return 1;
+	return 0;
+}
+
+static void *answer(void *arg)
+{
+	int listener = *(int *)arg;
+
+	for (;;) {
+		// The kernel refuses a buffer that is not zero.
+		struct seccomp_notif notification = { 0 };
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0) {
+			// ENOENT: the task was interrupted, or there is none left; EINTR: a signal came here.
+			if (errno == ENOENT || errno == EINTR)
+				continue;
+			die("SECCOMP_IOCTL_NOTIF_RECV");
+		}
+		struct seccomp_notif_resp response = {
+			.id = notification.id,
+			.flags = is_chown(notification.data.nr) ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE,
+		};
+		int sent;
+		do // without the retry the task would wait for ever
+			sent = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+		while (sent < 0 && errno == EINTR);
+		if (sent < 0 && errno != ENOENT)
+			die("SECCOMP_IOCTL_NOTIF_SEND");
+	}
+	return NULL;
+}
+
+// Waits for the command and for whatever it left behind, since a task without supervisor would get ENOSYS.
+// It waits for POLLHUP alone, so that notifications do not wake this thread.
+static int wait_for_all(pid_t command, int listener)
+{
+	int status;
+	while (waitpid(command, &status, 0) < 0)
+		if (errno != EINTR)
+			die("waitpid");
+	struct pollfd hang_up = { .fd = listener };
+	while (poll(&hang_up, 1, -1) < 0)
+		if (errno != EINTR)
+			die("poll");
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(int argc, char **argv)
+{
+	int pair[2];
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: bare COMMAND [ARGUMENT...]\n");
+		return 2;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		die("socketpair");
+	pid_t command = fork();
+	if (command < 0)
+		die("fork");
+	if (command == 0) {
+		close(pair[0]);
+		enter_user_namespace();
+		int listener = install_filter();
+		send_fd(pair[1], listener);
+		close(listener);
+		execvp(argv[1], argv + 1);
+		die(argv[1]);
+	}
+	close(pair[1]);
+	int listener = receive_fd(pair[0]);
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0)
+		fprintf(stderr, "bare: no SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP before Linux 6.6: slower round trips\n");
+
+	pthread_t thread;
+	errno = pthread_create(&thread, NULL, answer, &listener);
+	if (errno)
+		die("pthread_create");
+	return wait_for_all(command, listener);
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// commandLimit is far above the slowest run: only a command that hangs reaches it.
+const commandLimit = 3 * time.Minute
+
+// expand fills in the placeholders that rows and columns may use.
+func expand(w workdir, c column, words []string) []string {
+	archive, id1, id2 := archiveMixed, "1000", "1001"
+	if c.oneID {
+		archive, id1, id2 = archiveRoot, "0", "0"
+	}
+	placeholders := strings.NewReplacer(
+		"{bin}", w.bin(), "{fixtures}", w.fixtures(), "{run}", w.run(), "{state}", w.state(),
+		"{archive}", archive, "{id1}", id1, "{id2}", id2)
+	expanded := make([]string, len(words))
+	for i, word := range words {
+		expanded[i] = placeholders.Replace(word)
+	}
+	return expanded
+}
+
+// environment is the same on every machine but for PATH, and leads everything a command may write into the work directory.
+func environment(w workdir, c column) []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + w.state(),
+		"TMPDIR=" + w.state(),
+		"LC_ALL=C",
+	}, expand(w, c, c.env)...)
+}
+
+// timeOnce runs a row in a column from a fresh state and returns its figure in seconds.
+func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) {
+	if err := w.refresh(); err != nil {
+		return 0, err
+	}
+	if r.warm != nil {
+		if _, err := runIn(ctx, w, c, r.warm, nil); err != nil {
+			return 0, err
+		}
+	}
+	if !r.printsNanoseconds {
+		elapsed, err := runIn(ctx, w, c, r.argv, nil)
+		return elapsed.Seconds(), err
+	}
+	printed, err := os.Create(filepath.Join(w.state(), "stdout"))
+	if err != nil {
+		return 0, err
+	}
+	defer printed.Close()
+	if _, err := runIn(ctx, w, c, r.argv, printed); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(printed.Name())
+	if err != nil {
+		return 0, err
+	}
+	nanoseconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s printed no figure: %w", r.argv[0], err)
+	}
+	return nanoseconds / 1e9, nil
+}
+
+// runIn runs a command in a column and returns its wall time, then lets the column end what it left behind.
+func runIn(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
+	elapsed, err := runCommand(ctx, w, c, append(expand(w, c, c.wrap), expand(w, c, argv)...), stdout)
+	if err == nil && c.after != nil {
+		_, err = runCommand(ctx, w, c, expand(w, c, c.after), nil)
+	}
+	return elapsed, err
+}
+
+func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandLimit, fmt.Errorf("still running after %v", commandLimit))
+	defer cancel()
+	// A file, not a pipe: a daemon that inherits a pipe would keep Wait from returning.
+	stderr, err := os.CreateTemp(string(w), "stderr-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(stderr.Name())
+	defer stderr.Close()
+
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = w.run()
+	cmd.Env = environment(w, c)
+	cmd.Stderr = stderr
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.oneID {
+		enterOneIDNamespace(cmd.SysProcAttr)
+	}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+	start := time.Now()
+	err = cmd.Run()
+	elapsed := time.Since(start)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		said, _ := os.ReadFile(stderr.Name())
+		return 0, fmt.Errorf("%s: %w\n%s", cmd, err, said)
+	}
+	return elapsed, nil
+}
+
+// enterOneIDNamespace is what `unshare -r` does.
+func enterOneIDNamespace(attr *syscall.SysProcAttr) {
+	attr.Cloneflags = syscall.CLONE_NEWUSER
+	attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+}

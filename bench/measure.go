@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// measure is the second stage: it times every wanted row in every wanted column and prints the table.
+func measure(ctx context.Context, o options) error {
+	w := workdir(o.prepared)
+	measured, err := measureAll(ctx, w, o)
+	if err != nil {
+		return err
+	}
+	heading, err := describe(o)
+	if err != nil {
+		return err
+	}
+	fmt.Println(heading)
+	fmt.Println()
+	fmt.Print(measured.text())
+	if o.aims {
+		fmt.Println()
+		for _, aim := range aims {
+			fmt.Println(aim.judge(measured))
+		}
+	}
+	if o.markdown == "" {
+		return nil
+	}
+	return os.WriteFile(w.markdown(), []byte(heading+"\n\n"+measured.markdown()), 0o644)
+}
+
+func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
+	columns := available(columns, func(c column) (string, []string) { return c.name, c.needs }, o.columns)
+	rows := available(rows, func(r row) (string, []string) { return r.name, r.needs }, o.rows)
+	if len(rows) == 0 || len(columns) == 0 {
+		return nil, errors.New("nothing to measure")
+	}
+	measured := newResults(rows, columns)
+	for _, r := range rows {
+		if r.prepare != nil {
+			if err := r.prepare(w.fixtures()); err != nil {
+				return nil, fmt.Errorf("preparing %s: %w", r.name, err)
+			}
+		}
+		rounds := roundsOf(r, o.rounds)
+		fmt.Fprintf(os.Stderr, "bench: %s, rounds: %d\n", r.name, rounds)
+		if err := measureRow(ctx, w, r, columns, rounds, measured); err != nil {
+			return nil, err
+		}
+	}
+	return measured, nil
+}
+
+// available keeps what is wanted and can run here, and says what is left out.
+func available[T any](all []T, describe func(T) (name string, needs []string), wanted pattern) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(item T) bool {
+		name, needs := describe(item)
+		if !wanted.matches(name) {
+			return true
+		}
+		reason := missing(needs...)
+		if reason != "" {
+			fmt.Fprintf(os.Stderr, "bench: %s skipped: %s\n", name, reason)
+		}
+		return reason != ""
+	})
+}
+
+func roundsOf(r row, rounds int) int {
+	if r.slow {
+		return max(1, rounds/2)
+	}
+	return rounds
+}
+
+// measureRow alternates the columns, so that a slow minute of the machine falls on all of them, and lets each round begin with
+// another one, so that none always runs after the same neighbour's leftovers.
+func measureRow(ctx context.Context, w workdir, r row, columns []column, rounds int, measured *results) error {
+	seconds := make([][]float64, len(columns))
+	for round := range rounds {
+		for turn := range columns {
+			i := (round + turn) % len(columns)
+			figure, err := timeOnce(ctx, w, columns[i], r)
+			if err != nil {
+				return fmt.Errorf("%s in column %s: %w", r.name, columns[i].name, err)
+			}
+			seconds[i] = append(seconds[i], figure)
+		}
+	}
+	for i, c := range columns {
+		measured.set(r.name, c.name, median(seconds[i]))
+	}
+	return nil
+}
+
+func median(figures []float64) float64 {
+	sorted := slices.Sorted(slices.Values(figures))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}

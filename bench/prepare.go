@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// unprivilegedID has no entry in /etc/subuid: the user subuidless is made for.
+const unprivilegedID = 4242
+
+// prepare is the first stage: it builds the programs, has the second stage measure as an unprivileged user, and cleans up.
+func prepare(ctx context.Context, o options) (err error) {
+	w, err := newWorkdir(o.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(string(w))) }()
+
+	if err := w.makeLayout(); err != nil {
+		return err
+	}
+	if err := buildPrograms(ctx, w, o); err != nil {
+		return err
+	}
+	self, err := copySelf(w)
+	if err != nil {
+		return err
+	}
+	if err := runUnprivileged(ctx, w, self); err != nil {
+		return err
+	}
+	if o.markdown == "" {
+		return nil
+	}
+	return copyFile(o.markdown, w.markdown(), 0o644)
+}
+
+// copySelf exists because `go run` leaves the executable where another user cannot reach it.
+func copySelf(w workdir) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	copied := filepath.Join(w.bin(), "bench")
+	return copied, copyFile(copied, self, 0o755)
+}
+
+func runUnprivileged(ctx context.Context, w workdir, self string) error {
+	cmd := exec.CommandContext(ctx, self, append([]string{"-prepared", string(w)}, os.Args[1:]...)...)
+	cmd.Dir = string(w)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// On an interrupt the second stage first ends the command it is timing.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	if os.Geteuid() == 0 {
+		if err := giveAway(w); err != nil {
+			return err
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivilegedID, Gid: unprivilegedID}}
+	}
+	err := cmd.Run()
+	if failed := new(exec.ExitError); errors.As(err, &failed) {
+		return errors.New("the measurement failed") // it has said why
+	}
+	return err
+}
+
+func giveAway(w workdir) error {
+	return filepath.WalkDir(string(w), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, unprivilegedID, unprivilegedID)
+	})
+}
+
+func copyFile(to, from string, mode fs.FileMode) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, mode)
+}

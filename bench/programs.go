@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// The C sources stand in a directory of their own, since a Go package without cgo must not hold any.
+//
+//go:embed c/*.c
+var cSources embed.FS
+
+// buildPrograms fills the bin directory with what the wanted columns and rows need.
+func buildPrograms(ctx context.Context, w workdir, o options) error {
+	if o.columns.matches(columnSubuidless) {
+		if err := provideSubuidless(ctx, w, o.subuidless); err != nil {
+			return err
+		}
+	}
+	if missing("gcc") != "" {
+		return nil // the second stage skips what needs it and says so
+	}
+	for _, name := range []string{"bare", "micro"} {
+		if err := compileC(ctx, w, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func provideSubuidless(ctx context.Context, w workdir, given string) error {
+	to := filepath.Join(w.bin(), "subuidless")
+	if given != "" {
+		return copyFile(to, given, 0o755)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "./cmd/subuidless")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s(run it in the root of the repository, or name a binary with -subuidless)", cmd, err, out)
+	}
+	return nil
+}
+
+func compileC(ctx context.Context, w workdir, name string) error {
+	source, err := cSources.ReadFile("c/" + name + ".c")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(w.bin(), name+".c")
+	if err := os.WriteFile(file, source, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "gcc", "-O2", "-pthread", "-o", filepath.Join(w.bin(), name), file)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return nil
+}

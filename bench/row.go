@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+const (
+	rowStat   = "stat"
+	rowBuild1 = "C build, make -j1"
+	rowBuild2 = "C build, make -j2"
+)
+
+// row is one workload. Its strings may hold the placeholders of expand.
+type row struct {
+	name  string
+	needs []string
+	argv  []string
+	// prepare makes what the row reads, once, beneath the fixtures directory.
+	prepare func(fixtures string) error
+	// warm runs in the column, untimed, before each timed run.
+	warm []string
+	// printsNanoseconds rows measure inside the program: their figure is what they print, not their wall time.
+	printsNanoseconds bool
+	// slow rows take seconds, so they get half the rounds.
+	slow bool
+	// build rows are compilations, where the aim is to be near native.
+	build bool
+}
+
+func micro(name, loop string) row {
+	return row{
+		name:              name,
+		needs:             []string{"gcc"},
+		argv:              []string{"{bin}/micro", loop, "{run}/file", "100", "{id1}", "{id2}"},
+		printsNanoseconds: true,
+	}
+}
+
+func build(name string, jobs int) row {
+	return row{
+		name:    name,
+		needs:   []string{"make", "gcc"},
+		prepare: once("c", generateCProject),
+		argv:    []string{"make", "-s", "-C", "{fixtures}/c", fmt.Sprintf("-j%d", jobs), "OUT={run}"},
+		slow:    true,
+		build:   true,
+	}
+}
+
+var rows = []row{
+	micro(rowStat, "stat"),
+	micro("fstat", "fstat"),
+	micro("chown", "chown"),
+	micro("open(O_CREAT)", "create"),
+	{
+		name:    "find -ls, 50k files",
+		needs:   []string{"find"},
+		prepare: once("tree50k", func(dir string) error { return makeTree(dir, 50_000, 0) }),
+		argv:    []string{"find", "{fixtures}/tree50k", "-ls"},
+		slow:    true,
+	},
+	{
+		name:    "tar -x, 10k files",
+		needs:   []string{"tar"},
+		prepare: once("archives", makeArchives),
+		argv:    []string{"tar", "--same-owner", "--numeric-owner", "-xpf", "{fixtures}/archives/{archive}", "-C", "{run}"},
+		slow:    true,
+	},
+	{
+		name:    "cp -a, 10k files",
+		needs:   []string{"cp"},
+		prepare: once("tree10k", func(dir string) error { return makeTree(dir, 10_000, 1024) }),
+		argv:    []string{"cp", "-a", "{fixtures}/tree10k", "{run}/copy"},
+		slow:    true,
+	},
+	{
+		name:    "git status, 10k files",
+		needs:   []string{"git"},
+		prepare: once("repository", makeRepository),
+		// git compares owners with its index, and the columns do not all see the same ones.
+		warm: gitStatus("update-index", "-q", "--refresh"),
+		// Without --no-optional-locks the command could write the index.
+		argv: gitStatus("--no-optional-locks", "status", "--porcelain"),
+	},
+	build(rowBuild1, 1),
+	build(rowBuild2, 2),
+}
+
+// gitStatus allows the repository to belong to someone else, which it does where the column leaves owners as they are.
+func gitStatus(argv ...string) []string {
+	return append([]string{"git", "-c", "safe.directory=*", "-C", "{fixtures}/repository"}, argv...)
+}
+
+// once gives each fixture a directory; rows that share one find it made.
+func once(name string, make func(dir string) error) func(fixtures string) error {
+	return func(fixtures string) error {
+		dir := filepath.Join(fixtures, name)
+		if exists(dir) {
+			return nil
+		}
+		return make(dir)
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/agent"
+)
+
+func newAgentCommand() *cobra.Command {
+	var trace, sidecar string
+	level := slog.LevelInfo
+	cmd := &cobra.Command{
+		Use:   "agent [SOCKET]",
+		Short: "Serve the containers of crun, runc, podman and others on a socket",
+		Long: `Listen on SOCKET for OCI runtimes, and supervise each container that they
+start. The containers outlive the agent: they can go on when it ends, and their
+further processes are taken on when it is back.
+
+SOCKET is $XDG_RUNTIME_DIR/subuidless.sock if it is not given, or
+~/.subuidless.sock without XDG_RUNTIME_DIR. A socket that systemd passes is
+used, too.`,
+		Example: `  subuidless agent ~/.subuidless.sock`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+			var err error
+			if trace, err = absolute(trace); err != nil {
+				return err
+			}
+			if sidecar, err = absolute(sidecar); err != nil {
+				return err
+			}
+			return runAgent(&agent.Agent{Log: log, Trace: trace, Sidecar: sidecar}, strings.Join(args, ""))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&trace, "trace", "", "append a line for each emulated system call to `FILE`")
+	flags.StringVar(&sidecar, "sidecar", "", "record the owners of files that cannot carry user.* extended attributes in `DIR`")
+	flags.TextVar(&level, "log-level", level, "what to log: debug, info, warn or error")
+	return cmd
+}
+
+// runAgent serves until SIGTERM or SIGINT.
+func runAgent(a *agent.Agent, path string) (err error) {
+	socket, err := agent.Listen(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, socket.Unlock()) }()
+	if _, err := fmt.Printf("Listening on %s\n", socket.Addr()); err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	return a.Serve(ctx, socket)
+}
+
+// absolute makes a path absolute, unless it is empty: the processes that get
+// it have another working directory.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
+}
+
+// withAgent completes the arguments of the short form subuidless SOCKET. A
+// command has neither a slash in its name nor the suffix.
+func withAgent(args []string) []string {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && (strings.Contains(args[0], "/") || strings.HasSuffix(args[0], ".sock")) {
+		return append([]string{"agent"}, args...)
+	}
+	return args
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/oci"
+	"github.com/rootless-containers/subuidless/internal/table"
+)
+
+func newSpecCommand() *cobra.Command {
+	var bundle string
+	opts := oci.SpecOptions{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	cmd := &cobra.Command{
+		Use:   "spec",
+		Short: "Write config.json of an OCI bundle, or make the one that is there work with subuidless",
+		Long: `Write config.json of an OCI bundle, or make the one that is there work with
+subuidless: with one mapped user id, and with the seccomp rules that send the
+emulated system calls to the agent. Everything else that it says stays.`,
+		Example: `  subuidless spec --bundle ./test
+  subuidless spec --bundle ./test --socket ~/.subuidless.sock`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			var err error
+			if opts.Socket, err = absolute(opts.Socket); err != nil {
+				return err
+			}
+			return oci.WriteSpec(bundle, opts, table.Rows)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&bundle, "bundle", "b", ".", "directory of the bundle")
+	flags.StringVar(&opts.Socket, "socket", "", "socket of the agent, for linux.seccomp.listenerPath (runc needs it)")
+	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "no user namespace of the container's own: the runtime is started in one (unshare -r)")
+	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "let calls that wait for the agent not be interrupted by signals (crun 1.6, runc 1.5 and later)")
+	return cmd
+}

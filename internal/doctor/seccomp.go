@@ -1,0 +1,154 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// listener says what a seccomp listener can do on this machine: nil if it can.
+type listener struct {
+	answer     error // a notification was answered, and the call continued
+	addFD      error // a descriptor was put into the caller
+	addFDSend  error // the same, as the result of the call
+	syncWakeUp error
+}
+
+func listenerCan(what func(listener) error) func(*Machine) (string, error) {
+	return func(m *Machine) (string, error) { return "", what(m.listener()) }
+}
+
+// tryListener supervises a thread of this process, which makes two harmless
+// system calls.
+func tryListener() listener {
+	failed := func(err error) listener { return listener{err, err, err, err} }
+	if err := unotify.CheckSizes(); err != nil {
+		return failed(err)
+	}
+	listeners, errs := make(chan int), make(chan error)
+	parents := make(chan int)
+	go func() {
+		// Not unlocked: the thread ends together with its filter.
+		runtime.LockOSThread()
+		fd, err := notifyGetppid()
+		if err != nil {
+			errs <- err
+			return
+		}
+		listeners <- fd
+		for range 2 {
+			// Not RawSyscall: the Go scheduler must go on meanwhile.
+			r, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
+			parents <- int(r)
+		}
+	}()
+	var fd int
+	select {
+	case err := <-errs:
+		return failed(err)
+	case fd = <-listeners:
+	}
+	// Closing it also releases the thread if it still waits for an answer.
+	defer unix.Close(fd)
+
+	var l listener
+	if e := unotify.SetSyncWakeUp(fd, true); e != 0 {
+		l.syncWakeUp = fmt.Errorf("SECCOMP_IOCTL_NOTIF_SET_FLAGS: %w", e)
+	}
+	id, err := receive(fd)
+	if err != nil {
+		return failed(err)
+	}
+	l.addFD = addFD(fd, id, 0)
+	if err := letContinue(fd, id); err != nil {
+		return failed(err)
+	}
+	if got, want := <-parents, os.Getppid(); got != want {
+		l.answer = fmt.Errorf("a continued getppid returned %d instead of %d", got, want)
+	}
+	if id, err = receive(fd); err != nil {
+		return failed(err)
+	}
+	if l.addFDSend = addFD(fd, id, unix.SECCOMP_ADDFD_FLAG_SEND); l.addFDSend != nil {
+		if err := letContinue(fd, id); err != nil {
+			return failed(err)
+		}
+	}
+	if got := <-parents; l.addFDSend == nil {
+		unix.Close(got)
+	}
+	return l
+}
+
+// notifyGetppid puts a filter on the calling thread that notifies getppid.
+func notifyGetppid() (fd int, err error) {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return -1, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
+	}
+	prog, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 0, Size: 4}, // struct seccomp_data.nr
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_GETPPID, SkipFalse: 1},
+		bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF},
+		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
+	})
+	if err != nil {
+		return -1, err
+	}
+	return unotify.Install(prog)
+}
+
+func receive(fd int) (id uint64, err error) {
+	for {
+		var n unotify.Notif
+		switch e := unotify.Recv(fd, &n); {
+		case e == 0:
+			return n.ID, nil
+		case e != unix.EINTR && e != unix.ENOENT:
+			return 0, fmt.Errorf("SECCOMP_IOCTL_NOTIF_RECV: %w", e)
+		}
+	}
+}
+
+func letContinue(fd int, id uint64) error {
+	if e := unotify.Send(fd, &unotify.Resp{ID: id, Flags: unotify.FlagContinue}); e != 0 {
+		return fmt.Errorf("SECCOMP_USER_NOTIF_FLAG_CONTINUE: %w", e)
+	}
+	return nil
+}
+
+// addFD adds a copy of the listener to the caller, which is this process. With
+// SECCOMP_ADDFD_FLAG_SEND the copy is what the call returns.
+func addFD(fd int, id uint64, flags uint32) error {
+	// struct seccomp_notif_addfd
+	req := struct {
+		id                              uint64
+		flags, srcFD, newFD, newFDFlags uint32
+	}{id: id, flags: flags, srcFD: uint32(fd), newFDFlags: unix.O_CLOEXEC}
+	// Not RawSyscall: the caller must run to take the descriptor.
+	added, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&req)))
+	if e != 0 {
+		return fmt.Errorf("SECCOMP_IOCTL_NOTIF_ADDFD: %w", e)
+	}
+	if flags&unix.SECCOMP_ADDFD_FLAG_SEND == 0 {
+		unix.Close(int(added))
+	}
+	return nil
+}
+
+// killableWait asks for the flag with no program at all: a kernel that knows
+// the flag goes on to read the program, and fails with EFAULT.
+func killableWait(*Machine) (string, error) {
+	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, 0)
+	if errors.Is(e, unix.EFAULT) {
+		return "", nil
+	}
+	return "", fmt.Errorf("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: %w", e)
+}

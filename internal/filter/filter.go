@@ -1,0 +1,99 @@
+// Package filter compiles the table of system calls to a classic BPF program
+// for seccomp(2).
+package filter
+
+import (
+	"fmt"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/table"
+)
+
+// Offsets in struct seccomp_data.
+const (
+	offNR   = 0
+	offArch = 4
+	offArgs = 16
+)
+
+var (
+	allow  = bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
+	notify = bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF}
+	enosys = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
+)
+
+// Compile returns the program for a machine of the given GOARCH.
+//
+// Calls by an ABI that the table has no numbers for (x32, 32-bit Arm) are all
+// notified, so that the supervisor can refuse them with a message; none passes
+// unseen. For a call without argument tests the verdict depends on its number
+// only, so that the kernel's action cache (Linux 5.11) skips the program for
+// every call that is not in the table.
+func Compile(goarch string, rows []table.Row) ([]bpf.RawInstruction, error) {
+	arches, err := table.Arches(goarch)
+	if err != nil {
+		return nil, err
+	}
+	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offArch, Size: 4}}
+	for _, a := range arches {
+		section := compileArch(a, rows)
+		prog = append(prog,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.Audit(), SkipTrue: 1},
+			bpf.Jump{Skip: uint32(len(section))})
+		prog = append(prog, section...)
+	}
+	prog = append(prog, notify)
+	raw, err := bpf.Assemble(prog)
+	if err != nil {
+		return nil, fmt.Errorf("assembling the seccomp filter: %w", err)
+	}
+	return raw, nil
+}
+
+// compileArch returns the instructions for one ABI. They always return.
+func compileArch(a table.Arch, rows []table.Row) []bpf.Instruction {
+	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offNR, Size: 4}}
+	if a == table.X8664 {
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: table.X32Bit, SkipFalse: 1}, notify)
+	}
+	for i := range rows {
+		nr, ok := rows[i].Number(a)
+		if !ok {
+			continue
+		}
+		verdict := compileRow(&rows[i])
+		if verdict == nil {
+			continue
+		}
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(nr), SkipTrue: uint8(len(verdict))})
+		prog = append(prog, verdict...)
+	}
+	return append(prog, allow)
+}
+
+// compileRow returns the instructions that decide about one system call, or
+// nil if the kernel is to execute it unseen.
+func compileRow(r *table.Row) []bpf.Instruction {
+	switch r.Support {
+	case table.Refused:
+		return []bpf.Instruction{enosys}
+	case table.Emulated:
+	default:
+		return nil
+	}
+	if len(r.When) == 0 {
+		return []bpf.Instruction{notify}
+	}
+	var prog []bpf.Instruction
+	for _, t := range r.When {
+		// Both architectures are little endian: the low half comes first.
+		prog = append(prog,
+			bpf.LoadAbsolute{Off: offArgs + 8*uint32(t.Index), Size: 4},
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: t.Value, SkipFalse: 1},
+			notify)
+	}
+	return append(prog, allow)
+}

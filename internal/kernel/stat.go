@@ -1,0 +1,120 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// StatPath answers stat(path, statbuf).
+func StatPath(l Layout) Handler {
+	return func(c *Call) Result { return c.statPath(unix.AT_FDCWD, 0, 0, l, 1) }
+}
+
+// LstatPath answers lstat(path, statbuf).
+func LstatPath(l Layout) Handler {
+	return func(c *Call) Result { return c.statPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, l, 1) }
+}
+
+// StatFD answers fstat(fd, statbuf).
+func StatFD(l Layout) Handler {
+	return func(c *Call) Result {
+		if c.stated(c.Tracee.FD(c.int32(0))) {
+			return c.writeStat(l, c.addr(1))
+		}
+		return Continue
+	}
+}
+
+// StatAt answers fstatat(dirfd, path, statbuf, flags).
+func StatAt(l Layout) Handler {
+	return func(c *Call) Result { return c.statPath(c.int32(0), 1, c.uint32(3), l, 2) }
+}
+
+// Statx answers statx(dirfd, path, flags, mask, statxbuf).
+func Statx(c *Call) Result {
+	flags := c.uint32(2)
+	p, e := c.Tracee.Path(c.int32(0), c.addr(1), flags)
+	if e != 0 {
+		return Continue
+	}
+	fd, id, ok := c.owned(p)
+	if !ok {
+		return Continue
+	}
+	defer unix.Close(fd)
+	var st unix.Statx_t
+	_, _, e = unix.RawSyscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+		uintptr(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), uintptr(c.uint32(3)), uintptr(unsafe.Pointer(&st)), 0)
+	if e != 0 {
+		return Continue // an unknown flag or mask: let the kernel say so
+	}
+	id = id.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	st.Uid, st.Gid = id.UID, id.GID
+	return Errno(c.Tracee.Write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
+}
+
+// statFlags are the flags of fstatat(2).
+const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
+
+// statPath answers with the kernel's own result where no owner is recorded:
+// for most files, and whenever the call will fail.
+func (c *Call) statPath(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
+	if flags&^statFlags != 0 {
+		return Continue
+	}
+	p, e := c.Tracee.Path(dirfd, c.addr(arg), flags)
+	if e != 0 || !c.stated(p) {
+		return Continue
+	}
+	return c.writeStat(l, c.addr(buf))
+}
+
+// stated fills c.stat for the object that p names, if an owner is recorded for it.
+func (c *Call) stated(p tracee.Path) bool {
+	fd, id, ok := c.owned(p)
+	if !ok {
+		return false
+	}
+	unix.Close(fd)
+	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	c.stat.Uid, c.stat.Gid = id.UID, id.GID
+	return true
+}
+
+// owned opens the object that p names, fills c.stat with what the kernel says of
+// it, and returns the owner recorded for it. Everything is read from the one
+// descriptor: a path may lead elsewhere at any time.
+func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
+	if !p.Stray() {
+		switch c.Owners.Peek(p.Ptr, p.Follow) {
+		case owner.None:
+			return -1, id, false
+		case owner.Missing:
+			if !c.Tracee.IsLink(p) {
+				return -1, id, false
+			}
+		}
+	}
+	fd, e := c.Tracee.Open(p, &c.stat)
+	if e != 0 {
+		return -1, id, false
+	}
+	if id, ok = c.Owners.Get(fd, c.stat.Mode); !ok {
+		unix.Close(fd)
+	}
+	return fd, id, ok
+}
+
+// writeStat writes c.stat to the caller's memory at addr.
+func (c *Call) writeStat(l Layout, addr uintptr) Result {
+	var buf [statSize]byte
+	n, e := l(&c.stat, &buf)
+	if e != 0 {
+		return Errno(e)
+	}
+	return Errno(c.Tracee.Write(addr, buf[:n]))
+}

@@ -1,0 +1,90 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The exit statuses of subuidless itself, as env(1), timeout(1) and the
+// container tools use them.
+const (
+	StatusFailed        = 125 // subuidless could not do its part
+	StatusNotExecutable = 126
+	StatusNotFound      = 127
+)
+
+// execute makes this process the command args. It returns only if it cannot.
+func execute(args []string) (status int, err error) {
+	path, status, err := lookPath(args[0], os.Getenv("PATH"))
+	if err != nil {
+		return status, err
+	}
+	return execPath(path, args)
+}
+
+func execPath(path string, args []string) (status int, err error) {
+	return describeExec(path, unix.Exec(path, args, os.Environ()))
+}
+
+// describeExec returns the status and the message for the failure of execve(2).
+func describeExec(path string, err error) (int, error) {
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR:
+		// lookPath has seen the file itself.
+		return StatusNotFound, fmt.Errorf("%s: its interpreter (the #! line, or the dynamic loader) is not there: %w", path, err)
+	case unix.ENOEXEC:
+		return StatusNotExecutable, fmt.Errorf("%s: %w (a program for another architecture, or a script without a #! line)", path, err)
+	case unix.EACCES:
+		return StatusNotExecutable, fmt.Errorf("%s: %w (not executable, or on a file system mounted noexec)", path, err)
+	}
+	return StatusNotExecutable, fmt.Errorf("%s: %w", path, err)
+}
+
+// lookPath finds the program that a shell would run for name. A name without a
+// slash is looked up in the directories of path, where an empty one is the
+// working directory.
+func lookPath(name, path string) (file string, status int, err error) {
+	if strings.Contains(name, "/") {
+		status, err := executable(name)
+		return name, status, err
+	}
+	notFound := fmt.Errorf("%s: command not found (in PATH=%s)", name, path)
+	if name == "" {
+		return "", StatusNotFound, notFound
+	}
+	// A file that cannot be executed hides no later one, and is told of only
+	// if there is none.
+	firstStatus, firstErr := StatusNotFound, notFound
+	for dir := range strings.SplitSeq(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		file := dir + "/" + name
+		status, err := executable(file)
+		if err == nil {
+			return file, 0, nil
+		}
+		if status == StatusNotExecutable && firstStatus == StatusNotFound {
+			firstStatus, firstErr = status, err
+		}
+	}
+	return "", firstStatus, firstErr
+}
+
+// executable returns why execve(2) would refuse the file itself.
+func executable(file string) (status int, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(file, &st); err != nil {
+		return StatusNotFound, fmt.Errorf("%s: %w", file, err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return StatusNotExecutable, fmt.Errorf("%s: %w", file, unix.EISDIR)
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS); err != nil {
+		return StatusNotExecutable, fmt.Errorf("%s: %w (try chmod +x, if it is a program)", file, err)
+	}
+	return 0, nil
+}

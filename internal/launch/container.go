@@ -1,0 +1,183 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// The values of RunOptions.Net.
+const (
+	NetHost = "host" // the host's network
+	NetNone = "none" // a loopback interface only
+)
+
+// container is what the front tells the container's init. Its names are those
+// of the OCI runtime specification.
+type container struct {
+	Root     root
+	Process  process
+	Mounts   []volume
+	Hostname string
+	Net      string
+	// Terminal gives the command a new terminal in the container.
+	Terminal bool
+	// Supervised gives the command a filter; without, an outer supervisor
+	// serves it already.
+	Supervised bool
+	// CgroupNamespace tells that the container has its own.
+	CgroupNamespace bool
+	// HostRoot tells that the container's root is the real root of the host.
+	HostRoot bool
+}
+
+type root struct {
+	Path     string
+	Readonly bool
+}
+
+type process struct {
+	Args []string
+	Env  []string
+	Cwd  string
+	User identity
+}
+
+// newContainer checks o against the host and the rootfs.
+func newContainer(o RunOptions, interactive bool) (*container, error) {
+	rootfs, err := checkRootfs(o.Rootfs, o.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	if o.Net != NetHost && o.Net != NetNone {
+		return nil, fmt.Errorf("network %q: it must be %s or %s", o.Net, NetHost, NetNone)
+	}
+	if o.Workdir == "" {
+		o.Workdir = "/"
+	}
+	if !path.IsAbs(o.Workdir) {
+		return nil, fmt.Errorf("working directory %q: it must be an absolute path in the container", o.Workdir)
+	}
+	user, err := lookUpUser(rootfs, o.User)
+	if err != nil {
+		return nil, err
+	}
+	env, err := environment(o.Env, user.Home, interactive, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := parseVolumes(o.Volumes)
+	if err != nil {
+		return nil, err
+	}
+	args, err := commandOrShell(rootfs, o.Args)
+	if err != nil {
+		return nil, err
+	}
+	hostRoot, err := isHostRoot()
+	if err != nil {
+		return nil, err
+	}
+	_, err = os.Stat("/proc/self/ns/cgroup")
+	return &container{
+		Root:            root{Path: rootfs, Readonly: o.ReadOnly},
+		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user},
+		Mounts:          volumes,
+		Hostname:        o.Hostname,
+		Net:             o.Net,
+		Terminal:        interactive,
+		Supervised:      !supervisor.Active(),
+		CgroupNamespace: err == nil,
+		HostRoot:        hostRoot,
+	}, nil
+}
+
+// namespaces returns the clone(2) flags of the container's namespaces, without
+// the user namespace.
+func (c *container) namespaces() uintptr {
+	var flags uintptr = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+	if c.CgroupNamespace {
+		flags |= unix.CLONE_NEWCGROUP
+	}
+	if c.Net == NetNone {
+		flags |= unix.CLONE_NEWNET
+	}
+	return flags
+}
+
+// checkRootfs returns the absolute path of a rootfs that the caller can use.
+func checkRootfs(dir string, readOnly bool) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("rootfs %s: %w", dir, err)
+	}
+	var st unix.Stat_t
+	switch err := unix.Stat(abs, &st); {
+	case err == unix.ENOENT:
+		return "", fmt.Errorf("rootfs %s: %w; unpack one there first, for example with umoci unpack --rootless (then give BUNDLE/rootfs) or mmdebstrap", dir, err)
+	case err != nil:
+		return "", fmt.Errorf("rootfs %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return "", fmt.Errorf("rootfs %s: %w; unpack an archive or image first, and give the directory", dir, unix.ENOTDIR)
+	}
+	if int(st.Uid) != os.Geteuid() && !readOnly {
+		return "", fmt.Errorf("rootfs %s: it belongs to uid %d, and you are uid %d: root in the container could not change its files; use a copy of your own, or --read-only", dir, st.Uid, os.Geteuid())
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, abs, unix.R_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return "", fmt.Errorf("rootfs %s: you may not read and search it: %w; try chmod u+rx %s", dir, err, dir)
+	}
+	return abs, nil
+}
+
+// commandOrShell returns args, or the rootfs's shell if there are none.
+func commandOrShell(rootfs string, args []string) ([]string, error) {
+	if len(args) > 0 {
+		return args, nil
+	}
+	f, err := openInRootfs(rootfs, "bin/sh", unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("no command given, and rootfs %s has no /bin/sh to run instead", rootfs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []string{"/bin/sh"}, f.Close()
+}
+
+// openInRootfs opens a file of a rootfs as a process in the container would:
+// symbolic links cannot lead out of it.
+func openInRootfs(rootfs, name string, flags uint64) (*os.File, error) {
+	dir, err := os.Open(rootfs)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	fd, err := unix.Openat2(int(dir.Fd()), name, &unix.OpenHow{
+		Flags:   flags | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	runtime.KeepAlive(dir)
+	if err != nil {
+		return nil, fmt.Errorf("/%s in rootfs %s: %w", name, rootfs, err)
+	}
+	return os.NewFile(uintptr(fd), path.Join(rootfs, name)), nil
+}
+
+// isHostRoot tells whether the caller is uid 0 of the initial user namespace.
+func isHostRoot() (bool, error) {
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false, fmt.Errorf("finding out whether you are the host's root: %w", err)
+	}
+	// Only the initial namespace maps every id to itself.
+	return os.Geteuid() == 0 && strings.Join(strings.Fields(string(uidMap)), " ") == "0 0 4294967295", nil
+}

@@ -1,0 +1,56 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// devices are the device nodes of the host that a container has. Nobody may
+// make device nodes in a user namespace, so the host's are bound.
+var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
+
+// mountDev mounts /dev.
+func mountDev(nodes []*bind) error {
+	if err := mountNew("tmpfs", "/dev", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755"); err != nil {
+		return err
+	}
+	if err := attachAll(nodes); err != nil {
+		return err
+	}
+	// gid=5 (tty), which others give here, is not mapped.
+	if err := mountNew("devpts", "/dev/pts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
+		return err
+	}
+	const data = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if err := mountNew("tmpfs", "/dev/shm", data, "mode=1777"); err != nil {
+		return err
+	}
+	if err := mountNew("mqueue", "/dev/mqueue", data, ""); err != nil {
+		return err
+	}
+	for _, link := range [][2]string{
+		{"/proc/self/fd", "/dev/fd"},
+		{"/proc/self/fd/0", "/dev/stdin"},
+		{"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"},
+		{"pts/ptmx", "/dev/ptmx"},
+	} {
+		if err := os.Symlink(link[0], link[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bindConsole makes /dev/console the terminal name.
+func bindConsole(name string) error {
+	if err := makeMountPoint("/dev/console", false); err != nil {
+		return err
+	}
+	if err := unix.Mount(name, "/dev/console", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting %s on /dev/console: %w", name, err)
+	}
+	return nil
+}

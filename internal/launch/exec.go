@@ -1,0 +1,87 @@
+// Package launch starts programs under supervision without an OCI runtime.
+//
+// Exec runs a program on the host's own files:
+//
+//	front (Exec) -> stage -> CMD
+//
+// Run runs a program in a container:
+//
+//	front (Run) -> init, pid 1 of the container -> stage -> CMD
+//
+// The stage is a process of this same program in the new user namespace. It
+// installs the seccomp filter on itself and, once its listener is served,
+// executes CMD. The front and the init stay outside of the filter.
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// ExecOptions says what Exec is to run.
+type ExecOptions struct {
+	Args  []string // the program and its arguments
+	Trace string   // absolute path of the trace; empty: none
+}
+
+// Exec runs a program on the host's own files in a user namespace that maps
+// one id, under supervision, and returns its exit status. In a tree that is
+// supervised already the program takes the place of the caller.
+func Exec(o ExecOptions) (status int, err error) {
+	if supervisor.Active() {
+		warnUntraced(o.Trace)
+		return execute(o.Args)
+	}
+	// The stage stays in our process group, as CMD would be without us.
+	st, err := startStage(o.Args, stageAttr{sys: oneID(0), inherit: true})
+	if err != nil {
+		return StatusFailed, err
+	}
+	if err := serveStage(st, o.Trace); err != nil {
+		if errors.Is(err, errStageEnded) {
+			return waitFor(st.pid, false)
+		}
+		return StatusFailed, errors.Join(err, killAndReap(st.pid))
+	}
+	interactive := isTerminal(os.Stdin)
+	skip := noSignal
+	if interactive {
+		skip = sentByTerminal
+	}
+	forwardSignals(st.pid, skip)
+	if err := st.release(); err != nil {
+		return StatusFailed, errors.Join(err, killAndReap(st.pid))
+	}
+	return waitFor(st.pid, interactive)
+}
+
+// serveStage takes the listener of the stage and gives it to a supervisor.
+func serveStage(st *stage, trace string) error {
+	listener, err := st.listener()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	return supervisor.Start(supervisor.Config{ID: fmt.Sprintf("exec-%d", st.pid), Trace: trace}, listener, st.pid)
+}
+
+// killAndReap ends a child that must not go on.
+func killAndReap(pid int) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("killing process %d: %w", pid, err)
+	}
+	_, err := waitFor(pid, false)
+	return err
+}
+
+// warnUntraced tells a nested caller why its trace stays empty.
+func warnUntraced(trace string) {
+	if trace != "" {
+		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless answers the calls, and only its own --trace records them")
+	}
+}

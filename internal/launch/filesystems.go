@@ -1,0 +1,127 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountAll mounts what a container expects below /, as the OCI runtime
+// specification lists it, and then what the user asked for.
+func (c *container) mountAll(b *binds) error {
+	if err := mountProc(); err != nil {
+		return err
+	}
+	if err := mountDev(b.devices); err != nil {
+		return err
+	}
+	if err := c.mountSys(b); err != nil {
+		return err
+	}
+	if c.HostRoot {
+		if err := protectKernel(); err != nil {
+			return err
+		}
+	}
+	if isDir("/etc") {
+		if err := attachAll(b.network); err != nil {
+			return err
+		}
+	}
+	return attachAll(b.volumes)
+}
+
+func mountProc() error {
+	err := mountNew("proc", "/proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w: the kernel allows a new /proc only where the present one is wholly visible, and here parts of it are covered, as an outer container does; start that one with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
+	}
+	return err
+}
+
+// mountSys mounts /sys, which shows devices of a network namespace. So only
+// with a network namespace of its own may a container have a new one, and even
+// then only where the host's is wholly visible.
+func (c *container) mountSys(b *binds) error {
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	fresh := false
+	if c.Net == NetNone {
+		err := mountNew("sysfs", "/sys", flags|unix.MS_RDONLY, "")
+		if err != nil && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+		fresh = err == nil
+	}
+	if !fresh {
+		if err := b.sys.attach(); err != nil {
+			return err
+		}
+	}
+	if !b.cgroup2 || !c.CgroupNamespace {
+		return nil
+	}
+	// The cgroup namespace's own view. Where the kernel forbids it (the host's
+	// is partly covered), the host's remains, which is less exact and as safe.
+	err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", flags|unix.MS_RDONLY, "")
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+		return nil
+	}
+	return err
+}
+
+// protectKernel keeps the container of the host's real root from what this uid
+// may do to the kernel without any capability: in /proc, the owner's permission
+// bits are all that is asked. The paths are the defaults of runc. Containers of
+// other users need none of it; and without it they can nest, because a new
+// /proc is allowed only where the present one is wholly visible.
+func protectKernel() error {
+	for _, name := range []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"} {
+		if err := bindReadonly(name, name); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"} {
+		if err := mask(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mask covers a file or directory with an empty one. Which of them a kernel
+// has depends on its configuration.
+func mask(name string) error {
+	st, err := os.Stat(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.IsDir():
+		return mount("tmpfs", name, "tmpfs", unix.MS_RDONLY, "size=0k")
+	}
+	return mount("/dev/null", name, "", unix.MS_BIND, "")
+}
+
+// bindReadonly mounts from on to, read-only, if this kernel has it.
+func bindReadonly(from, to string) error {
+	tree, err := openTree(from, true)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	if err := attach(tree, to); err != nil {
+		return err
+	}
+	return setReadonly(to, true)
+}
+
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}

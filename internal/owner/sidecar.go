@@ -1,0 +1,254 @@
+package owner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sidecar is a directory of owners of inodes that cannot carry user.* extended
+// attributes: symbolic links, FIFOs, sockets, devices, and everything on file
+// systems without them.
+//
+// An entry is a symbolic link named after the inode (see key) whose target is
+// "UID:GID". The kernel makes and replaces it atomically, one readlink(2) reads
+// it, and any file system can hold it: no database, no lock, no daemon.
+type Sidecar struct {
+	dir      int     // entries of inodes that outlive a reboot
+	volatile int     // entries of inodes that do not (pipes, terminals), for this boot
+	used     *uint32 // in memory shared with every user of the directory: has it any entry?
+}
+
+// usedFile tells by its first byte whether the sidecar has any entry. While it
+// has none, which is the rule, look-ups cost nothing.
+const usedFile = "used"
+
+// bootPrefix is the name of the directory for volatile entries, before the boot id.
+const bootPrefix = "boot-"
+
+// DefaultSidecar returns the sidecar's directory of the calling user:
+// subuidless/sidecar in $XDG_STATE_HOME or ~/.local/state.
+func DefaultSidecar() (string, error) {
+	state := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(state) { // as the XDG Base Directory Specification asks
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("no directory for the owners of symbolic links and devices: %w (set HOME or XDG_STATE_HOME, or give --sidecar)", err)
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "subuidless", "sidecar"), nil
+}
+
+// OpenSidecar opens the sidecar in dir, and makes it if needed.
+func OpenSidecar(dir string) (*Sidecar, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	volatile := filepath.Join(dir, bootPrefix+strings.TrimSpace(string(boot)))
+	if err := os.MkdirAll(volatile, 0o700); err != nil {
+		return nil, err
+	}
+	if err := removeOtherBoots(dir, volatile); err != nil {
+		return nil, err
+	}
+	s := new(Sidecar)
+	if s.used, err = mapUsed(filepath.Join(dir, usedFile)); err != nil {
+		return nil, err
+	}
+	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	if s.volatile, err = unix.Open(volatile, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: volatile, Err: err}
+	}
+	return s, nil
+}
+
+// removeOtherBoots removes the volatile entries of earlier boots.
+func removeOtherBoots(dir, current string) error {
+	old, err := filepath.Glob(filepath.Join(dir, bootPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, d := range old {
+		if d == current {
+			continue
+		}
+		if err := os.RemoveAll(d); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func mapUsed(name string) (*uint32, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(os.Getpagesize())); err != nil {
+		return nil, err
+	}
+	m, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, &os.PathError{Op: "mmap", Path: name, Err: err}
+	}
+	return (*uint32)(unsafe.Pointer(&m[0])), nil
+}
+
+// inUse tells whether there is any entry.
+func (s *Sidecar) inUse() bool { return s != nil && atomic.LoadUint32(s.used) != 0 }
+
+// key names an inode. It is an exact name for the life of the file system
+// where the file system has file handles (which hold a generation number), and
+// nearly so where it only has a birth time. An inode with neither lives in
+// memory only (pipefs, devpts, procfs): it is volatile.
+type key struct {
+	name     [80]byte // NUL-terminated
+	volatile bool
+}
+
+// fileHandle is struct file_handle with room for MAX_HANDLE_SZ bytes.
+type fileHandle struct {
+	bytes uint32
+	typ   int32
+	data  [128]byte
+}
+
+// make fills k for the object at (dirfd, path); flags are those of statx(2).
+func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
+	var st unix.Statx_t
+	if e := statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
+		return e
+	}
+	handle := fileHandle{bytes: uint32(len(fileHandle{}.data))}
+	var mountID int32
+	// Its sense of the flag is the reverse of statx's.
+	hflags := flags & unix.AT_EMPTY_PATH
+	if flags&unix.AT_SYMLINK_NOFOLLOW == 0 {
+		hflags |= unix.AT_SYMLINK_FOLLOW
+	}
+	_, _, e := unix.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&mountID)), uintptr(hflags), 0)
+	hasHandle, hasBirth := e == 0, st.Mask&unix.STATX_BTIME != 0
+	k.volatile = !hasHandle && !hasBirth
+
+	// Anonymous device numbers (major 0: tmpfs, overlayfs, btrfs, NFS) are given
+	// out anew by each mount.
+	var dev uint64
+	if st.Dev_major != 0 || k.volatile {
+		dev = uint64(st.Dev_major)<<32 | uint64(st.Dev_minor)
+	}
+	var birth, generation uint64
+	if hasBirth {
+		birth = uint64(st.Btime.Sec)*1e9 + uint64(st.Btime.Nsec)
+	}
+	if hasHandle {
+		generation = fnv64a(handle.data[:handle.bytes])
+	}
+	b := k.name[:0]
+	b = append(strconv.AppendUint(b, dev, 16), '-')
+	b = append(strconv.AppendUint(b, st.Ino, 16), '-')
+	b = append(strconv.AppendUint(b, birth, 16), '-')
+	b = append(strconv.AppendUint(b, generation, 16), 0)
+	return 0
+}
+
+// fnv64a is the 64-bit FNV-1a hash, without the allocation of hash/fnv.
+func fnv64a(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h
+}
+
+func (s *Sidecar) dirOf(k *key) int {
+	if k.volatile {
+		return s.volatile
+	}
+	return s.dir
+}
+
+// get returns the entry of an inode.
+func (s *Sidecar) get(k *key) (ID, bool) {
+	var target [24]byte
+	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])),
+		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
+	if e != 0 {
+		return ID{}, false
+	}
+	return parseEntry(target[:n])
+}
+
+// parseEntry parses "UID:GID".
+func parseEntry(b []byte) (id ID, ok bool) {
+	uid, gid, ok := bytes.Cut(b, []byte{':'})
+	if !ok {
+		return ID{}, false
+	}
+	if id.UID, ok = parseID(uid); !ok {
+		return ID{}, false
+	}
+	id.GID, ok = parseID(gid)
+	return id, ok
+}
+
+func parseID(b []byte) (uint32, bool) {
+	if len(b) == 0 || len(b) > 10 {
+		return 0, false
+	}
+	var v uint64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + uint64(c-'0')
+	}
+	return uint32(v), v <= Noop
+}
+
+// set records the owner of an inode.
+func (s *Sidecar) set(k *key, id ID) unix.Errno {
+	var target [24]byte
+	b := append(strconv.AppendUint(target[:0], uint64(id.UID), 10), ':')
+	_ = append(strconv.AppendUint(b, uint64(id.GID), 10), 0)
+	atomic.StoreUint32(s.used, 1) // before the entry can be looked up
+	e := symlinkat(&target[0], s.dirOf(k), &k.name[0])
+	if e != unix.EEXIST {
+		return e
+	}
+	fresh := k.name
+	end := bytes.IndexByte(fresh[:], 0)
+	copy(fresh[end:], ".new\x00")
+	e = symlinkat(&target[0], s.dirOf(k), &fresh[0])
+	if e == unix.EEXIST { // left by a supervisor that was killed just here
+		unlinkat(s.dirOf(k), &fresh[0])
+		e = symlinkat(&target[0], s.dirOf(k), &fresh[0])
+	}
+	if e != 0 {
+		return e
+	}
+	_, _, e = unix.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&fresh[0])),
+		uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])), 0, 0)
+	return e
+}
+
+// remove forgets the owner of an inode.
+func (s *Sidecar) remove(k *key) unix.Errno {
+	if e := unlinkat(s.dirOf(k), &k.name[0]); e != unix.ENOENT {
+		return e
+	}
+	return 0
+}

@@ -1,0 +1,70 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// journal is memory that outlives the worker: the keeper holds it too. It tells
+// a new worker what the old one had received and not answered.
+//
+// It costs nothing to keep, because the kernel writes each notification right
+// into it.
+type journal struct {
+	rootsDiffer uint32 // see RootsDiffer
+	_           [60]byte
+	slots       [maxListeners * maxReceivers]slot
+}
+
+const (
+	maxListeners = 64 // of one container: its init, and processes started by exec
+	maxReceivers = 16 // of one listener
+)
+
+// slot is what one receiving thread is at.
+type slot struct {
+	notif    unotify.Notif // ID is 0 if there is none
+	resp     unotify.Resp  // the answer, if its ID is that of notif
+	attempts uint32        // workers that have died over notif
+	_        [20]byte
+}
+
+// newJournal returns the file of an empty journal.
+func newJournal() (*os.File, error) {
+	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), "journal")
+	if err := f.Truncate(int64(unsafe.Sizeof(journal{}))); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// mapJournal maps the journal in the file fd.
+func mapJournal(fd int) (*journal, error) {
+	m, err := unix.Mmap(fd, 0, int(unsafe.Sizeof(journal{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, fmt.Errorf("mmap of the journal: %w", err)
+	}
+	return (*journal)(unsafe.Pointer(&m[0])), nil
+}
+
+// of returns the slots of the listener with this index.
+func (j *journal) of(index int) []slot {
+	return j.slots[index*maxReceivers : (index+1)*maxReceivers]
+}
+
+// RootsDiffer notes that the tasks of the container need not have the same root
+// directory any more.
+func (j *journal) RootsDiffer() { atomic.StoreUint32(&j.rootsDiffer, 1) }
+
+func (j *journal) rootsMayDiffer() bool { return atomic.LoadUint32(&j.rootsDiffer) != 0 }

@@ -1,0 +1,233 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
+	"github.com/rootless-containers/subuidless/internal/userns"
+)
+
+// The descriptors of a new keeper. 0 to 2 are /dev/null.
+const (
+	keeperConn = 3 + iota
+	keeperLog
+)
+
+// keeper holds what must outlive a worker, and sees to it that there is one.
+type keeper struct {
+	cfg     Config
+	log     *os.File
+	journal *os.File
+	useless *os.File // descriptors 0 to 2 of the workers
+	socket  string   // see listen; empty: none
+
+	mu        sync.Mutex
+	worker    conn
+	listeners [maxListeners][]int // descriptors, see requestFDs; nil: none
+	done      chan struct{}       // closed when the last listener has hung up
+}
+
+// KeeperMain is the keeper's process.
+func KeeperMain() int {
+	log := os.NewFile(keeperLog, "log")
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	c, err := inherited(keeperConn)
+	if err != nil {
+		slog.Error("keeper", "err", err)
+		return 1
+	}
+	k := &keeper{log: log, done: make(chan struct{})}
+	if err := k.run(c); err != nil {
+		slog.Error("keeper", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// run serves the request that is waiting at c, and those that follow, until no
+// task of the container is left.
+func (k *keeper) run(c conn) error {
+	m, fds, err := c.receive()
+	if err != nil {
+		return err
+	}
+	err = k.start(m, fds)
+	if e := c.answer(err); e != nil && err == nil {
+		slog.Warn("the process that started this supervisor is gone", "err", e)
+	}
+	c.Close()
+	if err != nil {
+		return nil // whoever asked knows
+	}
+	<-k.done
+	if k.socket != "" {
+		return os.Remove(k.socket)
+	}
+	return nil
+}
+
+// start does what the first request asks for.
+func (k *keeper) start(m message, fds []int) error {
+	if m.Config == nil {
+		return errors.New("the first message to the keeper has no configuration")
+	}
+	k.cfg = *m.Config
+	var err error
+	if k.journal, err = newJournal(); err != nil {
+		return err
+	}
+	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("memfd_create", err)
+	}
+	k.useless = os.NewFile(uintptr(fd), "useless")
+	if len(fds) != requestFDs {
+		return fmt.Errorf("got %d descriptors with the first listener, want %d", len(fds), requestFDs)
+	}
+	if err := k.startWorker(fds[fdUserNS]); err != nil {
+		return err
+	}
+	if err := k.add(fds); err != nil {
+		k.worker.Close()
+		return err
+	}
+	if k.cfg.SocketDir != "" {
+		return k.listen()
+	}
+	return nil
+}
+
+// startWorker starts a worker in the user namespace that the descriptor refers
+// to, and a goroutine that starts the next one when it dies. The caller holds
+// k.mu, or is the first.
+func (k *keeper) startWorker(ns int) error {
+	ours, theirs, err := socketpair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	same, err := userns.IsOwn(ns)
+	if err != nil {
+		return fmt.Errorf("looking at the container's user namespace: %w", err)
+	}
+	if same {
+		ns = -1
+	}
+	useless := int(k.useless.Fd())
+	cmd := userns.Command{
+		Namespace: ns,
+		Path:      "/proc/self/exe",
+		Args:      []string{WorkerName, k.cfg.ID},
+		// The Go runtime preempts long-running threads by signals, which the
+		// receivers, always in system calls, do not need.
+		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
+		Files: []int{useless, useless, useless, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
+	}
+	pid, err := cmd.Start()
+	if err != nil {
+		ours.Close()
+		return err
+	}
+	k.worker = ours
+	go k.replace(pid)
+	return nil
+}
+
+// replace waits for the worker to end, and starts another one if the container
+// still runs.
+func (k *keeper) replace(pid int) {
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
+		first := k.first()
+		if first == nil {
+			return
+		}
+		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", describe(status))
+		err := k.startWorker(first[fdUserNS])
+		if err == nil {
+			err = k.handOver()
+		}
+		if err == nil {
+			return
+		}
+		slog.Error("the new worker does not work; trying again", "container", k.cfg.ID, "err", err)
+		time.Sleep(wait)
+	}
+}
+
+func describe(s unix.WaitStatus) string {
+	if s.Signaled() {
+		return "killed by " + unix.SignalName(s.Signal())
+	}
+	return fmt.Sprintf("exit status %d", s.ExitStatus())
+}
+
+// first returns a listener, or nil if there is none any more.
+func (k *keeper) first() []int {
+	for _, fds := range k.listeners {
+		if fds != nil {
+			return fds
+		}
+	}
+	return nil
+}
+
+// handOver gives all listeners to a new worker.
+func (k *keeper) handOver() error {
+	for i, fds := range k.listeners {
+		if fds == nil {
+			continue
+		}
+		if err := k.worker.request(message{Config: &k.cfg, Index: i}, fds...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes on a listener.
+func (k *keeper) add(fds []int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.listeners {
+		if k.listeners[i] != nil {
+			continue
+		}
+		if err := k.worker.request(message{Config: &k.cfg, Index: i}, fds...); err != nil {
+			return err
+		}
+		k.listeners[i] = fds
+		go k.wait(i, fds)
+		return nil
+	}
+	return fmt.Errorf("container %s has %d processes started by exec already; wait for one to end", k.cfg.ID, maxListeners-1)
+}
+
+// wait waits for a listener to hang up, and forgets it.
+func (k *keeper) wait(i int, fds []int) {
+	if err := unotify.WaitHangup(fds[fdListener]); err != nil {
+		slog.Error("waiting for the end of the container failed", "container", k.cfg.ID, "err", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	closeAll(fds)
+	k.listeners[i] = nil
+	if k.first() == nil {
+		k.worker.Close()
+		close(k.done)
+	}
+}

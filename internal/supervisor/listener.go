@@ -1,0 +1,125 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// listener is a seccomp listener that the worker serves, with its receivers.
+type listener struct {
+	worker *worker
+	fd     int
+	view   tracee.View
+	slots  []slot
+	policy policy
+
+	mu        sync.Mutex
+	receivers []*receiver
+}
+
+// serve starts to answer the notifications of a listener, those first that a
+// dead worker has left.
+func (w *worker) serve(index int, fds []int) error {
+	l := &listener{
+		worker: w,
+		fd:     fds[fdListener],
+		view:   tracee.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},
+		slots:  w.journal.of(index),
+	}
+	unix.Close(fds[fdUserNS]) // of use to the keeper only
+	l.policy.init(l.fd)
+	// As many receivers as slots were in use, so that a call on which the dead
+	// worker was blocked does not hold up the others.
+	n := initialReceivers
+	for i := range l.slots {
+		if l.slots[i].notif.ID != 0 {
+			n = max(n, i+1)
+		}
+	}
+	for range n {
+		if err := l.addReceiver(); err != nil {
+			return err
+		}
+	}
+	go l.watch()
+	return nil
+}
+
+// addReceiver starts one more receiving thread.
+func (l *listener) addReceiver() error {
+	ready := make(chan error)
+	go func() {
+		// Never unlocked: the thread's root directory and namespaces are not those
+		// of the process.
+		runtime.LockOSThread()
+		l.mu.Lock()
+		s := &l.slots[len(l.receivers)]
+		r, err := l.newReceiver(s)
+		if err == nil {
+			l.receivers = append(l.receivers, r)
+		}
+		l.mu.Unlock()
+		ready <- err
+		if err == nil {
+			r.recover()
+			r.serve(l)
+		}
+	}()
+	if err := <-ready; err != nil {
+		return fmt.Errorf("starting a thread that answers system calls: %w", err)
+	}
+	return nil
+}
+
+// hungUp tells whether no task is left that the listener's filter applies to.
+func (l *listener) hungUp() bool {
+	fds := []unix.PollFd{{Fd: int32(l.fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+}
+
+// stuckAfter is how long all receivers may be busy with the same calls before
+// another one is added. A FUSE server that runs inside the container can block
+// the receiver that looks at its files until the server's own calls are answered.
+const stuckAfter = 20 * time.Millisecond
+
+// watch adds receivers when all are stuck, until the listener hangs up.
+//
+// It sleeps for ever while nothing happens: policy.idle wakes it.
+func (l *listener) watch() {
+	hangup := make(chan error, 1)
+	go func() { hangup <- unotify.WaitHangup(l.fd) }()
+	var last [maxReceivers]uint64
+	for {
+		select {
+		case err := <-hangup:
+			if err != nil {
+				slog.Error("waiting for the end of a container failed", "err", err)
+			}
+			return
+		case <-time.After(stuckAfter):
+		}
+		l.mu.Lock()
+		stuck := true
+		for i, r := range l.receivers {
+			id := r.busy.Load()
+			stuck = stuck && id != 0 && id == last[i]
+			last[i] = id
+		}
+		n := len(l.receivers)
+		l.mu.Unlock()
+		if stuck && n < len(l.slots) {
+			if err := l.addReceiver(); err != nil {
+				slog.Error("all receivers are busy, and another could not be started", "err", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package supervisor
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// receiver is a thread that receives and answers notifications of one listener.
+type receiver struct {
+	worker   *worker
+	listener int
+	slot     *slot
+	call     kernel.Call
+	line     []byte        // scratch space for a line of the trace
+	busy     atomic.Uint64 // id of the notification being answered, or 0
+}
+
+// newReceiver returns a receiver of l for the calling thread, which must be
+// locked to its goroutine.
+func (l *listener) newReceiver(s *slot) (*receiver, error) {
+	t, err := tracee.Enter(l.worker.proc, l.view)
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{worker: l.worker, listener: l.fd, slot: s}
+	r.call = kernel.Call{Notif: &s.notif, Tracee: t, Owners: l.worker.owners, Roots: l.worker.journal}
+	return r, nil
+}
+
+// recover answers the notification that a dead worker has left in the slot.
+func (r *receiver) recover() {
+	s := r.slot
+	if s.notif.ID == 0 {
+		return
+	}
+	if s.resp.ID != s.notif.ID {
+		// The effects of a handler are the same when it runs again, so it does
+		// not matter how far the dead worker had come. But if it keeps dying,
+		// it dies of this call.
+		s.attempts++
+		if s.attempts > maxAttempts {
+			slog.Error("a system call made every worker crash; it fails with EIO: please report this as a bug",
+				"pid", s.notif.PID, "nr", s.notif.Data.NR, "args", s.notif.Data.Args)
+			s.resp = unotify.Resp{Error: -int32(unix.EIO), ID: s.notif.ID}
+		}
+	}
+	if s.resp.ID != s.notif.ID {
+		r.answer()
+	} else {
+		r.send()
+	}
+	s.attempts = 0
+	s.notif = unotify.Notif{}
+}
+
+// maxAttempts is how many workers may die over one notification.
+const maxAttempts = 20
+
+// serve receives and answers until the listener hangs up.
+func (r *receiver) serve(l *listener) {
+	s := r.slot
+	for {
+		s.notif = unotify.Notif{}
+		e := unotify.Recv(r.listener, &s.notif)
+		if e != 0 {
+			// ENOENT: the task was killed before it could be received, or all are
+			// gone (Linux 6.11; before, RECV then blocks for ever, and the worker's
+			// exit ends this thread). EINTR: a signal, from Go's own runtime.
+			if e != unix.ENOENT && e != unix.EINTR {
+				slog.Error("receiving from the seccomp listener failed", "err", e)
+				return
+			}
+			if l.hungUp() {
+				return
+			}
+			continue
+		}
+		r.busy.Store(s.notif.ID)
+		l.policy.received(r)
+		r.answer()
+		r.busy.Store(0)
+	}
+}
+
+// answer finds out the answer to the notification in the slot, and sends it.
+func (r *receiver) answer() {
+	if r.worker.trace != nil {
+		r.answerTraced()
+		return
+	}
+	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
+	r.respond(r.handle(row, handler))
+	r.send()
+}
+
+// answerTraced does the same, and writes a line about it.
+func (r *receiver) answerTraced() {
+	start := time.Now()
+	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
+	r.call.Tracee.Reset(r.call.PID)
+	r.line = appendCall(r.line[:0], row, &r.call) // before the memory can change
+	result := r.handle(row, handler)
+	r.respond(result)
+	r.send()
+	r.line = appendResult(r.line, result, time.Since(start))
+	r.worker.trace.write(r.line)
+}
+
+// handle calls the handler of a row.
+func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel.Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("a handler panicked; the call fails with EIO: please report this as a bug",
+				"call", row.Name, "panic", p, "stack", string(debug.Stack()))
+			result = kernel.Errno(unix.EIO)
+		}
+	}()
+	if row == nil {
+		r.worker.refuse(r.call.Notif)
+		return kernel.Errno(unix.ENOSYS)
+	}
+	t := r.call.Tracee
+	t.Reset(r.call.PID)
+	if r.worker.journal.rootsMayDiffer() {
+		if e := t.AdoptRoot(); e != 0 {
+			return kernel.Errno(unix.EIO) // the task is gone, and nobody reads this
+		}
+	}
+	return handler(&r.call)
+}
+
+// respond puts the answer into the slot.
+func (r *receiver) respond(result kernel.Result) {
+	resp := unotify.Resp{Val: result.Val}
+	switch {
+	case result.Continue:
+		resp.Flags = unotify.FlagContinue
+	case result.Errno != 0:
+		resp.Val, resp.Error = 0, -int32(result.Errno)
+	}
+	resp.ID = r.slot.notif.ID
+	r.slot.resp = resp
+}
+
+func (r *receiver) send() {
+	// ENOENT: the task was killed meanwhile.
+	if e := unotify.Send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT {
+		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
+	}
+}

@@ -1,0 +1,95 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/table"
+)
+
+// trace is the file of --trace.
+type trace struct{ fd int }
+
+func openTrace(name string) (*trace, error) {
+	// O_APPEND: other containers and a new worker write to the same file.
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &trace{fd}, nil
+}
+
+// write writes one line. An error must not disturb the container, and cannot be
+// told to anybody: a full disk is seen from the end of the file.
+func (t *trace) write(line []byte) { _, _ = unix.Write(t.fd, line) }
+
+// maxTraced is how much of a string the trace shows.
+const maxTraced = unix.PathMax
+
+// appendCall appends the call as strace would show it: "1234 chown("foo", 42, 42)".
+func appendCall(b []byte, row *table.Row, c *kernel.Call) []byte {
+	b = strconv.AppendUint(b, uint64(c.PID), 10)
+	b = append(b, ' ')
+	if row == nil {
+		return fmt.Appendf(b, "syscall_%#x(arch %#x)", uint32(c.Data.NR), c.Data.Arch)
+	}
+	b = append(append(b, row.Name...), '(')
+	for i, kind := range row.Args {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendArg(b, kind, c, c.Data.Args[i])
+	}
+	return append(b, ')')
+}
+
+func appendArg(b []byte, kind table.Arg, c *kernel.Call, v uint64) []byte {
+	switch kind {
+	case table.Path, table.Name:
+		s := make([]byte, maxTraced)
+		n, e := c.Tracee.ReadString(uintptr(v), s)
+		if e != 0 {
+			return fmt.Appendf(b, "%#x", v)
+		}
+		return strconv.AppendQuote(b, string(s[:n]))
+	case table.DirFD:
+		if int32(v) == unix.AT_FDCWD {
+			return append(b, "AT_FDCWD"...)
+		}
+		return strconv.AppendInt(b, int64(int32(v)), 10)
+	case table.FD, table.Int, table.ID:
+		return strconv.AppendInt(b, signed(v), 10)
+	case table.Size:
+		return strconv.AppendUint(b, v, 10)
+	default:
+		return fmt.Appendf(b, "%#x", v)
+	}
+}
+
+// signed shows -1 as such, and any other 32-bit value, which may be an id above
+// the largest positive int, unsigned.
+func signed(v uint64) int64 {
+	if uint32(v) == ^uint32(0) {
+		return -1
+	}
+	return int64(uint32(v))
+}
+
+// appendResult appends the result and the time that it took: " = -1 EPERM <7us>".
+func appendResult(b []byte, r kernel.Result, d time.Duration) []byte {
+	switch {
+	case r.Continue:
+		b = append(b, " = (kernel)"...)
+	case r.Errno != 0:
+		b = append(append(b, " = -1 "...), unix.ErrnoName(r.Errno)...)
+	default:
+		b = strconv.AppendInt(append(b, " = "...), r.Val, 10)
+	}
+	b = strconv.AppendInt(append(b, " <"...), d.Microseconds(), 10)
+	return append(b, "us>\n"...)
+}

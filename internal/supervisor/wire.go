@@ -1,0 +1,149 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn carries messages between the processes of the supervisor. Its socket is
+// of type SOCK_SEQPACKET: one packet is one message.
+type conn struct{ *net.UnixConn }
+
+// message is a request to take on a listener, or the answer to one. The first
+// one to a process tells it the Config too.
+type message struct {
+	Config *Config `json:",omitempty"`
+	// Index is the number of the listener, which says where its journal is.
+	Index int
+	// Error is the reason why a request could not be met; empty for success.
+	Error string `json:",omitempty"`
+}
+
+// The descriptors that go with a request, in this order: a listener, and what
+// must be known of the process that it belongs to.
+const (
+	fdListener = iota
+	fdUserNS
+	fdMountNS
+	fdRoot
+	requestFDs
+)
+
+// maxMessage is more than the size of any message.
+const maxMessage = 64 << 10
+
+// socketpair returns two connected sockets: one for this process, and one to be
+// inherited by another.
+func socketpair() (conn, *os.File, error) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return conn{}, nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(p[1]), "supervisor socket")
+	ours, err := inherited(p[0])
+	if err != nil {
+		theirs.Close()
+	}
+	return ours, theirs, err
+}
+
+// inherited makes a conn of the descriptor fd, which it takes over.
+func inherited(fd int) (conn, error) {
+	f := os.NewFile(uintptr(fd), "supervisor socket")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return conn{}, err
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return conn{}, fmt.Errorf("descriptor %d is not a unix socket", fd)
+	}
+	return conn{u}, nil
+}
+
+func (c conn) send(m message, fds ...int) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	_, _, err = c.WriteMsgUnix(b, oob, nil)
+	return err
+}
+
+// receive returns the next message and the descriptors that came with it, or
+// io.EOF when the other side has closed the socket.
+func (c conn) receive() (m message, fds []int, err error) {
+	b := make([]byte, maxMessage)
+	oob := make([]byte, unix.CmsgSpace(4*requestFDs))
+	n, oobn, flags, _, err := c.ReadMsgUnix(b, oob)
+	if err != nil {
+		return message{}, nil, err
+	}
+	scms, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return message{}, nil, err
+	}
+	for i := range scms {
+		got, err := unix.ParseUnixRights(&scms[i])
+		if err != nil {
+			return message{}, nil, err
+		}
+		fds = append(fds, got...)
+	}
+	if n == 0 && len(fds) == 0 {
+		return message{}, nil, io.EOF
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = errors.New("message truncated")
+	} else {
+		err = json.Unmarshal(b[:n], &m)
+	}
+	if err != nil {
+		closeAll(fds)
+		return message{}, nil, err
+	}
+	return m, fds, nil
+}
+
+// request sends m and waits for the answer.
+func (c conn) request(m message, fds ...int) error {
+	if err := c.send(m, fds...); err != nil {
+		return err
+	}
+	answer, fds, err := c.receive()
+	closeAll(fds)
+	if err != nil {
+		return err
+	}
+	if answer.Error != "" {
+		return errors.New(answer.Error)
+	}
+	return nil
+}
+
+// answer tells the other side how its request went.
+func (c conn) answer(err error) error {
+	var m message
+	if err != nil {
+		m.Error = err.Error()
+	}
+	return c.send(m)
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

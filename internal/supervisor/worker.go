@@ -1,0 +1,142 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+	"github.com/rootless-containers/subuidless/internal/userns"
+)
+
+// The descriptors of a new worker. 0 to 2 are a file of no use, see tracee.Enter.
+const (
+	workerConn = 3 + iota
+	workerJournal
+	workerLog
+)
+
+// worker answers the notifications of one container, inside its user namespace
+// and outside of its PID namespace. So the kernel itself bounds what the worker
+// can do to what the container's own root can do.
+type worker struct {
+	keeper   conn
+	journal  *journal
+	dispatch *table.Dispatch
+	owners   *owner.Store
+	trace    *trace // nil: none
+	proc     int    // O_PATH descriptor of the supervisor's /proc
+	refused  sync.Once
+}
+
+// WorkerMain is the worker's process. Its keeper talks to it over a socket.
+func WorkerMain() int {
+	log := os.NewFile(workerLog, "log")
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	if err := debug.SetCrashOutput(log, debug.CrashOptions{}); err != nil {
+		slog.Warn("crashes of the worker will not be logged", "err", err)
+	}
+	keeper, err := inherited(workerConn)
+	if err != nil {
+		slog.Error("worker", "err", err)
+		return 1
+	}
+	w := &worker{keeper: keeper, dispatch: table.NewDispatch()}
+	if err := w.run(); err != nil {
+		slog.Error("worker", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// run serves listeners until the keeper, which knows when the last one hangs up,
+// goes away.
+func (w *worker) run() error {
+	for {
+		m, fds, err := w.keeper.receive()
+		if err != nil {
+			return w.orphaned(err)
+		}
+		err = w.take(m, fds)
+		if err != nil {
+			closeAll(fds)
+		}
+		if err := w.keeper.answer(err); err != nil {
+			return w.orphaned(err)
+		}
+	}
+}
+
+// setUp prepares for the first listener.
+func (w *worker) setUp(cfg *Config) error {
+	var err error
+	if err := unotify.CheckSizes(); err != nil {
+		return err
+	}
+	if w.journal, err = mapJournal(workerJournal); err != nil {
+		return err
+	}
+	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open /proc: %w", err)
+	}
+	var mapped owner.ID
+	if mapped.UID, err = userns.MappedID("uid_map"); err != nil {
+		return err
+	}
+	if mapped.GID, err = userns.MappedID("gid_map"); err != nil {
+		return err
+	}
+	side, err := openSidecar(cfg.Sidecar)
+	if err != nil {
+		// Most containers never need it.
+		slog.Warn("owners of symbolic links, FIFOs, sockets and devices cannot be recorded; changing them fails with EROFS",
+			"err", err, "remedy", "make the directory writable, or name another with --sidecar")
+	}
+	w.owners = owner.NewStore(mapped, side)
+	if cfg.Trace != "" {
+		if w.trace, err = openTrace(cfg.Trace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openSidecar(dir string) (*owner.Sidecar, error) {
+	if dir == "" {
+		var err error
+		if dir, err = owner.DefaultSidecar(); err != nil {
+			return nil, err
+		}
+	}
+	return owner.OpenSidecar(dir)
+}
+
+// take takes on a listener.
+func (w *worker) take(m message, fds []int) error {
+	if w.journal == nil {
+		if m.Config == nil {
+			return fmt.Errorf("the first message to the worker has no configuration")
+		}
+		if err := w.setUp(m.Config); err != nil {
+			return err
+		}
+	}
+	if len(fds) != requestFDs {
+		return fmt.Errorf("got %d descriptors with a listener, want %d", len(fds), requestFDs)
+	}
+	return w.serve(m.Index, fds)
+}
+
+// refuse logs that a program of an ABI that is not emulated runs in the container.
+func (w *worker) refuse(n *unotify.Notif) {
+	w.refused.Do(func() {
+		slog.Error("a program makes system calls of an ABI that subuidless does not emulate (x32, or 32-bit Arm); they fail with ENOSYS",
+			"pid", n.PID, "arch", fmt.Sprintf("%#x", n.Data.Arch), "nr", fmt.Sprintf("%#x", uint32(n.Data.NR)))
+	})
+}

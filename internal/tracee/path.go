@@ -1,0 +1,206 @@
+package tracee
+
+import (
+	"bytes"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Path is what a call names: by a path, a descriptor, or both.
+type Path struct {
+	Ptr    *byte // NUL-terminated, for calls by the receiving thread
+	Follow bool  // a symbolic link at its end is to be followed
+
+	text  []byte // as the task gave it
+	dirfd int32  // where text starts, if it is relative
+	self  bool   // text may lead through the task's own part of /proc
+}
+
+// FD returns the path of the task's descriptor fd.
+func (t *Tracee) FD(fd int32) Path {
+	t.appendFD(t.path[:0], fd, 0)
+	// The link in /proc leads right to the object, even if that is a symbolic
+	// link, which is not followed in turn.
+	return Path{Ptr: &t.path[0], Follow: true, dirfd: fd}
+}
+
+// Path returns the path at addr, relative to the task's descriptor dirfd. Flags
+// are AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW. It is valid until the next call of
+// Path, FD or Reset. Errors are EFAULT, ENAMETOOLONG, and ENOENT for an empty
+// path without AT_EMPTY_PATH.
+func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno) {
+	n := 0
+	if addr != 0 || flags&unix.AT_EMPTY_PATH == 0 { // Linux 6.11 allows NULL for ""
+		var e unix.Errno
+		if n, e = t.ReadString(addr, t.path[room:]); e != 0 {
+			return Path{}, e
+		}
+	}
+	if n == 0 {
+		if flags&unix.AT_EMPTY_PATH == 0 {
+			return Path{}, unix.ENOENT
+		}
+		if dirfd != unix.AT_FDCWD {
+			return t.FD(dirfd), 0
+		}
+		_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
+		return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}, 0
+	}
+	text := t.path[room : room+n]
+	p := Path{
+		Ptr:    &t.path[room],
+		Follow: flags&unix.AT_SYMLINK_NOFOLLOW == 0,
+		text:   text,
+		dirfd:  dirfd,
+		self:   namesSelf(text),
+	}
+	if text[0] == '/' {
+		return p, 0
+	}
+	// Write "TID/cwd/" or "TID/fd/N/" so that it ends where the path starts.
+	var b [room]byte
+	prefix := t.appendTID(b[:0])
+	if dirfd == unix.AT_FDCWD {
+		prefix = append(prefix, "cwd/"...)
+	} else {
+		prefix = t.appendFD(b[:0], dirfd, '/')
+	}
+	start := room - len(prefix)
+	copy(t.path[start:], prefix)
+	p.Ptr = &t.path[start]
+	if len(prefix)+n+1 > unix.PathMax {
+		return t.shorten(p, start, room+n)
+	}
+	return p, 0
+}
+
+// namesSelf tells whether path has a component self or thread-self, or is one of
+// the links to them that every /dev has.
+func namesSelf(path []byte) bool {
+	if bytes.HasPrefix(path, []byte("/dev/fd")) || bytes.HasPrefix(path, []byte("/dev/std")) {
+		return true
+	}
+	for rest := path; ; {
+		i := bytes.Index(rest, []byte("self"))
+		if i < 0 {
+			return false
+		}
+		before := bytes.TrimSuffix(rest[:i], []byte("thread-"))
+		rest = rest[i+len("self"):]
+		if (len(before) == 0 || before[len(before)-1] == '/') && (len(rest) == 0 || rest[0] == '/') {
+			return true
+		}
+	}
+}
+
+// shorten makes a path that has become too long with its prefix, t.path[start:end],
+// relative to a descriptor for its first half.
+func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
+	slash := start + (end-start)/2
+	for slash < end && t.path[slash] != '/' {
+		slash++
+	}
+	if slash == end {
+		return Path{}, unix.ENAMETOOLONG // a name of 2 KiB
+	}
+	t.path[slash] = 0
+	fd, e := openat(unix.AT_FDCWD, &t.path[start], unix.O_PATH|unix.O_DIRECTORY)
+	t.path[slash] = '/'
+	if e != 0 {
+		return Path{}, e
+	}
+	t.long = fd
+	var b [room]byte
+	prefix := appendSelfFD(b[:0], fd)
+	start = slash - len(prefix)
+	copy(t.path[start:], prefix)
+	p.Ptr = &t.path[start]
+	p.self = false // the text has been overwritten
+	return p, 0
+}
+
+// Stray tells whether the supervisor must not resolve the path in one go,
+// because it may lead through /proc/self: there it would find itself.
+func (p *Path) Stray() bool { return p.self }
+
+// Open opens the object named by p with O_PATH, and fills st.
+//
+// A path may lead through /proc/self or /proc/thread-self without saying so:
+// "chown www-data /var/log/nginx/access.log", which links to /dev/stdout, which
+// links to /proc/self/fd/1. The supervisor would find nothing there, if it is
+// in another PID namespace, or its own descriptors 0 to 2, which are all the
+// same file for this purpose. Then the path is walked step by step.
+func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
+	if p.self {
+		return t.openStray(p, st)
+	}
+	flags := unix.O_PATH
+	if !p.Follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, e := openat(unix.AT_FDCWD, p.Ptr, flags)
+	if e == unix.ENOENT && t.IsLink(p) {
+		return t.openStray(p, st)
+	}
+	if e != 0 {
+		return -1, t.dirfdError(p, e)
+	}
+	if e := Fstat(fd, st); e != 0 {
+		unix.Close(fd)
+		return -1, e
+	}
+	if (fileID{st.Dev, st.Ino}) == t.own && p.text != nil {
+		unix.Close(fd)
+		return t.openStray(p, st)
+	}
+	return fd, 0
+}
+
+// OpenFD opens the object that the task's descriptor fd refers to with O_PATH,
+// and fills st: EBADF if fd is not open or was opened with O_PATH itself.
+func (t *Tracee) OpenFD(fd int32, st *unix.Stat_t) (int, unix.Errno) {
+	if path, e := t.OpenedAsPath(fd); e != 0 || path {
+		return -1, unix.EBADF
+	}
+	return t.Open(t.FD(fd), st)
+}
+
+// IsLink tells whether p names a symbolic link that is to be followed.
+func (t *Tracee) IsLink(p Path) bool {
+	if !p.Follow || p.text == nil {
+		return false
+	}
+	var b [1]byte
+	_, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptrAtCwd, uintptr(unsafe.Pointer(p.Ptr)),
+		uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
+	return e == 0
+}
+
+// dirfdError turns the ENOENT that a bad descriptor gives in /proc into EBADF.
+func (t *Tracee) dirfdError(p Path, e unix.Errno) unix.Errno {
+	if e != unix.ENOENT || p.dirfd == unix.AT_FDCWD || len(p.text) > 0 && p.text[0] == '/' {
+		return e
+	}
+	if _, bad := t.OpenedAsPath(p.dirfd); bad != 0 {
+		return bad
+	}
+	return e
+}
+
+const uintptrAtCwd = ^uintptr(-unix.AT_FDCWD - 1)
+
+func openat(dirfd int, path *byte, flags int) (int, unix.Errno) {
+	fd, _, e := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(flags|unix.O_CLOEXEC), 0, 0, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), 0
+}
+
+// Fstat fills st for the descriptor fd.
+func Fstat(fd int, st *unix.Stat_t) unix.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
+	return e
+}

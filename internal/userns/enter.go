@@ -1,0 +1,193 @@
+// Package userns makes and enters user namespaces that map one id, in pure Go.
+package userns
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is a program to be started in another user namespace.
+type Command struct {
+	Namespace int      // descriptor of the user namespace, or -1 to stay in this one
+	Path      string   // of the program
+	Args      []string // with argv[0]
+	Env       []string
+	Files     []int // its descriptors 0, 1, 2, ...
+}
+
+// Start starts c and returns its process id.
+//
+// setns(2): "A multithreaded process may not change user namespace with
+// setns()", and every Go process is one. So Start forks, and the child, which
+// has one thread and may only make raw system calls, enters the namespace and
+// executes the program. The program holds all capabilities of the namespace,
+// also as ambient ones, so that it keeps them where its id there is not 0.
+func (c *Command) Start() (pid int, err error) {
+	path, err := syscall.BytePtrFromString(c.Path)
+	if err != nil {
+		return 0, err
+	}
+	argv, err := syscall.SlicePtrFromStrings(c.Args)
+	if err != nil {
+		return 0, err
+	}
+	envv, err := syscall.SlicePtrFromStrings(c.Env)
+	if err != nil {
+		return 0, err
+	}
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return 0, os.NewSyscallError("pipe2", err)
+	}
+	defer unix.Close(p[0])
+	// The files, the pipe and the namespace, out of the way of the numbers that
+	// the files will get.
+	spare := append(append([]int(nil), c.Files...), p[1])
+	if c.Namespace >= 0 {
+		spare = append(spare, c.Namespace)
+	}
+	for i, fd := range spare {
+		if spare[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstSpare); err != nil {
+			err = fmt.Errorf("duplicating descriptor %d: %w", fd, err)
+			spare = spare[:i]
+			break
+		}
+	}
+	unix.Close(p[1])
+	defer func() {
+		for _, fd := range spare {
+			unix.Close(fd)
+		}
+	}()
+	if err != nil {
+		return 0, err
+	}
+	files, failed, ns := spare[:len(c.Files)], spare[len(c.Files)], -1
+	if c.Namespace >= 0 {
+		ns = spare[len(c.Files)+1]
+	}
+
+	syscall.ForkLock.Lock()
+	pid, e := fork(ns, path, &argv[0], &envv[0], files, failed)
+	syscall.ForkLock.Unlock()
+	unix.Close(failed)
+	spare = append(spare[:len(c.Files)], spare[len(c.Files)+1:]...)
+	if e != 0 {
+		return 0, os.NewSyscallError("clone", e)
+	}
+	// The pipe is closed by a successful exec, and says why otherwise.
+	var failure [2]uint32
+	buf := (*[unsafe.Sizeof(failure)]byte)(unsafe.Pointer(&failure))[:]
+	for {
+		n, err := unix.Read(p[0], buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 {
+			return pid, nil
+		}
+		var status unix.WaitStatus
+		unix.Wait4(pid, &status, 0, nil)
+		if err != nil {
+			return 0, os.NewSyscallError("read", err)
+		}
+		return 0, fmt.Errorf("starting %s in the container's user namespace: %s: %w", c.Args[0], steps[failure[0]], syscall.Errno(failure[1]))
+	}
+}
+
+// firstSpare is more than the number of files that a Command is given.
+const firstSpare = 32
+
+// What the child does.
+const (
+	stepDup = iota
+	stepSetns
+	stepCapget
+	stepCapset
+	stepExec
+)
+
+var steps = [...]string{
+	stepDup:    "dup3",
+	stepSetns:  "setns(CLONE_NEWUSER)",
+	stepCapget: "capget",
+	stepCapset: "capset",
+	stepExec:   "execve",
+}
+
+// maxCap is more than the number of the last capability.
+const maxCap = 64
+
+// fork forks, and executes the program in the child. It is shaped like the
+// standard library's forkAndExecInChild: after the fork there may be no growth of
+// the stack, no allocation and no call that is not a raw system call.
+//
+//go:noinline
+//go:norace
+//go:nocheckptr
+func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
+	var (
+		pid, step uintptr
+		e         syscall.Errno
+		failure   [2]uint32
+		header    = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		caps      [2]unix.CapUserData
+	)
+	beforeFork()
+	pid, _, e = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if e != 0 || pid != 0 {
+		afterFork()
+		return int(pid), e
+	}
+	afterForkInChild()
+
+	step = stepDup
+	for i := range files {
+		if _, _, e = syscall.RawSyscall(syscall.SYS_DUP3, uintptr(files[i]), uintptr(i), 0); e != 0 {
+			goto fail
+		}
+	}
+	if ns >= 0 {
+		step = stepSetns
+		if _, _, e = syscall.RawSyscall(unix.SYS_SETNS, uintptr(ns), unix.CLONE_NEWUSER, 0); e != 0 {
+			goto fail
+		}
+		step = stepCapget
+		if _, _, e = syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0); e != 0 {
+			goto fail
+		}
+		caps[0].Inheritable, caps[1].Inheritable = caps[0].Permitted, caps[1].Permitted
+		step = stepCapset
+		if _, _, e = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0); e != 0 {
+			goto fail
+		}
+		for c := range uintptr(maxCap) { // EINVAL for those that the kernel has not
+			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c, 0, 0, 0)
+		}
+	}
+	step = stepExec
+	_, _, e = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envv)))
+fail:
+	failure[0], failure[1] = uint32(step), uint32(e)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(failed), uintptr(unsafe.Pointer(&failure)), unsafe.Sizeof(failure))
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0)
+	}
+}
+
+// The Go runtime's own preparations for a fork: no signal may be delivered to
+// the child before its handlers are reset. The linker allows these names
+// because gVisor and others use them.
+
+//go:linkname beforeFork syscall.runtime_BeforeFork
+func beforeFork()
+
+//go:linkname afterFork syscall.runtime_AfterFork
+func afterFork()
+
+//go:linkname afterForkInChild syscall.runtime_AfterForkInChild
+func afterForkInChild()

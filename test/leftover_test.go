@@ -1,0 +1,93 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// leftovers lists what the tests left behind: processes (which it ends), files
+// and mounts. Mounts is what /proc/self/mountinfo was before.
+func leftovers(work string, user int, mounts []byte) []string {
+	var left []string
+	// Supervisors end soon after the last task of their container.
+	deadline := time.Now().Add(5 * time.Second)
+	mark := workVar + "=" + work
+	pids := processes(user, mark)
+	for len(pids) > 0 && time.Now().Before(deadline) {
+		time.Sleep(50 * time.Millisecond)
+		pids = processes(user, mark)
+	}
+	for _, pid := range pids {
+		left = append(left, fmt.Sprintf("process %d: %s", pid, commandLine(pid)))
+		_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by itself
+	}
+	for _, dir := range []string{"tmp", "run"} {
+		files, err := filepath.Glob(filepath.Join(work, dir, "*"))
+		if err != nil {
+			panic(err) // a malformed pattern
+		}
+		left = append(left, files...)
+	}
+	switch now, err := os.ReadFile("/proc/self/mountinfo"); {
+	case err != nil:
+		left = append(left, err.Error())
+	case !bytes.Equal(now, mounts):
+		left = append(left, fmt.Sprintf("mounts:\n%s\nwere before:\n%s", now, mounts))
+	}
+	return left
+}
+
+// processes lists the processes of a user other than this process's own, or
+// those that have mark in their environment.
+func processes(user int, mark string) []int {
+	entries, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		panic(err) // a malformed pattern
+	}
+	var pids []int
+	for _, dir := range entries {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if environ, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil && mark != "" {
+			if bytes.HasPrefix(environ, []byte(mark+"\x00")) || bytes.Contains(environ, []byte("\x00"+mark+"\x00")) {
+				pids = append(pids, pid)
+				continue
+			}
+		}
+		if user != os.Getuid() && realUID(dir) == user {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// realUID returns the real user id of the process with this directory in /proc, or -1.
+func realUID(dir string) int {
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		return -1
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nUid:\t"))
+	uid, _, _ := bytes.Cut(rest, []byte("\t"))
+	n, err := strconv.Atoi(string(uid))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+func commandLine(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return err.Error()
+	}
+	return string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte{' '}))
+}

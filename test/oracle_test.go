@@ -1,0 +1,121 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The programs in testdata/oracle print what system calls return. The kernel
+// is the oracle: run by real root and run under subuidless, each must print the
+// same thing.
+
+// askOracle runs them as real root, each in an empty directory, and keeps what
+// they print in the directory "answers".
+func askOracle(work string) error {
+	questions, err := questions(work)
+	if err != nil {
+		return err
+	}
+	answers := filepath.Join(work, "answers")
+	if err := os.Mkdir(answers, 0o755); err != nil {
+		return err
+	}
+	for _, q := range questions {
+		dir, err := os.MkdirTemp(work, "oracle-")
+		if err != nil {
+			return err
+		}
+		out, err := ask(dir, q)
+		if err != nil {
+			return fmt.Errorf("%s as root: %w\n%s", q, err, out)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(answers, filepath.Base(q)), out, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// questions returns the programs: shell scripts, and C programs, which were
+// built unless there is no compiler.
+func questions(work string) ([]string, error) {
+	sources, err := filepath.Glob(filepath.Join(work, "testdata", "oracle", "*.*"))
+	if err != nil {
+		return nil, err
+	}
+	var programs []string
+	for _, source := range sources {
+		switch name, ext, _ := strings.Cut(filepath.Base(source), "."); ext {
+		case "sh":
+			programs = append(programs, source)
+		case "c":
+			if built, err := exec.LookPath(filepath.Join(work, "bin", name)); err == nil {
+				programs = append(programs, built)
+			}
+		}
+	}
+	return programs, nil
+}
+
+// ask runs a program in dir, behind the command prefix.
+func ask(dir, program string, prefix ...string) ([]byte, error) {
+	argv := append(prefix, program)
+	if strings.HasSuffix(program, ".sh") {
+		argv = append(prefix, "sh", "-eu", program)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = dir
+	return cmd.CombinedOutput()
+}
+
+func TestOracle(t *testing.T) {
+	questions, err := questions(work())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range questions {
+		t.Run(filepath.Base(q), func(t *testing.T) {
+			want, err := os.ReadFile(work("answers", filepath.Base(q)))
+			if os.IsNotExist(err) {
+				t.Skip("needs real root to ask the kernel: run the tests as root")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ask(t.TempDir(), q, "subuidless", "exec", "--")
+			if err != nil {
+				t.Errorf("%v\n%s", err, got)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("differs from what real root gets:\n%s", diff(want, got))
+			}
+		})
+	}
+}
+
+// diff lists the lines that differ; the programs print one line per call.
+func diff(want, got []byte) string {
+	wants, gots := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+	var b strings.Builder
+	for i := range max(len(wants), len(gots)) {
+		var w, g string
+		if i < len(wants) {
+			w = wants[i]
+		}
+		if i < len(gots) {
+			g = gots[i]
+		}
+		if w != g {
+			fmt.Fprintf(&b, "root:       %s\nsubuidless: %s\n", w, g)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,69 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// part is something that a test may need and a machine may lack.
+type part struct {
+	here func() bool
+	how  string // how to get it
+}
+
+var parts = map[string]part{
+	"busybox":  {program("busybox"), "apt-get install busybox-static"},
+	"cc":       {program("chown"), "apt-get install gcc libc6-dev"},
+	"cc32":     {program("ids_i386"), "apt-get install gcc-multilib"},
+	"crun":     {program("crun"), "apt-get install crun"},
+	"debian":   {file("debian12.tar"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
+	"getfacl":  {program("getfacl"), "apt-get install acl"},
+	"getfattr": {program("getfattr"), "apt-get install attr"},
+	"ramfs":    {file("ramfs"), "run the tests as root"},
+	"root":     {file("answers"), "run the tests as root"},
+	"runc":     {program("runc"), "apt-get install runc"},
+	"small":    {file("small"), "run the tests as root"},
+	"umoci":    {program("umoci"), "apt-get install umoci"},
+}
+
+func program(name string) func() bool {
+	return func() bool { _, err := exec.LookPath(name); return err == nil }
+}
+
+func file(name string) func() bool {
+	return func() bool { _, err := os.Stat(work(name)); return err == nil }
+}
+
+// lacking says which of the named parts is not here, and how to get it.
+func lacking(names ...string) (reason string, lacks bool) {
+	for _, name := range names {
+		p, known := parts[name]
+		if !known {
+			return fmt.Sprintf("no part is called %s", name), true
+		}
+		if !p.here() {
+			return fmt.Sprintf("%s is missing: %s", name, p.how), true
+		}
+	}
+	return "", false
+}
+
+// needs skips a test that lacks a part.
+func needs(t *testing.T, names ...string) {
+	t.Helper()
+	if reason, lacks := lacking(names...); lacks {
+		t.Skip(reason)
+	}
+}
+
+func TestParts(t *testing.T) {
+	for name, p := range parts {
+		t.Run(name, func(t *testing.T) {
+			if !p.here() {
+				t.Skipf("%s is missing: %s", name, p.how)
+			}
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript runs the transcripts in testdata/script: what a user types, and
+// what must come out.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		Setup:               setUp,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		// Long before go test gives up, so that hung commands are ended.
+		Deadline: time.Now().Add(5 * time.Minute),
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"needs":  scriptNeeds,
+			"rootfs": scriptRootfs,
+			"layer":  scriptLayer,
+		},
+	})
+}
+
+// testKey is the key of the testscript.T of a script.
+type testKey struct{}
+
+func setUp(env *testscript.Env) error {
+	env.Values[testKey{}] = env.T()
+	// Sockets are here: the path must be short.
+	run, err := os.MkdirTemp(work("run"), "")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(run) })
+	home := filepath.Join(env.WorkDir, "home")
+	env.Setenv("HOME", home)
+	env.Setenv("USER", "tester")
+	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+	env.Setenv("XDG_RUNTIME_DIR", run)
+	env.Setenv("TOP", work())
+	return os.Mkdir(home, 0o755)
+}
+
+// scriptNeeds is the command "needs PART...", which skips a script that lacks one.
+func scriptNeeds(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: needs PART...")
+	}
+	if reason, lacks := lacking(args...); lacks {
+		ts.Value(testKey{}).(testscript.T).Skip(reason)
+	}
+}
+
+// scriptRootfs is the command "rootfs DIR", which makes a root file system of
+// busybox and nothing else.
+func scriptRootfs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: rootfs DIR")
+	}
+	ts.Check(makeRootfs(ts.MkAbs(args[0])))
+}
+
+func makeRootfs(dir string) error {
+	for _, d := range []string{"bin", "dev", "etc", "proc", "root", "sys", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string]string{
+		"passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n",
+		"group":  "root:x:0:\nwww-data:x:33:\ntape:x:26:www-data\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(dir, "bin", "busybox"), busybox); err != nil {
+		return err
+	}
+	applets, err := exec.Command(busybox, "--list").Output()
+	if err != nil {
+		return err
+	}
+	for applet := range strings.Lines(string(bytes.TrimSpace(applets))) {
+		link := filepath.Join(dir, "bin", strings.TrimSpace(applet))
+		if err := os.Symlink("busybox", link); err != nil && !os.IsExist(err) {
+			return err
+		}
+	}
+	return nil
+}

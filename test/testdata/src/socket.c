@@ -1,0 +1,18 @@
+// Socket makes a socket with the given name.
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int main(int argc, char **argv) {
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (argc != 2 || fd < 0)
+		return 2;
+	strncpy(addr.sun_path, argv[1], sizeof(addr.sun_path) - 1);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		perror(argv[1]);
+		return 1;
+	}
+	return 0;
+}
