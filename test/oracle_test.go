@@ -14,8 +14,11 @@ import (
 // is the oracle: run by real root and run under subuidless, each must print the
 // same thing.
 
-// askOracle runs them as real root, each in an empty directory, and keeps what
-// they print in the directory "answers".
+// oracle is the directory of the programs.
+func oracle(work string) string { return filepath.Join(work, "testdata", "oracle") }
+
+// askOracle runs them as real root, and keeps what they print in the directory
+// "answers".
 func askOracle(work string) error {
 	questions, err := questions(work)
 	if err != nil {
@@ -26,16 +29,9 @@ func askOracle(work string) error {
 		return err
 	}
 	for _, q := range questions {
-		dir, err := os.MkdirTemp(work, "oracle-")
-		if err != nil {
-			return err
-		}
-		out, err := ask(dir, q)
+		out, err := ask(work, q)
 		if err != nil {
 			return fmt.Errorf("%s as root: %w\n%s", q, err, out)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
 		}
 		if err := os.WriteFile(filepath.Join(answers, filepath.Base(q)), out, 0o644); err != nil {
 			return err
@@ -47,26 +43,32 @@ func askOracle(work string) error {
 // questions returns the programs: shell scripts, and C programs, which were
 // built unless there is no compiler.
 func questions(work string) ([]string, error) {
-	sources, err := filepath.Glob(filepath.Join(work, "testdata", "oracle", "*.*"))
+	sources, err := filepath.Glob(filepath.Join(oracle(work), "*.*"))
 	if err != nil {
 		return nil, err
 	}
 	var programs []string
 	for _, source := range sources {
-		switch name, ext, _ := strings.Cut(filepath.Base(source), "."); ext {
-		case "sh":
+		switch filepath.Ext(source) {
+		case ".sh":
 			programs = append(programs, source)
-		case "c":
-			if built, err := exec.LookPath(filepath.Join(work, "bin", name)); err == nil {
-				programs = append(programs, built)
+		case ".c":
+			program := strings.TrimSuffix(source, ".c")
+			if _, err := os.Stat(program); err == nil {
+				programs = append(programs, program)
 			}
 		}
 	}
 	return programs, nil
 }
 
-// ask runs a program in dir, behind the command prefix.
-func ask(dir, program string, prefix ...string) ([]byte, error) {
+// ask runs a program in an empty directory in parent, behind the command prefix.
+func ask(parent, program string, prefix ...string) ([]byte, error) {
+	dir, err := os.MkdirTemp(parent, "oracle-")
+	if err != nil {
+		return nil, err
+	}
+	defer removeAll(dir)
 	argv := append(prefix, program)
 	if strings.HasSuffix(program, ".sh") {
 		argv = append(prefix, "sh", "-eu", program)
@@ -90,7 +92,7 @@ func TestOracle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := ask(t.TempDir(), q, "subuidless", "exec", "--")
+			got, err := ask(work("tmp"), q, "subuidless", "exec", "--")
 			if err != nil {
 				t.Errorf("%v\n%s", err, got)
 			}

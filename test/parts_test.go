@@ -15,8 +15,8 @@ type part struct {
 
 var parts = map[string]part{
 	"busybox":  {program("busybox"), "apt-get install busybox-static"},
-	"cc":       {program("chown"), "apt-get install gcc libc6-dev"},
-	"cc32":     {program("ids_i386"), "apt-get install gcc-multilib"},
+	"cc":       {file("testdata/oracle/chown"), "apt-get install gcc libc6-dev"},
+	"cc32":     {file("testdata/oracle/ids_i386"), "apt-get install gcc-multilib"},
 	"crun":     {program("crun"), "apt-get install crun"},
 	"debian":   {file("debian12.tar"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"getfacl":  {program("getfacl"), "apt-get install acl"},

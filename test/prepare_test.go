@@ -95,20 +95,19 @@ func populate(work string, user int) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"script", "oracle"} {
-		if err := os.CopyFS(filepath.Join(work, "testdata", dir), os.DirFS(filepath.Join("testdata", dir))); err != nil {
-			return err
-		}
+	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
+		return err
 	}
 	if err := linkRootfs(work); err != nil {
 		return err
 	}
-	return build(filepath.Join(work, "bin"))
+	return build(work)
 }
 
-// build builds subuidless and the programs in testdata/src and testdata/oracle
-// into bin, and copies this very program there.
-func build(bin string) error {
+// build builds subuidless and the programs in testdata/src into bin, which will
+// be in the PATH, and those of testdata/oracle next to their sources.
+func build(work string) error {
+	bin := filepath.Join(work, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return err
 	}
@@ -120,21 +119,14 @@ func build(bin string) error {
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 	}
 	if _, err := exec.LookPath("gcc"); err == nil {
-		sources, err := fs.Glob(os.DirFS("testdata"), "*/*.c")
-		if err != nil {
-			return err
-		}
-		for _, source := range sources {
-			source = filepath.Join("testdata", source)
-			out := filepath.Join(bin, strings.TrimSuffix(filepath.Base(source), ".c"))
-			cc := []string{"gcc", "-static", "-O1", "-o", out, source}
-			if strings.HasSuffix(out, "_i386") {
-				if !canLink32() {
-					continue
-				}
-				cc = append(cc, "-m32")
+		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {
+			sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
+			if err != nil {
+				return err
 			}
-			builds = append(builds, cc)
+			for _, source := range sources {
+				builds = append(builds, compile(source, out)...)
+			}
 		}
 	}
 	for _, argv := range builds {
@@ -145,6 +137,20 @@ func build(bin string) error {
 		}
 	}
 	return nil
+}
+
+// compile returns the command to compile a C program, or none if this machine
+// cannot.
+func compile(source, dir string) [][]string {
+	name := strings.TrimSuffix(filepath.Base(source), ".c")
+	argv := []string{"gcc", "-static", "-O1", "-o", filepath.Join(dir, name), source}
+	if strings.HasSuffix(name, "_i386") {
+		if !canLink32() {
+			return nil
+		}
+		argv = append(argv, "-m32")
+	}
+	return [][]string{argv}
 }
 
 // canLink32 tells whether gcc can make 32-bit programs.

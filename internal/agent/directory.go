@@ -28,7 +28,7 @@ func DefaultSocket() (string, error) {
 // could put theirs at: a runtime would hand them control of the container.
 func checkSocketPath(path string) error {
 	if len(path) > maxSocketPath {
-		return fmt.Errorf("socket %s: the path has %d bytes; the kernel allows %d: choose a shorter one", path, len(path), maxSocketPath)
+		return fmt.Errorf("socket %s: the path is too long: it has %d bytes, and the kernel allows %d; choose a shorter one", path, len(path), maxSocketPath)
 	}
 	dir := filepath.Dir(path)
 	var st unix.Stat_t

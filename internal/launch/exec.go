@@ -49,11 +49,13 @@ func Exec(o ExecOptions) (status int, err error) {
 		return StatusFailed, errors.Join(err, killAndReap(st.pid))
 	}
 	interactive := isTerminal(os.Stdin)
-	skip := noSignal
+	var skip []os.Signal
 	if interactive {
+		// The command gets them too. We are not to act on them ourselves: it
+		// may handle them, and if it stops, waitFor stops us.
 		skip = sentByTerminal
 	}
-	forwardSignals(st.pid, skip)
+	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), st.pid, skip...)
 	if err := st.release(); err != nil {
 		return StatusFailed, errors.Join(err, killAndReap(st.pid))
 	}

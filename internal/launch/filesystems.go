@@ -2,7 +2,6 @@ package launch
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +10,7 @@ import (
 // mountAll mounts what a container expects below /, as the OCI runtime
 // specification lists it, and then what the user asked for.
 func (c *container) mountAll(b *binds) error {
-	if err := mountProc(); err != nil {
+	if err := b.proc.attach(); err != nil {
 		return err
 	}
 	if err := mountDev(b.devices); err != nil {
@@ -33,39 +32,17 @@ func (c *container) mountAll(b *binds) error {
 	return attachAll(b.volumes)
 }
 
-func mountProc() error {
-	err := mountNew("proc", "/proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
-	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("%w: the kernel allows a new /proc only where the present one is wholly visible, and here parts of it are covered, as an outer container does; start that one with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
-	}
-	return err
-}
-
-// mountSys mounts /sys, which shows devices of a network namespace. So only
-// with a network namespace of its own may a container have a new one, and even
-// then only where the host's is wholly visible.
+// mountSys mounts /sys, and the cgroup namespace's own view of the cgroups.
 func (c *container) mountSys(b *binds) error {
-	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	fresh := false
-	if c.Net == NetNone {
-		err := mountNew("sysfs", "/sys", flags|unix.MS_RDONLY, "")
-		if err != nil && !errors.Is(err, unix.EPERM) {
-			return err
-		}
-		fresh = err == nil
-	}
-	if !fresh {
-		if err := b.sys.attach(); err != nil {
-			return err
-		}
+	if err := b.sys.attach(); err != nil {
+		return err
 	}
 	if !b.cgroup2 || !c.CgroupNamespace {
 		return nil
 	}
-	// The cgroup namespace's own view. Where the kernel forbids it (the host's
-	// is partly covered), the host's remains, which is less exact and as safe.
-	err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", flags|unix.MS_RDONLY, "")
+	err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "")
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+		// The kernel forbids it. The host's view remains, just as read-only.
 		return nil
 	}
 	return err

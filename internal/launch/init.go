@@ -35,6 +35,7 @@ func InitMain() int {
 
 func initMain(socket *os.File) (status int, err error) {
 	unix.CloseOnExec(initSocket)
+	signals := catchSignals(forwardable())
 	c, err := readSpec()
 	if err != nil {
 		return StatusFailed, err
@@ -46,14 +47,15 @@ func initMain(socket *os.File) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
-	pid, err := c.startCommand(socket, stdio)
-	if errors.Is(err, errStageEnded) {
-		return reapUntil(pid)
-	}
+	st, err := c.startCommand(stdio)
 	if err != nil {
 		return StatusFailed, err
 	}
-	return reapUntil(pid)
+	go forwardSignals(signals, st.pid)
+	if err := c.release(st, socket); err != nil && !errors.Is(err, errStageEnded) {
+		return StatusFailed, err
+	}
+	return reapUntil(st.pid)
 }
 
 func readSpec() (*container, error) {
@@ -66,8 +68,8 @@ func readSpec() (*container, error) {
 	return c, nil
 }
 
-// startCommand starts the command and returns its pid when it runs.
-func (c *container) startCommand(socket *os.File, stdio []*os.File) (pid int, err error) {
+// startCommand starts the stage of the command.
+func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 	attr := stageAttr{
 		env:        c.Process.Env,
 		stdio:      stdio,
@@ -77,42 +79,46 @@ func (c *container) startCommand(socket *os.File, stdio []*os.File) (pid int, er
 		sys: &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal},
 	}
 	if err := os.Chdir(c.Process.Cwd); err != nil {
-		return 0, fmt.Errorf("working directory %s in the rootfs: %w", c.Process.Cwd, errnoOf(err))
+		return nil, fmt.Errorf("working directory %s in the rootfs: %w", c.Process.Cwd, errnoOf(err))
 	}
 	st, err := startStage(c.Process.Args, attr)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := letGo(stdio); err != nil {
-		return st.pid, err
-	}
-	if c.Supervised {
-		if err := passListener(st, socket); err != nil {
-			return st.pid, err
-		}
-	}
-	if _, _, err := receive(socket); err != nil {
-		return st.pid, fmt.Errorf("waiting for the supervisor: %w", err)
-	}
-	forwardSignals(st.pid, noSignal)
-	go endWith(socket)
-	return st.pid, st.release()
+	return st, letGo(stdio)
 }
 
-// passListener gives the stage's listener to the front.
-func passListener(st *stage, socket *os.File) error {
+// release lets the command run when the front says so. From then on the end of
+// the front is the container's.
+func (c *container) release(st *stage, front *os.File) error {
+	if err := c.reportReady(st, front); err != nil {
+		return err
+	}
+	if _, _, err := receive(front); err != nil {
+		return fmt.Errorf("waiting for the supervisor: %w", err)
+	}
+	go endWith(front)
+	return st.release()
+}
+
+// reportReady tells the front that the container is set up, with the listener
+// of the stage if it is to be served.
+func (c *container) reportReady(st *stage, front *os.File) error {
+	if !c.Supervised {
+		return sendText(front, ready)
+	}
 	listener, err := st.listener()
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	return sendFile(socket, listener)
+	return sendFile(front, listener)
 }
 
 // endWith ends the container when the front has ended, however that came.
-func endWith(socket *os.File) {
-	// The front sends nothing more: what comes is the end of it.
-	_, _, _ = receive(socket)
+func endWith(front *os.File) {
+	// It sends nothing more: what comes is the end of it.
+	_, _, _ = receive(front)
 	os.Exit(StatusFailed)
 }
 

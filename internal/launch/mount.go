@@ -24,6 +24,26 @@ func mountNew(fstype, target string, flags uintptr, options string) error {
 	return mount(fstype, target, fstype, flags, options)
 }
 
+// newTree returns a new file system that is not attached anywhere yet.
+func newTree(fstype string, attributes int) (*os.File, error) {
+	context, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("fsopen(%s): %w", fstype, err)
+	}
+	defer unix.Close(context)
+	if err := unix.FsconfigSetString(context, "source", fstype); err != nil {
+		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+	}
+	if err := unix.FsconfigCreate(context); err != nil {
+		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+	}
+	fd, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
+	if err != nil {
+		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+	}
+	return os.NewFile(uintptr(fd), fstype), nil
+}
+
 // openTree returns a copy of the mount at name that is not attached anywhere
 // yet, with the mounts below it if all is set.
 func openTree(name string, all bool) (*os.File, error) {
@@ -56,6 +76,9 @@ func setReadonly(target string, all bool) error {
 		flags = unix.AT_RECURSIVE
 	}
 	err := unix.MountSetattr(unix.AT_FDCWD, target, flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if err == unix.ENOSYS {
+		return fmt.Errorf("making %s read-only: mount_setattr: %w (Linux 5.12 or later is needed)", target, err)
+	}
 	if err != nil {
 		return fmt.Errorf("making %s read-only: %w", target, err)
 	}

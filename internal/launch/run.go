@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -49,11 +50,8 @@ func Run(o RunOptions) (status int, err error) {
 		}
 		defer func() { err = errors.Join(err, term.restore()) }()
 	}
-	switch err := c.release(pid, socket, o.Trace); {
-	case errors.Is(err, io.EOF):
-		// The init has ended without a complaint: the stage could not find
-		// the command, and has said so itself.
-	case err != nil:
+	err = c.supervise(pid, socket, o.Trace)
+	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
 	status, err = waitFor(pid, false)
@@ -63,20 +61,23 @@ func Run(o RunOptions) (status int, err error) {
 	return status, err
 }
 
-// release waits until the container is set up, gives it a supervisor, and lets
+// supervise waits until the container is set up, gives it a supervisor, and lets
 // the command run.
-func (c *container) release(pid int, socket *os.File, trace string) error {
-	if c.Supervised {
-		listener, err := receiveFile(socket)
-		if err != nil {
-			return err
-		}
+func (c *container) supervise(pid int, socket *os.File, trace string) error {
+	_, listener, err := receive(socket)
+	if errors.Is(err, io.EOF) {
+		return errStageEnded // and init with it
+	}
+	if err != nil {
+		return err
+	}
+	if listener != nil {
 		defer listener.Close()
 		if err := supervisor.Start(supervisor.Config{ID: fmt.Sprintf("run-%d", pid), Trace: trace}, listener, pid); err != nil {
 			return err
 		}
 	}
-	forwardSignals(pid, noSignal)
+	go forwardSignals(catchSignals(forwardable()), pid)
 	return sendText(socket, proceed)
 }
 
@@ -100,7 +101,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 	}
 	defer theirs.Close()
 	// A descriptor that the caller has left open could lead out of the container.
-	if err := closeOnExecFrom(3); err != nil {
+	if err := hideDescriptors(); err != nil {
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	attr := &os.ProcAttr{
@@ -135,11 +136,21 @@ func specFile(c *container) (*os.File, error) {
 	return f, nil
 }
 
-// closeOnExecFrom marks all descriptors from first on close-on-exec.
-func closeOnExecFrom(first uint) error {
-	err := unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
+// hideDescriptors marks all but the standard descriptors close-on-exec.
+func hideDescriptors() error {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("close_range(CLOSE_RANGE_CLOEXEC): %w", err)
+		return err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		if fd > 2 {
+			unix.CloseOnExec(fd)
+		}
 	}
 	return nil
 }

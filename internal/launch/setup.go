@@ -11,10 +11,9 @@ import (
 
 // setUp makes the calling process's new namespaces the container.
 //
-// What comes from the host is opened before the root changes, and mounted
-// after: then the kernel resolves each mount point in the container's root, and
-// no symbolic link of the rootfs can lead out of it. The host's tree is detached
-// last, because the kernel allows a new /proc only where one is visible.
+// What comes from the host is opened before the root changes, and mounted when
+// the host's tree is gone: then the kernel resolves each mount point, and no
+// symbolic link of the rootfs can lead out of it.
 func (c *container) setUp() error {
 	unix.Umask(0)
 	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -25,15 +24,10 @@ func (c *container) setUp() error {
 	if err != nil {
 		return err
 	}
-	host, err := enterRoot(c.Root.Path)
-	if err != nil {
+	if err := enterRoot(c.Root.Path); err != nil {
 		return fmt.Errorf("rootfs %s: %w", c.Root.Path, err)
 	}
-	defer host.Close()
 	if err := c.mountAll(binds); err != nil {
-		return err
-	}
-	if err := leaveHost(host); err != nil {
 		return err
 	}
 	if c.Root.Readonly {
@@ -55,33 +49,30 @@ func (c *container) setUp() error {
 	return nil
 }
 
-// enterRoot makes rootfs the root directory, and returns the host's, which is
-// now mounted over it.
-func enterRoot(rootfs string) (host *os.File, err error) {
-	host, err = os.Open("/")
+// enterRoot makes rootfs the root directory and detaches the host's tree.
+func enterRoot(rootfs string) error {
+	host, err := os.Open("/")
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer host.Close()
 	// pivot_root(2) wants a mount point, not just a directory.
 	tree, err := openTree(rootfs, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer tree.Close()
 	if err := attach(tree, rootfs); err != nil {
-		return nil, err
+		return err
 	}
 	if err := unix.Fchdir(int(tree.Fd())); err != nil {
-		return nil, fmt.Errorf("fchdir: %w", err)
+		return fmt.Errorf("fchdir: %w", err)
 	}
+	// The rootfs need not have a directory for the old root: this mounts it
+	// over the new one, from where it goes at once. See pivot_root(2).
 	if err := unix.PivotRoot(".", "."); err != nil {
-		return nil, fmt.Errorf("pivot_root: %w", err)
+		return fmt.Errorf("pivot_root: %w", err)
 	}
-	return host, nil
-}
-
-// leaveHost detaches the host's tree.
-func leaveHost(host *os.File) error {
 	if err := unix.Fchdir(int(host.Fd())); err != nil {
 		return fmt.Errorf("fchdir to the host's root: %w", err)
 	}

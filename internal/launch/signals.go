@@ -3,30 +3,34 @@ package launch
 import (
 	"os"
 	"os/signal"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// forwardSignals passes the signals that the calling process receives on to
-// process pid, from now on, but those that skip selects.
-func forwardSignals(pid int, skip func(unix.Signal) bool) {
+// catchSignals keeps the signals from acting on the calling process from now on.
+func catchSignals(signals []os.Signal) <-chan os.Signal {
 	received := make(chan os.Signal, 64)
-	signal.Notify(received, forwardable()...)
-	go func() {
-		for s := range received {
-			sig := s.(unix.Signal)
-			if skip(sig) {
-				continue
-			}
-			// The only error is that the process has ended: its waiter knows.
-			_ = unix.Kill(pid, sig)
-		}
-	}()
+	signal.Notify(received, signals...)
+	return received
 }
 
-// forwardable are the signals that somebody may mean for the command. The
-// others report something about the receiving process itself, or cannot be
-// caught. Signals that the caller ignores, as under nohup(1), stay ignored.
+// forwardSignals passes what catchSignals has received, and will, on to process
+// pid. Skipped ones are forgotten.
+func forwardSignals(received <-chan os.Signal, pid int, skip ...os.Signal) {
+	for s := range received {
+		if slices.Contains(skip, s) {
+			continue
+		}
+		// The only error is that the process has ended: its waiter knows.
+		_ = unix.Kill(pid, s.(unix.Signal))
+	}
+}
+
+// forwardable returns the signals that somebody may mean for the command. The
+// others report something about the receiving process itself, concern the
+// terminal that it is on, or cannot be caught. Signals that the caller ignores,
+// as under nohup(1), stay ignored.
 func forwardable() []os.Signal {
 	var list []os.Signal
 	for s := unix.Signal(1); s <= lastSignal; s++ {
@@ -34,10 +38,9 @@ func forwardable() []os.Signal {
 		case unix.SIGKILL, unix.SIGSTOP, // cannot be caught
 			unix.SIGCHLD, unix.SIGPIPE, unix.SIGPROF,
 			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP,
-			unix.SIGURG,                // the Go scheduler's
-			unix.SIGTTIN, unix.SIGTTOU, // from the terminal, to who uses it
-			unix.SIGWINCH, // relay follows the size
-			32, 33, 34:    // the threads libraries' own
+			unix.SIGURG, // the Go scheduler's
+			unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH,
+			32, 33, 34: // the thread libraries' own
 			continue
 		}
 		if !signal.Ignored(s) {
@@ -50,11 +53,6 @@ func forwardable() []os.Signal {
 // lastSignal is the kernel's _NSIG.
 const lastSignal = 64
 
-// noSignal selects none.
-func noSignal(unix.Signal) bool { return false }
-
-// sentByTerminal selects the signals that a terminal sends to the whole
-// foreground process group, the command included.
-func sentByTerminal(s unix.Signal) bool {
-	return s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGTSTP
-}
+// sentByTerminal are the signals that a terminal sends to the whole foreground
+// process group.
+var sentByTerminal = []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP}

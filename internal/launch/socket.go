@@ -16,8 +16,11 @@ import (
 // maxPacket is the longest packet; a longer error is cut.
 const maxPacket = 4096
 
-// proceed is the text that lets the receiver go on.
-const proceed = "proceed"
+// Texts, for who reads a trace of the sockets.
+const (
+	ready   = "ready"
+	proceed = "proceed"
+)
 
 // The first byte of a packet.
 const (

@@ -14,6 +14,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/filter"
 	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // StageName is the name (argv[0]) of the stage.
@@ -39,10 +40,6 @@ type stageAttr struct {
 }
 
 // startStage starts a stage for the command args.
-//
-// The command's own descriptors may have any number, so the stage's end of the
-// socket cannot be moved to a fixed one: it keeps its number, and the stage is
-// told which.
 func startStage(args []string, a stageAttr) (*stage, error) {
 	ours, theirs, err := socketpair()
 	if err != nil {
@@ -55,6 +52,8 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	}
 	fd := int(theirs.Fd())
 	if a.inherit {
+		// The command's own descriptors may have any number, so the stage's
+		// end of the socket cannot be moved to a fixed one.
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
 			return nil, fmt.Errorf("fcntl(F_SETFD): %w", err)
 		}
@@ -157,6 +156,9 @@ func installFilter(socket int) error {
 	}
 	// The kernel sets close-on-exec on the listener: the command has no copy.
 	listener, err := unotify.Install(prog)
+	if errors.Is(err, unix.EACCES) {
+		return userns.Explain(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -182,7 +184,8 @@ func awaitRelease(socket int) error {
 		case err != nil:
 			return fmt.Errorf("waiting for the supervisor: %w", err)
 		case n == 0:
-			return errors.New("subuidless ended while it started the command")
+			// The parent has given up or was killed. Why is for it to say.
+			os.Exit(StatusFailed)
 		default:
 			return nil
 		}

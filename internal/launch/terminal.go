@@ -28,6 +28,9 @@ func isTerminal(f *os.File) bool {
 // end.
 func relay(socket *os.File) (*terminal, error) {
 	master, err := receiveFile(socket)
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the container's init has died while it set up the container")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +53,9 @@ func relay(socket *os.File) (*terminal, error) {
 	go copyTerminal(m, os.Stdin)
 	go func() {
 		copyTerminal(os.Stdout, m)
+		// If it was the user's terminal that has gone, this hangs up the
+		// container's. There is nothing to do about an error.
+		_ = m.Close()
 		close(t.done)
 	}()
 	return t, nil

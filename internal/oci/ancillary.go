@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
@@ -27,6 +28,9 @@ func (r *ancillaryReader) Read(p []byte) (int, error) {
 	// ReadMsgUnix sets MSG_CMSG_CLOEXEC: the descriptors must not leak into a
 	// keeper that another goroutine starts.
 	n, oobn, flags, _, err := r.conn.ReadMsgUnix(p, oob)
+	if errors.Is(err, io.EOF) {
+		return 0, io.EOF // net wraps it
+	}
 	if err != nil {
 		return n, err
 	}

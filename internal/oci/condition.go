@@ -52,17 +52,48 @@ func (c condition) and(d condition) (condition, bool, error) {
 		if both[i] == a {
 			continue
 		}
-		ma, va, okA := asMask(a)
-		mb, vb, okB := asMask(both[i])
-		if !okA || !okB {
-			return nil, false, errTwoComparisons
+		merged, possible, err := merge(a, both[i])
+		if !possible || err != nil {
+			return nil, false, err
 		}
-		if (va^vb)&ma&mb != 0 {
-			return nil, false, nil
-		}
-		both[i] = maskedEqual(a.Index, ma|mb, va|vb)
+		both[i] = merged
 	}
 	return both, true, nil
+}
+
+// merge returns the comparison that holds where both a and b do, or false if
+// they never do. They are of the same argument.
+func merge(a, b specs.LinuxSeccompArg) (specs.LinuxSeccompArg, bool, error) {
+	if b.Op == specs.OpEqualTo {
+		a, b = b, a
+	}
+	if a.Op == specs.OpEqualTo {
+		return a, admits(b, a.Value), nil
+	}
+	maskA, valueA, okA := asMask(a)
+	maskB, valueB, okB := asMask(b)
+	if !okA || !okB {
+		return a, false, errTwoComparisons
+	}
+	return maskedEqual(a.Index, maskA|maskB, valueA|valueB), (valueA^valueB)&maskA&maskB == 0, nil
+}
+
+// admits tells whether a holds for the argument x.
+func admits(a specs.LinuxSeccompArg, x uint64) bool {
+	switch a.Op {
+	case specs.OpNotEqual:
+		return x != a.Value
+	case specs.OpLessThan:
+		return x < a.Value
+	case specs.OpLessEqual:
+		return x <= a.Value
+	case specs.OpGreaterEqual:
+		return x >= a.Value
+	case specs.OpGreaterThan:
+		return x > a.Value
+	}
+	mask, value, _ := asMask(a)
+	return x&mask == value
 }
 
 // minus returns conditions that together hold exactly where one of set holds

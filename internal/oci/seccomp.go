@@ -151,20 +151,21 @@ func (r *ruleSet) addRow(row *table.Row, g grant, defaultAction specs.LinuxSecco
 	return nil
 }
 
-// split divides a condition into the parts where one of tests holds, and those
-// where none does.
+// split divides a condition into parts where one of tests holds, and parts where
+// none does. All are disjoint.
 func split(c condition, tests []table.ArgTest) (notified, rest []condition, err error) {
 	rest = []condition{c}
 	for _, t := range tests {
 		test := condition{maskedEqual(t.Index, uint64(t.Mask), uint64(t.Value))}
-		part, possible, err := c.and(test)
-		if err != nil {
-			return nil, nil, err
+		for _, r := range rest {
+			part, possible, err := r.and(test)
+			if err != nil {
+				return nil, nil, err
+			}
+			if possible {
+				notified = append(notified, part)
+			}
 		}
-		if !possible {
-			continue
-		}
-		notified = append(notified, part)
 		if rest, err = minus(rest, test); err != nil {
 			return nil, nil, err
 		}

@@ -47,7 +47,7 @@ func Receive(conn *net.UnixConn) (*Process, error) {
 
 	first := make([]byte, 4096)
 	n, err := r.Read(first)
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil, errors.New("the connection was closed before a message arrived: not an OCI runtime, or one that failed")
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func stateProcess(r *ancillaryReader, start []byte) (*Process, error) {
 		switch {
 		case body.N <= 0:
 			return nil, fmt.Errorf("the container process state is larger than %d MiB", maxState>>20)
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, errors.New("the container process state ends in its middle: the runtime was killed, or is not an OCI runtime")
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, fmt.Errorf("the container process state is incomplete: %w", err)

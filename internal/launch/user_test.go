@@ -1,0 +1,71 @@
+package launch
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const (
+	passwdFile = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www:/var/www:/usr/sbin/nologin\nnohome:x:50:50:::\n"
+	groupFile  = "root:x:0:\nadm:x:4:www-data\nwww-data:x:33:\nstaff:x:60:\n"
+)
+
+func TestResolveUser(t *testing.T) {
+	for spec, want := range map[string]identity{
+		"":               {UID: 0, GID: 0, Home: "/root"},
+		"root":           {UID: 0, GID: 0, Home: "/root"},
+		"0":              {UID: 0, GID: 0, Home: "/root"},
+		"www-data":       {UID: 33, GID: 33, AdditionalGids: []int{4}, Home: "/var/www"},
+		"33":             {UID: 33, GID: 33, AdditionalGids: []int{4}, Home: "/var/www"},
+		"www-data:staff": {UID: 33, GID: 60, Home: "/var/www"},
+		"33:61":          {UID: 33, GID: 61, Home: "/var/www"},
+		"1234":           {UID: 1234, GID: 0, Home: "/root"},
+		"1234:5678":      {UID: 1234, GID: 5678, Home: "/root"},
+		":staff":         {UID: 0, GID: 60, Home: "/root"},
+		"nohome":         {UID: 50, GID: 50, Home: "/"},
+	} {
+		got, err := resolveUser(spec, strings.NewReader(passwdFile), strings.NewReader(groupFile))
+		if err != nil {
+			t.Errorf("resolveUser(%q): %v", spec, err)
+			continue
+		}
+		if len(got.AdditionalGids) == 0 {
+			got.AdditionalGids = nil
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("resolveUser(%q) = %+v, want %+v", spec, got, want)
+		}
+	}
+	for _, spec := range []string{"nobody", "root:nogroup", "-1"} {
+		if got, err := resolveUser(spec, strings.NewReader(passwdFile), strings.NewReader(groupFile)); err == nil {
+			t.Errorf("resolveUser(%q) = %+v, want an error", spec, got)
+		}
+	}
+}
+
+func TestLookUpUser(t *testing.T) {
+	rootfs := t.TempDir()
+	if _, err := lookUpUser(rootfs, "root"); err == nil {
+		t.Error("a name was found in a rootfs without /etc/passwd")
+	}
+	if got, err := lookUpUser(rootfs, "0:0"); err != nil || got.Home != "/root" {
+		t.Errorf("0:0 in a rootfs without /etc/passwd: %+v, %v", got, err)
+	}
+	// A link of the rootfs is resolved in the rootfs.
+	if err := os.MkdirAll(filepath.Join(rootfs, "etc/alternatives"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(rootfs, "etc/alternatives/passwd"), []byte(passwdFile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/alternatives/passwd", filepath.Join(rootfs, "etc/passwd")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := lookUpUser(rootfs, "www-data")
+	if err == nil || !strings.Contains(err.Error(), "33:33") {
+		t.Errorf("www-data: %v, want an error that names 33:33", err)
+	}
+}

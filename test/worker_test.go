@@ -1,0 +1,105 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWorkerKilled kills the process that answers the system calls again and
+// again while tar unpacks. Tar must not notice.
+func TestWorkerKilled(t *testing.T) {
+	const files, kills = 10_000, 10
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "tar", "-C", dir, "-xpf", "-")
+	// Fed through a pipe, tar is still at work whenever a worker is killed.
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages strings.Builder
+	cmd.Stdout, cmd.Stderr = &messages, &messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	victim := 0
+	want, err := writeArchive(stdin, files, func(i int) {
+		if i%(files/kills) == files/kills/2 {
+			victim = nextWorker(t, cmd.Process.Pid, victim)
+			if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+				t.Errorf("killing worker %d: %v", victim, err)
+			}
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := stdin.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil || messages.Len() > 0 {
+		t.Fatalf("tar: %v\n%s", err, messages.String())
+	}
+	got := owners{}
+	for line := range strings.Lines(subuidless(t, "exec", "--", "find", dir, "-mindepth", "1", "-printf", "%P %U:%G\n")) {
+		name, owner, _ := strings.Cut(strings.TrimSpace(line), " ")
+		got[name] = owner
+	}
+	want.compare(t, got)
+}
+
+// nextWorker waits for a worker of the container that front, a subuidless
+// exec, has started, other than the previous one.
+func nextWorker(t *testing.T, front, previous int) int {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for _, pid := range workers(front) {
+			if pid != previous {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("no worker other than %d", previous)
+	return 0
+}
+
+// workers lists the workers in the user namespace of a child of front.
+func workers(front int) []int {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", front, front))
+	if err != nil {
+		return nil
+	}
+	namespaces := map[string]bool{}
+	for _, child := range strings.Fields(string(children)) {
+		if ns, err := os.Readlink("/proc/" + child + "/ns/user"); err == nil {
+			namespaces[ns] = true
+		}
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		panic(err) // a malformed pattern
+	}
+	var found []int
+	for _, dir := range processes {
+		name, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || !strings.HasPrefix(string(name), "subuidless-worker\x00") {
+			continue
+		}
+		ns, err := os.Readlink(filepath.Join(dir, "ns", "user"))
+		if err != nil || !namespaces[ns] {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
