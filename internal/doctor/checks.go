@@ -23,8 +23,8 @@ var Checks = []Check{
 		Probe:   ptraceAllowed,
 	},
 	{
-		Name: "sidecar directory", Weight: Needed,
-		Without: "owners of symbolic links, FIFOs and sockets cannot be kept",
+		Name: "sidecar directory", Weight: Useful,
+		Without: "changing owners of symbolic links, FIFOs and sockets fails with EROFS",
 		Probe:   sidecarDirectory,
 	},
 	{

@@ -21,7 +21,9 @@ import (
 // anew meanwhile.
 
 // Join hands a further listener of a running container to its keeper: that of
-// a process started by the runtime's exec. It returns ErrNoKeeper if there is none.
+// a process started by the runtime's exec. Pid may be 0 (crun does not tell it):
+// then the process is taken to be in the namespaces of the container. It returns
+// ErrNoKeeper if there is no keeper.
 func Join(cfg Config, listener *os.File, pid int) error {
 	c, err := dial(cfg)
 	if err != nil {
@@ -132,14 +134,24 @@ func (k *keeper) serve(c conn) {
 
 // join takes on the listener of a further process.
 func (k *keeper) join(fds []int) error {
-	if len(fds) != requestFDs {
-		return fmt.Errorf("got %d descriptors with a listener, want %d", len(fds), requestFDs)
+	if len(fds) != requestFDs && len(fds) != 1 {
+		return fmt.Errorf("got %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	first := k.first()
-	k.mu.Unlock()
 	if first == nil {
 		return errors.New("the container has just ended")
+	}
+	if len(fds) == 1 {
+		for _, fd := range first[fdListener+1:] {
+			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				closeAll(fds[1:])
+				return fmt.Errorf("duplicating a descriptor: %w", err)
+			}
+			fds = append(fds, dup)
+		}
 	}
 	same, err := userns.Equal(first[fdUserNS], fds[fdUserNS])
 	if err != nil {

@@ -43,6 +43,14 @@ func KeeperMain() int {
 		slog.Error("keeper", "err", err)
 		return 1
 	}
+	// Of its own session and nobody's working directory: the terminal's signals
+	// are not meant for it, and it does not keep a file system busy.
+	if _, err := unix.Setsid(); err != nil {
+		slog.Warn("keeper: setsid", "err", err)
+	}
+	if err := os.Chdir("/"); err != nil {
+		slog.Warn("keeper: chdir", "err", err)
+	}
 	k := &keeper{log: log, done: make(chan struct{})}
 	if err := k.run(c); err != nil {
 		slog.Error("keeper", "err", err)
@@ -199,10 +207,8 @@ func (k *keeper) handOver() error {
 	return nil
 }
 
-// add takes on a listener.
+// add takes on a listener. The caller holds k.mu, or is the first.
 func (k *keeper) add(fds []int) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	for i := range k.listeners {
 		if k.listeners[i] != nil {
 			continue

@@ -135,7 +135,13 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 			return kernel.Errno(unix.EIO) // the task is gone, and nobody reads this
 		}
 	}
-	return handler(&r.call)
+	result = handler(&r.call)
+	if result.Errno != 0 && t.Closed() {
+		// The runtime itself, before it executes the container's program. It may
+		// be non-dumpable, and its memory belongs to the host's user namespace.
+		return kernel.Continue
+	}
+	return result
 }
 
 // respond puts the answer into the slot.

@@ -4,25 +4,24 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // Start starts a keeper and a worker for a new container. Listener is its
-// seccomp listener, and pid a process in it, as the caller sees it. Start
+// seccomp listener, and task a process in it, as the caller sees it. Start
 // returns when the worker answers, or with the reason why it cannot. The
 // keeper and the worker outlive the caller, and end when no task is left that
 // the listener applies to. The caller keeps its own copy of listener, and
 // should close it. While the caller lives, what the two log appears on its
 // standard error.
-func Start(cfg Config, listener *os.File, pid int) error {
-	fds, err := openRequest(listener, pid)
+func Start(cfg Config, listener *os.File, task int) error {
+	fds, err := openRequest(listener, task)
 	if err != nil {
 		return err
 	}
@@ -37,12 +36,7 @@ func Start(cfg Config, listener *os.File, pid int) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{KeeperName, cfg.ID}
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{theirs, log}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	pid, err := startKeeper(cfg, theirs, log)
 	log.Close()
 	if err != nil {
 		logs.Close()
@@ -52,17 +46,37 @@ func Start(cfg Config, listener *os.File, pid int) error {
 		// Ends with the keeper and its worker.
 		_, _ = io.Copy(os.Stderr, logs)
 		logs.Close()
-		_ = cmd.Wait()
+		_, _ = unix.Wait4(pid, nil, 0, nil)
 	}()
 	theirs.Close()
 	if err := c.request(message{Config: &cfg}, fds...); err != nil {
-		return fmt.Errorf("starting the supervisor of process %d: %w", pid, err)
+		return fmt.Errorf("starting the supervisor of process %d: %w", task, err)
 	}
 	return nil
 }
 
+func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	cmd := userns.Command{
+		Namespace: -1,
+		Path:      "/proc/self/exe",
+		Args:      []string{KeeperName, cfg.ID},
+		Env:       os.Environ(),
+		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd())},
+	}
+	return cmd.Start()
+}
+
 // openRequest returns the descriptors of a request. The first one is listener's own.
+// Without a pid (0) it is the only one.
 func openRequest(listener *os.File, pid int) ([]int, error) {
+	if pid == 0 {
+		return []int{int(listener.Fd())}, nil
+	}
 	proc := "/proc/" + strconv.Itoa(pid)
 	fds := []int{fdListener: int(listener.Fd())}
 	for _, f := range []struct {

@@ -112,6 +112,16 @@ func (t *Tracee) AdoptRoot() unix.Errno {
 	return e
 }
 
+// Closed tells whether the supervisor may not look into the task: see "Ptrace
+// access mode checking" in ptrace(2).
+func (t *Tracee) Closed() bool {
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "ns/mnt\x00"...)
+	var st unix.Statx_t
+	e := statx(unix.AT_FDCWD, &b[0], 0, 0, &st)
+	return e == unix.EACCES || e == unix.EPERM
+}
+
 // appendTID appends "TID/".
 func (t *Tracee) appendTID(b []byte) []byte {
 	return append(strconv.AppendUint(b, uint64(t.TID), 10), '/')

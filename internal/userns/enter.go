@@ -169,6 +169,9 @@ func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, 
 			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c, 0, 0, 0)
 		}
 	}
+	// What the caller's own caller left open, say a pipe that somebody waits for
+	// the end of, is not the program's to keep (Linux 5.11).
+	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC)
 	step = stepExec
 	_, _, e = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envv)))
 fail:
