@@ -36,17 +36,16 @@ type slot struct {
 }
 
 // newJournal returns the file of an empty journal.
-func newJournal() (*os.File, error) {
+func newJournal() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	f := os.NewFile(uintptr(fd), "journal")
-	if err := f.Truncate(int64(unsafe.Sizeof(journal{}))); err != nil {
-		f.Close()
-		return nil, err
+	if err := unix.Ftruncate(fd, int64(unsafe.Sizeof(journal{}))); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("ftruncate", err)
 	}
-	return f, nil
+	return fd, nil
 }
 
 // mapJournal maps the journal in the file fd.

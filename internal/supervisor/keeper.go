@@ -66,13 +66,28 @@ func (k *keeper) run(c conn) error {
 	if err != nil {
 		return err
 	}
-	err = k.start(m, fds)
-	if e := c.answer(err); e != nil && err == nil {
-		slog.Warn("the process that started this supervisor is gone", "err", e)
+	if m.Config == nil {
+		return errors.New("the first message to the keeper has no configuration")
 	}
-	c.Close()
-	if err != nil {
-		return nil // whoever asked knows
+	k.cfg = *m.Config
+	if m.Adopt > 0 {
+		if err := k.adopt(c, m, fds); err != nil {
+			return err
+		}
+	} else {
+		err := k.start(fds)
+		if e := c.answer(err); e != nil && err == nil {
+			slog.Warn("the process that started this supervisor is gone", "err", e)
+		}
+		c.Close()
+		if err != nil {
+			return nil // whoever asked knows
+		}
+	}
+	if k.cfg.SocketDir != "" {
+		if err := k.listen(); err != nil {
+			slog.Error("processes that the runtime's exec starts in the container will not be served", "container", k.cfg.ID, "err", err)
+		}
 	}
 	<-k.done
 	if k.socket != "" {
@@ -81,24 +96,22 @@ func (k *keeper) run(c conn) error {
 	return nil
 }
 
-// start does what the first request asks for.
-func (k *keeper) start(m message, fds []int) error {
-	if m.Config == nil {
-		return errors.New("the first message to the keeper has no configuration")
+// start starts to serve the first listener of a new container.
+func (k *keeper) start(fds []int) error {
+	if len(fds) != requestFDs {
+		return errDescriptors(len(fds), requestFDs)
 	}
-	k.cfg = *m.Config
-	var err error
-	if k.journal, err = newJournal(); err != nil {
+	journal, err := newJournal()
+	if err != nil {
 		return err
 	}
-	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
+	useless, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
 	if err != nil {
 		return os.NewSyscallError("memfd_create", err)
 	}
-	k.useless = os.NewFile(uintptr(fd), "useless")
-	if len(fds) != requestFDs {
-		return fmt.Errorf("got %d descriptors with the first listener, want %d", len(fds), requestFDs)
-	}
+	k.setFiles(journal, useless)
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if err := k.startWorker(fds[fdUserNS]); err != nil {
 		return err
 	}
@@ -106,15 +119,21 @@ func (k *keeper) start(m message, fds []int) error {
 		k.worker.Close()
 		return err
 	}
-	if k.cfg.SocketDir != "" {
-		return k.listen()
-	}
 	return nil
+}
+
+func (k *keeper) setFiles(journal, useless int) {
+	k.journal = os.NewFile(uintptr(journal), "journal")
+	k.useless = os.NewFile(uintptr(useless), "useless")
+}
+
+func errDescriptors(got, want int) error {
+	return fmt.Errorf("got %d descriptors with a message, want %d", got, want)
 }
 
 // startWorker starts a worker in the user namespace that the descriptor refers
 // to, and a goroutine that starts the next one when it dies. The caller holds
-// k.mu, or is the first.
+// k.mu.
 func (k *keeper) startWorker(ns int) error {
 	ours, theirs, err := socketpair()
 	if err != nil {
@@ -144,18 +163,19 @@ func (k *keeper) startWorker(ns int) error {
 		return err
 	}
 	k.worker = ours
-	go k.replace(pid)
+	go k.replace(ours, pid)
 	return nil
 }
 
-// replace waits for the worker to end, and starts another one if the container
-// still runs.
-func (k *keeper) replace(pid int) {
-	var status unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
-			break
-		}
+// replace waits for the worker at c to end, and starts another one if the
+// container still runs. Pid is 0 for a worker that is not a child.
+func (k *keeper) replace(c conn, pid int) {
+	status := "gone"
+	if err := c.waitHangup(); err != nil {
+		slog.Error("waiting for the worker's end failed", "container", k.cfg.ID, "err", err)
+	}
+	if pid != 0 {
+		status = describe(reap(pid))
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -164,7 +184,7 @@ func (k *keeper) replace(pid int) {
 		if first == nil {
 			return
 		}
-		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", describe(status))
+		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
 		err := k.startWorker(first[fdUserNS])
 		if err == nil {
 			err = k.handOver()
@@ -174,6 +194,15 @@ func (k *keeper) replace(pid int) {
 		}
 		slog.Error("the new worker does not work; trying again", "container", k.cfg.ID, "err", err)
 		time.Sleep(wait)
+	}
+}
+
+// reap waits for a child to end.
+func reap(pid int) (status unix.WaitStatus) {
+	for {
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			return status
+		}
 	}
 }
 
@@ -207,7 +236,7 @@ func (k *keeper) handOver() error {
 	return nil
 }
 
-// add takes on a listener. The caller holds k.mu, or is the first.
+// add takes on a listener. The caller holds k.mu.
 func (k *keeper) add(fds []int) error {
 	for i := range k.listeners {
 		if k.listeners[i] != nil {

@@ -16,7 +16,8 @@ import (
 // listener is a seccomp listener that the worker serves, with its receivers.
 type listener struct {
 	worker *worker
-	fd     int
+	fds    []int // see requestFDs
+	fd     int   // fds[fdListener]
 	view   tracee.View
 	slots  []slot
 	policy policy
@@ -30,11 +31,11 @@ type listener struct {
 func (w *worker) serve(index int, fds []int) error {
 	l := &listener{
 		worker: w,
+		fds:    fds,
 		fd:     fds[fdListener],
 		view:   tracee.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},
 		slots:  w.journal.of(index),
 	}
-	unix.Close(fds[fdUserNS]) // of use to the keeper only
 	l.policy.init(l.fd)
 	// As many receivers as slots were in use, so that a call on which the dead
 	// worker was blocked does not hold up the others.
@@ -49,6 +50,7 @@ func (w *worker) serve(index int, fds []int) error {
 			return err
 		}
 	}
+	w.listeners[index] = l
 	go l.watch()
 	return nil
 }

@@ -1,4 +1,103 @@
 package supervisor
 
-// orphaned is called when the keeper is gone.
-func (w *worker) orphaned(error) error { return nil }
+import (
+	"log/slog"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// A worker whose keeper has been killed starts a new keeper, as a keeper starts
+// a new worker: only who kills both at the same time takes the container's
+// supervisor away.
+
+// serving tells whether any task is left that needs the worker.
+func (w *worker) serving() bool {
+	for _, l := range w.listeners {
+		if l != nil && !l.hungUp() {
+			return true
+		}
+	}
+	return false
+}
+
+// startKeeper starts a new keeper, and hands it everything that it must hold.
+func (w *worker) startKeeper() error {
+	slog.Warn("the keeper died; starting another", "container", w.cfg.ID)
+	w.keeper.Close()
+	ours, theirs, err := socketpair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	pid, err := startKeeper(w.cfg, theirs, w.log)
+	if err != nil {
+		ours.Close()
+		return err
+	}
+	go reap(pid)
+	if err := w.handToKeeper(ours); err != nil {
+		ours.Close()
+		return err
+	}
+	w.keeper = ours
+	return nil
+}
+
+func (w *worker) handToKeeper(c conn) error {
+	var living []int
+	for i, l := range w.listeners {
+		if l != nil && !l.hungUp() {
+			living = append(living, i)
+		}
+	}
+	if err := c.request(message{Config: &w.cfg, Adopt: len(living)}, workerJournal, 0); err != nil {
+		return err
+	}
+	for _, i := range living {
+		if err := c.request(message{Index: i}, w.listeners[i].fds...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitForEnd waits until no task is left that needs the worker.
+func (w *worker) waitForEnd() {
+	for _, l := range w.listeners {
+		if l == nil {
+			continue
+		}
+		if err := unotify.WaitHangup(l.fd); err != nil {
+			slog.Error("waiting for the end of the container failed", "container", w.cfg.ID, "err", err)
+		}
+	}
+}
+
+// adopt takes over from a dead keeper: m and fds came from its worker at c.
+func (k *keeper) adopt(c conn, m message, fds []int) error {
+	if len(fds) != adoptFDs {
+		return errDescriptors(len(fds), adoptFDs)
+	}
+	k.setFiles(fds[fdJournal], fds[fdUseless])
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.worker = c
+	err := c.answer(nil)
+	for range m.Adopt {
+		if err != nil {
+			return err
+		}
+		var next message
+		if next, fds, err = c.receive(); err != nil {
+			return err
+		}
+		if len(fds) != requestFDs || next.Index < 0 || next.Index >= maxListeners {
+			return errDescriptors(len(fds), requestFDs)
+		}
+		k.listeners[next.Index] = fds
+		go k.wait(next.Index, fds)
+		err = c.answer(nil)
+	}
+	go k.replace(c, 0)
+	return err
+}

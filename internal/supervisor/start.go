@@ -46,7 +46,7 @@ func Start(cfg Config, listener *os.File, task int) error {
 		// Ends with the keeper and its worker.
 		_, _ = io.Copy(os.Stderr, logs)
 		logs.Close()
-		_, _ = unix.Wait4(pid, nil, 0, nil)
+		reap(pid)
 	}()
 	theirs.Close()
 	if err := c.request(message{Config: &cfg}, fds...); err != nil {

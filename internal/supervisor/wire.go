@@ -21,6 +21,9 @@ type message struct {
 	Config *Config `json:",omitempty"`
 	// Index is the number of the listener, which says where its journal is.
 	Index int
+	// Adopt tells a new keeper that the sender is a worker whose keeper has died,
+	// and on how many requests with its listeners will follow.
+	Adopt int `json:",omitempty"`
 	// Error is the reason why a request could not be met; empty for success.
 	Error string `json:",omitempty"`
 }
@@ -33,6 +36,13 @@ const (
 	fdMountNS
 	fdRoot
 	requestFDs
+)
+
+// The descriptors that go with Adopt.
+const (
+	fdJournal = iota
+	fdUseless
+	adoptFDs
 )
 
 // maxMessage is more than the size of any message.
@@ -131,6 +141,28 @@ func (c conn) request(m message, fds ...int) error {
 		return errors.New(answer.Error)
 	}
 	return nil
+}
+
+// waitHangup waits until the other side has closed the socket.
+func (c conn) waitHangup() error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var fd int
+	if err := raw.Control(func(p uintptr) { fd, err = unix.FcntlInt(p, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // answer tells the other side how its request went.

@@ -27,12 +27,16 @@ const (
 // can do to what the container's own root can do.
 type worker struct {
 	keeper   conn
+	log      *os.File
 	journal  *journal
 	dispatch *table.Dispatch
 	owners   *owner.Store
 	trace    *trace // nil: none
 	proc     int    // O_PATH descriptor of the supervisor's /proc
 	refused  sync.Once
+
+	cfg       Config
+	listeners [maxListeners]*listener // by index
 }
 
 // WorkerMain is the worker's process. Its keeper talks to it over a socket.
@@ -47,7 +51,7 @@ func WorkerMain() int {
 		slog.Error("worker", "err", err)
 		return 1
 	}
-	w := &worker{keeper: keeper, dispatch: table.NewDispatch()}
+	w := &worker{keeper: keeper, log: log, dispatch: table.NewDispatch()}
 	if err := w.run(); err != nil {
 		slog.Error("worker", "err", err)
 		return 1
@@ -55,26 +59,34 @@ func WorkerMain() int {
 	return 0
 }
 
-// run serves listeners until the keeper, which knows when the last one hangs up,
-// goes away.
+// run serves the listeners that the keeper gives it until the last one has hung up.
 func (w *worker) run() error {
 	for {
 		m, fds, err := w.keeper.receive()
-		if err != nil {
-			return w.orphaned(err)
+		if err == nil {
+			if err = w.take(m, fds); err != nil {
+				closeAll(fds)
+			}
+			err = w.keeper.answer(err)
 		}
-		err = w.take(m, fds)
-		if err != nil {
-			closeAll(fds)
+		if err == nil {
+			continue
 		}
-		if err := w.keeper.answer(err); err != nil {
-			return w.orphaned(err)
+		if !w.serving() {
+			return nil // the keeper goes away when the last task is gone
+		}
+		if err := w.startKeeper(); err != nil {
+			// The container goes on as long as this worker does.
+			slog.Error("the keeper died, and another could not be started", "container", w.cfg.ID, "err", err)
+			w.waitForEnd()
+			return nil
 		}
 	}
 }
 
 // setUp prepares for the first listener.
 func (w *worker) setUp(cfg *Config) error {
+	w.cfg = *cfg
 	var err error
 	if err := unotify.CheckSizes(); err != nil {
 		return err
@@ -128,7 +140,7 @@ func (w *worker) take(m message, fds []int) error {
 		}
 	}
 	if len(fds) != requestFDs {
-		return fmt.Errorf("got %d descriptors with a listener, want %d", len(fds), requestFDs)
+		return errDescriptors(len(fds), requestFDs)
 	}
 	return w.serve(m.Index, fds)
 }

@@ -15,6 +15,7 @@ import (
 )
 
 //go:generate go run gen.go
+//go:generate go test -run TestDocsAreFresh -update .
 
 // Arch is a system call ABI that the table has numbers for.
 type Arch int
