@@ -7,17 +7,17 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/agent"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 func newAgentCommand() *cobra.Command {
-	var trace, sidecar string
+	var cfg supervisor.Config
 	level := slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:   "agent [SOCKET]",
@@ -33,20 +33,14 @@ used, too.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-			var err error
-			if trace, err = absolute(trace); err != nil {
+			if err := makeAbsolute(&cfg.Trace, &cfg.Sidecar); err != nil {
 				return err
 			}
-			if sidecar, err = absolute(sidecar); err != nil {
-				return err
-			}
-			return runAgent(&agent.Agent{Log: log, Trace: trace, Sidecar: sidecar}, strings.Join(args, ""))
+			return runAgent(&agent.Agent{Log: log, Trace: cfg.Trace, Sidecar: cfg.Sidecar}, strings.Join(args, ""))
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&trace, "trace", "", "append a line for each emulated system call to `FILE`")
-	flags.StringVar(&sidecar, "sidecar", "", "record the owners of files that cannot carry user.* extended attributes in `DIR`")
-	flags.TextVar(&level, "log-level", level, "what to log: debug, info, warn or error")
+	supervisorFlags(cmd, &cfg)
+	cmd.Flags().TextVar(&level, "log-level", level, "what to log: debug, info, warn or error")
 	return cmd
 }
 
@@ -63,15 +57,6 @@ func runAgent(a *agent.Agent, path string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	return a.Serve(ctx, socket)
-}
-
-// absolute makes a path absolute, unless it is empty: the processes that get
-// it have another working directory.
-func absolute(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	return filepath.Abs(path)
 }
 
 // withAgent completes the arguments of the short form subuidless SOCKET. A

@@ -28,16 +28,16 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) (err error) {
+		RunE: func(_ *cobra.Command, args []string) error {
 			o.Args = args
-			if o.Trace, err = absolute(o.Trace); err != nil {
+			if err := makeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
 			exit(launch.Exec(o))
 			return nil
 		},
 	}
-	traceFlag(cmd, &o.Trace)
+	supervisorFlags(cmd, &o.Supervisor)
 	// What follows the command is the command's own.
 	cmd.Flags().SetInterspersed(false)
 	cmd.SetFlagErrorFunc(wrongFlag)

@@ -29,12 +29,12 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) (err error) {
+		RunE: func(_ *cobra.Command, args []string) error {
 			o.Rootfs, o.Args = args[0], args[1:]
 			if len(o.Args) > 0 && o.Args[0] == "--" {
 				o.Args = o.Args[1:]
 			}
-			if o.Trace, err = absolute(o.Trace); err != nil {
+			if err := makeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
 			exit(launch.Run(o))
@@ -56,15 +56,10 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 	flags.StringVar(&o.Net, "net", launch.NetHost, "network: `host` or none")
 	flags.StringVar(&o.Hostname, "hostname", "", "host `name` in the container (default the host's)")
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
-	traceFlag(cmd, &o.Trace)
+	supervisorFlags(cmd, &o.Supervisor)
 	cmd.SetFlagErrorFunc(wrongFlag)
 	registerNetCompletion(cmd)
 	return cmd
-}
-
-// traceFlag adds the flag --trace.
-func traceFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "trace", "", "append one line per emulated system call to `FILE`")
 }
 
 func registerNetCompletion(cmd *cobra.Command) {

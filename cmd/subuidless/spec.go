@@ -22,8 +22,7 @@ emulated system calls to the agent. Everything else that it says stays.`,
   subuidless spec --bundle ./test --socket ~/.subuidless.sock`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			var err error
-			if opts.Socket, err = absolute(opts.Socket); err != nil {
+			if err := makeAbsolute(&opts.Socket); err != nil {
 				return err
 			}
 			return oci.WriteSpec(bundle, opts, table.Rows)

@@ -13,6 +13,11 @@ var Checks = []Check{
 		Probe:   listenerCan(func(l listener) error { return l.answer }),
 	},
 	{
+		Name: "pidfd_getfd", Weight: Needed, Since: "Linux 5.6",
+		Without: "the supervisor cannot take the listener, nor what a program has open",
+		Probe:   pidfdGetfd,
+	},
+	{
 		Name: "user namespaces", Weight: Needed,
 		Without: "no container can be started without being root",
 		Probe:   userNamespace,
@@ -49,13 +54,8 @@ var Checks = []Check{
 	},
 	{
 		Name: "getxattrat", Weight: Useful, Since: "Linux 6.13",
-		Without: "reading an owner takes three system calls instead of one",
+		Without: "reading an owner takes a walk through /proc, and so a little longer",
 		Probe:   getxattrat,
-	},
-	{
-		Name: "pidfd_getfd", Weight: Useful, Since: "Linux 5.6",
-		Without: "runc cannot use a seccomp agent (crun can)",
-		Probe:   pidfdGetfd,
 	},
 	{
 		Name: "adding descriptors", Weight: Useful, Since: "Linux 5.9",

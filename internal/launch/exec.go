@@ -25,8 +25,8 @@ import (
 
 // ExecOptions says what Exec is to run.
 type ExecOptions struct {
-	Args  []string // the program and its arguments
-	Trace string   // absolute path of the trace; empty: none
+	Args       []string          // the program and its arguments
+	Supervisor supervisor.Config // but for its ID
 }
 
 // Exec runs a program on the host's own files in a user namespace that maps
@@ -34,7 +34,7 @@ type ExecOptions struct {
 // supervised already the program takes the place of the caller.
 func Exec(o ExecOptions) (status int, err error) {
 	if supervisor.Active() {
-		warnUntraced(o.Trace)
+		warnUntraced(o.Supervisor)
 		return execute(o.Args)
 	}
 	// The stage stays in our process group, as CMD would be without us.
@@ -42,7 +42,7 @@ func Exec(o ExecOptions) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
-	if err := serveStage(st, o.Trace); err != nil {
+	if err := serveStage(st, o.Supervisor); err != nil {
 		if errors.Is(err, errStageEnded) {
 			return waitFor(st.pid, false)
 		}
@@ -63,13 +63,14 @@ func Exec(o ExecOptions) (status int, err error) {
 }
 
 // serveStage takes the listener of the stage and gives it to a supervisor.
-func serveStage(st *stage, trace string) error {
+func serveStage(st *stage, cfg supervisor.Config) error {
 	listener, err := st.listener()
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	return supervisor.Start(supervisor.Config{ID: fmt.Sprintf("exec-%d", st.pid), Trace: trace}, listener, st.pid)
+	cfg.ID = fmt.Sprintf("exec-%d", st.pid)
+	return supervisor.Start(cfg, listener, st.pid)
 }
 
 // killAndReap ends a child that must not go on.
@@ -82,8 +83,8 @@ func killAndReap(pid int) error {
 }
 
 // warnUntraced tells a nested caller why its trace stays empty.
-func warnUntraced(trace string) {
-	if trace != "" {
+func warnUntraced(cfg supervisor.Config) {
+	if cfg.Trace != "" {
 		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless answers the calls, and only its own --trace records them")
 	}
 }

@@ -24,7 +24,8 @@ type RunOptions struct {
 	Net      string   // NetHost or NetNone
 	Hostname string   // empty: the host's
 	ReadOnly bool     // the rootfs
-	Trace    string   // absolute path of the trace; empty: none
+
+	Supervisor supervisor.Config // but for its ID
 }
 
 // Run runs a program in a new container and returns its exit status. The
@@ -35,7 +36,7 @@ func Run(o RunOptions) (status int, err error) {
 		return StatusFailed, err
 	}
 	if !c.Supervised {
-		warnUntraced(o.Trace)
+		warnUntraced(o.Supervisor)
 	}
 	pid, socket, err := startInit(c)
 	if err != nil {
@@ -50,7 +51,7 @@ func Run(o RunOptions) (status int, err error) {
 		}
 		defer func() { err = errors.Join(err, term.restore()) }()
 	}
-	err = c.supervise(pid, socket, o.Trace)
+	err = c.supervise(pid, socket, o.Supervisor)
 	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
@@ -63,7 +64,7 @@ func Run(o RunOptions) (status int, err error) {
 
 // supervise waits until the container is set up, gives it a supervisor, and lets
 // the command run.
-func (c *container) supervise(pid int, socket *os.File, trace string) error {
+func (c *container) supervise(pid int, socket *os.File, cfg supervisor.Config) error {
 	_, listener, err := receive(socket)
 	if errors.Is(err, io.EOF) {
 		return errStageEnded // and init with it
@@ -73,7 +74,8 @@ func (c *container) supervise(pid int, socket *os.File, trace string) error {
 	}
 	if listener != nil {
 		defer listener.Close()
-		if err := supervisor.Start(supervisor.Config{ID: fmt.Sprintf("run-%d", pid), Trace: trace}, listener, pid); err != nil {
+		cfg.ID = fmt.Sprintf("run-%d", pid)
+		if err := supervisor.Start(cfg, listener, pid); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package owner
 
 import (
+	"os"
+	"strconv"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,11 @@ type Store struct {
 	// inside: the owner that the kernel shows for files nobody has changed.
 	Mapped ID
 
+	// Report, if set, is told of values that cannot be parsed, by the path of the
+	// file as the supervisor sees it. Such a value is left in place and counts as
+	// absent.
+	Report func(file string, value []byte)
+
 	side      *Sidecar
 	malformed atomic.Uint64
 	locks     inodeLocks
@@ -28,9 +35,21 @@ func NewStore(mapped ID, side *Sidecar) *Store {
 	return s
 }
 
-// Malformed returns how many values were found that cannot be parsed. Such a
-// value is left in place and counts as absent.
+// Malformed returns how many values were found that cannot be parsed.
 func (s *Store) Malformed() uint64 { return s.malformed.Load() }
+
+// report tells of a value of the descriptor fd that cannot be parsed.
+func (s *Store) report(fd int, value []byte) {
+	s.malformed.Add(1)
+	if s.Report == nil {
+		return
+	}
+	file, err := os.Readlink("self/fd/" + strconv.Itoa(fd)) // in the supervisor's /proc
+	if err != nil {
+		file = "unknown"
+	}
+	s.Report(file, value)
+}
 
 // Presence is the answer of Peek.
 type Presence int
@@ -86,13 +105,13 @@ func (s *Store) Get(fd int, mode uint32) (ID, bool) {
 		if e == 0 {
 			id, err := Parse(value[:n])
 			if err != nil {
-				s.malformed.Add(1)
+				s.report(fd, value[:n])
 				return ID{}, false
 			}
 			return id, true
 		}
 		if e == unix.ERANGE {
-			s.malformed.Add(1)
+			s.report(fd, nil)
 		}
 		if e != unix.EOPNOTSUPP {
 			return ID{}, false

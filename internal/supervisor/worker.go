@@ -111,6 +111,7 @@ func (w *worker) setUp(cfg *Config) error {
 			"err", err, "remedy", "make the directory writable, or name another with --sidecar")
 	}
 	w.owners = owner.NewStore(mapped, side)
+	w.owners.Report = w.reportMalformed
 	if cfg.Trace != "" {
 		if w.trace, err = openTrace(cfg.Trace); err != nil {
 			return err
@@ -143,6 +144,19 @@ func (w *worker) take(m message, fds []int) error {
 		return errDescriptors(len(fds), requestFDs)
 	}
 	return w.serve(m.Index, fds)
+}
+
+// maxReports is how many malformed values are logged: a tree that some other
+// program has filled with them must not fill the log.
+const maxReports = 10
+
+// reportMalformed logs a value of the extended attribute that cannot be decoded.
+func (w *worker) reportMalformed(file string, value []byte) {
+	if w.owners.Malformed() > maxReports {
+		return
+	}
+	slog.Warn("malformed "+owner.Xattr+"; it counts as absent, and changing the file's owner writes it anew",
+		"file", file, "value", fmt.Sprintf("%x", value))
 }
 
 // refuse logs that a program of an ABI that is not emulated runs in the container.
