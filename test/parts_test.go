@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // part is something that a test may need and a machine may lack.
@@ -17,7 +19,7 @@ var parts = map[string]part{
 	"busybox":  {program("busybox"), "apt-get install busybox-static"},
 	"cc":       {file("testdata/oracle/chown"), "apt-get install gcc libc6-dev"},
 	"cc32":     {file("testdata/oracle/ids_i386"), "apt-get install gcc-multilib"},
-	"crun":     {program("crun"), "apt-get install crun"},
+	"crun":     {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":   {file("debian12.tar"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"getfacl":  {program("getfacl"), "apt-get install acl"},
 	"getfattr": {program("getfattr"), "apt-get install attr"},
@@ -34,6 +36,14 @@ func program(name string) func() bool {
 
 func file(name string) func() bool {
 	return func() bool { _, err := os.Stat(work(name)); return err == nil }
+}
+
+// crun tells whether crun can work: version 1.8 refuses hybrid cgroups, which
+// the tests hide if they are run as root.
+func crun() bool {
+	var fs unix.Statfs_t
+	hybrid := unix.Statfs(unifiedCgroup, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+	return !hybrid && program("crun")()
 }
 
 // lacking says which of the named parts is not here, and how to get it.

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +33,10 @@ func freeID() (int, error) {
 	return 0, fmt.Errorf("no free id from %d on", firstID)
 }
 
+// unifiedCgroup is where cgroup version 2 is mounted in hybrid mode, and by
+// which crun 1.8 knows that.
+const unifiedCgroup = "/sys/fs/cgroup/unified"
+
 // makePrivate mounts what the tests need in this process's own mount
 // namespace. The work directory is a tmpfs: fast, and gone with the namespace.
 func makePrivate(work string) error {
@@ -44,11 +46,9 @@ func makePrivate(work string) error {
 	if err := unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mounting a tmpfs: %w", err)
 	}
-	// crun 1.8 refuses hybrid cgroups, which it knows by this mount.
-	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err == nil {
-		if err := unix.Mount("tmpfs", unified, "tmpfs", 0, ""); err != nil {
-			return fmt.Errorf("hiding %s: %w", unified, err)
+	if _, err := os.Stat(unifiedCgroup); err == nil {
+		if err := unix.Mount("tmpfs", unifiedCgroup, "tmpfs", 0, ""); err != nil {
+			return fmt.Errorf("hiding %s: %w", unifiedCgroup, err)
 		}
 	}
 	return nil
@@ -102,70 +102,6 @@ func populate(work string, user int) error {
 		return err
 	}
 	return build(work)
-}
-
-// build builds subuidless and the programs in testdata/src into bin, which will
-// be in the PATH, and those of testdata/oracle next to their sources.
-func build(work string) error {
-	bin := filepath.Join(work, "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(filepath.Join(bin, "tests"), "/proc/self/exe"); err != nil {
-		return err
-	}
-	builds := [][]string{
-		{"go", "build", "-buildvcs=false", "-o", bin, "../cmd/subuidless"},
-		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
-	}
-	if _, err := exec.LookPath("gcc"); err == nil {
-		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {
-			sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
-			if err != nil {
-				return err
-			}
-			for _, source := range sources {
-				builds = append(builds, compile(source, out)...)
-			}
-		}
-	}
-	for _, argv := range builds {
-		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
-		}
-	}
-	return nil
-}
-
-// compile returns the command to compile a C program, or none if this machine
-// cannot.
-func compile(source, dir string) [][]string {
-	name := strings.TrimSuffix(filepath.Base(source), ".c")
-	argv := []string{"gcc", "-static", "-O1", "-o", filepath.Join(dir, name), source}
-	if strings.HasSuffix(name, "_i386") {
-		if !canLink32() {
-			return nil
-		}
-		argv = append(argv, "-m32")
-	}
-	return [][]string{argv}
-}
-
-// canLink32 tells whether gcc can make 32-bit programs.
-func canLink32() bool {
-	cmd := exec.Command("gcc", "-m32", "-static", "-x", "c", "-o", "/dev/null", "-")
-	cmd.Stdin = strings.NewReader("int main(void) { return 0; }")
-	return cmd.Run() == nil
-}
-
-func copyFile(dst, src string) error {
-	b, err := os.ReadFile(src)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(dst, b, 0o755)
 }
 
 // rootfsTar is where test/prepare keeps the Debian root file system.

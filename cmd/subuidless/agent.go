@@ -51,11 +51,11 @@ func runAgent(a *agent.Agent, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, socket.Unlock()) }()
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
 	if _, err := fmt.Printf("Listening on %s\n", socket.Addr()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
-	defer stop()
 	return a.Serve(ctx, socket)
 }
 

@@ -94,6 +94,11 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 	if err := checkListener(process.Listener); err != nil {
 		return err
 	}
+	if process.ContainerID != "" {
+		// Before anything that takes time: a process of the runtime's exec finds
+		// the container taken on.
+		defer a.containers.lock(process.ContainerID)()
+	}
 	if process.Status == specs.StateRunning {
 		return a.join(process, keeperDir)
 	}
@@ -109,6 +114,7 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 	if process.ContainerID, err = unnamedID(process.Pid); err != nil {
 		return err
 	}
+	defer a.containers.lock(process.ContainerID)()
 	err = a.join(process, keeperDir)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
 		err = a.start(process, keeperDir)
@@ -118,7 +124,6 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 
 // start starts the supervisor of a new container.
 func (a *Agent) start(process *oci.Process, keeperDir string) error {
-	defer a.containers.lock(process.ContainerID)()
 	if err := supervisor.Start(a.config(process, keeperDir), process.Listener, process.Pid); err != nil {
 		return err
 	}
@@ -128,7 +133,6 @@ func (a *Agent) start(process *oci.Process, keeperDir string) error {
 
 // join adds a process that was started in a running container.
 func (a *Agent) join(process *oci.Process, keeperDir string) error {
-	defer a.containers.lock(process.ContainerID)()
 	pid := process.Pid
 	if pid > 0 {
 		ok, err := inspectable(pid)

@@ -56,6 +56,9 @@ func (c *Call) ids16() owner.ID {
 }
 
 func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result {
+	if c.addr(arg) == 0 { // unlike statx(2), also with AT_EMPTY_PATH
+		return Errno(unix.EFAULT)
+	}
 	p, e := c.Tracee.Path(dirfd, c.addr(arg), flags)
 	if e != 0 {
 		return Errno(e)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,21 +24,56 @@ func Lgetxattr(c *Call) Result { return c.getxattr(unix.AT_FDCWD, 0, unix.AT_SYM
 func Fgetxattr(c *Call) Result { return c.hiddenFD(1, absent) }
 
 // Getxattrat answers getxattrat(dirfd, path, flags, name, args, size).
-func Getxattrat(c *Call) Result { return c.getxattr(c.int32(0), 1, c.uint32(2), 3) }
+func Getxattrat(c *Call) Result {
+	if !c.argsFlags(4, 0) {
+		return Continue
+	}
+	return c.getxattr(c.int32(0), 1, c.uint32(2), 3)
+}
 
 // Setxattr answers setxattr(path, name, value, size, flags).
-func Setxattr(c *Call) Result { return c.hiddenPath(unix.AT_FDCWD, 0, 0, 1, forbidden) }
+func Setxattr(c *Call) Result { return c.setxattr(0) }
 
 // Lsetxattr answers lsetxattr(path, name, value, size, flags).
-func Lsetxattr(c *Call) Result {
-	return c.hiddenPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, 1, forbidden)
+func Lsetxattr(c *Call) Result { return c.setxattr(unix.AT_SYMLINK_NOFOLLOW) }
+
+func (c *Call) setxattr(flags uint32) Result {
+	if c.uint32(4)&^setFlags != 0 {
+		return Continue
+	}
+	return c.hiddenPath(unix.AT_FDCWD, 0, flags, 1, forbidden)
 }
 
 // Fsetxattr answers fsetxattr(fd, name, value, size, flags).
-func Fsetxattr(c *Call) Result { return c.hiddenFD(1, forbidden) }
+func Fsetxattr(c *Call) Result {
+	if c.uint32(4)&^setFlags != 0 {
+		return Continue
+	}
+	return c.hiddenFD(1, forbidden)
+}
 
 // Setxattrat answers setxattrat(dirfd, path, flags, name, args, size).
-func Setxattrat(c *Call) Result { return c.hiddenPath(c.int32(0), 1, c.uint32(2), 3, forbidden) }
+func Setxattrat(c *Call) Result {
+	if !c.argsFlags(4, setFlags) {
+		return Continue
+	}
+	return c.hiddenPath(c.int32(0), 1, c.uint32(2), 3, forbidden)
+}
+
+// setFlags are the flags of setxattr(2). The kernel refuses others before it
+// looks at the name: EINVAL.
+const setFlags = unix.XATTR_CREATE | unix.XATTR_REPLACE
+
+// argsFlags tells whether the struct xattr_args at argument i is one that the
+// kernel would go on with: one of at least 16 bytes, with no flag but the allowed.
+func (c *Call) argsFlags(i int, allowed uint32) bool {
+	var args [16]byte // value, size, flags
+	if c.Data.Args[i+1] < uint64(len(args)) {
+		return false
+	}
+	n, e := c.Tracee.Read(c.addr(i), args[:])
+	return e == 0 && n == len(args) && binary.LittleEndian.Uint32(args[12:])&^allowed == 0
+}
 
 // Removexattr answers removexattr(path, name).
 func Removexattr(c *Call) Result { return c.hiddenPath(unix.AT_FDCWD, 0, 0, 1, removal) }

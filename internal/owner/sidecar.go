@@ -161,7 +161,7 @@ func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	b = append(strconv.AppendUint(b, dev, 16), '-')
 	b = append(strconv.AppendUint(b, st.Ino, 16), '-')
 	b = append(strconv.AppendUint(b, birth, 16), '-')
-	b = append(strconv.AppendUint(b, generation, 16), 0)
+	_ = append(strconv.AppendUint(b, generation, 16), 0)
 	return 0
 }
 

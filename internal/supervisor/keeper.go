@@ -112,14 +112,7 @@ func (k *keeper) start(fds []int) error {
 	k.setFiles(journal, useless)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.startWorker(fds[fdUserNS]); err != nil {
-		return err
-	}
-	if err := k.add(fds); err != nil {
-		k.worker.Close()
-		return err
-	}
-	return nil
+	return k.startWorker(fds[fdUserNS], func() error { return k.add(fds) })
 }
 
 func (k *keeper) setFiles(journal, useless int) {
@@ -131,10 +124,10 @@ func errDescriptors(got, want int) error {
 	return fmt.Errorf("got %d descriptors with a message, want %d", got, want)
 }
 
-// startWorker starts a worker in the user namespace that the descriptor refers
-// to, and a goroutine that starts the next one when it dies. The caller holds
-// k.mu.
-func (k *keeper) startWorker(ns int) error {
+// startWorker starts a worker in the user namespace that the descriptor ns refers
+// to, has it serve the container's listeners, and sees to it that another one is
+// started when it dies. The caller holds k.mu.
+func (k *keeper) startWorker(ns int, serve func() error) error {
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return err
@@ -163,6 +156,15 @@ func (k *keeper) startWorker(ns int) error {
 		return err
 	}
 	k.worker = ours
+	if err := serve(); err != nil {
+		// Not by closing its socket: it would take the keeper for dead.
+		if e := unix.Kill(pid, unix.SIGKILL); e != nil {
+			slog.Error("killing a worker that does not work failed", "pid", pid, "err", e)
+		}
+		reap(pid)
+		ours.Close()
+		return err
+	}
 	go k.replace(ours, pid)
 	return nil
 }
@@ -185,15 +187,14 @@ func (k *keeper) replace(c conn, pid int) {
 			return
 		}
 		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
-		err := k.startWorker(first[fdUserNS])
-		if err == nil {
-			err = k.handOver()
-		}
+		err := k.startWorker(first[fdUserNS], k.handOver)
 		if err == nil {
 			return
 		}
 		slog.Error("the new worker does not work; trying again", "container", k.cfg.ID, "err", err)
+		k.mu.Unlock() // for the container to end meanwhile
 		time.Sleep(wait)
+		k.mu.Lock()
 	}
 }
 

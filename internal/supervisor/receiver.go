@@ -110,9 +110,11 @@ func (r *receiver) answerTraced() {
 	r.line = appendCall(r.line[:0], row, &r.call) // before the memory can change
 	result := r.handle(row, handler)
 	r.respond(result)
-	r.send()
+	// Before the caller goes on: it may be its last call, and the supervisor
+	// ends with it.
 	r.line = appendResult(r.line, result, time.Since(start))
 	r.worker.trace.write(r.line)
+	r.send()
 }
 
 // handle calls the handler of a row.

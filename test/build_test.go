@@ -1,0 +1,74 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// build builds subuidless and the programs in testdata/src into bin, which will
+// be in the PATH, and those of testdata/oracle next to their sources.
+func build(work string) error {
+	bin := filepath.Join(work, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(bin, "tests"), "/proc/self/exe"); err != nil {
+		return err
+	}
+	builds := [][]string{
+		{"go", "build", "-buildvcs=false", "-o", bin, "../cmd/subuidless"},
+		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
+	}
+	if canLink() {
+		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {
+			sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
+			if err != nil {
+				return err
+			}
+			for _, source := range sources {
+				builds = append(builds, compile(source, out)...)
+			}
+		}
+	}
+	for _, argv := range builds {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// compile returns the command to compile a C program, or none if this machine
+// cannot.
+func compile(source, dir string) [][]string {
+	name := strings.TrimSuffix(filepath.Base(source), ".c")
+	argv := []string{"gcc", "-static", "-O1", "-o", filepath.Join(dir, name), source}
+	if strings.HasSuffix(name, "_i386") {
+		if !canLink("-m32") {
+			return nil
+		}
+		argv = append(argv, "-m32")
+	}
+	return [][]string{argv}
+}
+
+// canLink tells whether gcc is here, and can make static programs with the
+// given flags.
+func canLink(flags ...string) bool {
+	cmd := exec.Command("gcc", append(flags, "-static", "-x", "c", "-o", "/dev/null", "-")...)
+	cmd.Stdin = strings.NewReader("int main(void) { return 0; }")
+	return cmd.Run() == nil
+}
+
+func copyFile(dst, src string) error {
+	b, err := os.ReadFile(src)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(dst, b, 0o755)
+}
