@@ -6,8 +6,8 @@ export CGO_ENABLED = 0
 build:
 	go build -trimpath -o subuidless ./cmd/subuidless
 
-# As root on Debian, the first line installs what the tests need and lacks.
-test:
+# As root on Debian, prepare installs what the tests need and lacks.
+test: lint vet-arm64
 	test/prepare
 	go test -count=1 ./...
 

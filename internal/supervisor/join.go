@@ -86,8 +86,18 @@ func fnv64a(s string) uint64 {
 	return h
 }
 
-// listen makes the keeper's socket, and serves it until the container ends.
-func (k *keeper) listen() error {
+// listen makes the keeper's socket, if it is to have one, and serves it until
+// the container ends.
+func (k *keeper) listen() {
+	if k.cfg.SocketDir == "" {
+		return
+	}
+	if err := k.openSocket(); err != nil {
+		slog.Error("processes that the runtime's exec starts in the container will not be served", "container", k.cfg.ID, "err", err)
+	}
+}
+
+func (k *keeper) openSocket() error {
 	path := filepath.Join(k.cfg.SocketDir, k.cfg.socketName())
 	// Left by a keeper that was killed: dial has found nobody there.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -74,19 +74,18 @@ func (k *keeper) run(c conn) error {
 		if err := k.adopt(c, m, fds); err != nil {
 			return err
 		}
+		k.listen()
 	} else {
 		err := k.start(fds)
+		if err == nil {
+			k.listen() // before the answer: from then on there is somebody to join
+		}
 		if e := c.answer(err); e != nil && err == nil {
 			slog.Warn("the process that started this supervisor is gone", "err", e)
 		}
 		c.Close()
 		if err != nil {
 			return nil // whoever asked knows
-		}
-	}
-	if k.cfg.SocketDir != "" {
-		if err := k.listen(); err != nil {
-			slog.Error("processes that the runtime's exec starts in the container will not be served", "container", k.cfg.ID, "err", err)
 		}
 	}
 	<-k.done
