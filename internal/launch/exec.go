@@ -37,12 +37,18 @@ func Exec(o ExecOptions) (status int, err error) {
 		warnUntraced(o.Supervisor)
 		return execute(o.Args)
 	}
+	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
+	sup, err := supervisor.Prepare(o.Supervisor)
+	if err != nil {
+		return StatusFailed, err
+	}
+	defer sup.Close()
 	// The stage stays in our process group, as CMD would be without us.
 	st, err := startStage(o.Args, stageAttr{sys: oneID(0), inherit: true})
 	if err != nil {
 		return StatusFailed, err
 	}
-	if err := serveStage(st, o.Supervisor); err != nil {
+	if err := serveStage(st, sup); err != nil {
 		if errors.Is(err, errStageEnded) {
 			return waitFor(st.pid, false)
 		}
@@ -62,15 +68,14 @@ func Exec(o ExecOptions) (status int, err error) {
 	return waitFor(st.pid, interactive)
 }
 
-// serveStage takes the listener of the stage and gives it to a supervisor.
-func serveStage(st *stage, cfg supervisor.Config) error {
+// serveStage takes the listener of the stage and gives it to the supervisor.
+func serveStage(st *stage, sup *supervisor.Prepared) error {
 	listener, err := st.listener()
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	cfg.ID = fmt.Sprintf("exec-%d", st.pid)
-	return supervisor.Start(cfg, listener, st.pid)
+	return sup.Serve(listener, st.pid)
 }
 
 // killAndReap ends a child that must not go on.

@@ -35,8 +35,15 @@ func Run(o RunOptions) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
+	var sup *supervisor.Prepared
 	if !c.Supervised {
 		warnUntraced(o.Supervisor)
+	} else {
+		o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
+		if sup, err = supervisor.Prepare(o.Supervisor); err != nil {
+			return StatusFailed, err
+		}
+		defer sup.Close()
 	}
 	pid, socket, err := startInit(c)
 	if err != nil {
@@ -51,7 +58,7 @@ func Run(o RunOptions) (status int, err error) {
 		}
 		defer func() { err = errors.Join(err, term.restore()) }()
 	}
-	err = c.supervise(pid, socket, o.Supervisor)
+	err = c.supervise(pid, socket, sup)
 	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
@@ -62,9 +69,9 @@ func Run(o RunOptions) (status int, err error) {
 	return status, err
 }
 
-// supervise waits until the container is set up, gives it a supervisor, and lets
-// the command run.
-func (c *container) supervise(pid int, socket *os.File, cfg supervisor.Config) error {
+// supervise waits until the container is set up, gives it to the supervisor (nil
+// if an outer one serves it), and lets the command run.
+func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared) error {
 	_, listener, err := receive(socket)
 	if errors.Is(err, io.EOF) {
 		return errStageEnded // and init with it
@@ -74,8 +81,7 @@ func (c *container) supervise(pid int, socket *os.File, cfg supervisor.Config) e
 	}
 	if listener != nil {
 		defer listener.Close()
-		cfg.ID = fmt.Sprintf("run-%d", pid)
-		if err := supervisor.Start(cfg, listener, pid); err != nil {
+		if err := sup.Serve(listener, pid); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -63,6 +64,9 @@ func KeeperMain() int {
 // task of the container is left.
 func (k *keeper) run(c conn) error {
 	m, fds, err := c.receive()
+	if err == io.EOF {
+		return nil // there is to be no container
+	}
 	if err != nil {
 		return err
 	}

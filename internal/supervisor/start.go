@@ -13,34 +13,41 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// Start starts a keeper and a worker for a new container. Listener is its
-// seccomp listener, and task a process in it, as the caller sees it. Start
-// returns when the worker answers, or with the reason why it cannot. The
-// keeper and the worker outlive the caller, and end when no task is left that
-// the listener applies to. The caller keeps its own copy of listener, and
-// should close it. While the caller lives, what the two log appears on its
-// standard error.
+// Start starts a keeper and a worker for a new container: see Prepare and Serve.
 func Start(cfg Config, listener *os.File, task int) error {
-	fds, err := openRequest(listener, task)
+	p, err := Prepare(cfg)
 	if err != nil {
 		return err
 	}
-	defer closeAll(fds[1:])
+	defer p.Close()
+	return p.Serve(listener, task)
+}
+
+// Prepared is the keeper of a container that is about to start.
+type Prepared struct {
+	cfg  Config
+	conn conn
+}
+
+// Prepare starts a keeper, while its container is still being set up. While the
+// caller lives, what the supervisor logs appears on its standard error.
+func Prepare(cfg Config) (*Prepared, error) {
 	c, theirs, err := socketpair()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer c.Close()
 	defer theirs.Close()
 	logs, log, err := os.Pipe()
 	if err != nil {
-		return err
+		c.Close()
+		return nil, err
 	}
 	pid, err := startKeeper(cfg, theirs, log)
 	log.Close()
 	if err != nil {
 		logs.Close()
-		return fmt.Errorf("starting the supervisor: %w", err)
+		c.Close()
+		return nil, fmt.Errorf("starting the supervisor: %w", err)
 	}
 	go func() {
 		// Ends with the keeper and its worker.
@@ -48,12 +55,28 @@ func Start(cfg Config, listener *os.File, task int) error {
 		logs.Close()
 		reap(pid)
 	}()
-	theirs.Close()
-	if err := c.request(message{Config: &cfg}, fds...); err != nil {
+	return &Prepared{cfg, c}, nil
+}
+
+// Serve gives the keeper its container. Listener is the container's seccomp
+// listener, and task a process in it, as the caller sees it. Serve returns when
+// a worker answers, or with the reason why none can. The keeper and the worker
+// outlive the caller, and end when no task is left that the listener applies to.
+// The caller keeps its own copy of listener, and should close it.
+func (p *Prepared) Serve(listener *os.File, task int) error {
+	fds, err := openRequest(listener, task)
+	if err != nil {
+		return err
+	}
+	defer closeAll(fds[1:])
+	if err := p.conn.request(message{Config: &p.cfg}, fds...); err != nil {
 		return fmt.Errorf("starting the supervisor of process %d: %w", task, err)
 	}
 	return nil
 }
+
+// Close ends a keeper that has got no container, and lets go of one that has.
+func (p *Prepared) Close() { p.conn.Close() }
 
 func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
