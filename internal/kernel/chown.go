@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -170,13 +171,13 @@ var emptyPath = [...]byte{0}
 
 // fchown is fchown(2): EBADF for O_PATH descriptors.
 func fchown(fd int, id owner.ID) unix.Errno {
-	_, _, e := unix.RawSyscall(unix.SYS_FCHOWN, uintptr(fd), uintptr(id.UID), uintptr(id.GID))
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHOWN, uintptr(fd), uintptr(id.UID), uintptr(id.GID))
 	return e
 }
 
 // fchownat is fchownat(fd, "", AT_EMPTY_PATH), which takes O_PATH descriptors.
 func fchownat(fd int, id owner.ID) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_FCHOWNAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+	_, _, e := syscall.RawSyscall6(unix.SYS_FCHOWNAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
 		uintptr(id.UID), uintptr(id.GID), unix.AT_EMPTY_PATH, 0)
 	return e
 }

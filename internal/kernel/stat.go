@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func Statx(c *Call) Result {
 	}
 	defer unix.Close(fd)
 	var st unix.Statx_t
-	_, _, e = unix.RawSyscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+	_, _, e = syscall.RawSyscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
 		uintptr(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), uintptr(c.uint32(3)), uintptr(unsafe.Pointer(&st)), 0)
 	if e != 0 {
 		return Continue // an unknown flag or mask: let the kernel say so

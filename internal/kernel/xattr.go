@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -140,7 +141,7 @@ func absent(path *byte, follow bool) unix.Errno {
 	if follow {
 		nr = unix.SYS_GETXATTR
 	}
-	_, _, e := unix.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0, 0, 0, 0)
+	_, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0, 0, 0, 0)
 	return e
 }
 
@@ -149,7 +150,7 @@ func removal(path *byte, follow bool) unix.Errno {
 	if follow {
 		nr = unix.SYS_REMOVEXATTR
 	}
-	_, _, e := unix.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0)
+	_, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0)
 	return e
 }
 
@@ -228,7 +229,7 @@ func (c *Call) list(p tracee.Path, buf int) Result {
 	if p.Follow {
 		nr = unix.SYS_LISTXATTR
 	}
-	n, _, e := unix.RawSyscall(nr, uintptr(unsafe.Pointer(p.Ptr)), uintptr(unsafe.Pointer(&c.xbuf[0])), uintptr(len(c.xbuf)))
+	n, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(p.Ptr)), uintptr(unsafe.Pointer(&c.xbuf[0])), uintptr(len(c.xbuf)))
 	if e != 0 {
 		return Continue
 	}

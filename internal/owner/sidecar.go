@@ -2,13 +2,14 @@ package owner
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +59,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	if err := os.MkdirAll(volatile, 0o700); err != nil {
 		return nil, err
 	}
-	if err := removeOtherBoots(dir, volatile); err != nil {
+	if err := removeOtherBoots(dir, filepath.Base(volatile)); err != nil {
 		return nil, err
 	}
 	s := new(Sidecar)
@@ -74,21 +75,31 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	return s, nil
 }
 
-// removeOtherBoots removes the volatile entries of earlier boots.
+// removeOtherBoots removes the volatile entries of earlier boots: all but the
+// directory current.
 func removeOtherBoots(dir, current string) error {
-	old, err := filepath.Glob(filepath.Join(dir, bootPrefix+"*"))
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	for _, d := range old {
-		if d == current {
-			continue
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1024) // there may be many entries
+		if err == io.EOF {
+			return nil
 		}
-		if err := os.RemoveAll(d); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err != nil {
 			return err
 		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, bootPrefix) || name == current {
+				continue
+			}
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
 }
 
 func mapUsed(name string) (*uint32, error) {
@@ -139,7 +150,7 @@ func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	if flags&unix.AT_SYMLINK_NOFOLLOW == 0 {
 		hflags |= unix.AT_SYMLINK_FOLLOW
 	}
-	_, _, e := unix.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+	_, _, e := syscall.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&mountID)), uintptr(hflags), 0)
 	hasHandle, hasBirth := e == 0, st.Mask&unix.STATX_BTIME != 0
 	k.volatile = !hasHandle && !hasBirth
@@ -184,7 +195,7 @@ func (s *Sidecar) dirOf(k *key) int {
 // get returns the entry of an inode.
 func (s *Sidecar) get(k *key) (ID, bool) {
 	var target [24]byte
-	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])),
+	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])),
 		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
 	if e != 0 {
 		return ID{}, false
@@ -232,17 +243,23 @@ func (s *Sidecar) set(k *key, id ID) unix.Errno {
 	fresh := k.name
 	end := bytes.IndexByte(fresh[:], 0)
 	copy(fresh[end:], ".new\x00")
-	e = symlinkat(&target[0], s.dirOf(k), &fresh[0])
-	if e == unix.EEXIST { // left by a supervisor that was killed just here
-		unlinkat(s.dirOf(k), &fresh[0])
+	for {
 		e = symlinkat(&target[0], s.dirOf(k), &fresh[0])
+		if e == unix.EEXIST {
+			// Left by a supervisor that was killed just here, or of one that is
+			// just here: then the last one wins, and the other tries again.
+			unlinkat(s.dirOf(k), &fresh[0])
+			continue
+		}
+		if e != 0 {
+			return e
+		}
+		_, _, e = syscall.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&fresh[0])),
+			uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])), 0, 0)
+		if e != unix.ENOENT {
+			return e
+		}
 	}
-	if e != 0 {
-		return e
-	}
-	_, _, e = unix.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&fresh[0])),
-		uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])), 0, 0)
-	return e
 }
 
 // remove forgets the owner of an inode.

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"bytes"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -105,7 +106,7 @@ func (s *Store) Get(fd int, mode uint32) (ID, bool) {
 		if e == 0 {
 			id, err := Parse(value[:n])
 			if err != nil {
-				s.report(fd, value[:n])
+				s.report(fd, bytes.Clone(value[:n])) // the clone: value stays on the stack
 				return ID{}, false
 			}
 			return id, true

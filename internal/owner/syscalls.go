@@ -2,6 +2,7 @@ package owner
 
 import (
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ func getxattr(path *byte, follow bool, value *[maxValue]byte) (int, unix.Errno) 
 	if follow {
 		nr = unix.SYS_GETXATTR
 	}
-	n, _, e := unix.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&name[0])),
+	n, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&name[0])),
 		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
 	return int(n), e
 }
@@ -40,7 +41,7 @@ func (p *fdPath) set(fd int) *byte {
 // The calls on descriptors take O_PATH ones too.
 
 func fgetxattr(fd int, value *[maxValue]byte) (int, unix.Errno) {
-	n, _, e := unix.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
+	n, _, e := syscall.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
 		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
 	if e != unix.EBADF {
 		return int(n), e
@@ -50,39 +51,39 @@ func fgetxattr(fd int, value *[maxValue]byte) (int, unix.Errno) {
 }
 
 func fsetxattr(fd int, value []byte) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
+	_, _, e := syscall.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
 		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
 	if e != unix.EBADF {
 		return e
 	}
 	var p fdPath
-	_, _, e = unix.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])),
+	_, _, e = syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])),
 		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
 	return e
 }
 
 func fremovexattr(fd int) unix.Errno {
-	_, _, e := unix.RawSyscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 0)
 	if e != unix.EBADF {
 		return e
 	}
 	var p fdPath
-	_, _, e = unix.RawSyscall(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])), 0)
+	_, _, e = syscall.RawSyscall(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])), 0)
 	return e
 }
 
 func statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
 	return e
 }
 
 func symlinkat(target *byte, dirfd int, path *byte) unix.Errno {
-	_, _, e := unix.RawSyscall(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(path)))
+	_, _, e := syscall.RawSyscall(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(path)))
 	return e
 }
 
 func unlinkat(dirfd int, path *byte) unix.Errno {
-	_, _, e := unix.RawSyscall(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), 0)
 	return e
 }

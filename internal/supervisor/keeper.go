@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
@@ -108,14 +109,33 @@ func (k *keeper) start(fds []int) error {
 	if err != nil {
 		return err
 	}
-	useless, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
+	useless, err := newUseless()
 	if err != nil {
-		return os.NewSyscallError("memfd_create", err)
+		return err
 	}
 	k.setFiles(journal, useless)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.startWorker(fds[fdUserNS], func() error { return k.add(fds) })
+}
+
+// newUseless returns the descriptors 0 to 2 of the workers.
+//
+// A task's path may lead to /dev/stdout without saying so, and where the
+// supervisor resolves it, that is the supervisor's own descriptor 1. What is
+// recorded for this file, where the kernel allows it (Linux 6.6), makes
+// owner.Store.Peek tell that something is, and tracee.Tracee.Open then finds the
+// file that was meant.
+func newUseless() (int, error) {
+	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	if err := unix.Fsetxattr(fd, owner.Xattr, nil, 0); err != nil && err != unix.EOPNOTSUPP {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("fsetxattr of a memfd", err)
+	}
+	return fd, nil
 }
 
 func (k *keeper) setFiles(journal, useless int) {

@@ -2,6 +2,7 @@ package tracee
 
 import (
 	"bytes"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -69,7 +70,7 @@ func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno
 	start := room - len(prefix)
 	copy(t.path[start:], prefix)
 	p.Ptr = &t.path[start]
-	if len(prefix)+n+1 > unix.PathMax {
+	if len(prefix)+n+1 > unix.PathMax && !p.self {
 		return t.shorten(p, start, room+n)
 	}
 	return p, 0
@@ -108,15 +109,12 @@ func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
 	fd, e := openat(unix.AT_FDCWD, &t.path[start], unix.O_PATH|unix.O_DIRECTORY)
 	t.path[slash] = '/'
 	if e != 0 {
-		return Path{}, e
+		return Path{}, t.dirfdError(p, e)
 	}
 	t.long = fd
-	var b [room]byte
-	prefix := appendSelfFD(b[:0], fd)
-	start = slash - len(prefix)
-	copy(t.path[start:], prefix)
-	p.Ptr = &t.path[start]
-	p.self = false // the text has been overwritten
+	b := append(appendSelfFD(t.half[:0], fd), t.path[slash+1:end]...)
+	_ = append(b, 0)
+	p.Ptr = &t.half[0]
 	return p, 0
 }
 
@@ -128,19 +126,15 @@ func (p *Path) Stray() bool { return p.self }
 //
 // A path may lead through /proc/self or /proc/thread-self without saying so:
 // "chown www-data /var/log/nginx/access.log", which links to /dev/stdout, which
-// links to /proc/self/fd/1. The supervisor would find nothing there, if it is
-// in another PID namespace, or its own descriptors 0 to 2, which are all the
-// same file for this purpose. Then the path is walked step by step.
+// links to /proc/self/fd/1. The supervisor would find itself there or, in
+// another PID namespace, nothing. So no magic link is followed, and a path that
+// needs one, or that leads nowhere, is walked step by step.
 func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
 	if p.self {
 		return t.openStray(p, st)
 	}
-	flags := unix.O_PATH
-	if !p.Follow {
-		flags |= unix.O_NOFOLLOW
-	}
-	fd, e := openat(unix.AT_FDCWD, p.Ptr, flags)
-	if e == unix.ENOENT && t.IsLink(p) {
+	fd, e := t.open(p)
+	if p.text != nil && (e == unix.ELOOP || e == unix.ENOENT) {
 		return t.openStray(p, st)
 	}
 	if e != 0 {
@@ -150,11 +144,39 @@ func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
 		unix.Close(fd)
 		return -1, e
 	}
-	if (fileID{st.Dev, st.Ino}) == t.own && p.text != nil {
-		unix.Close(fd)
-		return t.openStray(p, st)
-	}
 	return fd, 0
+}
+
+// open opens the object named by p, without following magic links in it.
+func (t *Tracee) open(p Path) (int, unix.Errno) {
+	flags := unix.O_PATH
+	if !p.Follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	switch {
+	case p.text == nil || !p.Follow && bytes.IndexByte(p.text, '/') < 0:
+		return openat(unix.AT_FDCWD, p.Ptr, flags) // there is no link in it
+	case p.text[0] == '/':
+		return openat2(unix.AT_FDCWD, p.Ptr, flags)
+	}
+	dir, e := t.openStart(p)
+	if e != 0 {
+		return -1, e
+	}
+	fd, e := openat2(dir, &p.text[0], flags)
+	unix.Close(dir)
+	return fd, e
+}
+
+// openStart opens the directory that a relative path starts from.
+func (t *Tracee) openStart(p Path) (int, unix.Errno) {
+	var b [room]byte
+	if p.dirfd == unix.AT_FDCWD {
+		_ = append(t.appendTID(b[:0]), "cwd\x00"...)
+	} else {
+		t.appendFD(b[:0], p.dirfd, 0)
+	}
+	return openat(unix.AT_FDCWD, &b[0], unix.O_PATH)
 }
 
 // OpenFD opens the object that the task's descriptor fd refers to with O_PATH,
@@ -172,7 +194,7 @@ func (t *Tracee) IsLink(p Path) bool {
 		return false
 	}
 	var b [1]byte
-	_, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptrAtCwd, uintptr(unsafe.Pointer(p.Ptr)),
+	_, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptrAtCwd, uintptr(unsafe.Pointer(p.Ptr)),
 		uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
 	return e == 0
 }
@@ -191,8 +213,19 @@ func (t *Tracee) dirfdError(p Path, e unix.Errno) unix.Errno {
 const uintptrAtCwd = ^uintptr(-unix.AT_FDCWD - 1)
 
 func openat(dirfd int, path *byte, flags int) (int, unix.Errno) {
-	fd, _, e := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(flags|unix.O_CLOEXEC), 0, 0, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), 0
+}
+
+// openat2 opens a path that must not lead over magic links: ELOOP if it does.
+func openat2(dirfd int, path *byte, flags int) (int, unix.Errno) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
 	if e != 0 {
 		return -1, e
 	}
@@ -201,6 +234,6 @@ func openat(dirfd int, path *byte, flags int) (int, unix.Errno) {
 
 // Fstat fills st for the descriptor fd.
 func Fstat(fd int, st *unix.Stat_t) unix.Errno {
-	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,6 @@ type Tracee struct {
 	TID  uint32
 	proc int // O_PATH descriptor of the supervisor's /proc
 	long int // descriptor that the last Path needed, or -1
-	own  fileID
 
 	pidfd    int    // of task pidfdTID, or -1
 	pidfdTID uint32 // see Dup
@@ -31,11 +31,9 @@ type Tracee struct {
 	// The path as the task gave it stands at path[room:]. What must go before
 	// it is written into the room, so that nothing is copied.
 	path [room + unix.PathMax]byte
-	walk [2 * unix.PathMax]byte // scratch space of walk
+	half [room + unix.PathMax]byte // see shorten
+	walk [2 * unix.PathMax]byte    // scratch space of openStray
 }
-
-// fileID tells files apart.
-type fileID struct{ dev, ino uint64 }
 
 // room is enough for "TID/fd/N/".
 const room = 64
@@ -48,17 +46,11 @@ type View struct {
 
 // Enter makes the calling thread one that answers calls of a container, and
 // returns its Tracee. The caller must have locked its goroutine to the thread,
-// for ever, and be in the user namespace of the container already, and hold the
-// same file, which is of no other use, as descriptors 0, 1 and 2 (see Open).
-// Proc is an O_PATH descriptor of a /proc in which the thread ids of
+// for ever, and be in the user namespace of the container already. Proc is an O_PATH descriptor of a /proc in which the thread ids of
 // notifications are found.
 func Enter(proc int, v View) (*Tracee, error) {
 	t := &Tracee{proc: proc, long: -1, pidfd: -1}
-	var stdin, own, other unix.Stat_t
-	if err := unix.Fstat(0, &stdin); err != nil {
-		return nil, fmt.Errorf("stat of the supervisor's standard input: %w", err)
-	}
-	t.own = fileID{stdin.Dev, stdin.Ino}
+	var own, other unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/mnt", &own); err != nil {
 		return nil, fmt.Errorf("stat of the supervisor's mount namespace: %w", err)
 	}
@@ -102,11 +94,11 @@ func (t *Tracee) AdoptRoot() unix.Errno {
 	var b [room]byte
 	_ = append(t.appendTID(b[:0]), "root\x00"...)
 	dot := [2]byte{'.', 0}
-	_, _, e := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&b[0])), 0, 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&b[0])), 0, 0)
 	if e == 0 {
-		_, _, e = unix.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&dot[0])), 0, 0)
+		_, _, e = syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&dot[0])), 0, 0)
 	}
-	if _, _, e2 := unix.RawSyscall(unix.SYS_FCHDIR, uintptr(t.proc), 0, 0); e == 0 {
+	if _, _, e2 := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(t.proc), 0, 0); e == 0 {
 		e = e2
 	}
 	return e
@@ -147,7 +139,7 @@ func (t *Tracee) transfer(nr, addr uintptr, b []byte) (int, unix.Errno) {
 	}
 	local := unix.Iovec{Base: &b[0], Len: uint64(len(b))}
 	remote := [2]uintptr{addr, uintptr(len(b))} // struct iovec
-	n, _, e := unix.RawSyscall6(nr, uintptr(t.TID), uintptr(unsafe.Pointer(&local)), 1,
+	n, _, e := syscall.RawSyscall6(nr, uintptr(t.TID), uintptr(unsafe.Pointer(&local)), 1,
 		uintptr(unsafe.Pointer(&remote)), 1, 0)
 	runtime.KeepAlive(b)
 	return int(n), e
@@ -204,12 +196,12 @@ func (t *Tracee) Dup(fd int32) (int, unix.Errno) {
 			return -1, unix.ENOSYS
 		}
 	}
-	dup, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
+	dup, _, e := syscall.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
 	if e == unix.ESRCH && !fresh { // the id has been used again since
 		if e := t.openPidfd(); e != 0 {
 			return -1, unix.ENOSYS
 		}
-		dup, _, e = unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
+		dup, _, e = syscall.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
 	}
 	switch e {
 	case 0, unix.EBADF:
@@ -223,7 +215,7 @@ func (t *Tracee) openPidfd() unix.Errno {
 		unix.Close(t.pidfd)
 		t.pidfd = -1
 	}
-	fd, _, e := unix.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(t.TID), unix.PIDFD_THREAD, 0)
+	fd, _, e := syscall.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(t.TID), unix.PIDFD_THREAD, 0)
 	if e == 0 {
 		t.pidfd, t.pidfdTID = int(fd), t.TID
 	}
@@ -237,7 +229,7 @@ func (t *Tracee) appendFD(b []byte, fd int32, end byte) []byte {
 }
 
 func statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
 	return e
 }

@@ -3,6 +3,7 @@ package tracee
 import (
 	"bytes"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,18 +16,13 @@ const maxLinks = 40
 // openStray opens what p names as Open does, walking the path step by step, so
 // that /proc/self and /proc/thread-self mean the task and not the supervisor.
 func (t *Tracee) openStray(p Path, st *unix.Stat_t) (int, unix.Errno) {
-	start := [...]byte{'/', 0}
-	from := &start[0]
-	var b [room]byte
-	if p.text[0] != '/' {
-		from = &b[0]
-		if p.dirfd == unix.AT_FDCWD {
-			_ = append(t.appendTID(b[:0]), "cwd\x00"...)
-		} else {
-			t.appendFD(b[:0], p.dirfd, 0)
-		}
+	var cur int
+	var e unix.Errno
+	if p.text[0] == '/' {
+		cur, e = openRoot()
+	} else {
+		cur, e = t.openStart(p)
 	}
-	cur, e := openat(unix.AT_FDCWD, from, unix.O_PATH)
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}
@@ -92,7 +88,7 @@ func (t *Tracee) step(dir int, name []byte, follow bool, rest *[]byte, links *in
 	}
 	room := len(t.walk) - len(*rest)
 	target := make([]byte, unix.PathMax)
-	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
 		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
 	unix.Close(fd)
 	if e != 0 {
@@ -105,14 +101,16 @@ func (t *Tracee) step(dir int, name []byte, follow bool, rest *[]byte, links *in
 	copy(t.walk[start:], target[:n])
 	*rest = t.walk[start:]
 	if target[0] == '/' {
-		slash := [...]byte{'/', 0}
-		return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH)
+		return openRoot()
 	}
 	return openat(dir, &dot[0], unix.O_PATH)
 }
 
+func openRoot() (int, unix.Errno) { return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH) }
+
 var (
 	emptyPath = [...]byte{0}
+	slash     = [...]byte{'/', 0}
 	dot       = [...]byte{'.', 0}
 )
 
@@ -132,17 +130,14 @@ func (t *Tracee) procLink(dir, link int, name []byte) (fd int, done bool, e unix
 		fd, e = openat(t.proc, &b[0], unix.O_PATH)
 		return fd, true, e
 	}
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
-	fd, err := unix.Openat2(dir, string(name[:len(name)-1]), &how)
-	if err == nil { // an ordinary link, such as /proc/mounts
+	if fd, e = openat2(dir, &name[0], unix.O_PATH); e == unix.ELOOP {
+		fd, e = openat(dir, &name[0], unix.O_PATH)
+		return fd, true, e
+	}
+	if e == 0 {
 		unix.Close(fd)
-		return -1, false, 0
 	}
-	if err != unix.ELOOP {
-		return -1, false, 0
-	}
-	fd, e = openat(dir, &name[0], unix.O_PATH)
-	return fd, true, e
+	return -1, false, 0 // an ordinary link, such as /proc/mounts
 }
 
 // appendSelfFD appends "self/fd/N/".

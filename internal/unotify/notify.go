@@ -2,6 +2,7 @@ package unotify
 
 import (
 	"fmt"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ func Recv(listener int, n *Notif) unix.Errno {
 // interrupted by a signal: there is nobody left to answer.
 func Send(listener int, r *Resp) unix.Errno {
 	for {
-		_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(r)))
+		_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(r)))
 		// The kernel takes the filter's lock interruptibly. An answer given
 		// up here would leave the caller waiting for ever.
 		if e != unix.EINTR {
@@ -40,7 +41,7 @@ func Send(listener int, r *Resp) unix.Errno {
 // Data read from the caller's memory or /proc before a successful check really
 // was the caller's: its thread id had not been used again.
 func Valid(listener int, id uint64) bool {
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
 	return e == 0
 }
 
@@ -52,7 +53,7 @@ func SetSyncWakeUp(listener int, on bool) unix.Errno {
 	if on {
 		flags = unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 	}
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags)
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags)
 	return e
 }
 

@@ -1,0 +1,121 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// inside in the environment says what the test binary is to be.
+const inside = "KERNEL_TEST"
+
+// TestMain runs the tests as a worker runs: with the privileges of a user
+// namespace that maps one id, and with a file of no use as descriptors 0 to 2.
+func TestMain(m *testing.M) {
+	switch os.Getenv(inside) {
+	case "worker":
+		os.Stdout, os.Stderr = os.NewFile(3, "stdout"), os.NewFile(4, "stderr")
+		if err := debug.SetCrashOutput(os.Stderr, debug.CrashOptions{}); err != nil {
+			panic(err)
+		}
+		os.Exit(m.Run())
+	default:
+		os.Exit(startWorker())
+	}
+}
+
+func startWorker() int {
+	runtime.LockOSThread() // whose end kills the child
+	fd, err := unix.MemfdCreate("useless", unix.MFD_CLOEXEC)
+	if err != nil {
+		panic(err)
+	}
+	useless := os.NewFile(uintptr(fd), "useless")
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = useless, useless, useless
+	cmd.ExtraFiles = []*os.File{os.Stdout, os.Stderr}
+	cmd.Env = append(os.Environ(), inside+"=worker")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   unix.SIGKILL,
+	}
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "starting the tests in a user namespace:", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// caller makes calls on behalf of the test's own thread, whose working directory
+// is /proc.
+type caller struct {
+	t    *testing.T
+	call Call
+}
+
+// rootWatch notes that it has been told.
+type rootWatch bool
+
+func (r *rootWatch) RootsDiffer() { *r = true }
+
+// newCaller makes the test's thread one that answers calls, and the task that
+// makes them too. The thread ends with the test.
+func newCaller(t *testing.T) *caller {
+	t.Helper()
+	runtime.LockOSThread()
+	open := func(path string, flags int) int {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatalf("open %s: %v", path, err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	tr, err := tracee.Enter(open("/proc", unix.O_PATH), tracee.View{MountNS: open("/proc/self/ns/mnt", unix.O_RDONLY), Root: open("/", unix.O_PATH)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Reset(uint32(unix.Gettid()))
+	side, err := owner.OpenSidecar(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &caller{t, Call{Notif: new(unotify.Notif), Tracee: tr, Owners: owner.NewStore(owner.ID{}, side), Roots: new(rootWatch)}}
+}
+
+// do makes a call with these arguments: integers, or pointers to memory.
+func (c *caller) do(h Handler, args ...any) Result {
+	c.t.Helper()
+	for i, a := range args {
+		switch a := a.(type) {
+		case int:
+			c.call.Data.Args[i] = uint64(a)
+		case string:
+			p, err := unix.BytePtrFromString(a)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.call.Data.Args[i] = uint64(uintptr(unsafe.Pointer(p)))
+			defer runtime.KeepAlive(p)
+		case []byte:
+			c.call.Data.Args[i] = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a))))
+			defer runtime.KeepAlive(a)
+		default:
+			c.t.Fatalf("argument %d: %T", i, a)
+		}
+	}
+	return h(&c.call)
+}

@@ -1,0 +1,192 @@
+package owner
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// setOrSkip sets the owner of a regular file or directory in its attribute, and
+// skips the test if its file system has none: then the sidecar has got it.
+func setOrSkip(t *testing.T, s *Store, path string, id ID) {
+	t.Helper()
+	set(t, s, path, id)
+	if _, err := unix.Lgetxattr(path, Xattr, nil); err == unix.EOPNOTSUPP {
+		t.Skipf("%s: no user.* extended attributes", path)
+	}
+}
+
+// wantAttribute checks the bytes of the attribute; nil: there is none.
+func wantAttribute(t *testing.T, path string, want []byte) {
+	t.Helper()
+	b := make([]byte, 2*maxValue)
+	n, err := unix.Lgetxattr(path, Xattr, b)
+	if want == nil {
+		if err != unix.ENODATA {
+			t.Errorf("the attribute is % x (%v), want none", b[:max(n, 0)], err)
+		}
+		return
+	}
+	if err != nil || !bytes.Equal(b[:n], want) {
+		t.Errorf("the attribute is % x (%v), want % x", b[:max(n, 0)], err, want)
+	}
+}
+
+// files are the objects that have user.* attributes.
+var files = map[string]func(path string) error{
+	"file":      func(p string) error { return os.WriteFile(p, nil, 0o600) },
+	"directory": func(p string) error { return os.Mkdir(p, 0o700) },
+}
+
+func TestStoreInAttribute(t *testing.T) {
+	for name, create := range files {
+		t.Run(name, func(t *testing.T) {
+			enterProc(t)
+			side := t.TempDir()
+			s := NewStore(ID{0, 5}, openSidecar(t, side))
+			path := filepath.Join(t.TempDir(), "f")
+			if err := create(path); err != nil {
+				t.Fatal(err)
+			}
+			wantOwner(t, s, path, ID{}, false)
+			setOrSkip(t, s, path, ID{42, 43})
+			wantAttribute(t, path, []byte{8, 42, 16, 43})
+			wantOwner(t, s, path, ID{42, 43}, true)
+			set(t, s, path, ID{0, 0}) // not the mapped one: zeros are written
+			wantAttribute(t, path, []byte{8, 0, 16, 0})
+			wantOwner(t, s, path, ID{0, 0}, true)
+			for range 2 { // what is not there can be forgotten, too
+				set(t, s, path, s.Mapped)
+				wantAttribute(t, path, nil)
+				wantOwner(t, s, path, ID{}, false)
+			}
+			if left := entries(t, side); len(left) != 0 {
+				t.Errorf("entries in the sidecar: %v", left)
+			}
+		})
+	}
+}
+
+// A descriptor that the program has opened works as well as one with O_PATH.
+func TestStoreThroughAnOpenFile(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{}, nil)
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	setOrSkip(t, s, path, ID{1, 1})
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if e := s.Set(fd, unix.S_IFREG, ID{42, 43}); e != 0 {
+		t.Fatal(e)
+	}
+	wantAttribute(t, path, []byte{8, 42, 16, 43})
+	if id, ok := s.Get(fd, unix.S_IFREG); !ok || id != (ID{42, 43}) {
+		t.Errorf("Get: %v, %v", id, ok)
+	}
+	if e := s.Set(fd, unix.S_IFREG, ID{}); e != 0 {
+		t.Fatal(e)
+	}
+	wantAttribute(t, path, nil)
+}
+
+// What cannot be parsed is somebody's: it stays, counts as absent, and is told.
+func TestMalformedAttribute(t *testing.T) {
+	for name, value := range map[string][]byte{
+		"text":        []byte("42:43"),
+		"cut off":     {8},
+		"without end": {8, 0x80},
+		"too long":    bytes.Repeat([]byte{8, 1}, maxValue/2+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			enterProc(t)
+			s := NewStore(ID{}, nil)
+			path := filepath.Join(t.TempDir(), "f")
+			var reports []string
+			s.Report = func(file string, _ []byte) { reports = append(reports, file) }
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Setxattr(path, Xattr, value, 0); err != nil {
+				t.Skip(err)
+			}
+			fd, mode := openPath(t, path)
+			for n := range uint64(2) {
+				if s.Malformed() != n {
+					t.Errorf("Malformed: %d, want %d", s.Malformed(), n)
+				}
+				if id, ok := s.Get(fd, mode); ok {
+					t.Errorf("read as %v", id)
+				}
+			}
+			wantAttribute(t, path, value)
+			set(t, s, path, ID{42, 43})
+			wantAttribute(t, path, []byte{8, 42, 16, 43})
+			wantOwner(t, s, path, ID{42, 43}, true)
+			if s.Malformed() != 2 {
+				t.Errorf("a good value counts as malformed: %d", s.Malformed())
+			}
+			if diff := cmp.Diff([]string{path, path}, reports); diff != "" {
+				t.Errorf("reported (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An attribute of no bytes is what proto3 writes for root.
+func TestEmptyAttribute(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{5, 5}, nil)
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setxattr(path, Xattr, nil, 0); err != nil {
+		t.Skip(err)
+	}
+	wantOwner(t, s, path, ID{0, 0}, true)
+	if s.Malformed() != 0 {
+		t.Error("counts as malformed")
+	}
+}
+
+// A stat of each file in a tree costs these calls.
+func TestLookUpsAllocateNothing(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
+	dir := t.TempDir()
+	plain, owned := filepath.Join(dir, "plain"), filepath.Join(dir, "owned")
+	for _, path := range []string{plain, owned} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(t, s, owned, ID{1, 2})
+	link := makeSymlink(t, dir)
+	for _, used := range []bool{false, true} {
+		if used {
+			set(t, s, link, ID{1, 2})
+		}
+		for _, path := range []string{plain, owned, link} {
+			fd, mode := openPath(t, path)
+			p, err := unix.BytePtrFromString(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(100, func() {
+				s.Peek(p, false)
+				s.Get(fd, mode)
+			}); n != 0 {
+				t.Errorf("%s, with entries in the sidecar: %v: %v allocations, want none", filepath.Base(path), used, n)
+			}
+		}
+	}
+}

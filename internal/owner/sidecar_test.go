@@ -1,0 +1,276 @@
+package owner
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+func TestParseEntry(t *testing.T) {
+	for _, tt := range []struct {
+		entry string
+		want  ID
+		ok    bool
+	}{
+		{"0:0", ID{}, true},
+		{"42:43", ID{42, 43}, true},
+		{"4294967295:4294967294", ID{Noop, Noop - 1}, true},
+		{"0042:43", ID{42, 43}, true},
+		{"", ID{}, false},
+		{":", ID{}, false},
+		{"42", ID{}, false},
+		{"42:", ID{}, false},
+		{":43", ID{}, false},
+		{"42:43:44", ID{}, false},
+		{"-1:0", ID{}, false},
+		{"+1:0", ID{}, false},
+		{" 1:0", ID{}, false},
+		{"1:0\n", ID{}, false},
+		{"0x1:0", ID{}, false},
+		{"4294967296:0", ID{}, false},
+		{"0:4294967296", ID{}, false},
+		{"9999999999:0", ID{}, false},
+		{"18446744073709551658:0", ID{}, false}, // 2^64+42
+		{"/etc/passwd", ID{}, false},
+	} {
+		got, ok := parseEntry([]byte(tt.entry))
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%q: %v, %v; want %v, %v", tt.entry, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+// entries are the names of dir's entries of inodes, with their targets.
+func entries(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, e := range list {
+		if e.Name() == usedFile || strings.HasPrefix(e.Name(), bootPrefix) {
+			continue
+		}
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Errorf("%s is not a symbolic link: %v", e.Name(), err)
+		}
+		found[e.Name()] = target
+	}
+	return found
+}
+
+func openSidecar(t *testing.T, dir string) *Sidecar {
+	t.Helper()
+	s, err := OpenSidecar(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(s.dir)
+		unix.Close(s.volatile)
+	})
+	return s
+}
+
+// keyOf returns the key of the object at path, and the name of its entry.
+func keyOf(t *testing.T, path string) (key, string) {
+	t.Helper()
+	fd, _ := openPath(t, path)
+	var k key
+	if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
+		t.Fatalf("key of %s: %v", path, e)
+	}
+	return k, unix.ByteSliceToString(k.name[:])
+}
+
+func TestEntryIsALinkToUIDAndGID(t *testing.T) {
+	dir := t.TempDir()
+	s := openSidecar(t, dir)
+	link := makeSymlink(t, t.TempDir())
+	k, name := keyOf(t, link)
+	for _, step := range []struct {
+		id   ID
+		want string
+	}{{ID{42, 43}, "42:43"}, {ID{0, Noop}, "0:4294967295"}, {ID{7, 7}, "7:7"}} {
+		if e := s.set(&k, step.id); e != 0 {
+			t.Fatalf("set %v: %v", step.id, e)
+		}
+		if diff := cmp.Diff(map[string]string{name: step.want}, entries(t, dir)); diff != "" {
+			t.Errorf("after setting %v (-want +got):\n%s", step.id, diff)
+		}
+	}
+	for range 2 { // what is not there can be removed, too
+		if e := s.remove(&k); e != 0 {
+			t.Errorf("remove: %v", e)
+		}
+	}
+	if diff := cmp.Diff(map[string]string{}, entries(t, dir)); diff != "" {
+		t.Errorf("after removing (-want +got):\n%s", diff)
+	}
+}
+
+// A key must be a file name, and leave room for ".new".
+func TestKeyIsAFileName(t *testing.T) {
+	for _, path := range []string{"/", "/dev/null", "/proc/self/exe", "/proc/self", t.TempDir()} {
+		_, name := keyOf(t, path)
+		if name == "" || strings.Contains(name, "/") || len(name+".new\x00") > len(key{}.name) {
+			t.Errorf("%s: key %q", path, name)
+		}
+	}
+}
+
+// A supervisor that was killed between the two steps of a replacement leaves
+// NAME.new behind, which is as good as nothing.
+func TestLeftoverOfACrash(t *testing.T) {
+	dir := t.TempDir()
+	s := openSidecar(t, dir)
+	k, name := keyOf(t, makeSymlink(t, t.TempDir()))
+	if e := s.set(&k, ID{1, 1}); e != 0 {
+		t.Fatal(e)
+	}
+	if err := os.Symlink("9:9", filepath.Join(dir, name+".new")); err != nil {
+		t.Fatal(err)
+	}
+	if id, ok := s.get(&k); !ok || id != (ID{1, 1}) {
+		t.Errorf("with the leftover: %v, %v; want 1:1", id, ok)
+	}
+	if e := s.set(&k, ID{2, 2}); e != 0 {
+		t.Fatalf("set: %v", e)
+	}
+	if diff := cmp.Diff(map[string]string{name: "2:2"}, entries(t, dir)); diff != "" {
+		t.Errorf("after the next set (-want +got):\n%s", diff)
+	}
+}
+
+// A damaged entry counts as absent, and does not prevent a new one.
+func TestDamagedEntry(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"regular file":  func(p string) error { return os.WriteFile(p, []byte("1:1"), 0o600) },
+		"FIFO":          func(p string) error { return unix.Mkfifo(p, 0o600) },
+		"junk target":   func(p string) error { return os.Symlink("root:root", p) },
+		"long target":   func(p string) error { return os.Symlink(strings.Repeat("1", 200)+":1", p) },
+		"cut off at 24": func(p string) error { return os.Symlink("1:"+strings.Repeat("0", 30), p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openSidecar(t, dir)
+			k, entry := keyOf(t, makeSymlink(t, t.TempDir()))
+			if err := damage(filepath.Join(dir, entry)); err != nil {
+				t.Fatal(err)
+			}
+			if id, ok := s.get(&k); ok {
+				t.Errorf("the damaged entry is read as %v", id)
+			}
+			if e := s.set(&k, ID{2, 3}); e != 0 {
+				t.Fatalf("set: %v", e)
+			}
+			if id, ok := s.get(&k); !ok || id != (ID{2, 3}) {
+				t.Errorf("after a new set: %v, %v", id, ok)
+			}
+		})
+	}
+}
+
+// What was recorded for pipes and terminals of an earlier boot would be found
+// for others with the same numbers.
+func TestRemoveOtherBoots(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, bootPrefix+"11111111-2222-3333-4444-555555555555")
+	if err := os.Mkdir(old, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range []string{filepath.Join(old, "a"), filepath.Join(dir, "b")} {
+		if err := os.Symlink("1:1", entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openSidecar(t, dir)
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := filepath.Join(dir, bootPrefix+strings.TrimSpace(string(boot)))
+	if err := os.Symlink("2:2", filepath.Join(now, "c")); err != nil {
+		t.Fatal(err)
+	}
+	openSidecar(t, dir)
+	if _, err := os.Lstat(old); !os.IsNotExist(err) {
+		t.Errorf("the other boot's directory is still there: %v", err)
+	}
+	if diff := cmp.Diff(map[string]string{"c": "2:2"}, entries(t, now)); diff != "" {
+		t.Errorf("this boot's entries (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"b": "1:1"}, entries(t, dir)); diff != "" {
+		t.Errorf("lasting entries (-want +got):\n%s", diff)
+	}
+}
+
+// The directory's name is the user's: it is no pattern.
+func TestDirectoryNameIsNoPattern(t *testing.T) {
+	for _, name := range []string{"side[", "side*", "side?", `side\`} {
+		t.Run(name, func(t *testing.T) {
+			parent := t.TempDir()
+			openSidecar(t, filepath.Join(parent, "side1"))
+			before, err := filepath.Glob(filepath.Join(parent, "side1", bootPrefix+"*"))
+			if err != nil || len(before) != 1 {
+				t.Fatalf("%v, %v", before, err)
+			}
+			s, err := OpenSidecar(filepath.Join(parent, name))
+			if err != nil {
+				t.Fatalf("cannot be opened: %v", err)
+			}
+			unix.Close(s.dir)
+			unix.Close(s.volatile)
+			if _, err := os.Stat(before[0]); err != nil {
+				t.Errorf("opening %s has removed another sidecar's entries: %v", name, err)
+			}
+		})
+	}
+}
+
+func TestUsedFlagIsShared(t *testing.T) {
+	dir := t.TempDir()
+	a, b := openSidecar(t, dir), openSidecar(t, dir)
+	if a.inUse() || b.inUse() {
+		t.Fatal("a new sidecar is in use")
+	}
+	k, _ := keyOf(t, makeSymlink(t, t.TempDir()))
+	if e := b.set(&k, ID{1, 2}); e != 0 {
+		t.Fatal(e)
+	}
+	if !a.inUse() {
+		t.Error("the other one does not see that there is an entry")
+	}
+	if !openSidecar(t, dir).inUse() {
+		t.Error("a later one does not see that there is an entry")
+	}
+	var none *Sidecar
+	if none.inUse() {
+		t.Error("no sidecar is in use")
+	}
+	if atomic.LoadUint32(openSidecar(t, t.TempDir()).used) != 0 {
+		t.Error("a sidecar in another directory is in use")
+	}
+}
+
+func TestDefaultSidecar(t *testing.T) {
+	for _, tt := range []struct{ state, home, want string }{
+		{"/state", "/home/u", "/state/subuidless/sidecar"},
+		{"", "/home/u", "/home/u/.local/state/subuidless/sidecar"},
+		{"relative", "/home/u", "/home/u/.local/state/subuidless/sidecar"},
+		{"", "", ""},
+	} {
+		t.Setenv("XDG_STATE_HOME", tt.state)
+		t.Setenv("HOME", tt.home)
+		if got, err := DefaultSidecar(); got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("XDG_STATE_HOME=%q HOME=%q: %q, %v; want %q", tt.state, tt.home, got, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package owner
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// enterProc gives the test's thread a working directory of its own, /proc, as
+// each thread that uses a Store has it. The thread ends with the test, because
+// it is not unlocked.
+func enterProc(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		t.Fatalf("unshare(CLONE_FS): %v", err)
+	}
+	if err := unix.Chdir("/proc"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openPath opens path as the supervisor does, and returns its mode.
+func openPath(t *testing.T, path string) (fd int, mode uint32) {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatalf("open %s: %v", path, err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	return fd, st.Mode
+}
+
+func makeSymlink(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "symlink")
+	if err := os.Symlink("nowhere", path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func makeFIFO(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func makeSocket(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "socket")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return path
+}
+
+// kinds are the objects that cannot have user.* attributes.
+var kinds = map[string]func(t *testing.T, dir string) string{
+	"symlink": makeSymlink, "FIFO": makeFIFO, "socket": makeSocket,
+}
+
+// wantOwner checks what s has recorded for the object at path itself.
+func wantOwner(t *testing.T, s *Store, path string, want ID, recorded bool) {
+	t.Helper()
+	fd, mode := openPath(t, path)
+	if got, ok := s.Get(fd, mode); ok != recorded || ok && got != want {
+		t.Errorf("Get: %v, %v; want %v, %v", got, ok, want, recorded)
+	}
+	p, err := unix.BytePtrFromString(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Peek(p, false); (got == Found) != recorded {
+		t.Errorf("Peek: %v, but recorded is %v", got, recorded)
+	}
+}
+
+func set(t *testing.T, s *Store, path string, id ID) {
+	t.Helper()
+	fd, mode := openPath(t, path)
+	if e := s.Set(fd, mode, id); e != 0 {
+		t.Fatalf("Set %v: %v", id, e)
+	}
+}
+
+func TestStoreOfWhatHasNoAttributes(t *testing.T) {
+	for name, create := range kinds {
+		t.Run(name, func(t *testing.T) {
+			enterProc(t)
+			dir, side := t.TempDir(), t.TempDir()
+			s := NewStore(ID{0, 0}, openSidecar(t, side))
+			path := create(t, dir)
+			wantOwner(t, s, path, ID{}, false)
+			set(t, s, path, s.Mapped) // nothing to forget
+			wantOwner(t, s, path, ID{}, false)
+			if s.side.inUse() {
+				t.Error("forgetting nothing has put the sidecar to use")
+			}
+			for _, id := range []ID{{42, 43}, {Noop, 7}, {0, 5}, {42, 43}} {
+				set(t, s, path, id)
+				wantOwner(t, s, path, id, true)
+			}
+
+			moved := path + ".moved"
+			if err := os.Rename(path, moved); err != nil {
+				t.Fatal(err)
+			}
+			wantOwner(t, s, moved, ID{42, 43}, true)
+			if err := os.Link(moved, path); err != nil {
+				t.Fatal(err)
+			}
+			wantOwner(t, s, path, ID{42, 43}, true)
+			other := create(t, t.TempDir())
+			wantOwner(t, s, other, ID{}, false)
+
+			set(t, s, moved, s.Mapped)
+			wantOwner(t, s, path, ID{}, false)
+			if left := entries(t, side); len(left) != 0 {
+				t.Errorf("the mapped owner has left entries: %v", left)
+			}
+		})
+	}
+}
+
+// A new file often gets the inode number of one just deleted. It is nobody's
+// heir.
+func TestNewInodeOfTheSameNumber(t *testing.T) {
+	for name, create := range kinds {
+		t.Run(name, func(t *testing.T) {
+			enterProc(t)
+			s := NewStore(ID{0, 0}, openSidecar(t, t.TempDir()))
+			dir := t.TempDir()
+			var last uint64
+			again := 0
+			for range 100 {
+				path := create(t, dir)
+				var st unix.Stat_t
+				if err := unix.Lstat(path, &st); err != nil {
+					t.Fatal(err)
+				}
+				if st.Ino == last {
+					again++
+				}
+				last = st.Ino
+				fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if id, ok := s.Get(fd, st.Mode); ok {
+					t.Fatalf("a new file has the owner %v of a deleted one", id)
+				}
+				if e := s.Set(fd, st.Mode, ID{42, 43}); e != 0 {
+					t.Fatal(e)
+				}
+				unix.Close(fd)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Logf("%d of 100 files had the number of the one before", again)
+		})
+	}
+}
+
+func TestTwoSupervisorsSeeEachOther(t *testing.T) {
+	enterProc(t)
+	side := t.TempDir()
+	a, b := NewStore(ID{}, openSidecar(t, side)), NewStore(ID{}, openSidecar(t, side))
+	path := makeSymlink(t, t.TempDir())
+	set(t, a, path, ID{1, 2})
+	wantOwner(t, b, path, ID{1, 2}, true)
+	set(t, b, path, ID{3, 4})
+	wantOwner(t, a, path, ID{3, 4}, true)
+	set(t, a, path, ID{})
+	wantOwner(t, b, path, ID{}, false)
+}
+
+// Nobody serialises two supervisors, so the same inode may be set by both at
+// the same time. One of them wins; neither fails.
+func TestTwoSupervisorsSetOneInode(t *testing.T) {
+	side, dir := t.TempDir(), t.TempDir()
+	path := makeSymlink(t, dir)
+	k, _ := keyOf(t, path)
+	first := openSidecar(t, side)
+	if e := first.set(&k, ID{9, 9}); e != 0 {
+		t.Fatal(e)
+	}
+	var wg sync.WaitGroup
+	for n := range uint32(2) {
+		s, k := openSidecar(t, side), k
+		wg.Go(func() {
+			for range 2000 {
+				if e := s.set(&k, ID{n, n}); e != 0 {
+					t.Errorf("set: %v", e)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if id, ok := first.get(&k); !ok || id.UID != id.GID || id.UID > 1 {
+		t.Errorf("%v, %v; want what one of the two has set", id, ok)
+	}
+}
+
+// A pipe has neither a file handle nor a birth time: its entry is for this boot.
+func TestPipeIsVolatile(t *testing.T) {
+	enterProc(t)
+	side := t.TempDir()
+	s := NewStore(ID{}, openSidecar(t, side))
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	if e := s.Set(p[0], unix.S_IFIFO, ID{42, 43}); e != 0 {
+		t.Fatal(e)
+	}
+	if id, ok := s.Get(p[1], unix.S_IFIFO); !ok || id != (ID{42, 43}) {
+		t.Errorf("the other end: %v, %v", id, ok)
+	}
+	if lasting := entries(t, side); len(lasting) != 0 {
+		t.Errorf("lasting entries: %v", lasting)
+	}
+}
+
+func TestWithoutSidecar(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{}, nil)
+	path := makeSymlink(t, t.TempDir())
+	fd, mode := openPath(t, path)
+	if e := s.Set(fd, mode, ID{1, 2}); e != unix.EROFS {
+		t.Errorf("Set: %v, want EROFS", e)
+	}
+	wantOwner(t, s, path, ID{}, false)
+}
+
+func TestPeek(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	peek := func(path string, follow bool, want Presence) {
+		t.Helper()
+		p, err := unix.BytePtrFromString(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Peek(p, follow); got != want {
+			t.Errorf("Peek(%s, %v) = %v, want %v", strings.TrimPrefix(path, dir), follow, got, want)
+		}
+	}
+	for range 2 { // before the sidecar is in use, and then
+		peek(file, true, None)
+		peek(link, true, None)
+		peek(link, false, None)
+		peek(filepath.Join(dir, "none"), true, Missing)
+		peek(filepath.Join(dir, "none"), false, Missing)
+		peek(filepath.Join(file, "below"), true, None)
+		set(t, s, makeFIFO(t, t.TempDir()), ID{1, 1})
+	}
+	set(t, s, link, ID{1, 2})
+	peek(link, false, Found)
+	peek(link, true, None)
+	set(t, s, link, ID{})
+	setOrSkip(t, s, file, ID{1, 2})
+	peek(link, false, None)
+	peek(link, true, Found)
+	peek("self/root"+file, true, Found) // as the tracee's paths are: from /proc
+	if v := bytes.Repeat([]byte{8, 1}, maxValue); unix.Setxattr(file, Xattr, v, 0) == nil {
+		peek(file, true, Found) // too long to be read, but there
+	}
+}
