@@ -19,8 +19,9 @@ type Call struct {
 	Owners *owner.Store   // where owners are recorded
 	Roots  RootWatch      // told of calls that change a task's view of the file tree
 
-	stat unix.Stat_t // scratch space of the handlers
-	xbuf []byte      // scratch space for lists of extended attributes
+	stat unix.Stat_t    // scratch space of the handlers
+	out  [statSize]byte // scratch space of writeStat
+	xbuf []byte         // scratch space for lists of extended attributes
 }
 
 // RootWatch is told when a task of the container may from now on see another

@@ -64,16 +64,16 @@ func LayoutI386(st *unix.Stat_t, b *[statSize]byte) (int, unix.Errno) {
 
 // LayoutI386Old is struct __old_kernel_stat of i386.
 func LayoutI386Old(st *unix.Stat_t, b *[statSize]byte) (int, unix.Errno) {
-	if !fits32(st) || st.Ino > 0xffff || st.Nlink > 0xffff {
+	if st.Ino > 0xffff || st.Nlink > 0xffff {
 		return 0, unix.EOVERFLOW
 	}
-	le.PutUint16(b[0:], uint16(oldDev(st.Dev)))
+	le.PutUint16(b[0:], oldDev16(st.Dev))
 	le.PutUint16(b[2:], uint16(st.Ino))
 	le.PutUint16(b[4:], uint16(st.Mode))
 	le.PutUint16(b[6:], uint16(st.Nlink))
 	le.PutUint16(b[8:], narrow(st.Uid))
 	le.PutUint16(b[10:], narrow(st.Gid))
-	le.PutUint16(b[12:], uint16(oldDev(st.Rdev)))
+	le.PutUint16(b[12:], oldDev16(st.Rdev))
 	le.PutUint32(b[16:], uint32(st.Size))
 	le.PutUint32(b[20:], uint32(st.Atim.Sec))
 	le.PutUint32(b[24:], uint32(st.Mtim.Sec))
@@ -89,6 +89,9 @@ func oldDev(dev uint64) uint64 {
 	major, minor := unix.Major(dev), unix.Minor(dev)
 	return uint64(minor&0xff | major<<8 | minor&^0xff<<12)
 }
+
+// oldDev16 is old_encode_dev.
+func oldDev16(dev uint64) uint16 { return uint16(unix.Major(dev)<<8 | unix.Minor(dev)) }
 
 func narrow(id uint32) uint16 {
 	if id > 0xffff {

@@ -200,7 +200,7 @@ func TestStatAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink("none", link); err != nil {
+	if err := os.Symlink(plain, link); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, statSize)

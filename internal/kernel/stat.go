@@ -115,10 +115,10 @@ func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
 
 // writeStat writes c.stat to the caller's memory at addr.
 func (c *Call) writeStat(l Layout, addr uintptr) Result {
-	var buf [statSize]byte
-	n, e := l(&c.stat, &buf)
+	clear(c.out[:])
+	n, e := l(&c.stat, &c.out)
 	if e != 0 {
 		return Errno(e)
 	}
-	return Errno(c.Tracee.Write(addr, buf[:n]))
+	return Errno(c.Tracee.Write(addr, c.out[:n]))
 }

@@ -145,9 +145,6 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 			return e
 		}
 	}
-	if s.side == nil {
-		return unix.EROFS
-	}
 	var k key
 	if id == s.Mapped {
 		if !s.side.inUse() {
@@ -157,6 +154,9 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 			return e
 		}
 		return s.side.remove(&k)
+	}
+	if s.side == nil {
+		return unix.EROFS
 	}
 	if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
 		return e

@@ -70,7 +70,7 @@ const maxSocketName = 80
 
 // socketName is the file name of the keeper's socket.
 func (cfg *Config) socketName() string {
-	name := url.PathEscape(cfg.ID)
+	name := "id-" + url.PathEscape(cfg.ID)
 	if len(name) > maxSocketName {
 		name = name[:maxSocketName-17] + "-" + strconv.FormatUint(fnv64a(cfg.ID), 16)
 	}

@@ -65,7 +65,7 @@ func KeeperMain() int {
 // task of the container is left.
 func (k *keeper) run(c conn) error {
 	m, fds, err := c.receive()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil // there is to be no container
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 
@@ -92,28 +91,20 @@ func (c conn) send(m message, fds ...int) error {
 	return err
 }
 
-// receive returns the next message and the descriptors that came with it, or
-// io.EOF when the other side has closed the socket.
+// receive returns the next message and the descriptors that came with it. The
+// error wraps io.EOF when the other side has closed the socket.
 func (c conn) receive() (m message, fds []int, err error) {
 	b := make([]byte, maxMessage)
 	oob := make([]byte, unix.CmsgSpace(4*requestFDs))
 	n, oobn, flags, _, err := c.ReadMsgUnix(b, oob)
+	// Also with an error: an empty packet counts as io.EOF, and may have descriptors.
+	fds, e := rights(oob[:oobn])
+	if err == nil {
+		err = e
+	}
 	if err != nil {
+		closeAll(fds)
 		return message{}, nil, err
-	}
-	scms, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil {
-		return message{}, nil, err
-	}
-	for i := range scms {
-		got, err := unix.ParseUnixRights(&scms[i])
-		if err != nil {
-			return message{}, nil, err
-		}
-		fds = append(fds, got...)
-	}
-	if n == 0 && len(fds) == 0 {
-		return message{}, nil, io.EOF
 	}
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errors.New("message truncated")
@@ -125,6 +116,19 @@ func (c conn) receive() (m message, fds []int, err error) {
 		return message{}, nil, err
 	}
 	return m, fds, nil
+}
+
+// rights returns the descriptors in control messages.
+func rights(oob []byte) (fds []int, err error) {
+	scms, err := unix.ParseSocketControlMessage(oob)
+	for i := range scms {
+		got, e := unix.ParseUnixRights(&scms[i])
+		if e != nil {
+			err = e
+		}
+		fds = append(fds, got...)
+	}
+	return fds, err
 }
 
 // request sends m and waits for the answer.

@@ -1,0 +1,113 @@
+package supervisor
+
+import (
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// Two receivers must not write to the same cache line, and an old and a new
+// worker must agree on where everything is.
+func TestJournalLayout(t *testing.T) {
+	var j journal
+	var s slot
+	for _, tt := range []struct {
+		name      string
+		got, want uintptr
+	}{
+		{"size of a slot", unsafe.Sizeof(s), 128},
+		{"notification in its slot", unsafe.Offsetof(s.notif), 0},
+		{"answer in its slot", unsafe.Offsetof(s.resp), 80},
+		{"attempts in its slot", unsafe.Offsetof(s.attempts), 104},
+		{"first slot in its cache line", unsafe.Offsetof(j.slots) % 64, 0},
+		{"size of the journal", unsafe.Sizeof(j), 64 + 128*maxListeners*maxReceivers},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+func newTestJournal(t *testing.T) (first, second *journal) {
+	t.Helper()
+	fd, err := newJournal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	var maps [2]*journal
+	for i := range maps {
+		if maps[i], err = mapJournal(fd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return maps[0], maps[1]
+}
+
+// What one worker writes, the next one finds.
+func TestJournalIsShared(t *testing.T) {
+	old, fresh := newTestJournal(t)
+	if old.rootsMayDiffer() {
+		t.Error("roots differ at the start")
+	}
+	for i := range old.slots {
+		if old.slots[i] != (slot{}) {
+			t.Fatalf("slot %d is not empty at the start", i)
+		}
+	}
+	old.of(3)[2].notif.ID = 77
+	old.RootsDiffer()
+	if !fresh.rootsMayDiffer() {
+		t.Error("the new worker does not know that the roots differ")
+	}
+	if got := fresh.of(3)[2].notif.ID; got != 77 {
+		t.Errorf("notification %d, want 77", got)
+	}
+}
+
+// Each slot belongs to one listener.
+func TestJournalOf(t *testing.T) {
+	var j journal
+	seen := map[*slot]int{}
+	for i := range maxListeners {
+		slots := j.of(i)
+		if len(slots) != maxReceivers {
+			t.Fatalf("listener %d has %d slots, want %d", i, len(slots), maxReceivers)
+		}
+		for n := range slots {
+			if other, ok := seen[&slots[n]]; ok {
+				t.Fatalf("listeners %d and %d share a slot", other, i)
+			}
+			seen[&slots[n]] = i
+		}
+	}
+	if len(seen) != len(j.slots) {
+		t.Errorf("%d slots belong to a listener, of %d", len(seen), len(j.slots))
+	}
+}
+
+func TestRespond(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result kernel.Result
+		want   unotify.Resp
+	}{
+		{"zero", kernel.Result{}, unotify.Resp{ID: 5}},
+		{"value", kernel.Return(42), unotify.Resp{ID: 5, Val: 42}},
+		{"errno", kernel.Errno(unix.EPERM), unotify.Resp{ID: 5, Error: -1}},
+		{"no errno", kernel.Errno(0), unotify.Resp{ID: 5}},
+		// seccomp_unotify(2): "val and error must be 0" with the flag.
+		{"continue", kernel.Continue, unotify.Resp{ID: 5, Flags: unotify.FlagContinue}},
+		{"an error has no value", kernel.Result{Val: 3, Errno: unix.EIO}, unotify.Resp{ID: 5, Error: -int32(unix.EIO)}},
+	} {
+		r := receiver{slot: &slot{notif: unotify.Notif{ID: 5}, resp: unotify.Resp{ID: 4, Val: 9, Error: -9, Flags: 1}}}
+		r.respond(tt.result)
+		if r.slot.resp != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, r.slot.resp, tt.want)
+		}
+	}
+}

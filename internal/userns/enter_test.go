@@ -1,0 +1,189 @@
+package userns
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// show in the environment makes the test binary print what it is: its
+// arguments, ids, capabilities and open descriptors.
+const show = "USERNS_TEST_SHOW"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(show) != "" {
+		showSelf()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func showSelf() {
+	mapped, err := MappedID("uid_map")
+	if err != nil {
+		panic(err)
+	}
+	var caps [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		panic(err)
+	}
+	ambient, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_DAC_OVERRIDE, 0, 0)
+	if err != nil {
+		panic(err)
+	}
+	var st unix.Stat_t
+	fmt.Printf("%q uid %d mapped %d dac_override %v ambient %v fd 3 %v fd 100 %v\n", os.Args, os.Getuid(), mapped,
+		caps[0].Effective&(1<<unix.CAP_DAC_OVERRIDE) != 0, ambient == 1, unix.Fstat(3, &st), unix.Fstat(100, &st))
+}
+
+// newNamespace returns a descriptor of a user namespace that maps the caller's
+// id to id.
+func newNamespace(t *testing.T, id int) int {
+	t.Helper()
+	cmd := exec.Command("/bin/cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: id, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: id, HostID: os.Getgid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := unix.Open(fmt.Sprintf("/proc/%d/ns/user", cmd.Process.Pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	_ = cmd.Wait()
+	t.Cleanup(func() { unix.Close(ns) })
+	return ns
+}
+
+func run(t *testing.T, ns int) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Left open, and not for the program.
+	if err := unix.Dup3(int(w.Fd()), 100, 0); err == nil {
+		defer unix.Close(100)
+	}
+	out := int(w.Fd())
+	cmd := Command{Namespace: ns, Path: "/proc/self/exe", Args: []string{"name", "arg"}, Env: append(os.Environ(), show+"=1"), Files: []int{out, out, 2, out}}
+	pid, err := cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	unix.Close(100)
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status != 0 {
+		t.Errorf("status %#x, %v", status, err)
+	}
+	return string(b)
+}
+
+// The program has all capabilities of the namespace, also where it is not root
+// there, and no descriptors but those that it was given.
+func TestStart(t *testing.T) {
+	for _, id := range []int{0, 1000} {
+		want := fmt.Sprintf("[\"name\" \"arg\"] uid %d mapped %d dac_override true ambient true fd 3 <nil> fd 100 bad file descriptor\n", id, id)
+		if diff := cmp.Diff(want, run(t, newNamespace(t, id))); diff != "" {
+			t.Errorf("id %d (-want +got):\n%s", id, diff)
+		}
+	}
+	if got := run(t, -1); !strings.Contains(got, fmt.Sprintf(" uid %d ", os.Getuid())) {
+		t.Errorf("without a namespace: %s", got)
+	}
+}
+
+// An error names the step, and leaves neither a child nor a descriptor.
+func TestStartFails(t *testing.T) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(null)
+	count := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := count()
+	for _, tt := range []struct {
+		name string
+		cmd  Command
+		want string
+		e    unix.Errno
+	}{
+		{"no program", Command{Namespace: -1, Path: "/nonexistent"}, "execve", unix.ENOENT},
+		{"not a program", Command{Namespace: -1, Path: "/dev/null"}, "execve", unix.EACCES},
+		{"not a namespace", Command{Namespace: null, Path: "/proc/self/exe"}, "setns(CLONE_NEWUSER)", unix.EINVAL},
+		{"bad descriptor", Command{Namespace: -1, Path: "/proc/self/exe", Files: []int{null, 1 << 20}}, "duplicating descriptor 1048576", unix.EBADF},
+		{"bad namespace", Command{Namespace: 1 << 20, Path: "/proc/self/exe"}, "duplicating descriptor 1048576", unix.EBADF},
+	} {
+		tt.cmd.Args, tt.cmd.Env = []string{"program"}, os.Environ()
+		_, err := tt.cmd.Start()
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.e.Error()) {
+			t.Errorf("%s: %v; want %s: %v", tt.name, err, tt.want, tt.e)
+		}
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("a child is left: %d, %v", pid, err)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	a, b := newNamespace(t, 0), newNamespace(t, 0)
+	own, err := unix.Open("/proc/self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(own)
+	again, err := unix.Dup(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(again)
+	for _, tt := range []struct {
+		name string
+		x, y int
+		want bool
+	}{{"itself", a, a, true}, {"a duplicate", a, again, true}, {"another", a, b, false}, {"the own one", a, own, false}} {
+		if got, err := Equal(tt.x, tt.y); err != nil || got != tt.want {
+			t.Errorf("%s: %v, %v; want %v", tt.name, got, err, tt.want)
+		}
+	}
+	if got, err := IsOwn(own); err != nil || !got {
+		t.Errorf("the own one is not the own one: %v", err)
+	}
+	if got, err := IsOwn(a); err != nil || got {
+		t.Errorf("another one is the own one: %v", err)
+	}
+	if _, err := Equal(a, 1<<20); err == nil {
+		t.Error("no error for a bad descriptor")
+	}
+}
