@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +21,12 @@ type listener struct {
 	fd     int   // fds[fdListener]
 	view   tracee.View
 	slots  []slot
-	policy policy
 
 	mu        sync.Mutex
 	receivers []*receiver
+
+	watchAsleep atomic.Bool
+	wakeWatch   chan struct{}
 }
 
 // serve starts to answer the notifications of a listener, those first that a
@@ -35,8 +38,10 @@ func (w *worker) serve(index int, fds []int) error {
 		fd:     fds[fdListener],
 		view:   tracee.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},
 		slots:  w.journal.of(index),
+
+		wakeWatch: make(chan struct{}, 1),
 	}
-	l.policy.init(l.fd)
+	unotify.SetSyncWakeUp(l.fd, true) // see policy; EINVAL before Linux 6.6, where it stays slower
 	// As many receivers as slots were in use, so that a call on which the dead
 	// worker was blocked does not hold up the others.
 	n := initialReceivers
@@ -93,35 +98,67 @@ func (l *listener) hungUp() bool {
 // the receiver that looks at its files until the server's own calls are answered.
 const stuckAfter = 20 * time.Millisecond
 
-// watch adds receivers when all are stuck, until the listener hangs up.
-//
-// It sleeps for ever while nothing happens: policy.idle wakes it.
+// watch adds receivers when all are stuck, until the listener hangs up. While
+// nothing happens it sleeps, until a receiver wakes it.
 func (l *listener) watch() {
 	hangup := make(chan error, 1)
 	go func() { hangup <- unotify.WaitHangup(l.fd) }()
 	var last [maxReceivers]uint64
 	for {
+		tick := time.After(stuckAfter)
+		if l.watchAsleep.Load() {
+			tick = nil
+		}
 		select {
 		case err := <-hangup:
 			if err != nil {
 				slog.Error("waiting for the end of a container failed", "err", err)
 			}
 			return
-		case <-time.After(stuckAfter):
+		case <-l.wakeWatch:
+			l.watchAsleep.Store(false)
+			continue
+		case <-tick:
 		}
-		l.mu.Lock()
-		stuck := true
-		for i, r := range l.receivers {
-			id := r.busy.Load()
-			stuck = stuck && id != 0 && id == last[i]
-			last[i] = id
+		busy, stuck := l.look(&last)
+		if busy == 0 {
+			l.watchAsleep.Store(true)
+			// Once more: a receiver that began just now has not seen that.
+			busy, stuck = l.look(&last)
+			l.watchAsleep.Store(busy == 0)
 		}
-		n := len(l.receivers)
-		l.mu.Unlock()
-		if stuck && n < len(l.slots) {
+		if stuck && busy < len(l.slots) {
 			if err := l.addReceiver(); err != nil {
 				slog.Error("all receivers are busy, and another could not be started", "err", err)
 			}
+		}
+	}
+}
+
+// look counts the receivers that are busy, and tells whether all are, with the
+// same calls as the last time.
+func (l *listener) look(last *[maxReceivers]uint64) (busy int, stuck bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stuck = true
+	for i, r := range l.receivers {
+		id := r.busy.Load()
+		if id != 0 {
+			busy++
+		}
+		stuck = stuck && id != 0 && id == last[i]
+		last[i] = id
+	}
+	return busy, stuck
+}
+
+// busy notes that r begins to answer a notification.
+func (l *listener) busy(r *receiver) {
+	r.busy.Store(r.slot.notif.ID)
+	if l.watchAsleep.Load() {
+		select {
+		case l.wakeWatch <- struct{}{}:
+		default: // it has been woken already
 		}
 	}
 }

@@ -19,6 +19,7 @@ type receiver struct {
 	worker   *worker
 	listener int
 	slot     *slot
+	policy   policy
 	call     kernel.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
@@ -84,8 +85,8 @@ func (r *receiver) serve(l *listener) {
 			}
 			continue
 		}
-		r.busy.Store(s.notif.ID)
-		l.policy.received(r)
+		l.busy(r)
+		r.policy.received(s.notif.PID)
 		r.answer()
 		r.busy.Store(0)
 	}
@@ -161,7 +162,7 @@ func (r *receiver) respond(result kernel.Result) {
 
 func (r *receiver) send() {
 	// ENOENT: the task was killed meanwhile.
-	if e := unotify.Send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT {
+	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT {
 		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
 	}
 }
