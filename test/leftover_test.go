@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,7 +36,7 @@ func leftovers(work string, user int, mounts []byte) []string {
 		for _, file := range files {
 			// testscript leaves its empty directory if only some scripts run.
 			if unix.Rmdir(file) != nil {
-				left = append(left, file)
+				left = append(left, tree(file)...)
 			}
 		}
 	}
@@ -46,6 +47,18 @@ func leftovers(work string, user int, mounts []byte) []string {
 		left = append(left, fmt.Sprintf("mounts:\n%s\nwere before:\n%s", now, mounts))
 	}
 	return left
+}
+
+// tree lists root and what is below it.
+func tree(root string) (files []string) {
+	_ = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			path += ": " + err.Error()
+		}
+		files = append(files, path)
+		return nil
+	})
+	return files
 }
 
 // processes lists the processes of a user other than this process's own, or

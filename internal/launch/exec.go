@@ -48,6 +48,7 @@ func Exec(o ExecOptions) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
+	sup.Enter(st.pid)
 	if err := serveStage(st, sup); err != nil {
 		if errors.Is(err, errStageEnded) {
 			return waitFor(st.pid, false)

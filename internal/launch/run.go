@@ -51,6 +51,9 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	// The init ends the container when it finds this closed.
 	defer socket.Close()
+	if sup != nil {
+		sup.Enter(pid)
+	}
 	var term *terminal
 	if c.Terminal {
 		if term, err = relay(socket); err != nil {

@@ -32,6 +32,7 @@ type keeper struct {
 
 	mu        sync.Mutex
 	worker    conn
+	workerPID int                 // 0 if it is not a child
 	listeners [maxListeners][]int // descriptors, see requestFDs; nil: none
 	done      chan struct{}       // closed when the last listener has hung up
 }
@@ -75,6 +76,16 @@ func (k *keeper) run(c conn) error {
 		return errors.New("the first message to the keeper has no configuration")
 	}
 	k.cfg = *m.Config
+	if len(fds) == 1 {
+		if err := k.prepare(fds[0]); err != nil {
+			return err
+		}
+		if m, fds, err = c.receive(); err != nil { // there is to be no container
+			k.worker.Close()
+			reap(k.workerPID)
+			return nil
+		}
+	}
 	if m.Adopt > 0 {
 		if err := k.adopt(c, m, fds); err != nil {
 			return err
@@ -105,6 +116,19 @@ func (k *keeper) start(fds []int) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
+	if k.journal == nil {
+		if err := k.prepare(fds[fdUserNS]); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.employ(func() error { return k.add(fds) })
+}
+
+// prepare starts the first worker, in the user namespace that the descriptor ns
+// refers to.
+func (k *keeper) prepare(ns int) error {
 	journal, err := newJournal()
 	if err != nil {
 		return err
@@ -114,9 +138,7 @@ func (k *keeper) start(fds []int) error {
 		return err
 	}
 	k.setFiles(journal, useless)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.startWorker(fds[fdUserNS], func() error { return k.add(fds) })
+	return k.startWorker(ns)
 }
 
 // newUseless returns the descriptors 0 to 2 of the workers.
@@ -148,9 +170,8 @@ func errDescriptors(got, want int) error {
 }
 
 // startWorker starts a worker in the user namespace that the descriptor ns refers
-// to, has it serve the container's listeners, and sees to it that another one is
-// started when it dies. The caller holds k.mu.
-func (k *keeper) startWorker(ns int, serve func() error) error {
+// to. It begins to set itself up, and employ waits until it has.
+func (k *keeper) startWorker(ns int) error {
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return err
@@ -174,21 +195,33 @@ func (k *keeper) startWorker(ns int, serve func() error) error {
 		Files: []int{useless, useless, useless, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
 	}
 	pid, err := cmd.Start()
+	if err == nil {
+		k.worker, k.workerPID = ours, pid
+		err = ours.send(message{Config: &k.cfg})
+	}
 	if err != nil {
 		ours.Close()
-		return err
 	}
-	k.worker = ours
-	if err := serve(); err != nil {
+	return err
+}
+
+// employ has the worker serve the container's listeners, and sees to it that
+// another one is started when it dies. The caller holds k.mu.
+func (k *keeper) employ(serve func() error) error {
+	err := k.worker.awaitAnswer()
+	if err == nil {
+		err = serve()
+	}
+	if err != nil {
 		// Not by closing its socket: it would take the keeper for dead.
-		if e := unix.Kill(pid, unix.SIGKILL); e != nil {
-			slog.Error("killing a worker that does not work failed", "pid", pid, "err", e)
+		if e := unix.Kill(k.workerPID, unix.SIGKILL); e != nil {
+			slog.Error("killing a worker that does not work failed", "pid", k.workerPID, "err", e)
 		}
-		reap(pid)
-		ours.Close()
+		reap(k.workerPID)
+		k.worker.Close()
 		return err
 	}
-	go k.replace(ours, pid)
+	go k.replace(k.worker, k.workerPID)
 	return nil
 }
 
@@ -210,7 +243,10 @@ func (k *keeper) replace(c conn, pid int) {
 			return
 		}
 		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
-		err := k.startWorker(first[fdUserNS], k.handOver)
+		err := k.startWorker(first[fdUserNS])
+		if err == nil {
+			err = k.employ(k.handOver)
+		}
 		if err == nil {
 			return
 		}
@@ -253,7 +289,7 @@ func (k *keeper) handOver() error {
 		if fds == nil {
 			continue
 		}
-		if err := k.worker.request(message{Config: &k.cfg, Index: i}, fds...); err != nil {
+		if err := k.worker.request(message{Index: i}, fds...); err != nil {
 			return err
 		}
 	}
@@ -266,7 +302,7 @@ func (k *keeper) add(fds []int) error {
 		if k.listeners[i] != nil {
 			continue
 		}
-		if err := k.worker.request(message{Config: &k.cfg, Index: i}, fds...); err != nil {
+		if err := k.worker.request(message{Index: i}, fds...); err != nil {
 			return err
 		}
 		k.listeners[i] = fds

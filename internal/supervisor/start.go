@@ -25,8 +25,10 @@ func Start(cfg Config, listener *os.File, task int) error {
 
 // Prepared is the keeper of a container that is about to start.
 type Prepared struct {
-	cfg  Config
-	conn conn
+	cfg    Config
+	conn   conn
+	serves bool
+	ended  chan struct{} // closed when the keeper has ended
 }
 
 // Prepare starts a keeper, while its container is still being set up. While the
@@ -49,13 +51,27 @@ func Prepare(cfg Config) (*Prepared, error) {
 		c.Close()
 		return nil, fmt.Errorf("starting the supervisor: %w", err)
 	}
+	p := &Prepared{cfg: cfg, conn: c, ended: make(chan struct{})}
 	go func() {
 		// Ends with the keeper and its worker.
 		_, _ = io.Copy(os.Stderr, logs)
 		logs.Close()
 		reap(pid)
+		close(p.ended)
 	}()
-	return &Prepared{cfg, c}, nil
+	return p, nil
+}
+
+// Enter tells the keeper the user namespace of the container, that of process
+// task, so that the worker starts while the container is being set up further.
+// Why it could not, Serve says, which does without.
+func (p *Prepared) Enter(task int) {
+	ns, err := unix.Open("/proc/"+strconv.Itoa(task)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(ns)
+	_ = p.conn.send(message{Config: &p.cfg}, ns)
 }
 
 // Serve gives the keeper its container. Listener is the container's seccomp
@@ -72,11 +88,17 @@ func (p *Prepared) Serve(listener *os.File, task int) error {
 	if err := p.conn.request(message{Config: &p.cfg}, fds...); err != nil {
 		return fmt.Errorf("starting the supervisor of process %d: %w", task, err)
 	}
+	p.serves = true
 	return nil
 }
 
-// Close ends a keeper that has got no container, and lets go of one that has.
-func (p *Prepared) Close() { p.conn.Close() }
+// Close lets go of a keeper that has got its container, and ends one that has not.
+func (p *Prepared) Close() {
+	p.conn.Close()
+	if !p.serves {
+		<-p.ended
+	}
+}
 
 func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

@@ -15,7 +15,8 @@ import (
 type conn struct{ *net.UnixConn }
 
 // message is a request to take on a listener, or the answer to one. The first
-// one to a process tells it the Config too.
+// one to a process tells it the Config; a keeper may get that together with the
+// user namespace alone, before there is a listener.
 type message struct {
 	Config *Config `json:",omitempty"`
 	// Index is the number of the listener, which says where its journal is.
@@ -136,6 +137,11 @@ func (c conn) request(m message, fds ...int) error {
 	if err := c.send(m, fds...); err != nil {
 		return err
 	}
+	return c.awaitAnswer()
+}
+
+// awaitAnswer waits for the answer to a message.
+func (c conn) awaitAnswer() error {
 	answer, fds, err := c.receive()
 	closeAll(fds)
 	if err != nil {

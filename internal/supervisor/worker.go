@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -130,15 +131,14 @@ func openSidecar(dir string) (*owner.Sidecar, error) {
 	return owner.OpenSidecar(dir)
 }
 
-// take takes on a listener.
+// take does what a message asks for: to set the worker up, which comes first, or
+// to take on a listener.
 func (w *worker) take(m message, fds []int) error {
+	if m.Config != nil {
+		return w.setUp(m.Config)
+	}
 	if w.journal == nil {
-		if m.Config == nil {
-			return fmt.Errorf("the first message to the worker has no configuration")
-		}
-		if err := w.setUp(m.Config); err != nil {
-			return err
-		}
+		return errors.New("the first message to the worker has no configuration")
 	}
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
