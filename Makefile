@@ -12,13 +12,13 @@ test: lint vet-arm64
 	go test -count=1 ./...
 
 bench:
-	go run ./bench
+	go run ./bench -aims
 
 generate:
 	go generate ./...
 
 lint:
-	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 

@@ -34,6 +34,7 @@ type keeper struct {
 	worker    conn
 	workerPID int                 // 0 if it is not a child
 	listeners [maxListeners][]int // descriptors, see requestFDs; nil: none
+	next      int                 // index to try first
 	done      chan struct{}       // closed when the last listener has hung up
 }
 
@@ -298,14 +299,16 @@ func (k *keeper) handOver() error {
 
 // add takes on a listener. The caller holds k.mu.
 func (k *keeper) add(fds []int) error {
-	for i := range k.listeners {
+	for n := range k.listeners {
+		// Not the one that became free last: the worker may still be busy with it.
+		i := (k.next + n) % maxListeners
 		if k.listeners[i] != nil {
 			continue
 		}
 		if err := k.worker.request(message{Index: i}, fds...); err != nil {
 			return err
 		}
-		k.listeners[i] = fds
+		k.listeners[i], k.next = fds, i+1
 		go k.wait(i, fds)
 		return nil
 	}

@@ -24,6 +24,7 @@ type listener struct {
 
 	mu        sync.Mutex
 	receivers []*receiver
+	running   sync.WaitGroup // the receivers
 
 	watchAsleep atomic.Bool
 	wakeWatch   chan struct{}
@@ -55,8 +56,15 @@ func (w *worker) serve(index int, fds []int) error {
 			return err
 		}
 	}
+	w.mu.Lock()
 	w.listeners[index] = l
-	go l.watch()
+	w.mu.Unlock()
+	go func() {
+		l.watch()
+		// Before Linux 6.11 a receiver stays in RECV for ever, and so do these.
+		l.running.Wait()
+		w.forget(l, index)
+	}()
 	return nil
 }
 
@@ -72,12 +80,15 @@ func (l *listener) addReceiver() error {
 		r, err := l.newReceiver(s)
 		if err == nil {
 			l.receivers = append(l.receivers, r)
+			l.running.Add(1)
 		}
 		l.mu.Unlock()
 		ready <- err
 		if err == nil {
+			defer l.running.Done()
 			r.recover()
 			r.serve(l)
+			r.call.Tracee.Close()
 		}
 	}()
 	if err := <-ready; err != nil {

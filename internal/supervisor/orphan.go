@@ -12,6 +12,8 @@ import (
 
 // serving tells whether any task is left that needs the worker.
 func (w *worker) serving() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, l := range w.listeners {
 		if l != nil && !l.hungUp() {
 			return true
@@ -44,6 +46,8 @@ func (w *worker) startKeeper() error {
 }
 
 func (w *worker) handToKeeper(c conn) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var living []int
 	for i, l := range w.listeners {
 		if l != nil && !l.hungUp() {
@@ -63,7 +67,10 @@ func (w *worker) handToKeeper(c conn) error {
 
 // waitForEnd waits until no task is left that needs the worker.
 func (w *worker) waitForEnd() {
-	for _, l := range w.listeners {
+	w.mu.Lock()
+	listeners := w.listeners
+	w.mu.Unlock()
+	for _, l := range listeners {
 		if l == nil {
 			continue
 		}

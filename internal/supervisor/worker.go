@@ -36,7 +36,9 @@ type worker struct {
 	proc     int    // O_PATH descriptor of the supervisor's /proc
 	refused  sync.Once
 
-	cfg       Config
+	cfg Config
+
+	mu        sync.Mutex
 	listeners [maxListeners]*listener // by index
 }
 
@@ -157,6 +159,16 @@ func (w *worker) reportMalformed(file string, value []byte) {
 	}
 	slog.Warn("malformed "+owner.Xattr+"; it counts as absent, and changing the file's owner writes it anew",
 		"file", file, "value", fmt.Sprintf("%x", value))
+}
+
+// forget lets go of a listener that has hung up.
+func (w *worker) forget(l *listener, index int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	closeAll(l.fds)
+	if w.listeners[index] == l { // and not one that came later
+		w.listeners[index] = nil
+	}
 }
 
 // refuse logs that a program of an ABI that is not emulated runs in the container.

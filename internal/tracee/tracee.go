@@ -87,6 +87,15 @@ func (t *Tracee) Reset(tid uint32) {
 	}
 }
 
+// Close lets go of everything that t holds.
+func (t *Tracee) Close() {
+	t.Reset(0)
+	if t.pidfd >= 0 {
+		unix.Close(t.pidfd)
+		t.pidfd = -1
+	}
+}
+
 // AdoptRoot makes the task's root directory that of the calling thread. It is
 // needed for each call as soon as the tasks of the container do not all have
 // the same root any more.
