@@ -98,7 +98,8 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	return None
 }
 
-// Get returns the recorded owner of the object that the descriptor fd refers to. Mode is its st_mode. Components may be Noop.
+// Get returns the recorded owner of the object that the descriptor fd refers to.
+// Mode is its st_mode. Components may be Noop.
 func (s *Store) Get(fd int, mode uint32) (ID, bool) {
 	if hasXattrs(mode) {
 		var value [maxValue]byte

@@ -43,6 +43,7 @@ func (r *receiver) recover() {
 	if s.notif.ID == 0 {
 		return
 	}
+	r.busy.Store(s.notif.ID) // it may take long, as the first time
 	if s.resp.ID != s.notif.ID {
 		// The effects of a handler are the same when it runs again, so it does
 		// not matter how far the dead worker had come. But if it keeps dying,
@@ -61,6 +62,7 @@ func (r *receiver) recover() {
 	}
 	s.attempts = 0
 	s.notif = unotify.Notif{}
+	r.busy.Store(0)
 }
 
 // maxAttempts is how many workers may die over one notification.

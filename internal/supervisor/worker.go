@@ -16,7 +16,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// The descriptors of a new worker. 0 to 2 are a file of no use, see tracee.Enter.
+// The descriptors of a new worker. 0 to 2 are a file of no use, see newUseless.
 const (
 	workerConn = 3 + iota
 	workerJournal
