@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -24,44 +26,61 @@ const initialReceivers = 1
 type policy struct {
 	last, previous uint32 // the tasks that the last notifications came from: two that differ
 	turns          int32  // how often the two take turns: a moving average, in parts of everyTime
-	crowded        bool   // two tasks are busy at once
+	taking         bool   // two tasks take turns
+
+	clock func() time.Time
+	count uint8     // notifications since
+	since time.Time // this time
+	busy  bool      // the tasks work for themselves between their calls
 }
 
 const (
 	everyTime = 1 << 20
-	// turnsShift makes the average one over about 1000 notifications, which is a
-	// few processes of a build. Over 32 and over 256 it flapped in a build.
-	turnsShift = 10
+	// turnsShift makes the average one over about 256 notifications, which is many
+	// processes of a build. Over 32 it flapped.
+	turnsShift = 8
 	// Of the notifications 17 % take turns in a `make -j2` of small C files, 0.9 %
 	// in `make -j1`, and none in cp, find and tar.
-	crowdedFrom = everyTime * 4 / 100
-	// Leaving later than entering keeps the quiet moments of a -j2 build crowded.
-	crowdedUntil = everyTime / 100
-	// Tasks that take turns nearly always (49 % in `tar | tar`) compute too little
-	// between their calls to gain by a CPU of their own: there, 1.45x as long.
-	crowdedAtMost = everyTime * 38 / 100
+	takingFrom = everyTime * 4 / 100
+	// Leaving later than entering keeps the quiet moments of a -j2 build in it.
+	takingUntil = everyTime / 100
+
+	// Tasks that do little but notified calls gain nothing by a CPU of their own:
+	// `tar | tar` would take 1.45 times as long. There, and with two `find`, a
+	// notification comes every 6 to 10 µs, in a -j2 build every 95 µs.
+	busyGap = 30 * time.Microsecond
+	// The clock is read once in so many notifications: until count overflows.
+	perReading = 1 << 8
 )
 
 // received takes note of a notification of a task.
 func (p *policy) received(tid uint32) {
-	now := int32(0)
+	if p.count++; p.count == 0 {
+		now := p.clock()
+		p.busy = now.Sub(p.since) > perReading*busyGap
+		p.since = now
+	}
+	turn := int32(0)
 	if tid != p.last {
 		if tid == p.previous {
-			now = everyTime
+			turn = everyTime
 		}
 		p.last, p.previous = tid, p.last
 	}
-	p.turns += (now - p.turns) >> turnsShift
-	from := int32(crowdedFrom)
-	if p.crowded {
-		from = crowdedUntil
+	p.turns += (turn - p.turns) >> turnsShift
+	if p.taking {
+		p.taking = p.turns >= takingUntil
+	} else {
+		p.taking = p.turns >= takingFrom
 	}
-	p.crowded = from <= p.turns && p.turns <= crowdedAtMost
 }
+
+// crowded tells whether two tasks need a CPU each.
+func (p *policy) crowded() bool { return p.taking && p.busy }
 
 // send answers a notification.
 func (p *policy) send(listener int, resp *unotify.Resp) unix.Errno {
-	if !p.crowded {
+	if !p.crowded() {
 		return unotify.Send(listener, resp)
 	}
 	// The flag holds for the whole listener. But while this receiver runs, it is

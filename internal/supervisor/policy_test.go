@@ -1,20 +1,32 @@
 package supervisor
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestPolicy(t *testing.T) {
-	var p policy
+	now := time.Now()
+	gap := 95 * time.Microsecond // between notifications, as in a build
+	p := policy{clock: func() time.Time { return now }}
 	stream := func(n int, tids ...uint32) {
 		for range n {
 			for _, tid := range tids {
+				now = now.Add(gap)
 				p.received(tid)
 			}
 		}
 	}
+	bursts := func(n int) {
+		for range n {
+			stream(6, 1)
+			stream(6, 2)
+		}
+	}
 	expect := func(what string, crowded bool) {
 		t.Helper()
-		if p.crowded != crowded {
-			t.Fatalf("after %s: crowded is %v, want %v", what, p.crowded, crowded)
+		if p.crowded() != crowded {
+			t.Fatalf("after %s: crowded is %v, want %v", what, p.crowded(), crowded)
 		}
 	}
 	stream(10_000, 1)
@@ -28,21 +40,24 @@ func TestPolicy(t *testing.T) {
 		stream(50, 2)
 	}
 	expect("a compiler and its driver, one after the other", false)
-	for range 40 {
-		stream(6, 1)
-		stream(6, 2)
-	}
+	bursts(100)
 	expect("bursts of two", true)
 	stream(200, 1)
 	expect("a quiet moment of the one", true)
 	stream(2000, 1)
 	expect("one stream again", false)
-	stream(2000, 1, 2)
-	expect("two that take turns always", false)
+	bursts(100)
+	expect("bursts of two again", true)
+	gap = 8 * time.Microsecond
+	bursts(100)
+	expect("two that do nothing else", false)
+	gap = 95 * time.Microsecond
+	bursts(100)
+	expect("two that compute", true)
 }
 
 func BenchmarkPolicy(b *testing.B) {
-	var p policy
+	p := policy{clock: time.Now}
 	b.ReportAllocs()
 	for i := range b.N {
 		p.received(uint32(i>>2) & 1)

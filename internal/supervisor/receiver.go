@@ -32,7 +32,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{worker: l.worker, listener: l.fd, slot: s}
+	r := &receiver{worker: l.worker, listener: l.fd, slot: s, policy: policy{clock: time.Now}}
 	r.call = kernel.Call{Notif: &s.notif, Tracee: t, Owners: l.worker.owners, Roots: l.worker.journal}
 	return r, nil
 }
