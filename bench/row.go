@@ -70,8 +70,22 @@ var rows = []row{
 	{
 		name:    "cp -a, 10k files",
 		needs:   []string{"cp"},
-		prepare: once("tree10k", func(dir string) error { return makeTree(dir, 10_000, 1024) }),
+		prepare: tree10k,
 		argv:    []string{"cp", "-a", "{fixtures}/tree10k", "{run}/copy"},
+		slow:    true,
+	},
+	{
+		name:    "find -ls, 10k files, twice at once",
+		needs:   []string{"find"},
+		prepare: tree10k,
+		argv:    []string{"sh", "-c", "find {fixtures}/tree10k -ls & find {fixtures}/tree10k -ls & wait"},
+		slow:    true,
+	},
+	{
+		name:    "tar -c | tar -x, 10k files",
+		needs:   []string{"tar"},
+		prepare: tree10k,
+		argv:    []string{"sh", "-c", "tar -C {fixtures}/tree10k -cf - . | tar -C {run} -xpf -"},
 		slow:    true,
 	},
 	{
@@ -86,6 +100,9 @@ var rows = []row{
 	build(rowBuild1, 1),
 	build(rowBuild2, 2),
 }
+
+// tree10k is what several rows read.
+var tree10k = once("tree10k", func(dir string) error { return makeTree(dir, 10_000, 1024) })
 
 // gitStatus allows the repository to belong to someone else, which it does where the column leaves owners as they are.
 func gitStatus(argv ...string) []string {
