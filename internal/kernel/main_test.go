@@ -1,12 +1,8 @@
 package kernel
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
-	"runtime/debug"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -15,49 +11,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 	"github.com/rootless-containers/subuidless/internal/unotify"
+	"github.com/rootless-containers/subuidless/internal/workertest"
 )
 
-// inside in the environment says what the test binary is to be.
-const inside = "KERNEL_TEST"
-
-// TestMain runs the tests as a worker runs: with the privileges of a user
-// namespace that maps one id, and with a file of no use as descriptors 0 to 2.
-func TestMain(m *testing.M) {
-	switch os.Getenv(inside) {
-	case "worker":
-		os.Stdout, os.Stderr = os.NewFile(3, "stdout"), os.NewFile(4, "stderr")
-		if err := debug.SetCrashOutput(os.Stderr, debug.CrashOptions{}); err != nil {
-			panic(err)
-		}
-		os.Exit(m.Run())
-	default:
-		os.Exit(startWorker())
-	}
-}
-
-func startWorker() int {
-	runtime.LockOSThread() // whose end kills the child
-	fd, err := unix.MemfdCreate("useless", unix.MFD_CLOEXEC)
-	if err != nil {
-		panic(err)
-	}
-	useless := os.NewFile(uintptr(fd), "useless")
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = useless, useless, useless
-	cmd.ExtraFiles = []*os.File{os.Stdout, os.Stderr}
-	cmd.Env = append(os.Environ(), inside+"=worker")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   unix.SIGKILL,
-	}
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "starting the tests in a user namespace:", err)
-		return 1
-	}
-	return cmd.ProcessState.ExitCode()
-}
+func TestMain(m *testing.M) { os.Exit(workertest.Run(m)) }
 
 // caller makes calls on behalf of the test's own thread, whose working directory
 // is /proc.

@@ -91,7 +91,7 @@ func startTask(t *testing.T) *subject {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), inside+"=task")
+	cmd.Env = append(os.Environ(), taskMode+"=1")
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.ExtraFiles = []*os.File{mem, s.open("sub", unix.O_PATH), s.open("file", unix.O_RDONLY),
 		s.open("link", unix.O_PATH|unix.O_NOFOLLOW), s.open("sub/inner", unix.O_WRONLY)}
