@@ -172,7 +172,7 @@ func (c *Call) hiddenPath(dirfd int32, path int, flags uint32, name int, try att
 	if e != 0 {
 		return Errno(e)
 	}
-	return Errno(try(p.Ptr, p.Follow))
+	return c.try(p, try)
 }
 
 // hiddenFD answers a call on the attribute named by argument name of the
@@ -181,11 +181,26 @@ func (c *Call) hiddenFD(name int, try attempt) Result {
 	if c.nameOf(name) != hidden {
 		return Continue
 	}
-	if path, e := c.Tracee.OpenedAsPath(c.int32(0)); e != 0 || path {
+	return c.try(c.Tracee.FD(c.int32(0)), try)
+}
+
+// try makes an attempt on the object that p names.
+func (c *Call) try(p tracee.Path, try attempt) Result {
+	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
-	p := c.Tracee.FD(c.int32(0))
 	return Errno(try(p.Ptr, p.Follow))
+}
+
+// badDescriptor tells whether p is a descriptor that is not open, or was opened
+// with O_PATH: the calls on attributes refuse it, with AT_EMPTY_PATH too.
+func (c *Call) badDescriptor(p tracee.Path) bool {
+	fd, ok := p.Descriptor()
+	if !ok {
+		return false
+	}
+	path, e := c.Tracee.OpenedAsPath(fd)
+	return e != 0 || path
 }
 
 // xattrListMax is XATTR_LIST_MAX of <linux/limits.h>.
@@ -202,9 +217,6 @@ func Listxattrat(c *Call) Result { return c.listPath(c.int32(0), 1, c.uint32(2),
 
 // Flistxattr answers flistxattr(fd, list, size).
 func Flistxattr(c *Call) Result {
-	if path, e := c.Tracee.OpenedAsPath(c.int32(0)); e != 0 || path {
-		return Errno(unix.EBADF)
-	}
 	return c.list(c.Tracee.FD(c.int32(0)), 1)
 }
 
@@ -237,6 +249,9 @@ func (c *Call) list(p tracee.Path, buf int) Result {
 	at := indexName(names)
 	if at < 0 {
 		return Continue
+	}
+	if c.badDescriptor(p) {
+		return Errno(unix.EBADF)
 	}
 	names = append(names[:at], names[at+len(owner.Xattr)+1:]...)
 	// listxattr(2): "If size is specified as zero, these calls return the

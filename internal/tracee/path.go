@@ -118,6 +118,11 @@ func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
 	return p, 0
 }
 
+// Descriptor returns the task's descriptor that p names, and nothing else.
+func (p *Path) Descriptor() (fd int32, ok bool) {
+	return p.dirfd, p.text == nil && p.dirfd != unix.AT_FDCWD
+}
+
 // Stray tells whether the supervisor must not resolve the path in one go,
 // because it may lead through /proc/self: there it would find itself.
 func (p *Path) Stray() bool { return p.self }

@@ -98,6 +98,10 @@ static void at(void) {
 	CALL(syscall(REMOVEXATTRAT, dir, "file", 0, HIDDEN));
 	CALL(syscall(LISTXATTRAT, dir, "file", 0, NULL, 0));
 	CALL(syscall(LISTXATTRAT, fd, "", AT_EMPTY_PATH, value, sizeof(value)));
+	fd = must(open("file", O_PATH));
+	CALL(syscall(GETXATTRAT, fd, "", AT_EMPTY_PATH, HIDDEN, &none, sizeof(none)));
+	CALL(syscall(LISTXATTRAT, fd, "", AT_EMPTY_PATH, value, sizeof(value)));
+	CALL(syscall(REMOVEXATTRAT, fd, "", AT_EMPTY_PATH, HIDDEN));
 	CALL(syscall(LISTXATTRAT, dir, "link", AT_SYMLINK_NOFOLLOW, value, sizeof(value)));
 	CALL(syscall(REMOVEXATTRAT, dir, "file", 0, "user.a"));
 }
