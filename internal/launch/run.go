@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -112,7 +112,8 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 	}
 	defer theirs.Close()
 	// A descriptor that the caller has left open could lead out of the container.
-	if err := hideDescriptors(); err != nil {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		err = fmt.Errorf("close_range: %w (Linux 5.11 or later is needed)", err)
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	attr := &os.ProcAttr{
@@ -145,23 +146,4 @@ func specFile(c *container) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("rewinding the container's configuration: %w", err), f.Close())
 	}
 	return f, nil
-}
-
-// hideDescriptors marks all but the standard descriptors close-on-exec.
-func hideDescriptors() error {
-	const dir = "/proc/self/fd"
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			return fmt.Errorf("%s: %w", dir, err)
-		}
-		if fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,10 +57,15 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 		return nil, err
 	}
 	volatile := filepath.Join(dir, bootPrefix+strings.TrimSpace(string(boot)))
-	if err := os.MkdirAll(volatile, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := removeOtherBoots(dir, filepath.Base(volatile)); err != nil {
+	switch err := os.Mkdir(volatile, 0o700); {
+	case err == nil: // the first start after a reboot: the others need not look
+		if err := removeOtherBoots(dir, filepath.Base(volatile)); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, os.ErrExist):
 		return nil, err
 	}
 	s := new(Sidecar)

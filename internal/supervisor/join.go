@@ -3,6 +3,8 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -72,18 +74,11 @@ const maxSocketName = 80
 func (cfg *Config) socketName() string {
 	name := "id-" + url.PathEscape(cfg.ID)
 	if len(name) > maxSocketName {
-		name = name[:maxSocketName-17] + "-" + strconv.FormatUint(fnv64a(cfg.ID), 16)
+		h := fnv.New64a()
+		io.WriteString(h, cfg.ID) // never an error
+		name = name[:maxSocketName-17] + "-" + strconv.FormatUint(h.Sum64(), 16)
 	}
 	return name
-}
-
-// fnv64a is the 64-bit FNV-1a hash.
-func fnv64a(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range []byte(s) {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	return h
 }
 
 // listen makes the keeper's socket, if it is to have one, and serves it until

@@ -78,10 +78,13 @@ func (k *keeper) run(c conn) error {
 	}
 	k.cfg = *m.Config
 	if len(fds) == 1 {
-		if err := k.prepare(fds[0]); err != nil {
-			return err
-		}
-		if m, fds, err = c.receive(); err != nil { // there is to be no container
+		failure := k.prepare(fds[0])
+		closeAll(fds)
+		m, fds, err = c.receive()
+		switch {
+		case failure != nil:
+			return c.answer(failure)
+		case err != nil: // there is to be no container
 			k.worker.Close()
 			reap(k.workerPID)
 			return nil
