@@ -124,7 +124,7 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 
 // start starts the supervisor of a new container.
 func (a *Agent) start(process *oci.Process, keeperDir string) error {
-	if err := supervisor.Start(a.config(process, keeperDir), process.Listener, process.Pid); err != nil {
+	if err := supervisor.Start(a.config(process, keeperDir), supervisor.Process{Listener: process.Listener, Pid: process.Pid}); err != nil {
 		return err
 	}
 	a.Log.Info("container taken on", "id", process.ContainerID, "pid", process.Pid)
@@ -143,7 +143,7 @@ func (a *Agent) join(process *oci.Process, keeperDir string) error {
 			pid = 0 // the supervisor takes it to be in the container's namespaces
 		}
 	}
-	if err := supervisor.Join(a.config(process, keeperDir), process.Listener, pid); err != nil {
+	if err := supervisor.Join(a.config(process, keeperDir), supervisor.Process{Listener: process.Listener, Pid: pid}); err != nil {
 		return err
 	}
 	a.Log.Info("process joins its container", "id", process.ContainerID, "pid", process.Pid)

@@ -7,6 +7,7 @@ package kernel
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -15,9 +16,16 @@ import (
 // Call is one system call to be answered.
 type Call struct {
 	*unotify.Notif
-	Tracee *tracee.Tracee // the task that makes the call
-	Owners *owner.Store   // where owners are recorded
-	Roots  RootWatch      // told of calls that change a task's view of the file tree
+	Tracee     *tracee.Tracee  // the task that makes the call
+	Owners     *owner.Store    // where owners are recorded
+	Identities *identity.Table // who the tasks are
+	Roots      RootWatch       // told of calls that change a task's view of the file tree
+	Listener   Listener        // what the call was notified by
+	// Again tells that a worker died over this call: its effect may have happened.
+	Again bool
+
+	self  identity.State // who the caller is, if known
+	known bool
 
 	stat unix.Stat_t    // scratch space of the handlers
 	out  [statSize]byte // scratch space of writeStat
@@ -28,6 +36,47 @@ type Call struct {
 // file tree than the container's init does.
 type RootWatch interface{ RootsDiffer() }
 
+// Listener is the seccomp listener that a call was notified by.
+type Listener interface {
+	// Index is its number in the container.
+	Index() int
+	// AddFD gives the caller a duplicate of the descriptor fd, before the answer.
+	// It returns the caller's number of it, or ENOENT or EMFILE.
+	AddFD(fd int, closeOnExec bool) (int, unix.Errno)
+}
+
+// Begin prepares c for the notification that it holds now.
+func (c *Call) Begin() {
+	c.Tracee.Reset(c.PID)
+	c.known = false
+}
+
+// identity returns who the caller is.
+func (c *Call) identity() *identity.State {
+	if !c.known {
+		s, e := c.Identities.Get(c.PID)
+		if e != 0 {
+			s = identity.Root() // the caller is gone: nobody reads the answer
+		}
+		c.self, c.known = s, true
+	}
+	return &c.self
+}
+
+// become makes s who the caller is. The error is EAGAIN if there are too many
+// different identities.
+func (c *Call) become(s *identity.State) unix.Errno {
+	e := c.Identities.Set(c.PID, s)
+	if e == 0 {
+		c.self, c.known = *s, true
+	}
+	return e
+}
+
+// starting tells whether the call is that of a runtime, or of the stage, which is
+// yet to execute the container's program.
+func (c *Call) starting() bool { return c.Identities.Starting(c.Listener.Index()) }
+
 // Handler answers one system call.
 type Handler func(*Call) Result
 
@@ -36,6 +85,11 @@ type Result struct {
 	Val      int64
 	Errno    unix.Errno
 	Continue bool // let the kernel execute the call
+
+	// File tells that the call returns a new descriptor of the file that our
+	// descriptor Val refers to, which is closed then.
+	File        bool
+	CloseOnExec bool // of the new descriptor
 }
 
 // Continue lets the kernel execute the call.
@@ -43,6 +97,12 @@ var Continue = Result{Continue: true}
 
 // Errno makes the call fail with e, or return 0 if e is 0.
 func Errno(e unix.Errno) Result { return Result{Errno: e} }
+
+// File makes the call return a new descriptor of the file that our descriptor fd
+// refers to, and closes fd.
+func File(fd int, closeOnExec bool) Result {
+	return Result{Val: int64(fd), File: true, CloseOnExec: closeOnExec}
+}
 
 // Return makes the call return v.
 func Return(v int) Result { return Result{Val: int64(v)} }

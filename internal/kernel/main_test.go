@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -50,7 +51,41 @@ func newCaller(t *testing.T) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &caller{t, Call{Notif: new(unotify.Notif), Tracee: tr, Owners: owner.NewStore(owner.ID{}, side), Roots: new(rootWatch)}}
+	memory, err := unix.MemfdCreate("identities", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(memory)
+	if err := unix.Ftruncate(memory, identity.Size); err != nil {
+		t.Fatal(err)
+	}
+	identities, err := identity.Map(memory, 0, open("/proc", unix.O_PATH))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &caller{t, Call{
+		Notif: new(unotify.Notif), Tracee: tr, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
+		Roots: new(rootWatch), Listener: ownListener{},
+	}}
+	c.call.PID = tr.TID
+	return c
+}
+
+// ownListener is the listener of a caller, which is its own task.
+type ownListener struct{}
+
+func (ownListener) Index() int { return 0 }
+
+func (ownListener) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
+	flags := unix.F_DUPFD
+	if closeOnExec {
+		flags = unix.F_DUPFD_CLOEXEC
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), flags, 0)
+	if err != nil {
+		return -1, err.(unix.Errno)
+	}
+	return dup, 0
 }
 
 // do makes a call with these arguments: integers, or pointers to memory.

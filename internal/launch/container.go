@@ -48,7 +48,7 @@ type process struct {
 	Args []string
 	Env  []string
 	Cwd  string
-	User identity
+	User account
 }
 
 // newContainer checks o against the host and the rootfs.

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -76,7 +77,7 @@ func serveStage(st *stage, sup *supervisor.Prepared) error {
 		return err
 	}
 	defer listener.Close()
-	return sup.Serve(listener, st.pid)
+	return sup.Serve(supervisor.Process{Listener: listener, Pid: st.pid, User: &identity.User{}})
 }
 
 // killAndReap ends a child that must not go on.

@@ -84,7 +84,7 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 	}
 	if listener != nil {
 		defer listener.Close()
-		if err := sup.Serve(listener, pid); err != nil {
+		if err := sup.Serve(supervisor.Process{Listener: listener, Pid: pid, User: c.Process.User.user()}); err != nil {
 			return err
 		}
 	}

@@ -8,50 +8,58 @@ import (
 
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// identity is the user that the command runs as.
-type identity struct {
+// account is the user that the command runs as.
+type account struct {
 	UID            int
 	GID            int
 	AdditionalGids []int
 	Home           string
 }
 
+// user is the account as the supervisor wants it.
+func (a *account) user() *identity.User {
+	u := &identity.User{UID: uint32(a.UID), GID: uint32(a.GID)}
+	for _, gid := range a.AdditionalGids {
+		u.AdditionalGids = append(u.AdditionalGids, uint32(gid))
+	}
+	return u
+}
+
 // lookUpUser resolves spec, NAME|UID[:GROUP|:GID], against the rootfs's
 // /etc/passwd and /etc/group. An empty spec is root.
-func lookUpUser(rootfs, spec string) (identity, error) {
+func lookUpUser(rootfs, spec string) (account, error) {
 	passwd, err := openDatabase(rootfs, "etc/passwd")
 	if err != nil {
-		return identity{}, err
+		return account{}, err
 	}
 	defer passwd.Close()
 	group, err := openDatabase(rootfs, "etc/group")
 	if err != nil {
-		return identity{}, err
+		return account{}, err
 	}
 	defer group.Close()
 	id, err := resolveUser(spec, passwd, group)
 	if err != nil {
-		return identity{}, fmt.Errorf("user %q: %w (looked up in /etc/passwd and /etc/group of rootfs %s)", spec, err, rootfs)
-	}
-	if id.UID != 0 || id.GID != 0 {
-		return identity{}, fmt.Errorf("user %q: it is %d:%d in the rootfs, and this version of subuidless starts commands as root (0:0) only", spec, id.UID, id.GID)
+		return account{}, fmt.Errorf("user %q: %w (looked up in /etc/passwd and /etc/group of rootfs %s)", spec, err, rootfs)
 	}
 	return id, nil
 }
 
-func resolveUser(spec string, passwd, group io.Reader) (identity, error) {
+func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	// Even a rootfs without /etc/passwd has a root.
 	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/root"}, passwd, group)
 	if err != nil {
-		return identity{}, err
+		return account{}, err
 	}
 	home := u.Home
 	if home == "" {
 		home = "/"
 	}
-	return identity{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil
+	return account{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil
 }
 
 // openDatabase opens a file of the rootfs; one that is not there is empty.

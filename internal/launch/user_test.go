@@ -14,7 +14,7 @@ const (
 )
 
 func TestResolveUser(t *testing.T) {
-	for spec, want := range map[string]identity{
+	for spec, want := range map[string]account{
 		"":               {UID: 0, GID: 0, Home: "/root"},
 		"root":           {UID: 0, GID: 0, Home: "/root"},
 		"0":              {UID: 0, GID: 0, Home: "/root"},

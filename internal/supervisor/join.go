@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -22,23 +23,23 @@ import (
 // is served by the container's own supervisor, even if the agent was started
 // anew meanwhile.
 
-// Join hands a further listener of a running container to its keeper: that of
-// a process started by the runtime's exec. Pid may be 0 (crun does not tell it):
-// then the process is taken to be in the namespaces of the container. It returns
+// Join hands a further process of a running container to its keeper: one started
+// by the runtime's exec. Its Pid may be 0 (crun does not tell it): then the
+// process is taken to be in the namespaces of the container. It returns
 // ErrNoKeeper if there is no keeper.
-func Join(cfg Config, listener *os.File, pid int) error {
+func Join(cfg Config, p Process) error {
 	c, err := dial(cfg)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	fds, err := openRequest(listener, pid)
+	fds, err := openRequest(p)
 	if err != nil {
 		return err
 	}
 	defer closeAll(fds[1:])
-	if err := c.request(message{}, fds...); err != nil {
-		return fmt.Errorf("handing process %d to the supervisor of container %s: %w", pid, cfg.ID, err)
+	if err := c.request(message{User: p.User}, fds...); err != nil {
+		return fmt.Errorf("handing process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
 	}
 	return nil
 }
@@ -124,11 +125,11 @@ func (k *keeper) openSocket() error {
 // lets nobody else but the user in.
 func (k *keeper) serve(c conn) {
 	defer c.Close()
-	_, fds, err := c.receive()
+	m, fds, err := c.receive()
 	if err != nil {
 		return
 	}
-	err = k.join(fds)
+	err = k.join(fds, m.User)
 	if err != nil {
 		closeAll(fds)
 	}
@@ -138,7 +139,7 @@ func (k *keeper) serve(c conn) {
 }
 
 // join takes on the listener of a further process.
-func (k *keeper) join(fds []int) error {
+func (k *keeper) join(fds []int, user *identity.User) error {
 	if len(fds) != requestFDs && len(fds) != 1 {
 		return fmt.Errorf("got %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
 	}
@@ -165,5 +166,5 @@ func (k *keeper) join(fds []int) error {
 	if !same {
 		return fmt.Errorf("the process is in another user namespace than container %s", k.cfg.ID)
 	}
-	return k.add(fds)
+	return k.add(fds, user)
 }

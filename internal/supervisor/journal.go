@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -35,13 +36,21 @@ type slot struct {
 	_        [20]byte
 }
 
-// newJournal returns the file of an empty journal.
+// identitiesOffset is where the table of identities starts in the journal's
+// file: the page after the journal.
+const identitiesOffset = (int64(unsafe.Sizeof(journal{})) + maxPage - 1) / maxPage * maxPage
+
+// maxPage is the largest page size of the machines that Go runs on.
+const maxPage = 64 << 10
+
+// newJournal returns the file of an empty journal, and an empty table of
+// identities. The file is sparse.
 func newJournal() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	if err := unix.Ftruncate(fd, int64(unsafe.Sizeof(journal{}))); err != nil {
+	if err := unix.Ftruncate(fd, identitiesOffset+identity.Size); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("ftruncate", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -96,7 +97,7 @@ func (k *keeper) run(c conn) error {
 		}
 		k.listen()
 	} else {
-		err := k.start(fds)
+		err := k.start(fds, m.User)
 		if err == nil {
 			k.listen() // before the answer: from then on there is somebody to join
 		}
@@ -116,7 +117,7 @@ func (k *keeper) run(c conn) error {
 }
 
 // start starts to serve the first listener of a new container.
-func (k *keeper) start(fds []int) error {
+func (k *keeper) start(fds []int, user *identity.User) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
@@ -127,7 +128,7 @@ func (k *keeper) start(fds []int) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.employ(func() error { return k.add(fds) })
+	return k.employ(func() error { return k.add(fds, user) })
 }
 
 // prepare starts the first worker, in the user namespace that the descriptor ns
@@ -300,15 +301,15 @@ func (k *keeper) handOver() error {
 	return nil
 }
 
-// add takes on a listener. The caller holds k.mu.
-func (k *keeper) add(fds []int) error {
+// add takes on a listener, whose program is to be user. The caller holds k.mu.
+func (k *keeper) add(fds []int, user *identity.User) error {
 	for n := range k.listeners {
 		// Not the one that became free last: the worker may still be busy with it.
 		i := (k.next + n) % maxListeners
 		if k.listeners[i] != nil {
 			continue
 		}
-		if err := k.worker.request(message{Index: i}, fds...); err != nil {
+		if err := k.worker.request(message{Index: i, Fresh: true, User: user}, fds...); err != nil {
 			return err
 		}
 		k.listeners[i], k.next = fds, i+1

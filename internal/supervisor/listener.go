@@ -17,6 +17,7 @@ import (
 // listener is a seccomp listener that the worker serves, with its receivers.
 type listener struct {
 	worker *worker
+	index  int
 	fds    []int // see requestFDs
 	fd     int   // fds[fdListener]
 	view   tracee.View
@@ -35,6 +36,7 @@ type listener struct {
 func (w *worker) serve(index int, fds []int) error {
 	l := &listener{
 		worker: w,
+		index:  index,
 		fds:    fds,
 		fd:     fds[fdListener],
 		view:   tracee.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},

@@ -18,6 +18,7 @@ import (
 type receiver struct {
 	worker   *worker
 	listener int
+	index    int // of the listener
 	slot     *slot
 	policy   policy
 	call     kernel.Call
@@ -32,9 +33,20 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{worker: l.worker, listener: l.fd, slot: s, policy: policy{clock: time.Now}}
-	r.call = kernel.Call{Notif: &s.notif, Tracee: t, Owners: l.worker.owners, Roots: l.worker.journal}
+	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
+	r.call = kernel.Call{
+		Notif: &s.notif, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
+		Roots: l.worker.journal, Listener: r,
+	}
 	return r, nil
+}
+
+// Index implements kernel.Listener.
+func (r *receiver) Index() int { return r.index }
+
+// AddFD implements kernel.Listener.
+func (r *receiver) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
+	return unotify.AddFD(r.listener, r.slot.notif.ID, fd, closeOnExec)
 }
 
 // recover answers the notification that a dead worker has left in the slot.
@@ -48,6 +60,7 @@ func (r *receiver) recover() {
 		// The effects of a handler are the same when it runs again, so it does
 		// not matter how far the dead worker had come. But if it keeps dying,
 		// it dies of this call.
+		r.call.Again = true
 		s.attempts++
 		if s.attempts > maxAttempts {
 			slog.Error("a system call made every worker crash; it fails with EIO: please report this as a bug",
@@ -60,6 +73,7 @@ func (r *receiver) recover() {
 	} else {
 		r.send()
 	}
+	r.call.Again = false
 	s.attempts = 0
 	s.notif = unotify.Notif{}
 	r.busy.Store(0)
@@ -101,8 +115,27 @@ func (r *receiver) answer() {
 		return
 	}
 	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
-	r.respond(r.handle(row, handler))
+	r.conclude(r.handle(row, handler))
+}
+
+// conclude sends the answer that a handler has found.
+func (r *receiver) conclude(result kernel.Result) {
+	if result.File {
+		r.give(result)
+		return
+	}
+	r.respond(result)
 	r.send()
+}
+
+// give answers with a new descriptor.
+func (r *receiver) give(result kernel.Result) {
+	e := unotify.SendFD(r.listener, r.slot.notif.ID, int(result.Val), result.CloseOnExec)
+	unix.Close(int(result.Val))
+	if e != 0 && e != unix.ENOENT { // ENOENT: the task was killed meanwhile
+		r.respond(kernel.Errno(e))
+		r.send()
+	}
 }
 
 // answerTraced does the same, and writes a line about it.
@@ -112,12 +145,11 @@ func (r *receiver) answerTraced() {
 	r.call.Tracee.Reset(r.call.PID)
 	r.line = appendCall(r.line[:0], row, &r.call) // before the memory can change
 	result := r.handle(row, handler)
-	r.respond(result)
 	// Before the caller goes on: it may be its last call, and the supervisor
 	// ends with it.
 	r.line = appendResult(r.line, result, time.Since(start))
 	r.worker.trace.write(r.line)
-	r.send()
+	r.conclude(result)
 }
 
 // handle calls the handler of a row.
@@ -134,7 +166,7 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 		return kernel.Errno(unix.ENOSYS)
 	}
 	t := r.call.Tracee
-	t.Reset(r.call.PID)
+	r.call.Begin()
 	if r.worker.journal.rootsMayDiffer() {
 		if e := t.AdoptRoot(); e != 0 {
 			return kernel.Errno(unix.EIO) // the task is gone, and nobody reads this

@@ -14,13 +14,13 @@ import (
 )
 
 // Start starts a keeper and a worker for a new container: see Prepare and Serve.
-func Start(cfg Config, listener *os.File, task int) error {
+func Start(cfg Config, first Process) error {
 	p, err := Prepare(cfg)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	return p.Serve(listener, task)
+	return p.Serve(first)
 }
 
 // Prepared is the keeper of a container that is about to start.
@@ -74,19 +74,17 @@ func (p *Prepared) Enter(task int) {
 	_ = p.conn.send(message{Config: &p.cfg}, ns)
 }
 
-// Serve gives the keeper its container. Listener is the container's seccomp
-// listener, and task a process in it, as the caller sees it. Serve returns when
-// a worker answers, or with the reason why none can. The keeper and the worker
-// outlive the caller, and end when no task is left that the listener applies to.
-// The caller keeps its own copy of listener, and should close it.
-func (p *Prepared) Serve(listener *os.File, task int) error {
-	fds, err := openRequest(listener, task)
+// Serve gives the keeper its container's first process. It returns when a worker
+// answers, or with the reason why none can. The keeper and the worker outlive the
+// caller, and end when no task is left that the listener applies to.
+func (p *Prepared) Serve(first Process) error {
+	fds, err := openRequest(first)
 	if err != nil {
 		return err
 	}
 	defer closeAll(fds[1:])
-	if err := p.conn.request(message{Config: &p.cfg}, fds...); err != nil {
-		return fmt.Errorf("starting the supervisor of process %d: %w", task, err)
+	if err := p.conn.request(message{Config: &p.cfg, User: first.User}, fds...); err != nil {
+		return fmt.Errorf("starting the supervisor of process %d: %w", first.Pid, err)
 	}
 	p.serves = true
 	return nil
@@ -116,14 +114,14 @@ func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 	return cmd.Start()
 }
 
-// openRequest returns the descriptors of a request. The first one is listener's own.
-// Without a pid (0) it is the only one.
-func openRequest(listener *os.File, pid int) ([]int, error) {
-	if pid == 0 {
-		return []int{int(listener.Fd())}, nil
+// openRequest returns the descriptors of a request. The first one is the
+// listener's own. Without a pid it is the only one.
+func openRequest(p Process) ([]int, error) {
+	if p.Pid == 0 {
+		return []int{int(p.Listener.Fd())}, nil
 	}
-	proc := "/proc/" + strconv.Itoa(pid)
-	fds := []int{fdListener: int(listener.Fd())}
+	proc := "/proc/" + strconv.Itoa(p.Pid)
+	fds := []int{fdListener: int(p.Listener.Fd())}
 	for _, f := range []struct {
 		name  string
 		flags int

@@ -4,7 +4,12 @@
 // of what is in flight, and starts a new worker if the old one dies.
 package supervisor
 
-import "errors"
+import (
+	"errors"
+	"os"
+
+	"github.com/rootless-containers/subuidless/internal/identity"
+)
 
 // The names (argv[0]) of the supervisor's processes.
 const (
@@ -25,6 +30,17 @@ type Config struct {
 	// Sidecar is the absolute path of the directory for owners of files that
 	// cannot carry user.* extended attributes. Empty: the user's default.
 	Sidecar string
+}
+
+// Process is a process that a container's supervisor is to answer, with those
+// that it will start.
+type Process struct {
+	// Listener is its seccomp listener. The caller keeps it.
+	Listener *os.File
+	// Pid is the process as the caller sees it. In Join it may be 0.
+	Pid int
+	// User is who its program is to be; nil: who the runtime becomes by itself.
+	User *identity.User
 }
 
 // ErrNoKeeper says that no keeper of the container listens in Config.SocketDir.

@@ -85,6 +85,8 @@ func appendResult(b []byte, r kernel.Result, d time.Duration) []byte {
 	switch {
 	case r.Continue:
 		b = append(b, " = (kernel)"...)
+	case r.File:
+		b = append(b, " = (descriptor)"...)
 	case r.Errno != 0:
 		b = append(append(b, " = -1 "...), unix.ErrnoName(r.Errno)...)
 	default:

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
 // conn carries messages between the processes of the supervisor. Its socket is
@@ -21,6 +23,9 @@ type message struct {
 	Config *Config `json:",omitempty"`
 	// Index is the number of the listener, which says where its journal is.
 	Index int
+	// Fresh tells that the program of the listener is yet to be started, as User.
+	Fresh bool           `json:",omitempty"`
+	User  *identity.User `json:",omitempty"`
 	// Adopt tells a new keeper that the sender is a worker whose keeper has died,
 	// and on how many requests with its listeners will follow.
 	Adopt int `json:",omitempty"`

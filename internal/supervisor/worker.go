@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -35,6 +36,8 @@ type worker struct {
 	trace    *trace // nil: none
 	proc     int    // O_PATH descriptor of the supervisor's /proc
 	refused  sync.Once
+
+	identities *identity.Table
 
 	cfg Config
 
@@ -100,6 +103,9 @@ func (w *worker) setUp(cfg *Config) error {
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}
+	if w.identities, err = identity.Map(workerJournal, identitiesOffset, w.proc); err != nil {
+		return err
+	}
 	var mapped owner.ID
 	if mapped.UID, err = userns.MappedID("uid_map"); err != nil {
 		return err
@@ -144,6 +150,11 @@ func (w *worker) take(m message, fds []int) error {
 	}
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
+	}
+	if m.Fresh {
+		if err := w.identities.Prepare(m.Index, m.User); err != nil {
+			return err
+		}
 	}
 	return w.serve(m.Index, fds)
 }

@@ -1,0 +1,149 @@
+package identity
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// User is who the first program of a container, or a further one that a runtime
+// starts in it, is to be: the user of the OCI runtime specification's process.
+type User struct {
+	UID            uint32
+	GID            uint32
+	AdditionalGids []uint32
+	// Capabilities tells that the capabilities which the kernel shows are the
+	// program's. Else a user other than root has none.
+	Capabilities bool
+}
+
+// A program that is yet to be started is noted by the index of the state that
+// has its ids, plus 1.
+const (
+	startMask         = 1<<16 - 1
+	startOwnIDs       = 1 << 30 // who the runtime has become by itself
+	startCapabilities = 1 << 31 // User.Capabilities
+)
+
+func startOf(v uint32) (state uint16, ok bool) { return uint16(v&startMask - 1), v&startMask != 0 }
+
+// Prepare notes that the program of a listener is yet to be started, as u. Nil
+// means: as who the runtime, which does that, has become.
+func (t *Table) Prepare(listener int, u *User) error {
+	if u == nil {
+		atomic.StoreUint32(&t.shared.begun[listener], initial+1|startOwnIDs|startCapabilities)
+		return nil
+	}
+	if len(u.AdditionalGids) > maxGroups {
+		return fmt.Errorf("%d additional groups: %d are possible", len(u.AdditionalGids), maxGroups)
+	}
+	s := Root()
+	s.UID = cred.IDs{Real: u.UID, Effective: u.UID, Saved: u.UID, FS: u.UID}
+	s.GID = cred.IDs{Real: u.GID, Effective: u.GID, Saved: u.GID, FS: u.GID}
+	c, e := s.Setgroups(u.AdditionalGids)
+	if e != 0 {
+		return fmt.Errorf("additional groups: %w", e)
+	}
+	s.Credentials = c
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, e := t.index(&s)
+	if e != 0 {
+		return fmt.Errorf("no room in the table of identities: %w", e)
+	}
+	v := uint32(i) + 1
+	if u.Capabilities {
+		v |= startCapabilities
+	}
+	atomic.StoreUint32(&t.shared.begun[listener], v)
+	return nil
+}
+
+// Starting tells whether the program of a listener is yet to be started: its
+// calls are those of the runtime, or of the stage.
+func (t *Table) Starting(listener int) bool {
+	return atomic.LoadUint32(&t.shared.begun[listener]) != 0
+}
+
+// Begin gives the task tid the state of the program of a listener, which it is
+// about to execute.
+func (t *Table) Begin(listener int, tid uint32) error {
+	v := atomic.LoadUint32(&t.shared.begun[listener])
+	i, ok := startOf(v)
+	if !ok {
+		return nil
+	}
+	s := t.state(i)
+	if v&startOwnIDs != 0 {
+		var e unix.Errno
+		if s, e = t.Get(tid); e != 0 {
+			return e
+		}
+	}
+	ids := s.UID
+	if err := t.kernelCaps(tid, &s); err != nil {
+		return err
+	}
+	if v&startCapabilities == 0 && ids.Effective != 0 {
+		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
+	}
+	if err := t.begin(tid, &s); err != nil {
+		return err
+	}
+	atomic.StoreUint32(&t.shared.begun[listener], 0)
+	return nil
+}
+
+func (t *Table) begin(tid uint32, s *State) error {
+	if s.IsRoot() && len(s.Groups) == 0 && !t.InUse() {
+		// The container's root: its tasks need no cookie.
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.put(initial, s)
+		return nil
+	}
+	if own, e := t.Get(tid); e == 0 && own.Equal(s) {
+		return nil
+	}
+	if e := t.Set(tid, s); e != 0 {
+		return fmt.Errorf("noting the identity of the container's program: %w", e)
+	}
+	return nil
+}
+
+// kernelCaps replaces the capabilities in s by those that the kernel shows for a task.
+func (t *Table) kernelCaps(tid uint32, s *State) error {
+	var b [8192]byte
+	n, e := t.read(tid, "status", b[:])
+	if e != 0 {
+		return fmt.Errorf("reading the capabilities of process %d: %w", tid, e)
+	}
+	sets := map[string]*cred.Caps{
+		"CapInh": &s.Inheritable, "CapPrm": &s.Permitted, "CapEff": &s.Effective, "CapBnd": &s.Bounding, "CapAmb": &s.Ambient,
+	}
+	found := 0
+	for lines := bufio.NewScanner(bytes.NewReader(b[:n])); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":\t")
+		set, ok := sets[name]
+		if !ok {
+			continue
+		}
+		v, err := strconv.ParseUint(value, 16, 64)
+		if err != nil {
+			return fmt.Errorf("/proc/%d/status: %w", tid, err)
+		}
+		*set = cred.Caps(v)
+		found++
+	}
+	if found != len(sets) {
+		return fmt.Errorf("/proc/%d/status has %d sets of capabilities, want %d", tid, found, len(sets))
+	}
+	return nil
+}
