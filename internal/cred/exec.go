@@ -1,0 +1,128 @@
+package cred
+
+import "golang.org/x/sys/unix"
+
+// ExecFile is what execve(2) reads of the program that it starts, and of the
+// thread that starts it, besides its credentials. The program of a script is
+// its interpreter.
+type ExecFile struct {
+	// UID and GID own the file; Mode is its mode.
+	UID, GID, Mode uint32
+
+	// Caps are the file's capabilities; nil if it has none. If the attribute
+	// cannot be parsed, execve(2) fails: EINVAL.
+	Caps *FileCaps
+
+	// NoSuid tells that "The underlying filesystem is being mounted nosuid".
+	NoSuid bool
+
+	// NoNewPrivs is the thread's no_new_privs attribute.
+	NoNewPrivs bool
+
+	// Watched tells that another process could meddle: "The calling process is being
+	// ptraced" by a tracer without CAP_SYS_PTRACE, or shares its working directory with
+	// another process (clone(2), CLONE_FS).
+	Watched bool
+}
+
+// Exec is what execve(2) makes of the credentials. Secure tells whether the program
+// is started in secure-execution mode (getauxval(3), AT_SECURE).
+//
+// Linux before 6.16 compares with the real ids where it says "changed" here.
+func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno) {
+	old := c
+
+	// execve(2): "If the set-user-ID bit is set on the program file referred to by
+	// pathname, then the effective user ID of the calling process is changed to that of
+	// the owner of the program file." "The aforementioned transformations of the
+	// effective IDs are not performed (i.e., the set-user-ID and set-group-ID bits are
+	// ignored) if [...] the no_new_privs attribute is set for the calling thread [...],
+	// the underlying filesystem is mounted nosuid [...]".
+	if !f.NoSuid && !f.NoNewPrivs {
+		if f.Mode&unix.S_ISUID != 0 {
+			c.UID.Effective = f.UID
+		}
+		// inode(7): "For a file that does not have the group execution bit (S_IXGRP) set,
+		// the set-group-ID bit indicates mandatory file/record locking."
+		if f.Mode&(unix.S_ISGID|unix.S_IXGRP) == unix.S_ISGID|unix.S_IXGRP {
+			c.GID.Effective = f.GID
+		}
+	}
+
+	// "Note: during the capability transitions described above, file capabilities may be
+	// ignored (treated as empty) for the same reasons" - except no_new_privs, which only
+	// takes back what is gained. "Capabilities are conferred only if the binary is
+	// executed by a process that resides in a user namespace whose UID 0 maps to the root
+	// user ID that is saved in the extended attribute".
+	var file FileCaps
+	hasCaps := f.Caps != nil && !f.NoSuid && f.Caps.RootID == 0
+	if hasCaps {
+		file = *f.Caps
+		file.Permitted &= AllCaps
+		file.Inheritable &= AllCaps
+	}
+	// P'(permitted) = (P(inheritable) & F(inheritable)) | (F(permitted) & P(bounding)) | P'(ambient)
+	c.Permitted = c.Inheritable&file.Inheritable | file.Permitted&c.Bounding
+	// "If the process did not obtain the full set of file permitted capabilities, then
+	// execve(2) fails with the error EPERM", "which has the effective capability bit set".
+	if file.Effective && !file.Permitted.within(c.Permitted) {
+		return old, false, unix.EPERM
+	}
+	// "The file capability bits are honored (i.e., they are not notionally considered to
+	// be all ones)" if "(a) the binary that is being executed has capabilities attached and
+	// (b) the real user ID of the process is not 0 (root) and (c) the effective user ID of
+	// the process is 0 (root)".
+	rootRules := c.Securebits&SecbitNoRoot == 0 && !(hasCaps && c.UID.Real != 0 && c.UID.Effective == 0)
+	if rootRules {
+		// "If the real or effective user ID of the process is 0 (root), then the file
+		// inheritable and permitted sets are [...] considered to be all ones".
+		if c.UID.Real == 0 || c.UID.Effective == 0 {
+			c.Permitted = c.Bounding | c.Inheritable
+		}
+		// "If the effective user ID of the process is 0 (root) [...], then the file
+		// effective bit is notionally defined to be one".
+		if c.UID.Effective == 0 {
+			file.Effective = true
+		}
+	}
+
+	changed := c.UID.Effective != old.UID.Effective || !old.InGroup(c.GID.Effective)
+	gained := !c.Permitted.within(old.Permitted)
+	if (changed || gained) && (f.NoNewPrivs || f.Watched) {
+		// prctl(2), PR_SET_NO_NEW_PRIVS: "execve(2) promises not to grant privileges to do
+		// anything that could not have been done without the execve(2) call".
+		if f.NoNewPrivs || !old.Capable(unix.CAP_SETUID) {
+			c.UID.Effective, c.GID.Effective = c.UID.Real, c.GID.Real
+		}
+		c.Permitted &= old.Permitted
+	}
+
+	// "The effective user ID of the process is copied to the saved set-user-ID; similarly,
+	// the effective group ID is copied to the saved set-group-ID. This copying takes place
+	// after any effective ID changes that occur because of the set-user-ID and set-group-ID
+	// mode bits."
+	c.UID.Saved, c.UID.FS = c.UID.Effective, c.UID.Effective
+	c.GID.Saved, c.GID.FS = c.GID.Effective, c.GID.Effective
+
+	// P'(ambient) = (file is privileged) ? 0 : P(ambient), where "a privileged file is one
+	// that has capabilities or has the set-user-ID or set-group-ID bit set" and by it
+	// changes an id.
+	if hasCaps || changed {
+		c.Ambient = 0
+	}
+	c.Permitted |= c.Ambient
+	// P'(effective) = F(effective) ? P'(permitted) : P'(ambient)
+	c.Effective = c.Ambient
+	if file.Effective {
+		c.Effective = c.Permitted
+	}
+	// "all of the flags are preserved, except SECBIT_KEEP_CAPS which is always cleared."
+	c.Securebits &^= SecbitKeepCaps
+
+	// ld.so(8), secure-execution mode: "The process's real and effective user IDs differ,
+	// or the real and effective group IDs differ." "A process with a non-root user ID
+	// executed a binary that conferred capabilities to the process."
+	secure = changed || c.UID.Effective != c.UID.Real || c.GID.Effective != c.GID.Real ||
+		c.UID.Real != 0 && (file.Effective || c.Permitted != c.Ambient)
+	return c, secure, 0
+}

@@ -1,0 +1,58 @@
+package cred
+
+import "golang.org/x/sys/unix"
+
+// MaySignal reports whether a thread of sender may send sig to a thread of target in
+// another process (to its own, it always may). SameSession tells whether both are
+// in one session.
+func MaySignal(sender, target Credentials, sig unix.Signal, sameSession bool) bool {
+	// kill(2): "it must either be privileged (under Linux: have the CAP_KILL capability in
+	// the user namespace of the target process), or the real or effective user ID of the
+	// sending process must equal the real or saved set-user-ID of the target process. In
+	// the case of SIGCONT, it suffices when the sending and receiving processes belong to
+	// the same session."
+	s, t := sender.UID, target.UID
+	return s.Effective == t.Saved || s.Effective == t.Real || s.Real == t.Saved || s.Real == t.Real ||
+		sender.Capable(unix.CAP_KILL) || sig == unix.SIGCONT && sameSession
+}
+
+// MaySchedule reports whether a thread of sender may change how a thread of target is
+// scheduled, by setpriority(2), sched_setscheduler(2), sched_setattr(2) or
+// sched_setaffinity(2): else EPERM. A better priority needs more (sched(7)).
+//
+// setpriority(2): "Linux 2.6.12 and later require the effective user ID of the caller to
+// match the real or effective user ID of the process who", or CAP_SYS_NICE.
+func MaySchedule(sender, target Credentials) bool {
+	return sender.UID.Effective == target.UID.Real || sender.UID.Effective == target.UID.Effective ||
+		sender.Capable(unix.CAP_SYS_NICE)
+}
+
+// MaySetIOPriority reports whether a thread of sender may change the I/O priority of a
+// thread of target: else EPERM.
+//
+// ioprio_set(2): "an unprivileged process may set the I/O priority only for a process
+// whose real UID matches the real or effective UID of the calling process. A process
+// which has the CAP_SYS_NICE capability can change the priority of any process."
+func MaySetIOPriority(sender, target Credentials) bool {
+	return target.UID.Real == sender.UID.Effective || target.UID.Real == sender.UID.Real ||
+		sender.Capable(unix.CAP_SYS_NICE)
+}
+
+// MayPrlimit reports whether a thread of sender may read or change resource limits of
+// another thread, of target: else EPERM. To raise a hard limit needs CAP_SYS_RESOURCE
+// besides.
+//
+// prlimit(2): "the caller must have the CAP_SYS_RESOURCE capability in the user namespace
+// of the process whose resource limits are being changed, or the real, effective, and
+// saved set user IDs of the target process must match the real user ID of the caller and
+// the real, effective, and saved set group IDs of the target process must match the real
+// group ID of the caller."
+func MayPrlimit(sender, target Credentials) bool {
+	uid, gid := sender.UID.Real, sender.GID.Real
+	return target.UID.all(uid) && target.GID.all(gid) || sender.Capable(unix.CAP_SYS_RESOURCE)
+}
+
+// all reports whether real, effective and saved id are id.
+func (ids IDs) all(id uint32) bool {
+	return ids.Real == id && ids.Effective == id && ids.Saved == id
+}
