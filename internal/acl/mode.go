@@ -85,7 +85,7 @@ func (a ACL) Create(mode uint32) (access, inherited ACL, newMode uint32) {
 		return nil, nil, mode
 	}
 	access = a.Chmod(a.Mode() & mode)
-	newMode = mode &^ 0o777 | access.Mode()
+	newMode = mode&^0o777 | access.Mode()
 	if access.EquivMode() {
 		access = nil
 	}
