@@ -48,6 +48,22 @@ func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno
 		_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
 		return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}, 0
 	}
+	return t.named(dirfd, n, flags)
+}
+
+// PathOf returns the path text, which is the supervisor's own, relative to the
+// task's working directory. It is valid as long as that of Path.
+func (t *Tracee) PathOf(text []byte) (Path, unix.Errno) {
+	if len(text) >= unix.PathMax {
+		return Path{}, unix.ENAMETOOLONG
+	}
+	n := copy(t.path[room:], text)
+	t.path[room+n] = 0
+	return t.named(unix.AT_FDCWD, n, 0)
+}
+
+// named returns the path of n bytes at t.path[room:].
+func (t *Tracee) named(dirfd int32, n int, flags uint32) (Path, unix.Errno) {
 	text := t.path[room : room+n]
 	p := Path{
 		Ptr:    &t.path[room],
