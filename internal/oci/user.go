@@ -25,7 +25,7 @@ func rewriteUser(spec *jsonObject, mapped specs.User) error {
 	if err := process.get("user", &user); err != nil {
 		return fmt.Errorf("process.%w", err)
 	}
-	if user.UID == mapped.UID && user.GID == mapped.GID && len(user.AdditionalGids) == 0 {
+	if len(process) == 0 || user.UID == mapped.UID && user.GID == mapped.GID && len(user.AdditionalGids) == 0 {
 		return nil
 	}
 	if err := process.get("user", &raw); err != nil {
