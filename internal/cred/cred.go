@@ -54,8 +54,9 @@ func (c Credentials) Capable(capability int) bool { return c.Effective.Has(capab
 
 // InGroup reports whether gid is a group of the thread where files are concerned.
 //
-// credentials(7), of the file system ids: "used (along with the supplementary
-// group IDs) to determine permissions for accessing files".
+// credentials(7), of the file system ids: "These IDs, in conjunction with the
+// supplementary group IDs described below, are used to determine permissions for
+// accessing files".
 func (c Credentials) InGroup(gid uint32) bool { return gid == c.GID.FS || c.supplementary(gid) }
 
 // InEGroup reports whether gid is a group of the thread where other things than
