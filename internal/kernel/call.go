@@ -22,7 +22,8 @@ type Call struct {
 	Roots      RootWatch       // told of calls that change a task's view of the file tree
 	Listener   Listener        // what the call was notified by
 	// Again tells that a worker died over this call: its effect may have happened.
-	Again bool
+	Again  bool
+	Intent *Intent // what it makes; outlives the worker
 
 	self  identity.State // who the caller is, if known
 	known bool

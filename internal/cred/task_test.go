@@ -1,0 +1,3 @@
+package cred_test
+
+func target() {}
