@@ -29,6 +29,7 @@ type Call struct {
 	known bool
 
 	stat unix.Stat_t    // scratch space of the handlers
+	rec  owner.Record   // the same
 	out  [statSize]byte // scratch space of writeStat
 	xbuf []byte         // scratch space for lists of extended attributes
 }
