@@ -36,7 +36,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	if e != 0 {
 		return Errno(e)
 	}
-	if c.plain(dir) {
+	if rec.Type == 0 && c.plain(dir) {
 		return Continue
 	}
 	parent, e := c.Tracee.Open(dir, &c.stat)
@@ -44,7 +44,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 		return Errno(e)
 	}
 	defer unix.Close(parent)
-	if c.isMapped() && !c.inherits(parent) {
+	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}
 	if slash && mode&unix.S_IFMT != unix.S_IFDIR {
@@ -158,8 +158,8 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	inode := owner.Inode{Dev: st.Dev, Ino: st.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
-	if _, ok := c.Owners.Get(fd, st.Mode); ok {
-		return 0 // somebody has changed the owner already
+	if id, ok := c.Owners.Get(fd, st.Mode); ok {
+		rec.ID = id // somebody has changed the owner already
 	}
 	return c.Owners.SetRecord(fd, st.Mode, rec)
 }
