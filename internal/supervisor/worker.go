@@ -156,12 +156,23 @@ func (w *worker) take(m message, fds []int) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
-	if m.Fresh {
-		if err := w.identities.Prepare(m.Index, m.User); err != nil {
-			return err
-		}
+	if err := w.identify(m); err != nil {
+		return err
 	}
 	return w.serve(m.Index, fds)
+}
+
+// identify notes who the program of a new listener is, or is to be.
+func (w *worker) identify(m message) error {
+	switch {
+	case !m.Fresh:
+		return nil
+	case m.Started == 0:
+		return w.identities.Prepare(m.Index, m.User)
+	case m.User == nil:
+		return nil
+	}
+	return w.identities.Started(uint32(m.Started), m.User)
 }
 
 // maxReports is how many malformed values are logged: a tree that some other
