@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -33,6 +34,7 @@ type worker struct {
 	journal  *journal
 	dispatch *table.Dispatch
 	owners   *owner.Store
+	devices  kernel.Devices
 	trace    *trace // nil: none
 	proc     int    // O_PATH descriptor of the supervisor's /proc
 	refused  sync.Once
@@ -121,6 +123,9 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
+	if w.devices, err = kernel.OpenDevices(); err != nil {
+		slog.Warn("a device of this name that is made in the container cannot be opened: ENXIO", "err", err)
+	}
 	if cfg.Trace != "" {
 		if w.trace, err = openTrace(cfg.Trace); err != nil {
 			return err

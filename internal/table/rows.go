@@ -5,7 +5,7 @@ import "slices"
 // Rows is the table. A name that exists only on i386 is marked by its suffix
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
-var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, otherRows)
+var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, deviceRows, otherRows)
 
 // otherRows are the calls that no handler answers.
 var otherRows = []Row{
@@ -19,8 +19,4 @@ var otherRows = []Row{
 	{Name: "fchmodat", Support: Native},
 	{Name: "sethostname", Support: Native, Note: "allowed in the container's own UTS namespace"},
 	{Name: "setdomainname", Support: Native, Note: "allowed in the container's own UTS namespace"},
-
-	// In the peers' lists, and not here yet.
-	{Name: "mknod", Support: Planned, Note: "FIFOs and sockets are native; device nodes are not there yet"},
-	{Name: "mknodat", Support: Planned, Note: "FIFOs and sockets are native; device nodes are not there yet"},
 }
