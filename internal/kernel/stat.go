@@ -96,7 +96,7 @@ func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
 	if !p.Stray() {
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
 		case owner.None:
-			return -1, id, false
+			return c.anonymous(p)
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
 				return -1, id, false
