@@ -39,7 +39,7 @@ func (t *Table) collect() bool {
 
 // mark notes the indexes that are used, and tells whether a task has vanished.
 func (t *Table) mark(used *[maxStates]bool) (vanished bool, err error) {
-	used[initial] = true
+	used[initial], used[program] = true, true
 	for i := range t.shared.begun {
 		if s, ok := startOf(atomic.LoadUint32(&t.shared.begun[i])); ok {
 			used[s] = true

@@ -39,29 +39,31 @@ func MemfdCreate(c *Call) Result {
 	return File(fd, flags&unix.MFD_CLOEXEC != 0)
 }
 
-// anonymous returns what owned does for the object p, for which no owner is
+// anonymous does what record does for the object p, for which no owner is
 // recorded: a pipe or a socket that the caller has open counts as its own.
 //
 // Who has made it is not known: a socket belongs to the caller's network
 // namespace and cannot be made by the supervisor, and an entry in the sidecar for
 // each pipe would stay for ever. As a rule a program looks at its own.
-func (c *Call) anonymous(p tracee.Path) (fd int, id owner.ID, ok bool) {
+func (c *Call) anonymous(p tracee.Path) (fd int, ok bool) {
 	task, named := p.Descriptor()
 	if !named || c.isMapped() {
-		return -1, id, false
+		return -1, false
 	}
 	fd, e := c.Tracee.Open(c.Tracee.FD(task), &c.stat)
 	if e != 0 {
-		return -1, id, false
+		return -1, false
 	}
 	switch c.stat.Mode & unix.S_IFMT {
 	case unix.S_IFIFO, unix.S_IFSOCK:
 		var fs unix.Statfs_t
 		if unix.Fstatfs(fd, &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC) {
 			s := c.identity()
-			return fd, owner.ID{UID: s.UID.FS, GID: s.GID.FS}, true
+			c.Owners.Record(fd, c.stat.Mode, &c.rec)
+			c.rec.ID = owner.ID{UID: s.UID.FS, GID: s.GID.FS}
+			return fd, true
 		}
 	}
 	unix.Close(fd)
-	return -1, id, false
+	return -1, false
 }

@@ -29,7 +29,8 @@ type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 // has the file type. Make makes it, with the mode that it is given. Rec is what to
 // record beside the owner.
 func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
-	if c.leave(dirfd, pathArg) {
+	// The kernel makes no devices.
+	if c.starting() || rec.Type == 0 && c.leave(dirfd, pathArg) {
 		return Continue
 	}
 	dir, name, slash, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
@@ -41,7 +42,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 		return Errno(e)
 	}
 	defer unix.Close(parent)
-	if c.isMapped() && !c.inherits(parent) {
+	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}
 	if slash && mode&unix.S_IFMT != unix.S_IFDIR {
@@ -176,8 +177,8 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	inode := owner.Inode{Dev: st.Dev, Ino: st.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
-	if _, ok := c.Owners.Get(fd, st.Mode); ok {
-		return 0 // somebody has changed the owner already
+	if id, ok := c.Owners.Get(fd, st.Mode); ok {
+		rec.ID = id // somebody has changed the owner already
 	}
 	return c.Owners.SetRecord(fd, st.Mode, rec)
 }

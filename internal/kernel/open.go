@@ -85,26 +85,26 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	return true
 }
 
-// open answers a call that may make a file. Opening files that exist is left to
-// the kernel, and so are all errors of the arguments.
+// open answers a call that opens a device, or may make a file. Opening other files
+// is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
 	const creates = unix.O_CREAT | unnamed
 	kind := o.how.Flags & creates
-	if c.starting() || kind == 0 || kind == creates || o.how.Flags&unix.O_PATH != 0 {
+	if c.starting() || kind == creates || o.how.Flags&unix.O_PATH != 0 {
 		return Continue
 	}
 	if kind == unnamed {
 		return c.openUnnamed(o)
 	}
 	p, e := c.pathOf(o)
-	if e != 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
+	if e != 0 {
 		return Continue
 	}
-	exists, plain := c.exists(p, o)
-	if exists {
-		return Continue
+	found, result := c.find(p, o)
+	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
+		return result
 	}
-	if plain {
+	if found == creatable {
 		if dir, _, _, e := c.Tracee.ParentOf(p); e != 0 || c.plain(dir) {
 			return Continue
 		}
@@ -125,23 +125,40 @@ func (c *Call) pathOf(o *opening) (tracee.Path, unix.Errno) {
 	return c.Tracee.Path(o.dirfd, c.addr(o.arg), flags)
 }
 
-// exists tells whether the kernel's answer is right because what is to be opened
-// exists, or cannot be made. If not, plain tells that it would be made in the
-// directory that the path names, and not where some link leads.
-func (c *Call) exists(p tracee.Path, o *opening) (exists, plain bool) {
+// What find may find.
+type finding int
+
+const (
+	other     finding = iota // something, or an error: the result is the answer
+	creatable                // nothing
+	linked                   // nothing, at the end of a symbolic link
+)
+
+// find looks for what is to be opened, and answers the call if that is a device or
+// nothing that open(2) could make.
+func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
-		if c.Owners.Peek(p.Ptr, p.Follow) != owner.Missing {
-			return true, false
-		}
-		if !c.Tracee.IsLink(p) {
-			return false, true
+		switch c.Owners.Peek(p.Ptr, p.Follow) {
+		case owner.None:
+			return other, Continue
+		case owner.Missing:
+			if !c.Tracee.IsLink(p) {
+				return creatable, Continue
+			}
 		}
 	}
 	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
-	if e == 0 {
-		unix.Close(fd)
+	if e == unix.ENOENT {
+		return linked, Continue
 	}
-	return e != unix.ENOENT, false
+	if e != 0 {
+		return other, Continue
+	}
+	defer unix.Close(fd)
+	if c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
+		return other, c.openDevice(fd, &c.rec, o.how.Flags)
+	}
+	return other, Continue
 }
 
 // openNew makes and opens the file p, which does not exist.

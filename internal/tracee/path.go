@@ -56,6 +56,17 @@ func (t *Tracee) start(dirfd int32) Path {
 	return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}
 }
 
+// PathOf returns the path text, which is the supervisor's own, relative to the
+// task's working directory. It is valid as long as that of Path.
+func (t *Tracee) PathOf(text []byte) (Path, unix.Errno) {
+	if len(text) >= unix.PathMax {
+		return Path{}, unix.ENAMETOOLONG
+	}
+	n := copy(t.path[room:], text)
+	t.path[room+n] = 0
+	return t.relative(unix.AT_FDCWD, n, true)
+}
+
 // relative returns the path of n bytes in t.path[room:].
 func (t *Tracee) relative(dirfd int32, n int, follow bool) (Path, unix.Errno) {
 	text := t.path[room : room+n]
