@@ -15,7 +15,7 @@ import (
 // Numbers of character devices, as in unix.Stat_t.
 const (
 	devNull = 1<<8 | 3
-	devTTY  = 5<<8 | 0
+	devTTY  = 5 << 8
 )
 
 // Devices are O_PATH descriptors of the host's devices that a placeholder behaves

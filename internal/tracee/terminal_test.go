@@ -102,6 +102,40 @@ func TestOpenTerminal(t *testing.T) {
 			}
 		})
 	}
+	t.Run("somebody else's", func(t *testing.T) {
+		master, terminal := newTerminal(t)
+		pid := startShell(t, "true", terminal, own)
+		readOnly := startShell(t, "exec 9<"+terminal.Name()+" 0</dev/null 1>&0 2>&0", terminal, &syscall.SysProcAttr{})
+		tr := enter(t)
+		// Nobody in the user namespace may open it any more.
+		if err := terminal.Chmod(0); err != nil {
+			t.Fatal(err)
+		}
+		dropOverride(t)
+		tr.Reset(pid)
+		fd, e := tr.OpenTerminal(flags)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		f := os.NewFile(uintptr(fd), "terminal")
+		defer f.Close()
+		if _, err := f.WriteString("hello"); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 5)
+		if _, err := io.ReadFull(master, b); err != nil || string(b) != "hello" {
+			t.Errorf("the other end has got %q, %v", b, err)
+		}
+		tr.Reset(readOnly)
+		if fd, err := tr.share("9", unix.O_RDONLY); err != nil {
+			t.Errorf("to be read: %v", err)
+		} else {
+			unix.Close(fd)
+		}
+		if _, err := tr.share("9", flags); err != unix.EACCES {
+			t.Errorf("to be written: %v, want EACCES", err)
+		}
+	})
 	t.Run("is gone", func(t *testing.T) {
 		tr := enter(t)
 		tr.Reset(1 << 30)
@@ -109,4 +143,19 @@ func TestOpenTerminal(t *testing.T) {
 			t.Errorf("%v, want ENXIO", e)
 		}
 	})
+}
+
+// dropOverride takes the capabilities that override permission bits from the
+// test's thread, which ends with the test.
+func dropOverride(t *testing.T) {
+	t.Helper()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+	data[0].Effective &^= 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		t.Fatal(err)
+	}
 }
