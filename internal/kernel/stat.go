@@ -106,7 +106,7 @@ func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 	if !p.Stray() {
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
 		case owner.None:
-			return -1, false
+			return c.anonymous(p)
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
 				return -1, false

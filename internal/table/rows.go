@@ -5,7 +5,7 @@ import "slices"
 // Rows is the table. A name that exists only on i386 is marked by its suffix
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
-var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, deviceRows, otherRows)
+var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, deviceRows, createRows, otherRows)
 
 // otherRows are the calls that no handler answers.
 var otherRows = []Row{
