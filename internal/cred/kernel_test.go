@@ -54,18 +54,20 @@ var calls = map[string]func(*rapid.T) call{
 		}
 	},
 	"capset": func(t *rapid.T) call {
-		// Often sets that the thread may have.
-		choice := func(name string, of ...func(cred.Credentials) cred.Caps) func(cred.Credentials) cred.Caps {
-			drawn := credtest.Caps().Draw(t, name) | cred.Caps(rapid.Uint64().Draw(t, "unknown"))&^cred.AllCaps
-			of = append(of,
+		// Mostly sets that the thread may have.
+		choice := func(name string, old func(cred.Credentials) cred.Caps) func(cred.Credentials) cred.Caps {
+			drawn := credtest.Caps().Draw(t, name)
+			return rapid.SampledFrom([]func(cred.Credentials) cred.Caps{
+				old,
+				func(c cred.Credentials) cred.Caps { return old(c) & drawn },
+				func(c cred.Credentials) cred.Caps { return old(c) | c.Bounding&drawn },
 				func(cred.Credentials) cred.Caps { return drawn },
-				func(c cred.Credentials) cred.Caps { return c.Permitted & drawn })
-			return of[rapid.IntRange(0, len(of)-1).Draw(t, "choice of "+name)]
+				func(c cred.Credentials) cred.Caps { return old(c) | 1<<63 }, // unknown
+			}).Draw(t, "choice of "+name)
 		}
-		effective := choice("effective", func(c cred.Credentials) cred.Caps { return c.Permitted })
 		permitted := choice("permitted", func(c cred.Credentials) cred.Caps { return c.Permitted })
-		inheritable := choice("inheritable", func(c cred.Credentials) cred.Caps { return c.Inheritable },
-			func(c cred.Credentials) cred.Caps { return c.Bounding })
+		effective := choice("effective", permitted)
+		inheritable := choice("inheritable", func(c cred.Credentials) cred.Caps { return c.Inheritable })
 		return call{
 			func(c cred.Credentials) result {
 				return changed(c.Capset(effective(c), permitted(c), inheritable(c)))
@@ -90,12 +92,15 @@ var calls = map[string]func(*rapid.T) call{
 		}
 	},
 	"PR_SET_SECUREBITS": func(t *rapid.T) call {
-		bits := rapid.OneOf(rapid.Uint64Range(0, 0xfff), rapid.SampledFrom([]uint64{
-			0, cred.SecbitKeepCaps, cred.SecbitNoSetuidFixup, cred.SecbitNoRoot, cred.SecbitExecRestrictFile, 1 << 12, 1 << 32,
-		})).Draw(t, "bits")
+		// Mostly few changes.
+		change := rapid.SampledFrom([]uint64{0, 1, 2, 3, 1 << 12, 1 << 32, 0xfff}).Draw(t, "change") <<
+			rapid.SampledFrom([]int{0, 2, 4, 6, 8, 10}).Draw(t, "flag")
+		bits := func(c cred.Credentials) uint64 { return uint64(c.Securebits) ^ change }
 		return call{
-			func(c cred.Credentials) result { return changed(c.SetSecurebits(bits)) },
-			system(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, bits),
+			func(c cred.Credentials) result { return changed(c.SetSecurebits(bits(c))) },
+			func() (uint64, unix.Errno) {
+				return credtest.Call(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, bits(credtest.Read()))
+			},
 		}
 	},
 	"PR_CAPBSET_READ": func(t *rapid.T) call {
