@@ -42,16 +42,26 @@ func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno
 		if flags&unix.AT_EMPTY_PATH == 0 {
 			return Path{}, unix.ENOENT
 		}
-		if dirfd != unix.AT_FDCWD {
-			return t.FD(dirfd), 0
-		}
-		_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
-		return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}, 0
+		return t.start(dirfd), 0
 	}
+	return t.relative(dirfd, n, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+}
+
+// start returns the path of the directory that relative paths start from.
+func (t *Tracee) start(dirfd int32) Path {
+	if dirfd != unix.AT_FDCWD {
+		return t.FD(dirfd)
+	}
+	_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
+	return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}
+}
+
+// relative returns the path of n bytes in t.path[room:].
+func (t *Tracee) relative(dirfd int32, n int, follow bool) (Path, unix.Errno) {
 	text := t.path[room : room+n]
 	p := Path{
 		Ptr:    &t.path[room],
-		Follow: flags&unix.AT_SYMLINK_NOFOLLOW == 0,
+		Follow: follow,
 		text:   text,
 		dirfd:  dirfd,
 		self:   namesSelf(text),
