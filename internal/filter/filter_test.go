@@ -152,7 +152,7 @@ func TestRows(t *testing.T) {
 		{"read", "amd64", x86, 0, 0, allowed},
 		{"stat", "amd64", x86, 4, 0, notified},
 		{"chown", "amd64", x86, 92, 0, notified},
-		{"chmod is the kernel's own", "amd64", x86, 90, 0, allowed},
+		{"umask is the kernel's own", "amd64", x86, 95, 0, allowed},
 		{"getuid is not emulated yet", "amd64", x86, 102, 0, allowed},
 		{"io_uring_setup", "amd64", x86, 425, 0, refused},
 		{"unshare of a user namespace", "amd64", x86, 272, unix.CLONE_NEWUSER, allowed},
