@@ -106,7 +106,7 @@ func (c *Call) give(value []byte, addr uintptr, size uint64) Result {
 // setACL answers a call that changes an ACL of the object o to value, or removes
 // it if value is empty.
 func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
-	a, e := acl.Parse(value)
+	a, e := acl.Decode(value)
 	if e != 0 {
 		return Continue // the kernel says the same
 	}
@@ -130,8 +130,11 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
-	if e := c.mayChangeACL(fd, kind, a); e != 0 {
+	if done, e := c.mayChangeACL(fd, kind, a); done || e != 0 {
 		return refuse(fd, e)
+	}
+	if len(a) > 0 && !a.Valid() {
+		return Errno(unix.EINVAL)
 	}
 	c.Owners.Record(fd, c.stat.Mode, &c.rec)
 	if foreign {
@@ -145,19 +148,23 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	return Errno(e)
 }
 
-// mayChangeACL decides as the kernel does in set_posix_acl.
-func (c *Call) mayChangeACL(fd int, kind aclKind, to acl.ACL) unix.Errno {
+// mayChangeACL decides as the kernel does in set_posix_acl. Done tells that nothing is
+// to be changed.
+func (c *Call) mayChangeACL(fd int, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
 	if _, e := getAttribute(fd, kind.name(), nil); e == unix.EOPNOTSUPP {
-		return e
+		return false, e
 	}
-	// "Default ACLs can only be associated with directories": setfacl(1).
-	if kind == defaultACL && len(to) > 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return unix.EACCES
+	// acl(5): "a directory may have a default ACL associated with it".
+	if kind == defaultACL && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if len(to) > 0 {
+			return false, unix.EACCES
+		}
+		return true, 0
 	}
 	if !perm.Owner(c.identity().Credentials, c.visible(fd)) {
-		return unix.EPERM
+		return false, unix.EPERM
 	}
-	return 0
+	return false, 0
 }
 
 // setForeignACL makes a the ACL of the file that fd refers to, for which c.rec is
