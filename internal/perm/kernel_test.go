@@ -80,7 +80,7 @@ func inode(t *rapid.T, name string, types ...uint32) perm.Inode {
 		UID: credtest.ID().Draw(t, name+" uid"),
 		GID: credtest.ID().Draw(t, name+" gid"),
 		Mode: rapid.SampledFrom(types).Draw(t, name+" type") | rapid.OneOf(rapid.Uint32Range(0, 0o7777),
-			rapid.SampledFrom([]uint32{0o644, 0o2644, 0o2755, 0o4755, 0o6755, 0o1777, 0o666})).Draw(t, name+" mode"),
+			rapid.SampledFrom([]uint32{0o644, 0o2644, 0o2755, 0o4755, 0o6755, 0o6644, 0o1777, 0o666})).Draw(t, name+" mode"),
 	}
 }
 
