@@ -94,9 +94,11 @@ func (c *Call) stated(p tracee.Path) bool {
 // descriptor: a path may lead elsewhere at any time.
 func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
 	if !p.Stray() {
-		switch c.Owners.Peek(p.Ptr, p.Follow) {
-		case owner.None:
-			return -1, id, false
+		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
+		case owner.None, owner.Unsupported:
+			if !c.mayBeTasks(&p, presence) {
+				return -1, id, false
+			}
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
 				return -1, id, false
@@ -108,7 +110,9 @@ func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
 		return -1, id, false
 	}
 	if id, ok = c.Owners.Get(fd, c.stat.Mode); !ok {
-		unix.Close(fd)
+		if id, ok = c.procOwner(fd); !ok {
+			unix.Close(fd)
+		}
 	}
 	return fd, id, ok
 }

@@ -56,9 +56,10 @@ func (s *Store) report(fd int, value []byte) {
 type Presence int
 
 const (
-	None    Presence = iota // nothing is recorded: the kernel's answer is right
-	Found                   // something is recorded
-	Missing                 // the path leads nowhere
+	None        Presence = iota // nothing is recorded: the kernel's answer is right
+	Found                       // something is recorded
+	Missing                     // the path leads nowhere
+	Unsupported                 // None, and the file system has no such attributes
 )
 
 // Peek tells whether an owner is recorded for the object at path, at the cost of
@@ -66,12 +67,16 @@ const (
 func (s *Store) Peek(path *byte, follow bool) Presence {
 	var value [maxValue]byte
 	_, e := getxattr(path, follow, &value)
+	none := None
 	switch e {
 	case 0, unix.ERANGE:
 		return Found
 	case unix.ENODATA, unix.EOPNOTSUPP:
+		if e == unix.EOPNOTSUPP {
+			none = Unsupported
+		}
 		if !s.side.inUse() {
-			return None
+			return none
 		}
 	case unix.ENOENT:
 		return Missing
@@ -90,12 +95,12 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	}
 	var k key
 	if k.make(unix.AT_FDCWD, path, flags) != 0 {
-		return None
+		return none
 	}
 	if _, ok := s.side.get(&k); ok {
 		return Found
 	}
-	return None
+	return none
 }
 
 // Get returns the recorded owner of the object that the descriptor fd refers to.
