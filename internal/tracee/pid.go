@@ -52,6 +52,17 @@ func inode(dirfd int, path *byte) (uint64, unix.Errno) {
 	return st.Ino, e
 }
 
+// SameUserNamespace tells whether another thread is in the task's user namespace.
+func (t *Tracee) SameUserNamespace(tid uint32) bool {
+	other := Tracee{TID: tid}
+	var b, b2 [room]byte
+	_ = append(t.appendTID(b[:0]), "ns/user\x00"...)
+	_ = append(other.appendTID(b2[:0]), "ns/user\x00"...)
+	own, e := inode(unix.AT_FDCWD, &b[0])
+	theirs, e2 := inode(unix.AT_FDCWD, &b2[0])
+	return e == 0 && e2 == 0 && own == theirs
+}
+
 // findPID looks for the thread whose number in the PID namespace ns is pid.
 func (t *Tracee) findPID(ns uint64, pid int32) (uint32, unix.Errno) {
 	own, err := numbers(strconv.Itoa(int(t.TID)) + "/status")
