@@ -33,7 +33,7 @@ func (c *Call) procOwner(fd int) (owner.ID, bool) {
 		return owner.ID{}, false
 	}
 	s, e := c.Identities.Get(task)
-	if e != 0 || s.IsRoot() {
+	if e != 0 || s.UID.Effective == 0 && s.GID.Effective == 0 {
 		return owner.ID{}, false
 	}
 	return owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}, true
