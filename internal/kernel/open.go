@@ -139,7 +139,7 @@ const (
 func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
-		case owner.None:
+		case owner.None, owner.Unsupported:
 			return other, Continue
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
