@@ -146,9 +146,9 @@ func MayDelete(c cred.Credentials, dir, victim Inode) unix.Errno {
 // 0 if parent has a default ACL, which is then to be applied to the result, or if the
 // inode is a symbolic link.
 func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
-	i := Inode{UID: c.UID.FS, GID: c.GID.FS, Mode: mode}
+	i := Inode{UID: c.UID.FS, GID: c.GID.FS, Mode: mode & (unix.S_IFMT | permissions)}
 	if i.is(unix.S_IFDIR) {
-		// mkdir(2): "the mode of the created directory is (mode & ~umask & 0777)"; "under
+		// mkdir(2): "the mode of the created directory is (mode & ~umask & 0777)"; "Under
 		// Linux, apart from the permission bits, the S_ISVTX mode bit is also honored."
 		i.Mode &^= unix.S_ISUID | unix.S_ISGID
 	}

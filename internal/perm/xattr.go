@@ -12,14 +12,13 @@ import (
 // it does not depend on access to the file: user.* attributes need write permission
 // besides.
 func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
-	namespace, _, _ := strings.Cut(name, ".")
 	allowed := true
 	switch {
 	case name == "security.capability":
 		// capabilities(7): "Writing to this extended attribute requires the CAP_SETFCAP
 		// capability."
 		allowed = c.Capable(unix.CAP_SETFCAP)
-	case namespace == "security", namespace == "trusted":
+	case strings.HasPrefix(name, "security."), strings.HasPrefix(name, "trusted."):
 		// xattr(7): "When no security module is loaded, [...] write access is limited to
 		// processes that have the CAP_SYS_ADMIN capability." "Trusted extended attributes are
 		// visible and accessible only to processes that have the CAP_SYS_ADMIN capability."
@@ -27,7 +26,7 @@ func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
 	case name == "system.posix_acl_access", name == "system.posix_acl_default":
 		// acl(5): who may chmod(2) the file may change its ACLs.
 		allowed = Owner(c, i)
-	case namespace == "user":
+	case strings.HasPrefix(name, "user."):
 		// xattr(7): "user extended attributes are allowed only for regular files and
 		// directories, and access to user extended attributes is restricted to the owner and to
 		// users with appropriate capabilities for directories with the sticky bit set".
