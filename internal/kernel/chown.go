@@ -47,13 +47,7 @@ func Fchown16(c *Call) Result { return c.chownFD(c.ids16()) }
 
 // ids16 returns the arguments 1 and 2 as 16-bit ids, of which 0xffff means -1.
 func (c *Call) ids16() owner.ID {
-	widen := func(v uint32) uint32 {
-		if v &= 0xffff; v == 0xffff {
-			return owner.Noop
-		}
-		return v
-	}
-	return owner.ID{UID: widen(c.uint32(1)), GID: widen(c.uint32(2))}
+	return owner.ID{UID: c.id16(1), GID: c.id16(2)}
 }
 
 func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result {
