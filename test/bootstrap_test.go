@@ -32,8 +32,8 @@ var bootstraps = []bootstrap{
 	{"debootstrap", `
 		debootstrap --no-check-gpg --variant=minbase --include=dbus,postfix,at bookworm "$PWD/root" "file://$repository"
 		set -- root; eval "$forget"
-		# What is dated here, and mmdebstrap removes by itself.
-		rm -r root/var/log/* root/var/cache/ldconfig/aux-cache root/var/cache/apt root/var/lib/apt/lists
+		# Of this run, and removed by mmdebstrap itself.
+		rm -r root/var/log/* root/var/cache/ldconfig/aux-cache root/var/cache/apt root/var/lib/apt/lists root/var/lib/dbus/machine-id
 		tar -C root --sort=name --mtime="@$SOURCE_DATE_EPOCH" --numeric-owner --xattrs --format=pax \
 			--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf out.tar .`},
 }
@@ -64,8 +64,8 @@ func (b bootstrap) run(work, dir string, prefix ...string) (time.Duration, error
 	return time.Since(start), err
 }
 
-// inputs is a hash of all that an answer depends on, besides the kernel: it may
-// be kept until one of them changes.
+// inputs is the first line of a kept answer: a hash of all that it depends on,
+// besides the kernel.
 func (b bootstrap) inputs(work string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, b.script, forget)
@@ -78,9 +78,9 @@ func (b bootstrap) inputs(work string) (string, error) {
 		if err != nil && !os.IsNotExist(err) {
 			return "", err
 		}
-		fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
+		fmt.Fprintf(hash, "%d\n%s", len(content), content)
 	}
-	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), nil
+	return fmt.Sprintf("inputs: %x\n", hash.Sum(nil)), nil
 }
 
 // askBootstraps has real root bootstrap, and keeps the lists of what it made in
@@ -98,15 +98,19 @@ func askBootstraps(work string) error {
 		if err != nil {
 			return err
 		}
-		kept := filepath.Join(cache, b.name+"-"+inputs)
+		kept := filepath.Join(cache, b.name+"-answer")
 		answer, err := os.ReadFile(kept)
-		if os.IsNotExist(err) {
-			if answer, err = b.ask(work); err == nil {
-				err = os.WriteFile(kept, answer, 0o644)
-			}
-		}
-		if err != nil {
+		if err != nil && !os.IsNotExist(err) {
 			return err
+		}
+		answer, isOfThese := bytes.CutPrefix(answer, []byte(inputs))
+		if !isOfThese {
+			if answer, err = b.ask(work); err != nil {
+				return err
+			}
+			if err := os.WriteFile(kept, slices.Concat([]byte(inputs), answer), 0o644); err != nil {
+				return err
+			}
 		}
 		if err := os.WriteFile(filepath.Join(work, "answers", b.name), answer, 0o644); err != nil {
 			return err
