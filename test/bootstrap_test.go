@@ -64,6 +64,16 @@ func (b bootstrap) run(work, dir string, prefix ...string) (time.Duration, error
 	return time.Since(start), err
 }
 
+// bootstrapDir makes a directory that apt's user _apt can search. Where it
+// cannot, apt stays root, and the owner of its "partial" directories differs.
+func bootstrapDir(work string) (string, error) {
+	dir, err := os.MkdirTemp(filepath.Join(work, "bootstrap"), "")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
+
 // inputs is the first line of a kept answer: a hash of all that it depends on,
 // besides the kernel.
 func (b bootstrap) inputs(work string) (string, error) {
@@ -121,15 +131,11 @@ func askBootstraps(work string) error {
 
 // ask has real root bootstrap.
 func (b bootstrap) ask(work string) ([]byte, error) {
-	dir, err := os.MkdirTemp(work, "bootstrap-")
+	dir, err := bootstrapDir(work)
 	if err != nil {
 		return nil, err
 	}
 	defer removeAll(dir)
-	// apt's user _apt must be able to get there.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, err
-	}
 	fmt.Fprintf(os.Stderr, "%s as root\n", b.name)
 	took, err := b.run(work, dir)
 	if err != nil {
@@ -154,7 +160,11 @@ func TestBootstrap(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, rootTook, _ := strings.Cut(string(answer), tookPrefix)
-			dir := t.TempDir()
+			dir, err := bootstrapDir(work())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer removeAll(dir)
 			took, err := b.run(work(), dir, "subuidless", "exec", "--")
 			if err != nil {
 				t.Fatal(err)
@@ -245,4 +255,18 @@ func byName(list string) map[string]string {
 		all[name] = about
 	}
 	return all
+}
+
+func TestDiffMembers(t *testing.T) {
+	const list = "./a: mode 0755\n./b: mode 4755\n./c: mode 0644\n"
+	for _, test := range []struct{ got, want string }{
+		{list, ""},
+		{"./a: mode 0755\n./b: mode 0755\n./c: mode 0644\n", "./b\n\troot:       mode 4755\n\tsubuidless: mode 0755\n1 of 3 lines differ"},
+		{"./a: mode 0755\n./b: mode 4755\n", "./c\n\troot:       mode 0644\n\tsubuidless: \n1 of 3 lines differ"},
+		{list + "./d: mode 0600\n", "./d\n\troot:       \n\tsubuidless: mode 0600\n1 of 4 lines differ"},
+	} {
+		if got := diffMembers(list, test.got); got != test.want {
+			t.Errorf("%q: got %q, want %q", test.got, got, test.want)
+		}
+	}
 }

@@ -86,9 +86,9 @@ func populate(work string, user int) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	for _, dir := range []string{"home", "tmp", "run", "state"} {
-		dir = filepath.Join(work, dir)
-		if err := os.Mkdir(dir, 0o700); err != nil {
+	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o700, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
+		dir := filepath.Join(work, name)
+		if err := os.Mkdir(dir, mode); err != nil {
 			return err
 		}
 		if err := os.Chown(dir, user, user); err != nil {
