@@ -29,8 +29,12 @@ var bootstraps = []bootstrap{
 		set -- --customize-hook='eval "$forget"'
 		mmdebstrap --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "$@" \
 			--include=dbus,postfix,at bookworm out.tar "deb [trusted=yes] copy://$repository bookworm main"`},
+	// It mounts a proc file system, without which postfix is configured otherwise.
+	// user_namespaces(7): "Holding CAP_SYS_ADMIN within the user namespace that
+	// owns a process's PID namespace allows (since Linux 3.8) that process to
+	// mount /proc filesystems." Hence a PID namespace.
 	{"debootstrap", `
-		debootstrap --no-check-gpg --variant=minbase --include=dbus,postfix,at bookworm "$PWD/root" "file://$repository"
+		unshare --pid --fork debootstrap --no-check-gpg --variant=minbase --include=dbus,postfix,at bookworm "$PWD/root" "file://$repository"
 		set -- root; eval "$forget"
 		# Of this run, and removed by mmdebstrap itself.
 		rm -r root/var/log/* root/var/cache/ldconfig/aux-cache root/var/cache/apt root/var/lib/apt/lists root/var/lib/dbus/machine-id
