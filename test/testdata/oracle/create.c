@@ -128,6 +128,8 @@ static void paths(void) {
 	must(chdir("paths"));
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+			if (paths[i][0] == '/' && ways[w].make == make_unnamed)
+				continue; // the root directory belongs to somebody else
 			snprintf(dir, sizeof dir, "%zu-%zu", i, w);
 			must(mkdir(dir, 0777));
 			must(chdir(dir));
@@ -135,7 +137,8 @@ static void paths(void) {
 			errno = 0;
 			long r = ways[w].make(paths[i]);
 			printf("%s \"%s\" = %s\n", ways[w].name, paths[i], r < 0 ? strerrorname_np(errno) : "0");
-			show(paths[i]);
+			if (paths[i][0] != '/')
+				show(paths[i]);
 			show("target");
 			show("dir/deep");
 			must(chdir(".."));
