@@ -68,8 +68,8 @@ func (c Credentials) supplementary(gid uint32) bool {
 	return found
 }
 
-// maxGroups is NGROUPS_MAX.
-const maxGroups = 65536
+// MaxGroups is NGROUPS_MAX.
+const MaxGroups = 65536
 
 // Setgroups is setgroups(2). It copies groups.
 func (c Credentials) Setgroups(groups []uint32) (Credentials, unix.Errno) {
@@ -79,7 +79,7 @@ func (c Credentials) Setgroups(groups []uint32) (Credentials, unix.Errno) {
 		return c, unix.EPERM
 	}
 	// "EINVAL size is greater than NGROUPS_MAX"
-	if len(groups) > maxGroups || slices.Contains(groups, invalid) {
+	if len(groups) > MaxGroups || slices.Contains(groups, invalid) {
 		return c, unix.EINVAL
 	}
 	c.Groups = slices.Clone(groups)

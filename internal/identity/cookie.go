@@ -6,38 +6,55 @@ package identity
 // prlimit(2). So an identity needs no table of processes, is exact for a child
 // whose parent has died, and is gone when its last process is.
 //
-//	63  62..56  55         54       53..32     31..16  15..0
-//	0   magic   perThread  pending  signature  after   state
+//	63  62..50  49         48       47..26     25..13  12..0
+//	0   tag     perThread  pending  signature  after   state
 //
-// A limit that is no cookie belongs to a process that has the initial state.
+// The tag is that of the table. A limit that has another one belongs to a process
+// that has the initial state, or to another container.
 type cookie uint64
 
 const (
-	magic      cookie = 0x53 << 56
-	magicMask  cookie = 0xff << 56
-	perThread  cookie = 1 << 55 // threads may have a state of their own, in their timer slack
-	pending    cookie = 1 << 54 // an execve(2) is under way that is to give the state "after"
-	signatures        = 1<<22 - 1
+	perThread cookie = 1 << 49 // threads may have a state of their own, in their timer slack
+	pending   cookie = 1 << 48 // an execve(2) is under way that is to give the state "after"
+
+	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit, which is 0
+	signatureShift, signatureMask = 26, 1<<22 - 1
+	afterShift, stateMask         = 13, maxStates - 1
 )
 
-func newCookie(state uint16) cookie { return magic | cookie(state) }
+// newCookie returns the cookie of a process of which all threads have one state.
+func (t *Table) newCookie(state uint16) cookie {
+	return cookie(t.shared.tag)<<tagShift | cookie(state)
+}
+
+// owns tells whether a cookie is one of this table.
+func (t *Table) owns(c cookie) bool {
+	tag := uint32(c >> tagShift & tagMask)
+	return tag == t.shared.tag || tag == markedTag
+}
+
+// markedTag is the tag of a process that has been marked before there was a table.
+const markedTag = tagMask >> 1
+
+// marked is its cookie.
+const marked = cookie(markedTag<<tagShift | program)
 
 // expect returns c as it is while the process executes a program that is to give
 // it the state after. Signature is that of its memory before.
 func (c cookie) expect(after uint16, signature uint32) cookie {
-	return c.settled() | pending | cookie(signature&signatures)<<32 | cookie(after)<<16
+	return c.settled() | pending | cookie(signature&signatureMask)<<signatureShift | cookie(after)<<afterShift
 }
 
 // settled returns c without what belongs to an execve(2) under way.
-func (c cookie) settled() cookie { return c & (magicMask | perThread | 0xffff) }
+func (c cookie) settled() cookie { return c & (tagMask<<tagShift | perThread | stateMask) }
 
-func (c cookie) valid() bool       { return c&magicMask == magic }
-func (c cookie) state() uint16     { return uint16(c) }
-func (c cookie) after() uint16     { return uint16(c >> 16) }
-func (c cookie) signature() uint32 { return uint32(c>>32) & signatures }
-func (c cookie) has(flag cookie) bool {
-	return c&flag != 0
-}
+// with returns c with another state.
+func (c cookie) with(state uint16) cookie { return c&^stateMask | cookie(state) }
+
+func (c cookie) state() uint16         { return uint16(c & stateMask) }
+func (c cookie) after() uint16         { return uint16(c >> afterShift & stateMask) }
+func (c cookie) signature() uint32     { return uint32(c >> signatureShift & signatureMask) }
+func (c cookie) has(flags cookie) bool { return c&flags != 0 }
 
 // The state of a single thread is in its timer slack, if its process's cookie
 // says so: clone(2) copies it to the new thread and to the only thread of a new
@@ -47,6 +64,8 @@ const (
 	defaultSlack = 50_000
 	firstSlack   = defaultSlack + 1
 	lastSlack    = firstSlack + maxStates - 1
+	// hiddenSlack stands for one of these numbers that the program itself has set.
+	hiddenSlack = lastSlack + 1
 )
 
 func slackOf(state uint16) uint64 { return firstSlack + uint64(state) }
@@ -59,9 +78,18 @@ func stateOf(slack uint64) (state uint16, ok bool) {
 	return uint16(slack - firstSlack), true
 }
 
-// NamesState tells whether a timer slack that a program asks for, in
-// nanoseconds, would be taken for one that names a state.
-func NamesState(slack uint64) bool {
-	_, ok := stateOf(slack)
-	return ok
+// Hidden tells whether a timer slack, in nanoseconds, is one that a program must
+// not have in the kernel.
+func Hidden(slack uint64) bool { return slack >= firstSlack && slack <= hiddenSlack }
+
+// kernelSlack is the timer slack that the kernel is to have for a thread that has
+// the state of its process.
+func (s *State) kernelSlack() uint64 {
+	switch {
+	case s.Slack == 0:
+		return defaultSlack
+	case Hidden(s.Slack):
+		return hiddenSlack
+	}
+	return s.Slack
 }

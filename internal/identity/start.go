@@ -76,7 +76,12 @@ func (u *User) state() (State, error) {
 // it is about to execute; Started then says who that is. The caller need not be in
 // the container's user namespace.
 func Mark(pid uint32) error {
-	if e := setCookie(pid, newCookie(program)); e != 0 {
+	var old unix.Rlimit
+	e := prlimit(pid, nil, &old)
+	if e == 0 {
+		e = prlimit(pid, &unix.Rlimit{Cur: uint64(marked), Max: old.Max}, nil)
+	}
+	if e != 0 {
 		return fmt.Errorf("prlimit of RLIMIT_LOCKS: %w (the identity of a process is kept there; its hard limit must be unlimited)", e)
 	}
 	return nil
@@ -132,6 +137,13 @@ func (t *Table) Begin(listener int, tid uint32) error {
 	if err := t.capabilities(tid, &s, v&startCapabilities != 0); err != nil {
 		return err
 	}
+	var l unix.Rlimit
+	if e := prlimit(tid, nil, &l); e != 0 {
+		return e
+	}
+	if !t.owns(cookie(l.Cur)) {
+		s.Locks = l
+	}
 	if err := t.begin(tid, &s); err != nil {
 		return err
 	}
@@ -140,11 +152,7 @@ func (t *Table) Begin(listener int, tid uint32) error {
 }
 
 func (t *Table) begin(tid uint32, s *State) error {
-	if s.IsRoot() && len(s.Groups) == 0 && !t.InUse() {
-		// The container's root: its tasks need no cookie.
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.put(initial, s)
+	if t.beginInitial(s) {
 		return nil
 	}
 	if own, e := t.Get(tid); e == 0 && own.Equal(s) {
@@ -154,6 +162,20 @@ func (t *Table) begin(tid uint32, s *State) error {
 		return fmt.Errorf("noting the identity of the container's program: %w", e)
 	}
 	return nil
+}
+
+// beginInitial makes s the initial state, if it differs from that only in what the
+// kernel shows of a task without a cookie, and no other program has begun.
+func (t *Table) beginInitial(s *State) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first := t.state(initial)
+	if t.InUse() || t.shared.first != 0 || s.UID != first.UID || s.GID != first.GID || len(s.Groups) != 0 {
+		return false
+	}
+	t.put(initial, s)
+	t.shared.first = 1
+	return true
 }
 
 // kernelCaps replaces the capabilities in s by those that the kernel shows for a task.

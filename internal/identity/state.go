@@ -28,7 +28,7 @@ var Unlimited = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 // Root returns the state of root with all capabilities.
 func Root() State { return State{Credentials: cred.Root(), Locks: Unlimited} }
 
-// IsRoot tells whether the kernel's own view of the task's ids is right: all are 0.
+// IsRoot tells whether all ids are 0.
 func (s *State) IsRoot() bool { return s.UID == cred.IDs{} && s.GID == cred.IDs{} }
 
 // fixed is a State but for its groups, as the table holds it.

@@ -2,17 +2,21 @@ package identity
 
 import (
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
 const (
 	maxStates = 8192
-	maxGroups = 65536 // NGROUPS_MAX of <linux/limits.h>
+	maxGroups = cred.MaxGroups
 )
 
 // Table is the states that the tasks of one container have, or had.
@@ -25,13 +29,19 @@ type Table struct {
 	shared *shared
 	limit  int // maxStates, but in tests
 
-	mu sync.Mutex // held from the moment a state gets an index until a task has it
+	// mu is held from the moment a state gets an index until a task has it, and
+	// wherever the cookie of a process changes.
+	mu sync.Mutex
+
+	full, limited sync.Once // reports of what has kept a task from becoming somebody else
 }
 
 // shared is the memory of a table. Its file is sparse: of the groups only those
 // in use take memory.
 type shared struct {
+	tag    uint32               // of the table's cookies
 	inUse  uint32               // some task may have another state than the initial one
+	first  uint32               // the first program has begun, with the initial state
 	top    uint32               // all indexes from here on are free
 	begun  [maxListeners]uint32 // see Prepare
 	marks  [maxStates]uint32    // a hash of the state; 0: the index is free
@@ -52,17 +62,21 @@ const (
 const Size = int64(unsafe.Sizeof(shared{}))
 
 // Map returns the table in the file fd, which starts at a page's offset. Proc is
-// an O_PATH descriptor of a /proc in which the thread ids of tasks are found.
-func Map(fd int, offset int64, proc int) (*Table, error) {
+// an O_PATH descriptor of a /proc in which the thread ids of tasks are found. UID and
+// gid are the ids that the container's user namespace maps, which its tasks have at first.
+func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 	m, err := unix.Mmap(fd, offset, int(Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("mmap of the table of identities: %w", err)
 	}
 	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates}
 	if t.shared.top == 0 {
-		root := Root()
-		t.put(initial, &root)
-		t.put(program, &root)
+		s := Root()
+		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
+		s.GID = cred.IDs{Real: gid, Effective: gid, Saved: gid, FS: gid}
+		t.put(initial, &s)
+		t.put(program, &s)
+		t.shared.tag = 1 + rand.Uint32N(markedTag-1)
 		t.shared.top = first
 	}
 	return t, nil
@@ -127,6 +141,10 @@ func (t *Table) index(s *State) (uint16, unix.Errno) {
 			return uint16(free), 0
 		}
 		if !t.collect() {
+			t.full.Do(func() {
+				slog.Error("a task cannot become another user (EAGAIN), because the tasks of the container are as many different ones as there is room for",
+					"identities", t.limit)
+			})
 			return 0, unix.EAGAIN
 		}
 	}

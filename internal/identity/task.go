@@ -1,10 +1,8 @@
 package identity
 
 import (
-	"strconv"
+	"log/slog"
 	"sync/atomic"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,19 +15,30 @@ func (t *Table) Get(tid uint32) (State, unix.Errno) {
 		return t.state(initial), 0
 	}
 	c, e := getCookie(tid)
+	switch {
+	case e != 0:
+		return State{}, e
+	case !t.owns(c):
+		return t.state(initial), 0
+	case !c.has(pending | perThread):
+		return t.state(c.state()), 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, e = t.settle(tid); e != 0 {
+		return State{}, e
+	}
+	i, e := t.ofThread(tid, c)
 	if e != 0 {
 		return State{}, e
 	}
-	if !c.valid() {
-		return t.state(initial), 0
-	}
-	if c.has(pending) {
-		return t.executing(tid, c)
-	}
-	if c.has(perThread) {
-		return t.ofThread(tid, c)
-	}
-	return t.state(c.state()), 0
+	return t.state(i), 0
+}
+
+// Own tells whether the task's RLIMIT_LOCKS is not its program's own.
+func (t *Table) Own(tid uint32) bool {
+	c, e := getCookie(tid)
+	return e == 0 && t.owns(c)
 }
 
 // Set makes s the state of the thread tid, which waits for an answer: of its
@@ -38,55 +47,22 @@ func (t *Table) Get(tid uint32) (State, unix.Errno) {
 func (t *Table) Set(tid uint32, s *State) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	c, e := t.settle(tid)
+	if e != 0 {
+		return e
+	}
+	alone, e := t.alone(tid)
+	if e != 0 {
+		return e
+	}
+	if !alone {
+		return t.setThread(tid, c, s)
+	}
 	i, e := t.index(s)
 	if e != 0 {
 		return e
 	}
-	atomic.StoreUint32(&t.shared.inUse, 1) // before a task has another state
-	c, e := getCookie(tid)
-	if e != 0 {
-		return e
-	}
-	if !c.valid() {
-		c = newCookie(initial)
-	}
-	alone, e := t.alone(tid)
-	switch {
-	case e != 0:
-		return e
-	case alone:
-		return t.setProcess(tid, c, i, s)
-	}
-	return t.setThread(tid, c.settled(), i)
-}
-
-// setProcess makes i the state of the process of the thread tid, which is its
-// only one. C is its cookie.
-func (t *Table) setProcess(tid uint32, c cookie, i uint16, s *State) unix.Errno {
-	e := setCookie(tid, newCookie(i))
-	if e == 0 && c.has(perThread) {
-		e = t.setSlack(tid, shownSlack(s))
-	}
-	return e
-}
-
-// setThread makes i the state of the thread tid alone. C is its process's cookie.
-func (t *Table) setThread(tid uint32, c cookie, i uint16) unix.Errno {
-	if !c.has(perThread) {
-		if e := setCookie(tid, c|perThread); e != 0 {
-			return e
-		}
-	}
-	if e := t.setSlack(tid, slackOf(i)); e != 0 {
-		return e
-	}
-	// A thread with a real-time policy has no timer slack: prctl(2), PR_SET_TIMERSLACK,
-	// "timer expirations for threads [...] under a real-time policy are not affected".
-	// Then all threads of the process share one state.
-	if slack, e := t.slack(tid); e != 0 || slack != slackOf(i) {
-		return setCookie(tid, newCookie(i)|perThread)
-	}
-	return 0
+	return t.setCookie(tid, t.newCookie(i))
 }
 
 // Expect notes that the thread tid is about to execute a program which gives it
@@ -95,216 +71,257 @@ func (t *Table) setThread(tid uint32, c cookie, i uint16) unix.Errno {
 func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	c, e := t.settle(tid)
+	if e != 0 {
+		return e
+	}
+	signature, e := t.signature(tid)
+	if e != 0 {
+		return e
+	}
 	after, e := t.index(s)
 	if e != 0 {
 		return e
 	}
-	atomic.StoreUint32(&t.shared.inUse, 1)
-	c, e := getCookie(tid)
-	if e != 0 {
-		return e
-	}
-	if !c.valid() {
-		c = newCookie(initial)
-	}
-	signature, e := t.signature(tid)
-	if e != 0 {
-		return e
-	}
-	return setCookie(tid, c.expect(after, signature))
+	return t.setCookie(tid, c.expect(after, signature))
 }
 
-// executing returns the state of a task whose process is, or was, about to
-// execute a program.
-func (t *Table) executing(tid uint32, c cookie) (State, unix.Errno) {
-	signature, e := t.signature(tid)
+// SetLocks makes l the RLIMIT_LOCKS that the program of a task sees, in all threads
+// of its process.
+func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, e := t.settle(tid)
 	if e != 0 {
-		return State{}, e
+		return e
 	}
-	if signature == c.signature() {
-		// Not yet, or it failed. As long as there is another thread, that one may
-		// be in execve(2).
-		if alone, e := t.alone(tid); e != 0 || !alone {
-			return t.ofThread(tid, c.settled())
-		}
-		if e := setCookie(tid, c.settled()); e != 0 {
-			return State{}, e
-		}
-		return t.ofThread(tid, c.settled())
+	limited := func(i uint16) (uint16, unix.Errno) {
+		s := t.state(i)
+		s.Locks = l
+		return t.index(&s)
 	}
-	s := t.state(c.after())
-	return s, t.setProcess(tid, c, c.after(), &s)
+	i, e := limited(c.state())
+	if e != 0 {
+		return e
+	}
+	to := c.with(i)
+	if c.has(pending) {
+		after, e := limited(c.after())
+		if e != 0 {
+			return e
+		}
+		to = to.expect(after, c.signature())
+	}
+	if e := t.setCookie(tid, to); e != 0 || !c.has(perThread) {
+		return e
+	}
+	return t.eachThread(tid, func(thread uint32, slack uint64) unix.Errno {
+		own, ok := stateOf(slack)
+		if !ok {
+			return 0
+		}
+		i, e := limited(own)
+		if e != 0 {
+			return e
+		}
+		return t.setSlack(thread, slackOf(i))
+	})
+}
+
+// Settle finds out what has become of an execve(2) by the process of the thread tid, which
+// waits for an answer. The error is EBUSY if another thread may still be in it.
+func (t *Table) Settle(tid uint32) unix.Errno {
+	if !t.InUse() {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, e := t.settle(tid)
+	if e == 0 && c.has(pending) {
+		e = unix.EBUSY
+	}
+	return e
+}
+
+// settle returns the cookie of a task's process, after finding out what has become
+// of an execve(2) that was under way. The caller holds t.mu, without which nobody
+// changes a cookie. If the task is alone in its process, the cookie is its state.
+func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
+	c, e := getCookie(tid)
+	if e != 0 {
+		return 0, e
+	}
+	if !t.owns(c) {
+		return t.newCookie(initial), 0
+	}
+	if !c.has(pending | perThread) {
+		return c, 0
+	}
+	if c.has(pending) {
+		signature, e := t.signature(tid)
+		if e != 0 {
+			return 0, e
+		}
+		if signature != c.signature() {
+			return t.unite(tid, c, c.after())
+		}
+	}
+	// It has not happened yet, or it failed. As long as there is another thread, that
+	// one may be in execve(2).
+	alone, e := t.alone(tid)
+	if e != 0 || !alone {
+		return c, e
+	}
+	if !c.has(perThread) {
+		return c.settled(), t.setCookie(tid, c.settled())
+	}
+	// The child of a process with threads, or what it has executed.
+	i, e := t.ofThread(tid, c)
+	if e != 0 {
+		return 0, e
+	}
+	return t.unite(tid, c, i)
 }
 
 // ofThread returns the state of the thread tid in a process with the cookie c.
-func (t *Table) ofThread(tid uint32, c cookie) (State, unix.Errno) {
-	if !c.has(perThread) {
-		return t.state(c.state()), 0
+func (t *Table) ofThread(tid uint32, c cookie) (uint16, unix.Errno) {
+	if c.has(perThread) {
+		slack, e := t.slack(tid)
+		if e != 0 {
+			return 0, e
+		}
+		if i, ok := stateOf(slack); ok {
+			return i, 0
+		}
 	}
+	return c.state(), 0
+}
+
+// setThread makes s the state of the thread tid alone. C is its process's cookie.
+func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	slack, e := t.slack(tid)
 	if e != 0 {
-		return State{}, e
+		return e
 	}
-	i, ok := stateOf(slack)
-	if !ok {
-		i = c.state()
+	to := *s
+	if !Hidden(slack) {
+		if to.Slack = slack; slack == defaultSlack {
+			to.Slack = 0
+		}
 	}
-	s := t.state(i)
-	// The child of a process with threads, or what it has executed, has one
-	// thread again: then its state is found sooner in the cookie.
-	if alone, e := t.alone(tid); e == 0 && alone {
-		return s, t.setProcess(tid, c, i, &s)
+	i, e := t.index(&to)
+	if e != 0 {
+		return e
 	}
-	return s, 0
-}
-
-// shownSlack is the timer slack that the kernel is to have for s.
-func shownSlack(s *State) uint64 {
-	if s.Slack == 0 {
-		return defaultSlack
+	if !c.has(perThread) {
+		c |= perThread
+		if e := t.setCookie(tid, c); e != 0 {
+			return e
+		}
 	}
-	return s.Slack
+	if e := t.setSlack(tid, slackOf(i)); e != 0 {
+		return e
+	}
+	// prctl(2), PR_SET_TIMERSLACK: "timer expirations for threads [...] under a real-time
+	// scheduling policy" are not affected, and since Linux 6.12 such threads have no timer
+	// slack. Then all that have none share one state.
+	if slack, e = t.slack(tid); e != 0 {
+		return e
+	}
+	if slack != slackOf(i) {
+		c = c.with(i)
+		if e := t.setCookie(tid, c); e != 0 {
+			return e
+		}
+	}
+	if same, e := t.same(tid, c, i); e != 0 || !same {
+		return e
+	}
+	_, e = t.unite(tid, c, i)
+	return e
 }
 
-// PerThread tells whether the thread's timer slack is not its program's own.
-func (t *Table) PerThread(tid uint32) bool {
-	c, e := getCookie(tid)
-	return e == 0 && c.valid() && c.has(perThread)
+// same tells whether all threads of the process of tid have the state i. So they do
+// after the C library has made them all change their ids (nptl(7)). C is its cookie.
+func (t *Table) same(tid uint32, c cookie, i uint16) (bool, unix.Errno) {
+	if c.has(pending) {
+		return false, 0
+	}
+	e := t.eachThread(tid, func(_ uint32, slack uint64) unix.Errno {
+		own, ok := stateOf(slack)
+		if !ok {
+			own = c.state()
+		}
+		if own != i {
+			return unix.EEXIST
+		}
+		return 0
+	})
+	if e == unix.EEXIST {
+		return false, 0
+	}
+	return e == 0, e
 }
 
-// Own tells whether the task's RLIMIT_LOCKS is not its program's own.
-func (t *Table) Own(tid uint32) bool {
-	c, e := getCookie(tid)
-	return e == 0 && c.valid()
+// unite makes i the state of the process of tid, and of all its threads, and returns its
+// cookie, which was c.
+func (t *Table) unite(tid uint32, c cookie, i uint16) (cookie, unix.Errno) {
+	if c.has(perThread) {
+		if !c.has(pending) { // else what the pending execve(2) has done says the same
+			if e := t.setCookie(tid, c.with(i)); e != 0 {
+				return 0, e
+			}
+		}
+		s := t.state(i)
+		// New threads may still be made by those that have not had their turn.
+		for found := true; found; {
+			found = false
+			e := t.eachThread(tid, func(thread uint32, slack uint64) unix.Errno {
+				if _, ok := stateOf(slack); !ok {
+					return 0
+				}
+				found = true
+				return t.setSlack(thread, s.kernelSlack())
+			})
+			if e != 0 {
+				return 0, e
+			}
+		}
+	}
+	return t.newCookie(i), t.setCookie(tid, t.newCookie(i))
 }
 
-func getCookie(tid uint32) (cookie, unix.Errno) {
-	var l unix.Rlimit
-	e := prlimit(tid, nil, &l)
-	return cookie(l.Cur), e
+// eachThread calls f with each thread of the process of tid, and its timer slack, until
+// f returns an error. Threads that end meanwhile are none.
+func (t *Table) eachThread(tid uint32, f func(thread uint32, slack uint64) unix.Errno) unix.Errno {
+	threads, e := t.threads(tid)
+	for _, thread := range threads {
+		slack, e := t.slack(thread)
+		if e == 0 {
+			e = f(thread, slack)
+		}
+		if e != 0 && e != unix.ESRCH {
+			return e
+		}
+	}
+	return e
 }
 
-func setCookie(tid uint32, c cookie) unix.Errno {
+// setCookie makes c the cookie of a task's process, of which it is its first or not.
+// The error is EAGAIN if the process's hard limit does not allow it.
+func (t *Table) setCookie(tid uint32, c cookie) unix.Errno {
 	var old unix.Rlimit
 	if e := prlimit(tid, nil, &old); e != 0 {
 		return e
 	}
+	if old.Max < uint64(c) {
+		// setrlimit(2), EAGAIN of setuid(2) and others: the kernel is out of something.
+		t.limited.Do(func() {
+			slog.Error("a task cannot become another user (EAGAIN), because somebody has lowered the hard limit of RLIMIT_LOCKS, which must be unlimited",
+				"pid", tid, "limit", old.Max)
+		})
+		return unix.EAGAIN
+	}
+	atomic.StoreUint32(&t.shared.inUse, 1) // before a task has another state
 	return prlimit(tid, &unix.Rlimit{Cur: uint64(c), Max: old.Max}, nil)
 }
-
-// prlimit is prlimit(2) for RLIMIT_LOCKS.
-func prlimit(tid uint32, set, get *unix.Rlimit) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(tid), unix.RLIMIT_LOCKS,
-		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
-	return e
-}
-
-// path is the name of a file in the supervisor's /proc.
-type path [48]byte
-
-func (p *path) set(tid uint32, name string) *byte {
-	b := append(strconv.AppendUint(p[:0], uint64(tid), 10), '/')
-	_ = append(append(b, name...), 0)
-	return &p[0]
-}
-
-func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
-	var p path
-	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, name))), uintptr(flags|unix.O_CLOEXEC), 0, 0, 0)
-	if e == unix.ENOENT {
-		e = unix.ESRCH
-	}
-	return int(fd), e
-}
-
-// alone tells whether the thread is the only one of its process.
-func (t *Table) alone(tid uint32) (bool, unix.Errno) {
-	var p path
-	var st unix.Statx_t
-	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "task"))), 0,
-		unix.STATX_NLINK, uintptr(unsafe.Pointer(&st)), 0)
-	if e == unix.ENOENT {
-		e = unix.ESRCH
-	}
-	return st.Nlink == 3, e // ".", the entry in its parent, and one thread
-}
-
-// slack returns the timer slack of a thread in nanoseconds.
-func (t *Table) slack(tid uint32) (uint64, unix.Errno) {
-	var b [24]byte
-	n, e := t.read(tid, "timerslack_ns", b[:])
-	if e != 0 {
-		return 0, e
-	}
-	var v uint64
-	for _, c := range b[:n] {
-		if c < '0' || c > '9' {
-			break
-		}
-		v = v*10 + uint64(c-'0')
-	}
-	return v, 0
-}
-
-func (t *Table) setSlack(tid uint32, ns uint64) unix.Errno {
-	fd, e := t.open(tid, "timerslack_ns", unix.O_WRONLY)
-	if e != 0 {
-		return e
-	}
-	var text [24]byte
-	b := strconv.AppendUint(text[:0], ns, 10)
-	_, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	unix.Close(fd)
-	return e
-}
-
-func (t *Table) read(tid uint32, name string, b []byte) (int, unix.Errno) {
-	fd, e := t.open(tid, name, unix.O_RDONLY)
-	if e != 0 {
-		return 0, e
-	}
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	unix.Close(fd)
-	return int(n), e
-}
-
-// signature tells one program's memory from the next one's: it depends on where
-// the kernel has put things, on the 16 random bytes that execve(2) gives to each
-// program (getauxval(3), AT_RANDOM), and on the program's file.
-func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
-	var auxv [512]byte
-	n, e := t.read(tid, "auxv", auxv[:])
-	if e != 0 {
-		return 0, e
-	}
-	h := fnv32a(fnvOffset, auxv[:n])
-	for i := 0; i+16 <= n; i += 16 {
-		entry := (*[2]uint64)(unsafe.Pointer(&auxv[i]))
-		if entry[0] == auxNull {
-			break
-		}
-		if entry[0] == auxRandom {
-			var random [16]byte
-			local := unix.Iovec{Base: &random[0], Len: uint64(len(random))}
-			remote := [2]uintptr{uintptr(entry[1]), uintptr(len(random))}
-			syscall.RawSyscall6(unix.SYS_PROCESS_VM_READV, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote)), 1, 0)
-			h = fnv32a(h, random[:])
-		}
-	}
-	var p path
-	var st unix.Statx_t
-	_, _, e = syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "exe"))), 0,
-		unix.STATX_INO, uintptr(unsafe.Pointer(&st)), 0)
-	if e != 0 {
-		return 0, e
-	}
-	inode := [2]uint64{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino}
-	h = fnv32a(h, unsafe.Slice((*byte)(unsafe.Pointer(&inode)), unsafe.Sizeof(inode)))
-	return (h ^ h>>22) & signatures, 0
-}
-
-// Entries of the auxiliary vector, <linux/auxvec.h>.
-const (
-	auxNull   = 0  // AT_NULL
-	auxRandom = 25 // AT_RANDOM
-)

@@ -10,21 +10,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// SocketcallBind is the number of bind(2) among the calls of socketcall(2).
-const SocketcallBind = 2
-
 // Bind answers bind(sockfd, addr, addrlen).
 func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
-
-// Socketcall answers socketcall(call, args) of i386, which is notified for bind only.
-func Socketcall(c *Call) Result {
-	var args [3]uint32
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&args)), unsafe.Sizeof(args))
-	if n, e := c.Tracee.Read(c.addr(1), b); e != 0 || n < len(b) {
-		return Continue // EFAULT
-	}
-	return c.bind(int32(args[0]), uintptr(args[1]), args[2])
-}
 
 // unixPath is where the path starts in a struct sockaddr_un.
 const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))

@@ -87,7 +87,7 @@ func (c *Call) plain(dir tracee.Path) bool {
 		return false
 	}
 	switch c.Owners.Peek(dir.Ptr, true) {
-	case owner.None:
+	case owner.None, owner.Unsupported:
 		return true
 	case owner.Missing:
 		return !c.Tracee.IsLink(dir)

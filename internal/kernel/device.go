@@ -15,7 +15,7 @@ import (
 // Numbers of character devices, as in unix.Stat_t.
 const (
 	devNull = 1<<8 | 3
-	devTTY  = 5<<8 | 0
+	devTTY  = 5 << 8
 )
 
 // Devices are O_PATH descriptors of the host's devices that a placeholder behaves
@@ -60,12 +60,12 @@ func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
 	switch {
 	// open(2): "When O_PATH is specified in flags, flag bits other than O_CLOEXEC,
 	// O_DIRECTORY, and O_NOFOLLOW are ignored." It is the placeholder that is opened.
-	case flags&unix.O_PATH != 0:
+	case flags&unix.O_PATH != 0,
+		// ENOTDIR, or EINVAL with O_CREAT.
+		flags&unix.O_DIRECTORY != 0:
 		return Continue
 	case flags&exclusive == exclusive:
 		return Errno(unix.EEXIST)
-	case flags&unix.O_DIRECTORY != 0:
-		return Errno(unix.ENOTDIR)
 	}
 	// mount(2): "MS_NODEV: Do not allow access to devices (special files) on this
 	// filesystem." The error is EACCES.
@@ -109,5 +109,3 @@ func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
 	opened, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, atCwd, uintptr(unsafe.Pointer(&b[0])), uintptr(flags), 0, 0, 0)
 	return int(opened), e
 }
-
-const atCwd = ^uintptr(-unix.AT_FDCWD - 1)

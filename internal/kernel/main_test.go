@@ -59,7 +59,7 @@ func newCaller(t *testing.T) *caller {
 	if err := unix.Ftruncate(memory, identity.Size); err != nil {
 		t.Fatal(err)
 	}
-	identities, err := identity.Map(memory, 0, open("/proc", unix.O_PATH))
+	identities, err := identity.Map(memory, 0, open("/proc", unix.O_PATH), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (c *Call) open(o *opening) Result {
 	if kind == unnamed {
 		return c.openUnnamed(o)
 	}
-	p, e := c.pathOf(o)
+	p, e := c.pathToOpen(o)
 	if e != 0 {
 		return Continue
 	}
@@ -108,15 +108,15 @@ func (c *Call) open(o *opening) Result {
 		if dir, _, _, e := c.Tracee.ParentOf(p); e != 0 || c.plain(dir) {
 			return Continue
 		}
-		if p, e = c.pathOf(o); e != 0 {
+		if p, e = c.pathToOpen(o); e != 0 {
 			return Errno(e)
 		}
 	}
 	return c.openNew(p, o)
 }
 
-// pathOf reads the path of o.
-func (c *Call) pathOf(o *opening) (tracee.Path, unix.Errno) {
+// pathToOpen reads the path of o.
+func (c *Call) pathToOpen(o *opening) (tracee.Path, unix.Errno) {
 	var flags uint32
 	// open(2), O_EXCL: "symbolic links are not followed".
 	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
@@ -139,7 +139,7 @@ const (
 func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
-		case owner.None:
+		case owner.None, owner.Unsupported:
 			return other, Continue
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
@@ -195,7 +195,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 
 // openUnnamed makes and opens a file without a name in the directory of the path.
 func (c *Call) openUnnamed(o *opening) Result {
-	p, e := c.pathOf(o)
+	p, e := c.pathToOpen(o)
 	if e != 0 || o.how.Resolve == 0 && c.plain(p) {
 		return Continue
 	}

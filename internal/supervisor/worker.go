@@ -105,14 +105,14 @@ func (w *worker) setUp(cfg *Config) error {
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}
-	if w.identities, err = identity.Map(workerJournal, identitiesOffset, w.proc); err != nil {
-		return err
-	}
 	var mapped owner.ID
 	if mapped.UID, err = userns.MappedID("uid_map"); err != nil {
 		return err
 	}
 	if mapped.GID, err = userns.MappedID("gid_map"); err != nil {
+		return err
+	}
+	if w.identities, err = identity.Map(workerJournal, identitiesOffset, w.proc, mapped.UID, mapped.GID); err != nil {
 		return err
 	}
 	side, err := openSidecar(cfg.Sidecar)

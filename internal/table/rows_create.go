@@ -17,7 +17,6 @@ var createRows = []Row{
 	{Name: "symlink", Handler: kernel.Symlink, Args: []Arg{Path, Path}},
 	{Name: "symlinkat", Handler: kernel.Symlinkat, Args: []Arg{Path, DirFD, Path}},
 	{Name: "bind", Handler: kernel.Bind, Args: []Arg{FD, Ptr, Size}, Note: "of a unix socket to a path"},
-	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, When: []ArgTest{{0, ^uint32(0), kernel.SocketcallBind}}, Note: "bind of a unix socket to a path"},
 	{Name: "memfd_create", Handler: kernel.MemfdCreate, Args: []Arg{Path, Flags}},
 }
 

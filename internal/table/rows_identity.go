@@ -1,38 +1,68 @@
 package table
 
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+)
+
 // identityRows are the calls that change and show who a task is.
 var identityRows = []Row{
-	{Name: "capset", Support: Planned},
-	{Name: "getuid", Support: Planned},
-	{Name: "getuid32", Support: Planned},
-	{Name: "geteuid", Support: Planned},
-	{Name: "geteuid32", Support: Planned},
-	{Name: "getgid", Support: Planned},
-	{Name: "getgid32", Support: Planned},
-	{Name: "getegid", Support: Planned},
-	{Name: "getegid32", Support: Planned},
-	{Name: "getresuid", Support: Planned},
-	{Name: "getresuid32", Support: Planned},
-	{Name: "getresgid", Support: Planned},
-	{Name: "getresgid32", Support: Planned},
-	{Name: "getgroups", Support: Planned},
-	{Name: "getgroups32", Support: Planned},
-	{Name: "setuid", Support: Planned},
-	{Name: "setuid32", Support: Planned},
-	{Name: "setgid", Support: Planned},
-	{Name: "setgid32", Support: Planned},
-	{Name: "setreuid", Support: Planned},
-	{Name: "setreuid32", Support: Planned},
-	{Name: "setregid", Support: Planned},
-	{Name: "setregid32", Support: Planned},
-	{Name: "setresuid", Support: Planned},
-	{Name: "setresuid32", Support: Planned},
-	{Name: "setresgid", Support: Planned},
-	{Name: "setresgid32", Support: Planned},
-	{Name: "setfsuid", Support: Planned},
-	{Name: "setfsuid32", Support: Planned},
-	{Name: "setfsgid", Support: Planned},
-	{Name: "setfsgid32", Support: Planned},
-	{Name: "setgroups", Support: Planned},
-	{Name: "setgroups32", Support: Planned},
+	{Name: "setuid", Handler: kernel.Setuid, I386: kernel.Setuid16, Args: []Arg{ID}},
+	{Name: "setuid32", Handler: kernel.Setuid, Args: []Arg{ID}},
+	{Name: "setgid", Handler: kernel.Setgid, I386: kernel.Setgid16, Args: []Arg{ID}},
+	{Name: "setgid32", Handler: kernel.Setgid, Args: []Arg{ID}},
+	{Name: "setreuid", Handler: kernel.Setreuid, I386: kernel.Setreuid16, Args: []Arg{ID, ID}},
+	{Name: "setreuid32", Handler: kernel.Setreuid, Args: []Arg{ID, ID}},
+	{Name: "setregid", Handler: kernel.Setregid, I386: kernel.Setregid16, Args: []Arg{ID, ID}},
+	{Name: "setregid32", Handler: kernel.Setregid, Args: []Arg{ID, ID}},
+	{Name: "setresuid", Handler: kernel.Setresuid, I386: kernel.Setresuid16, Args: []Arg{ID, ID, ID}},
+	{Name: "setresuid32", Handler: kernel.Setresuid, Args: []Arg{ID, ID, ID}},
+	{Name: "setresgid", Handler: kernel.Setresgid, I386: kernel.Setresgid16, Args: []Arg{ID, ID, ID}},
+	{Name: "setresgid32", Handler: kernel.Setresgid, Args: []Arg{ID, ID, ID}},
+	{Name: "setfsuid", Handler: kernel.Setfsuid, I386: kernel.Setfsuid16, Args: []Arg{ID}},
+	{Name: "setfsuid32", Handler: kernel.Setfsuid, Args: []Arg{ID}},
+	{Name: "setfsgid", Handler: kernel.Setfsgid, I386: kernel.Setfsgid16, Args: []Arg{ID}},
+	{Name: "setfsgid32", Handler: kernel.Setfsgid, Args: []Arg{ID}},
+	{Name: "setgroups", Handler: kernel.Setgroups, I386: kernel.Setgroups16, Args: []Arg{Size, Ptr}},
+	{Name: "setgroups32", Handler: kernel.Setgroups, Args: []Arg{Size, Ptr}},
+
+	{Name: "getuid", Handler: kernel.Getuid, I386: kernel.Getuid16, Args: []Arg{}},
+	{Name: "getuid32", Handler: kernel.Getuid, Args: []Arg{}},
+	{Name: "geteuid", Handler: kernel.Geteuid, I386: kernel.Geteuid16, Args: []Arg{}},
+	{Name: "geteuid32", Handler: kernel.Geteuid, Args: []Arg{}},
+	{Name: "getgid", Handler: kernel.Getgid, I386: kernel.Getgid16, Args: []Arg{}},
+	{Name: "getgid32", Handler: kernel.Getgid, Args: []Arg{}},
+	{Name: "getegid", Handler: kernel.Getegid, I386: kernel.Getegid16, Args: []Arg{}},
+	{Name: "getegid32", Handler: kernel.Getegid, Args: []Arg{}},
+	{Name: "getresuid", Handler: kernel.Getresuid, I386: kernel.Getresuid16, Args: []Arg{Ptr, Ptr, Ptr}},
+	{Name: "getresuid32", Handler: kernel.Getresuid, Args: []Arg{Ptr, Ptr, Ptr}},
+	{Name: "getresgid", Handler: kernel.Getresgid, I386: kernel.Getresgid16, Args: []Arg{Ptr, Ptr, Ptr}},
+	{Name: "getresgid32", Handler: kernel.Getresgid, Args: []Arg{Ptr, Ptr, Ptr}},
+	{Name: "getgroups", Handler: kernel.Getgroups, I386: kernel.Getgroups16, Args: []Arg{Size, Ptr}},
+	{Name: "getgroups32", Handler: kernel.Getgroups, Args: []Arg{Size, Ptr}},
+
+	{Name: "capget", Handler: kernel.Capget, Args: []Arg{Ptr, Ptr}},
+	{Name: "capset", Handler: kernel.Capset, Args: []Arg{Ptr, Ptr}},
+	{Name: "prctl", Handler: kernel.Prctl, Args: []Arg{Int, Int, Int, Int, Int}, When: []ArgTest{
+		option(unix.PR_GET_KEEPCAPS), option(unix.PR_SET_KEEPCAPS),
+		option(unix.PR_GET_SECUREBITS), option(unix.PR_SET_SECUREBITS),
+		option(unix.PR_CAPBSET_READ), option(unix.PR_CAPBSET_DROP), option(unix.PR_CAP_AMBIENT),
+		option(unix.PR_GET_TIMERSLACK), option(unix.PR_SET_TIMERSLACK), option(unix.PR_SET_MM),
+	}, Note: "capabilities; PR_SET_TIMERSLACK, because a thread's timer slack may hold its identity; PR_SET_MM is watched"},
+
+	{Name: "getrlimit", Handler: kernel.Getrlimit, I386: kernel.GetrlimitOld, Args: []Arg{Int, Ptr}, When: locks(0), Note: locksNote},
+	{Name: "ugetrlimit", Handler: kernel.Getrlimit32, Args: []Arg{Int, Ptr}, When: locks(0), Note: locksNote},
+	{Name: "setrlimit", Handler: kernel.Setrlimit, I386: kernel.Setrlimit32, Args: []Arg{Int, Ptr}, When: locks(0), Note: locksNote},
+	{Name: "prlimit64", Handler: kernel.Prlimit, Args: []Arg{Int, Int, Ptr, Ptr}, When: locks(1), Note: locksNote},
 }
+
+// option is the test for an option of prctl.
+func option(value uint32) ArgTest { return ArgTest{Index: 0, Mask: 1<<32 - 1, Value: value} }
+
+// locks is the test for a resource argument.
+func locks(index uint) []ArgTest {
+	return []ArgTest{{Index: index, Mask: 1<<32 - 1, Value: unix.RLIMIT_LOCKS}}
+}
+
+const locksNote = "RLIMIT_LOCKS, which holds the identity of the process"

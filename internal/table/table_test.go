@@ -43,7 +43,7 @@ func TestRowsAreUniqueAndComplete(t *testing.T) {
 		if (r.Handler != nil) != (r.Support == Emulated) {
 			t.Errorf("%s: a row has a handler if, and only if, it is emulated", r.Name)
 		}
-		if r.Support == Emulated && len(r.Args) == 0 {
+		if r.Support == Emulated && r.Args == nil {
 			t.Errorf("%s: no types of arguments for --trace", r.Name)
 		}
 	}

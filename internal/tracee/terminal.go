@@ -21,18 +21,48 @@ func (t *Tracee) OpenTerminal(flags int) (int, unix.Errno) {
 	if err != nil {
 		return -1, unix.ENXIO // the task is gone
 	}
+	result := unix.ENXIO
 	for _, d := range descriptors {
 		path := dir + "/" + d.Name()
 		var st unix.Stat_t
-		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == tty {
-			fd, err := unix.Open(path, flags, 0)
-			if err != nil {
-				return -1, err.(unix.Errno)
-			}
+		if unix.Stat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != tty {
+			continue
+		}
+		fd, err := unix.Open(path, flags, 0)
+		if err == unix.EACCES {
+			fd, err = t.share(d.Name(), flags)
+		}
+		if err == nil {
 			return fd, 0
 		}
+		result = err.(unix.Errno)
 	}
-	return -1, unix.ENXIO
+	return -1, result
+}
+
+// share duplicates the task's descriptor with that number, if it allows what the
+// flags ask for: EACCES if not.
+//
+// After su(1) the terminal itself is still somebody else's, and /dev/tty can be
+// opened all the same.
+func (t *Tracee) share(number string, flags int) (int, error) {
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil {
+		return -1, unix.EACCES // procfs has only numbers there
+	}
+	fd, e := t.Dup(int32(n))
+	if e != 0 {
+		return -1, unix.EACCES
+	}
+	has, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && has&unix.O_ACCMODE != unix.O_RDWR && has&unix.O_ACCMODE != flags&unix.O_ACCMODE {
+		err = unix.EACCES
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // terminal is the number of the task's controlling terminal, as in unix.Stat_t.

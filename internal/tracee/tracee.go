@@ -28,6 +28,8 @@ type Tracee struct {
 	pidfd    int    // of task pidfdTID, or -1
 	pidfdTID uint32 // see Dup
 
+	pidNS uint64 // inode number of the supervisor's own PID namespace, or 0 if not known yet
+
 	// The path as the task gave it stands at path[room:]. What must go before
 	// it is written into the room, so that nothing is copied.
 	path [room + unix.PathMax]byte

@@ -1,0 +1,151 @@
+package identity
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func getCookie(tid uint32) (cookie, unix.Errno) {
+	var l unix.Rlimit
+	e := prlimit(tid, nil, &l)
+	return cookie(l.Cur), e
+}
+
+// prlimit is prlimit(2) for RLIMIT_LOCKS.
+func prlimit(tid uint32, set, get *unix.Rlimit) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(tid), unix.RLIMIT_LOCKS,
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
+	return e
+}
+
+// path is the name of a file in the supervisor's /proc.
+type path [48]byte
+
+func (p *path) set(tid uint32, name string) *byte {
+	b := append(strconv.AppendUint(p[:0], uint64(tid), 10), '/')
+	_ = append(append(b, name...), 0)
+	return &p[0]
+}
+
+func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
+	var p path
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, name))), uintptr(flags|unix.O_CLOEXEC), 0, 0, 0)
+	if e == unix.ENOENT {
+		e = unix.ESRCH
+	}
+	return int(fd), e
+}
+
+// alone tells whether the thread is the only one of its process.
+func (t *Table) alone(tid uint32) (bool, unix.Errno) {
+	var p path
+	var st unix.Statx_t
+	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "task"))), 0,
+		unix.STATX_NLINK, uintptr(unsafe.Pointer(&st)), 0)
+	if e == unix.ENOENT {
+		e = unix.ESRCH
+	}
+	return st.Nlink == 3, e // ".", the entry in its parent, and one thread
+}
+
+// slack returns the timer slack of a thread in nanoseconds.
+func (t *Table) slack(tid uint32) (uint64, unix.Errno) {
+	var b [24]byte
+	n, e := t.read(tid, "timerslack_ns", b[:])
+	if e != 0 {
+		return 0, e
+	}
+	var v uint64
+	for _, c := range b[:n] {
+		if c < '0' || c > '9' {
+			break
+		}
+		v = v*10 + uint64(c-'0')
+	}
+	return v, 0
+}
+
+func (t *Table) setSlack(tid uint32, ns uint64) unix.Errno {
+	fd, e := t.open(tid, "timerslack_ns", unix.O_WRONLY)
+	if e != 0 {
+		return e
+	}
+	var text [24]byte
+	b := strconv.AppendUint(text[:0], ns, 10)
+	_, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	unix.Close(fd)
+	return e
+}
+
+func (t *Table) read(tid uint32, name string, b []byte) (int, unix.Errno) {
+	fd, e := t.open(tid, name, unix.O_RDONLY)
+	if e != 0 {
+		return 0, e
+	}
+	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	unix.Close(fd)
+	return int(n), e
+}
+
+// signature tells one program's memory from the next one's: it depends on where the
+// kernel has put things, which is random unless personality(2) forbids it, and on the
+// program's file. Nothing of it can be changed by the program without a system call that
+// is notified (prctl(2), PR_SET_MM).
+func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
+	var auxv [1024]byte
+	n, e := t.read(tid, "auxv", auxv[:])
+	if e != 0 {
+		return 0, e
+	}
+	h := fnv32a(fnvOffset, auxv[:n])
+	var p path
+	var st unix.Statx_t
+	_, _, e = syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "exe"))), 0,
+		unix.STATX_INO, uintptr(unsafe.Pointer(&st)), 0)
+	if e != 0 {
+		return 0, e
+	}
+	inode := [2]uint64{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino}
+	h = fnv32a(h, unsafe.Slice((*byte)(unsafe.Pointer(&inode)), unsafe.Sizeof(inode)))
+	return (h ^ h>>22) & signatureMask, 0
+}
+
+// threads lists the threads of the process of tid.
+func (t *Table) threads(tid uint32) ([]uint32, unix.Errno) {
+	var p path
+	list, err := t.numbers(unix.BytePtrToString(p.set(tid, "task")))
+	if err != nil {
+		return nil, unix.ESRCH
+	}
+	return list, 0
+}
+
+// numbers lists the entries of a directory in the supervisor's /proc that are numbers.
+func (t *Table) numbers(name string) ([]uint32, error) {
+	fd, err := unix.Openat(t.proc, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	d := os.NewFile(uintptr(fd), name)
+	defer d.Close()
+	var list []uint32
+	for {
+		names, err := d.Readdirnames(1024)
+		for _, name := range names {
+			if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+				list = append(list, uint32(n))
+			}
+		}
+		if err == io.EOF {
+			return list, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
