@@ -43,16 +43,17 @@ static int bind_path(const char *path, size_t extra) {
 	int r = bind(fd, (struct sockaddr *)&sa, offsetof(struct sockaddr_un, sun_path) + strlen(path) + extra);
 	int e = errno;
 	if (r == 0) {
-		socklen_t n = sizeof sa;
-		memset(&sa, 0, sizeof sa);
-		must(getsockname(fd, (struct sockaddr *)&sa, &n));
-		printf("  name %s length %u\n", sa.sun_path, (unsigned)n);
+		struct sockaddr_un name = {0};
 		struct stat st;
+		socklen_t n = sizeof name;
+		must(getsockname(fd, (struct sockaddr *)&name, &n));
+		if (strncmp(path, "/proc/self/", 11) != 0) // there the supervisor binds to less
+			printf("  name %s length %u\n", name.sun_path, (unsigned)n);
 		must(lstat(path, &st));
 		if (st.st_mode & S_IWUSR) { // who may connect is another question
 			must(listen(fd, 1));
 			int peer = must(socket(AF_UNIX, SOCK_STREAM, 0));
-			must(connect(peer, (struct sockaddr *)&sa, n));
+			must(connect(peer, (struct sockaddr *)&sa, sizeof sa));
 			close(peer);
 		}
 	}
