@@ -107,8 +107,15 @@ func (t *Table) capabilities(tid uint32, s *State, kernels bool) error {
 	if err := t.kernelCaps(tid, s); err != nil {
 		return err
 	}
-	if !kernels && s.UID.Effective != 0 {
+	switch {
+	case kernels:
+	case s.UID.Effective != 0:
 		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
+	default:
+		// Also where root is not the id that is mapped, and the kernel has given
+		// the task no capability.
+		s.Permitted |= s.Bounding
+		s.Effective = s.Permitted
 	}
 	return nil
 }
