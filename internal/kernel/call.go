@@ -20,6 +20,7 @@ type Call struct {
 	Owners     *owner.Store    // where owners are recorded
 	Identities *identity.Table // who the tasks are
 	Roots      RootWatch       // told of calls that change a task's view of the file tree
+	Devices    Devices         // what placeholders stand for
 	Listener   Listener        // what the call was notified by
 	// Again tells that a worker died over this call: its effect may have happened.
 	Again  bool

@@ -29,26 +29,24 @@ type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 // has the file type. Make makes it, with the mode that it is given. Rec is what to
 // record beside the owner.
 func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
-	if c.starting() {
+	// The kernel makes no devices.
+	if c.starting() || rec.Type == 0 && c.leave(dirfd, pathArg) {
 		return Continue
 	}
 	dir, name, slash, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
 	if e != 0 {
 		return Errno(e)
 	}
-	if c.plain(dir) {
-		return Continue
-	}
 	parent, e := c.Tracee.Open(dir, &c.stat)
 	if e != 0 {
 		return Errno(e)
 	}
 	defer unix.Close(parent)
-	if c.isMapped() && !c.inherits(parent) {
+	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}
 	if slash && mode&unix.S_IFMT != unix.S_IFDIR {
-		// "Not a directory" is nothing that could be made: only what exists is said.
+		// Only a directory can be made by a name with a slash at its end.
 		if e = lookup(parent, name); e == 0 {
 			e = unix.EEXIST
 		}
@@ -58,6 +56,19 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 		return -1, make(parent, name, mode)
 	})
 	return Errno(e)
+}
+
+// leave tells, at the cost of one system call beside reading the path, that the
+// kernel itself does the right thing for what the caller makes there.
+func (c *Call) leave(dirfd int32, pathArg int) bool {
+	switch {
+	case c.starting():
+		return true
+	case !c.isMapped():
+		return false
+	}
+	dir, _, _, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
+	return e != 0 || c.plain(dir)
 }
 
 // isMapped tells whether what the caller makes belongs to whom the kernel shows.
@@ -76,7 +87,7 @@ func (c *Call) plain(dir tracee.Path) bool {
 		return false
 	}
 	switch c.Owners.Peek(dir.Ptr, true) {
-	case owner.None:
+	case owner.None, owner.Unsupported:
 		return true
 	case owner.Missing:
 		return !c.Tracee.IsLink(dir)
@@ -123,11 +134,16 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 		}
 		var e unix.Errno
 		if fd, e = make(parent, name, inode.Mode); e != 0 {
+			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(parent, name) == 0 {
+				// open(2) with O_DIRECT on a file system that cannot: the file stays.
+				c.recordNew(parent, name, -1, &rec)
+			}
 			return -1, e
 		}
 	}
 	e := c.recordNew(parent, name, fd, &rec)
 	if e != 0 { // no room, or no sidecar
+		// A file of O_TMPFILE has no name, but ".", which cannot be removed.
 		flags := 0
 		if mode&unix.S_IFMT == unix.S_IFDIR {
 			flags = unix.AT_REMOVEDIR
@@ -150,6 +166,9 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 			return 0 // removed again
 		}
 		defer unix.Close(fd)
+		if !isNew(parent, fd) {
+			return 0
+		}
 	}
 	var st unix.Stat_t
 	if e := tracee.Fstat(fd, &st); e != 0 {
@@ -158,11 +177,26 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	inode := owner.Inode{Dev: st.Dev, Ino: st.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
-	if _, ok := c.Owners.Get(fd, st.Mode); ok {
-		return 0 // somebody has changed the owner already
+	if id, ok := c.Owners.Get(fd, st.Mode); ok {
+		rec.ID = id // somebody has changed the owner already
 	}
 	return c.Owners.SetRecord(fd, st.Mode, rec)
 }
+
+// isNew tells whether the inode of descriptor fd can be the one that was just made
+// in the directory parent. Somebody may have moved another one there meanwhile,
+// which must not change hands. Both times are by the clock of the file system.
+func isNew(parent, fd int) bool {
+	var dir unix.Statx_t
+	if e := statx(parent, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_CTIME, &dir); e != 0 {
+		return false
+	}
+	birth, e := birth(fd, &emptyPath[0], unix.AT_EMPTY_PATH)
+	return e == 0 && birth >= nanoseconds(dir.Ctime)-granularity
+}
+
+// granularity is the coarsest of the times of files: that of vfat.
+const granularity = 2e9
 
 // made tells whether a worker that died over this call has made the inode name in
 // the directory parent. It did not exist then. What has been made since is the
@@ -171,24 +205,25 @@ func (c *Call) made(parent int, name *byte) bool {
 	if !c.Again || c.Intent.ID != c.ID {
 		return false
 	}
-	birth, e := birth(parent, name)
-	return e == 0 && birth >= c.Intent.Began && birth < processStart
+	birth, e := birth(parent, name, unix.AT_SYMLINK_NOFOLLOW)
+	return e == 0 && birth >= c.Intent.Began-granularity && birth < processStart
 }
 
 // processStart is when this worker was started: after the death of the previous one.
 var processStart = time.Now().UnixNano()
 
-// birth is when the inode name in the directory parent was made, in nanoseconds.
-// A file system that does not know says when it was changed.
-func birth(parent int, name *byte) (int64, unix.Errno) {
+// birth is when an inode was made, in nanoseconds. A file system that does not
+// know says when it was changed. Flags are those of statx(2).
+func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
 	var st unix.Statx_t
-	e := statx(parent, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME|unix.STATX_CTIME, &st)
-	t := st.Btime
+	e := statx(dirfd, path, flags, unix.STATX_BTIME|unix.STATX_CTIME, &st)
 	if st.Mask&unix.STATX_BTIME == 0 {
-		t = st.Ctime
+		return nanoseconds(st.Ctime), e
 	}
-	return t.Sec*1e9 + int64(t.Nsec), e
+	return nanoseconds(st.Btime), e
 }
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
 // lookup tells whether the directory parent has the name: 0, ENOENT, or another error.
 func lookup(parent int, name *byte) unix.Errno {
@@ -215,18 +250,4 @@ func openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
 		return -1, e
 	}
 	return int(fd), 0
-}
-
-// Mkdir answers mkdir(path, mode).
-func Mkdir(c *Call) Result { return c.mkdir(unix.AT_FDCWD, 0) }
-
-// Mkdirat answers mkdirat(dirfd, path, mode).
-func Mkdirat(c *Call) Result { return c.mkdir(c.int32(0), 1) }
-
-func (c *Call) mkdir(dirfd int32, arg int) Result {
-	mode := c.uint32(arg+1) & 0o7777
-	return c.create(dirfd, arg, mode|unix.S_IFDIR, func(parent int, name *byte, mode uint32) unix.Errno {
-		_, _, e := syscall.RawSyscall(unix.SYS_MKDIRAT, uintptr(parent), uintptr(unsafe.Pointer(name)), uintptr(mode))
-		return e
-	}, owner.Record{})
 }

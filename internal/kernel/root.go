@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"encoding/binary"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // NewRoot answers the calls that give a task another root directory or mount
 // namespace. The kernel executes them; from then on paths are resolved for each
@@ -14,14 +10,18 @@ func NewRoot(c *Call) Result {
 	return Continue
 }
 
-// Clone3 answers clone3(cl_args, size), whose flags the filter cannot see.
-func Clone3(c *Call) Result {
-	var flags [8]byte
-	if n, e := c.Tracee.Read(c.addr(0), flags[:]); e != 0 || n < len(flags) {
-		return Continue // EFAULT
+// Chroot answers chroot(path).
+func Chroot(c *Call) Result {
+	if e := c.lacksAt(unix.CAP_SYS_CHROOT, 0, 0, true); e != 0 {
+		return Errno(e)
 	}
-	if binary.LittleEndian.Uint64(flags[:])&unix.CLONE_NEWNS != 0 {
-		c.Roots.RootsDiffer()
+	return NewRoot(c)
+}
+
+// PivotRoot answers pivot_root(new_root, put_old).
+func PivotRoot(c *Call) Result {
+	if c.lacks(unix.CAP_SYS_ADMIN) {
+		return Errno(unix.EPERM)
 	}
-	return Continue
+	return NewRoot(c)
 }

@@ -104,9 +104,11 @@ func (c *Call) stated(p tracee.Path) bool {
 // descriptor: a path may lead elsewhere at any time.
 func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 	if !p.Stray() {
-		switch c.Owners.Peek(p.Ptr, p.Follow) {
-		case owner.None:
-			return -1, false
+		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
+		case owner.None, owner.Unsupported:
+			if !c.mayBeTasks(&p, presence) {
+				return c.anonymous(p)
+			}
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
 				return -1, false
@@ -117,10 +119,15 @@ func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 	if e != 0 {
 		return -1, false
 	}
-	if ok = c.Owners.Record(fd, c.stat.Mode, &c.rec); !ok {
-		unix.Close(fd)
+	if c.Owners.Record(fd, c.stat.Mode, &c.rec) {
+		return fd, true
 	}
-	return fd, ok
+	if id, ok := c.procOwner(fd); ok {
+		c.rec.ID, c.rec.Type = id, 0
+		return fd, true
+	}
+	unix.Close(fd)
+	return c.anonymous(p)
 }
 
 // writeStat writes c.stat to the caller's memory at addr.

@@ -56,21 +56,26 @@ func (s *Store) report(fd int, value []byte) {
 type Presence int
 
 const (
-	None    Presence = iota // nothing is recorded: the kernel's answer is right
-	Found                   // something is recorded
-	Missing                 // the path leads nowhere
+	None        Presence = iota // nothing is recorded: the kernel's answer is right
+	Found                       // something is recorded
+	Missing                     // the path leads nowhere
+	Unsupported                 // None, and the file system has no such attributes
 )
 
 // Peek tells whether anything is recorded for the object at path, at the cost of
 // one system call as a rule. It is a hint: the object may be another one by now.
 func (s *Store) Peek(path *byte, follow bool) Presence {
 	_, e := getxattr(path, follow, nil)
+	none := None
 	switch e {
 	case 0:
 		return Found
 	case unix.ENODATA, unix.EOPNOTSUPP:
+		if e == unix.EOPNOTSUPP {
+			none = Unsupported
+		}
 		if !s.side.inUse() {
-			return None
+			return none
 		}
 	case unix.ENOENT:
 		return Missing
@@ -89,13 +94,13 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	}
 	var k key
 	if k.make(unix.AT_FDCWD, path, flags) != 0 {
-		return None
+		return none
 	}
 	var r Record
 	if s.side.get(&k, &r) {
 		return Found
 	}
-	return None
+	return none
 }
 
 // Get returns the recorded owner of the object that the descriptor fd refers to.

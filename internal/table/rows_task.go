@@ -1,0 +1,43 @@
+package table
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+)
+
+// taskRows are the calls that a task may make only towards some other tasks, or
+// only with a capability. The kernel executes them, unless they are refused.
+var taskRows = []Row{
+	// Signals.
+	{Name: "kill", Handler: kernel.Kill, Args: []Arg{Int, Int}},
+	{Name: "tkill", Handler: kernel.Tkill, Args: []Arg{Int, Int}},
+	{Name: "tgkill", Handler: kernel.Tgkill, Args: []Arg{Int, Int, Int}},
+	{Name: "rt_sigqueueinfo", Handler: kernel.RtSigqueueinfo, Args: []Arg{Int, Int, Ptr}},
+	{Name: "rt_tgsigqueueinfo", Handler: kernel.RtTgsigqueueinfo, Args: []Arg{Int, Int, Int, Ptr}},
+	{Name: "pidfd_send_signal", Handler: kernel.PidfdSendSignal, Args: []Arg{FD, Int, Ptr, Flags}},
+
+	// Scheduling.
+	{Name: "setpriority", Handler: kernel.Setpriority, Args: []Arg{Int, Int, Int}},
+	{Name: "ioprio_set", Handler: kernel.IoprioSet, Args: []Arg{Int, Int, Int}},
+	{Name: "sched_setscheduler", Handler: kernel.SchedSetscheduler, Args: []Arg{Int, Int, Ptr}},
+	{Name: "sched_setparam", Handler: kernel.SchedSetparam, Args: []Arg{Int, Ptr}},
+	{Name: "sched_setattr", Handler: kernel.SchedSetattr, Args: []Arg{Int, Ptr, Flags}},
+	{Name: "sched_setaffinity", Handler: kernel.SchedSetaffinity, Args: []Arg{Int, Size, Ptr}},
+
+	// Names and mounts.
+	{Name: "sethostname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},
+	{Name: "setdomainname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},
+	{Name: "mount", Handler: kernel.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "CAP_SYS_ADMIN"},
+	{Name: "umount", Handler: kernel.Umount, Args: []Arg{Path}, Note: "CAP_SYS_ADMIN"},
+	{Name: "umount2", Handler: kernel.Umount2, Args: []Arg{Path, Flags}, Note: "CAP_SYS_ADMIN"},
+	{Name: "move_mount", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{DirFD, Path, DirFD, Path, Flags}, Note: "CAP_SYS_ADMIN"},
+	{Name: "open_tree", Handler: kernel.OpenTree, Args: []Arg{DirFD, Path, Flags}, When: openTreeClone, Note: "CAP_SYS_ADMIN"},
+	{Name: "open_tree_attr", Handler: kernel.OpenTree, Args: []Arg{DirFD, Path, Flags, Ptr, Size}, When: openTreeClone, Note: "CAP_SYS_ADMIN"},
+	{Name: "fsopen", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Path, Flags}, Note: "CAP_SYS_ADMIN"},
+	{Name: "fspick", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{DirFD, Path, Flags}, Note: "CAP_SYS_ADMIN"},
+	{Name: "fsmount", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{FD, Flags, Flags}, Note: "CAP_SYS_ADMIN"},
+	{Name: "mount_setattr", Handler: kernel.MountSetattr, Args: []Arg{DirFD, Path, Flags, Ptr, Size}, Note: "CAP_SYS_ADMIN"},
+}
+
+var openTreeClone = []ArgTest{{2, unix.OPEN_TREE_CLONE, unix.OPEN_TREE_CLONE}}

@@ -1,0 +1,217 @@
+package tracee
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// SeenPID returns what the task calls the thread that the supervisor calls host:
+// 0 if that is in no PID namespace that the task sees. The error is ESRCH if
+// there is no such thread.
+func (t *Tracee) SeenPID(host uint32) (int32, unix.Errno) {
+	own, e := inode(unix.AT_FDCWD, &ownPIDNamespace[0])
+	if e != 0 {
+		return 0, e
+	}
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "ns/pid\x00"...)
+	theirs, e := inode(unix.AT_FDCWD, &b[0])
+	if e != 0 {
+		return 0, e
+	}
+	if theirs == own {
+		return int32(host), 0
+	}
+	ns, e := openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY)
+	if e != 0 {
+		return 0, e
+	}
+	defer unix.Close(ns)
+	seen, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(ns), unix.NS_GET_PID_IN_PIDNS, uintptr(host))
+	switch e {
+	case 0:
+		return int32(seen), 0
+	case unix.ENOTTY: // before Linux 6.11
+		return t.seenIn(theirs, strconv.Itoa(int(host)))
+	}
+	// ESRCH says that there is no such thread, or that it is none of the namespace.
+	_ = append(strconv.AppendUint(b[:0], uint64(host), 10), 0)
+	var st unix.Statx_t
+	if statx(unix.AT_FDCWD, &b[0], 0, 0, &st) != 0 {
+		return 0, unix.ESRCH
+	}
+	return 0, 0
+}
+
+// seenIn returns the number in the PID namespace ns, which is the task's, of the
+// thread whose directory in the supervisor's /proc is dir.
+func (t *Tracee) seenIn(ns uint64, dir string) (int32, unix.Errno) {
+	own, err := numbers(strconv.Itoa(int(t.TID)) + "/status")
+	if err != nil {
+		return 0, unix.ESRCH
+	}
+	level := len(own) - 1 // of ns, below the supervisor's
+	found, err := numbers(dir + "/status")
+	if err != nil {
+		return 0, unix.ESRCH
+	}
+	if len(found) <= level || !inside(dir, len(found)-1-level, ns) {
+		return 0, 0
+	}
+	seen, err := strconv.ParseInt(found[level], 10, 32)
+	if err != nil {
+		return 0, unix.ESRCH
+	}
+	return int32(seen), 0
+}
+
+// SameProcess tells whether the threads a and b, as the supervisor calls them,
+// are of one process.
+func (t *Tracee) SameProcess(a, b uint32) bool {
+	if a == b {
+		return true
+	}
+	var p [room]byte
+	path := append(strconv.AppendUint(p[:0], uint64(a), 10), "/task/"...)
+	_ = append(strconv.AppendUint(path, uint64(b), 10), 0)
+	var st unix.Statx_t
+	return statx(unix.AT_FDCWD, &p[0], 0, 0, &st) == 0
+}
+
+// Processes lists the processes of the machine, as the supervisor calls them.
+func (t *Tracee) Processes() ([]uint32, unix.Errno) { return t.listIDs(".") }
+
+// Threads lists the threads of a process, as the supervisor calls them.
+func (t *Tracee) Threads(pid uint32) ([]uint32, unix.Errno) {
+	return t.listIDs(strconv.Itoa(int(pid)) + "/task")
+}
+
+func (t *Tracee) listIDs(dir string) ([]uint32, unix.Errno) {
+	names, err := t.list(dir)
+	if err != nil {
+		return nil, unix.ESRCH
+	}
+	ids := make([]uint32, 0, len(names))
+	for _, name := range names {
+		if id, err := strconv.ParseUint(name, 10, 32); err == nil {
+			ids = append(ids, uint32(id))
+		}
+	}
+	return ids, 0
+}
+
+// GroupOf returns the process group and the session of a process, all as the
+// supervisor calls them.
+func GroupOf(pid uint32) (pgid, sid uint32, e unix.Errno) {
+	p, _, e := syscall.RawSyscall(unix.SYS_GETPGID, uintptr(pid), 0, 0)
+	if e != 0 {
+		return 0, 0, e
+	}
+	s, _, e := syscall.RawSyscall(unix.SYS_GETSID, uintptr(pid), 0, 0)
+	return uint32(p), uint32(s), e
+}
+
+// HostGroup returns the supervisor's number of the process group that the task
+// calls pgid. The group's leader may have ended. The error is ESRCH if there is
+// no such group.
+func (t *Tracee) HostGroup(pgid int32) (uint32, unix.Errno) {
+	if host, e := t.HostPID(pgid); e == 0 {
+		return host, 0
+	}
+	processes, e := t.Processes()
+	if e != 0 {
+		return 0, e
+	}
+	for _, pid := range processes {
+		group, _, e := GroupOf(pid)
+		if e != 0 {
+			continue
+		}
+		// A member of the same PID namespace shows how it calls its group.
+		if t.samePIDNamespace(pid) && lastNumber(pid, "\nNSpgid:") == pgid {
+			return group, 0
+		}
+	}
+	return 0, unix.ESRCH
+}
+
+func (t *Tracee) samePIDNamespace(pid uint32) bool {
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "ns/pid\x00"...)
+	own, e := inode(unix.AT_FDCWD, &b[0])
+	if e != 0 {
+		return false
+	}
+	_ = append(strconv.AppendUint(b[:0], uint64(pid), 10), "/ns/pid\x00"...)
+	other, e := inode(unix.AT_FDCWD, &b[0])
+	return e == 0 && own == other
+}
+
+// lastNumber returns the last number of a line of /proc/PID/status, or 0.
+func lastNumber(pid uint32, name string) int32 {
+	status, err := os.ReadFile(strconv.Itoa(int(pid)) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte(name))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(fields[len(fields)-1]), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int32(n)
+}
+
+// PidfdPID returns the supervisor's number of the process, or of the thread, that
+// the task's descriptor fd is a pidfd of: EBADF if it is none, and ESRCH if the
+// process has ended.
+func (t *Tracee) PidfdPID(fd int32) (uint32, unix.Errno) {
+	var name [room]byte
+	_ = append(strconv.AppendInt(append(t.appendTID(name[:0]), "fdinfo/"...), int64(fd), 10), 0)
+	info, e := openat(unix.AT_FDCWD, &name[0], unix.O_RDONLY)
+	if e != 0 {
+		return 0, unix.EBADF
+	}
+	var b [512]byte
+	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(info), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	unix.Close(info)
+	if e != 0 {
+		return 0, e
+	}
+	// pidfd_open(2) refers to clone(2) for the line: "Pid: [...] -1 if the process has
+	// terminated".
+	_, rest, found := bytes.Cut(b[:n], []byte("\nPid:"))
+	if !found {
+		return 0, unix.EBADF
+	}
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	pid, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 32)
+	if err != nil || pid <= 0 {
+		return 0, unix.ESRCH
+	}
+	return uint32(pid), 0
+}
+
+// InOwnUserNamespace tells whether the task is in the supervisor's own user
+// namespace, the container's, and not in one that it has made.
+func (t *Tracee) InOwnUserNamespace() bool {
+	own, e := inode(unix.AT_FDCWD, &ownUserNamespace[0])
+	if e != 0 {
+		return false
+	}
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "ns/user\x00"...)
+	theirs, e := inode(unix.AT_FDCWD, &b[0])
+	return e == 0 && own == theirs
+}
+
+var ownUserNamespace = [...]byte{'s', 'e', 'l', 'f', '/', 'n', 's', '/', 'u', 's', 'e', 'r', 0}

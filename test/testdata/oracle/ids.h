@@ -1,0 +1,85 @@
+// For programs whose children are different users.
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+// The calls with ids of 32 bits.
+#ifdef SYS_setresuid32
+#define SETGROUPS SYS_setgroups32
+#define SETRESGID SYS_setresgid32
+#define SETRESUID SYS_setresuid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESGID SYS_setresgid
+#define SETRESUID SYS_setresuid
+#endif
+
+// someone is the three user ids of a process; its group ids are the same.
+struct someone { uid_t real, effective, saved; };
+
+// become makes the caller somebody. No library helps: it would tell other threads.
+static inline void become(struct someone s) {
+	must(syscall(SETGROUPS, 0, NULL));
+	must(syscall(SETRESGID, s.real, s.effective, s.saved));
+	must(syscall(SETRESUID, s.real, s.effective, s.saved));
+}
+
+// child is a process that waits to be told to go on.
+struct child { pid_t pid; int ready, go; };
+
+// start forks a child that runs f when it is told to; but before, it becomes s,
+// and is in a process group, or the parent's if that is -1, or in a session of its
+// own if it is -2.
+static inline struct child start(struct someone s, pid_t group, void (*f)(void)) {
+	int ready[2], go[2];
+	char byte = 0;
+	struct child c;
+	fflush(stdout);
+	must(pipe2(ready, O_CLOEXEC));
+	must(pipe2(go, O_CLOEXEC));
+	c.pid = must(fork());
+	if (c.pid == 0) {
+		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		close(go[1]);
+		close(ready[0]);
+		if (group == -2)
+			must(setsid());
+		else if (group >= 0)
+			must(setpgid(0, group));
+		become(s);
+		must(write(ready[1], &byte, 1));
+		if (read(go[0], &byte, 1) < 0)
+			must(-1);
+		f();
+		fflush(stdout);
+		_exit(0);
+	}
+	close(ready[1]);
+	close(go[0]);
+	must(read(ready[0], &byte, 1) - 1);
+	close(ready[0]);
+	c.go = go[1];
+	return c;
+}
+
+// await waits for the end of a child.
+static inline void await(struct child c) {
+	int status;
+	close(c.go);
+	must(waitpid(c.pid, &status, 0));
+	if (status)
+		printf("  ended with status %#x\n", status);
+}
+
+// go_on lets a child go on. To close the pipe is not enough: other children have it too.
+static inline void go_on(struct child c) {
+	fflush(stdout);
+	must(write(c.go, "", 1));
+}
+
+static inline void finish(struct child c) {
+	go_on(c);
+	await(c);
+}
