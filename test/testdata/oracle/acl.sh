@@ -84,6 +84,32 @@ try setfattr -h -n system.posix_acl_access -v 0x0200000001000600ffffffff02000400
 try setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020004000300000004000400ffffffff10000600ffffffff20000400ffffffff link
 try getfacl -n file
 
+# What is made in a directory inherits.
+mkdir parent
+try setfacl -m u:1000:rwx,d:u:1000:rwx,d:g:7:r,d:o:x parent
+umask 077
+touch parent/file
+mkdir parent/dir parent/dir/dir
+echo >parent/dir/dir/file
+mkfifo -m 666 parent/fifo 2>/dev/null
+ln -s file parent/link
+ln file parent/linked
+cp archive.tar parent/dir
+try getfacl -nR parent/file parent/dir
+try stat -c '%A %u:%g' parent/file parent/dir parent/fifo parent/link
+mkdir -m 2770 parent/setgid
+touch parent/setgid/file
+try getfacl -n parent/setgid parent/setgid/file
+if command -v setpriv >/dev/null; then
+	chmod 755 .
+	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'touch parent/theirs; mkdir parent/theirdir; chmod 640 parent/theirs; setfacl -m u:4:r parent/theirs'
+	try getfacl -n parent/theirs parent/theirdir
+	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -m u:4:r parent/theirs
+	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -b parent/theirs
+	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -k parent/theirdir
+fi
+umask 022
+
 # Many entries.
 entries=u:1:r
 for id in 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 4294967294; do entries="$entries,u:$id:rw,g:$id:x"; done
