@@ -175,7 +175,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 		return Errno(unix.EMFILE)
 	}
 	how := o.how
-	how.Flags |= unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	how.Flags |= unix.O_EXCL | unix.O_CLOEXEC // which follows no link
 	how.Resolve = 0
 	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
 	switch {
@@ -184,7 +184,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 	case e != 0:
 		return Errno(e)
 	case fd < 0: // a worker that has died has made it
-		how.Flags &^= unix.O_CREAT | unix.O_EXCL
+		how.Flags = how.Flags&^(unix.O_CREAT|unix.O_EXCL) | unix.O_NOFOLLOW
 		how.Mode = 0
 		if fd, e = o.maker(&how)(parent, name, 0); e != 0 {
 			return Errno(e)
