@@ -163,6 +163,7 @@ func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
 	if !t.owns(c) {
 		return t.newCookie(initial), 0
 	}
+	c = t.own(c)
 	if !c.has(pending | perThread) {
 		return c, 0
 	}

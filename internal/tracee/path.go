@@ -42,16 +42,37 @@ func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno
 		if flags&unix.AT_EMPTY_PATH == 0 {
 			return Path{}, unix.ENOENT
 		}
-		if dirfd != unix.AT_FDCWD {
-			return t.FD(dirfd), 0
-		}
-		_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
-		return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}, 0
+		return t.start(dirfd), 0
 	}
+	return t.relative(dirfd, n, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+}
+
+// start returns the path of the directory that relative paths start from.
+func (t *Tracee) start(dirfd int32) Path {
+	if dirfd != unix.AT_FDCWD {
+		return t.FD(dirfd)
+	}
+	_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
+	return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}
+}
+
+// PathOf returns the path text, which is the supervisor's own, relative to the
+// task's working directory. It is valid as long as that of Path.
+func (t *Tracee) PathOf(text []byte) (Path, unix.Errno) {
+	if len(text) >= unix.PathMax {
+		return Path{}, unix.ENAMETOOLONG
+	}
+	n := copy(t.path[room:], text)
+	t.path[room+n] = 0
+	return t.relative(unix.AT_FDCWD, n, true)
+}
+
+// relative returns the path of n bytes in t.path[room:].
+func (t *Tracee) relative(dirfd int32, n int, follow bool) (Path, unix.Errno) {
 	text := t.path[room : room+n]
 	p := Path{
 		Ptr:    &t.path[room],
-		Follow: flags&unix.AT_SYMLINK_NOFOLLOW == 0,
+		Follow: follow,
 		text:   text,
 		dirfd:  dirfd,
 		self:   namesSelf(text),
