@@ -46,11 +46,8 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		return Continue
 	}
 	to, _, e := self.Exec(file)
-	switch {
-	case e != 0:
+	if e != 0 {
 		return Errno(e)
-	case to.Equal(self.Credentials):
-		return Continue
 	}
 	next := *self
 	next.Credentials = to
