@@ -1,0 +1,7 @@
+look() { stat -c '%n %A %U:%G' "$@"; }
+look /var/log/nginx/* /var/lib/nginx/* /srv/www/*
+stat -c '%A %U:%G' /var/lib/nginx/body/*
+nginx
+ps -o user= -o args= -C nginx | sort -u
+python3 -c 'import urllib.request as r; print(r.urlopen("http://127.0.0.1/private").read().decode().strip())'
+nginx -s stop
