@@ -107,6 +107,9 @@ func prepareAndRun() (status int, err error) {
 		if err := askOracle(work); err != nil {
 			return 0, err
 		}
+		if err := askServices(work); err != nil {
+			return 0, err
+		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

@@ -98,36 +98,38 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	if err := linkRootfs(work); err != nil {
-		return err
+	for _, tar := range []string{"debian12.tar", servicesTar} {
+		if err := linkRootfs(work, tar); err != nil {
+			return err
+		}
 	}
 	return build(work)
 }
 
-// rootfsTar is where test/prepare keeps the Debian root file system.
-func rootfsTar() (string, error) {
-	cache := os.Getenv("SUBUIDLESS_CACHE")
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		cache = filepath.Join(dir, "subuidless-test")
+// cacheDir is where test/prepare keeps what takes long to make.
+func cacheDir() (string, error) {
+	if cache := os.Getenv("SUBUIDLESS_CACHE"); cache != "" {
+		return cache, nil
 	}
-	return filepath.Join(cache, "debian12.tar"), nil
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "subuidless-test"), nil
 }
 
-// linkRootfs makes the cached root file system readable in the work directory
-// as debian12.tar, if it is there.
-func linkRootfs(work string) error {
-	name, err := rootfsTar()
+// linkRootfs makes a cached root file system readable in the work directory by
+// its name there, if it is in the cache.
+func linkRootfs(work, tar string) error {
+	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
+	name := filepath.Join(cache, tar)
 	if _, err := os.Stat(name); err != nil {
 		return nil
 	}
-	link := filepath.Join(work, "debian12.tar")
+	link := filepath.Join(work, tar)
 	if os.Getuid() != 0 {
 		return os.Symlink(name, link)
 	}

@@ -18,7 +18,10 @@ ps -o user= -o group= -C dbus-daemon
 client() {
 	: >/tmp/name
 	su "$1" -c 'exec python3 /test/dbus-client.py' >/tmp/name &
-	until grep -q : /tmp/name; do sleep 0.05; done
+	for i in $(seq 100); do
+		[ ! -s /tmp/name ] || break
+		sleep 0.05
+	done
 	name=$(cat /tmp/name)
 }
 for user in root ann; do

@@ -25,6 +25,7 @@ echo ann >/etc/at.deny
 as ann 'echo true | at now' 2>&1 || true
 : >/etc/at.deny
 atd
+file /run/atd.pid
 look /run/atd.pid
 ps -o user= -C atd
 as ann 'echo "id >out; umask; touch made; touch done" | at now' 2>/dev/null

@@ -1,6 +1,6 @@
 # A root master process whose workers are www-data.
 look() { stat -c '%n %A %U:%G' "$@"; }
-fetch() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None).read().decode().strip())' "$@"; }
+fetch() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None, 10).read().decode().strip())' "$@"; }
 
 cat >/etc/nginx/sites-enabled/default <<'END'
 server {
