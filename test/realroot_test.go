@@ -140,7 +140,7 @@ func circumstances(work, tar string) (map[string]string, error) {
 	shared := sha256.New()
 	shared.Write(uname.Release[:])
 	files := []string{tar, filepath.Join(work, "bin", "rawids"), filepath.Join(work, "bin", "goids")}
-	for _, pattern := range []string{"chroot", "*.py"} {
+	for _, pattern := range []string{"chroot", "functions", "*.py"} {
 		more, err := filepath.Glob(filepath.Join(work, "testdata", "real", pattern))
 		if err != nil {
 			return nil, err

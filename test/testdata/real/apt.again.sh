@@ -1,4 +1,4 @@
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 look /var/lib/apt/lists /var/lib/apt/lists/* /var/cache/apt/archives/partial /var/cache/apt/archives/*.deb /tmp/down/*
 dpkg --audit
 DEBIAN_FRONTEND=noninteractive dpkg -i /var/cache/apt/archives/*.deb 2>&1 | grep '^Setting' | sed 's/ (.*//'

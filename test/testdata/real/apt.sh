@@ -1,6 +1,6 @@
 # apt with its sandbox: what it downloads, the user _apt downloads and verifies.
 # The archive is the piece of Debian's in /srv/mirror.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 
 cat >/tmp/serve.py <<'END'
 import http.server

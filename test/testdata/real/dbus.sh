@@ -1,5 +1,5 @@
 # A message bus, which knows its clients by SO_PEERCRED and SO_PEERGROUPS.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 bus=org.freedesktop.DBus
 ask() { dbus-send --system --print-reply=literal --dest=$bus / $bus."$@" 2>&1 | sed 's/^ *//; s/"[^"]*" is/CLIENT is/'; }
 
@@ -10,6 +10,7 @@ look /usr/lib/dbus-1.0/dbus-daemon-launch-helper
 mkdir -p /run/dbus
 dbus-uuidgen --ensure
 dbus-daemon --system --fork --print-pid >/tmp/pid
+ask GetId >/dev/null # when it answers, it has changed its ids
 look /run/dbus/system_bus_socket /var/lib/dbus/machine-id
 stat -c %U:%G /proc/"$(cat /tmp/pid)"
 ps -o user= -o group= -C dbus-daemon
@@ -18,10 +19,7 @@ ps -o user= -o group= -C dbus-daemon
 client() {
 	: >/tmp/name
 	su "$1" -c 'exec python3 /test/dbus-client.py' >/tmp/name &
-	for i in $(seq 100); do
-		[ ! -s /tmp/name ] || break
-		sleep 0.05
-	done
+	wait_for test -s /tmp/name
 	name=$(cat /tmp/name)
 }
 for user in root ann; do

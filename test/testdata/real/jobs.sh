@@ -1,14 +1,6 @@
 # at and cron, whose set-id programs take users' jobs, and run them as them.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 as() { su - "$1" -c "$2"; }
-# file NAME waits for a file that a job writes last.
-file() {
-	for i in $(seq 100); do
-		[ ! -e "$1" ] || return 0
-		sleep 0.1
-	done
-	echo "no $1"
-}
 
 for user in ann bob; do useradd -m $user; done
 groupadd -g 6000 crew
@@ -25,15 +17,16 @@ echo ann >/etc/at.deny
 as ann 'echo true | at now' 2>&1 || true
 : >/etc/at.deny
 atd
-file /run/atd.pid
+wait_for test -e /run/atd.pid
+sleep 0.2 # for its signal handler; until then at would kill it
 look /run/atd.pid
 ps -o user= -C atd
 as ann 'echo "id >out; umask; touch made; touch done" | at now' 2>/dev/null
-file /home/ann/done
+wait_for test -e /home/ann/done
 cat /home/ann/out
 look /home/ann/made
 echo 'id >/root/out; touch /root/done' | at now 2>/dev/null
-file /root/done
+wait_for test -e /root/done
 cat /root/out
 
 echo cron
@@ -44,9 +37,9 @@ as bob 'crontab -u ann -l' 2>&1 | head -n 1
 printf '@reboot games id >/tmp/games; touch /tmp/games-done\n' >/etc/cron.d/games
 look /var/spool/cron/crontabs/*
 cron
-file /home/ann/cron-done
-file /home/bob/cron-done
-file /tmp/games-done
+wait_for test -e /home/ann/cron-done
+wait_for test -e /home/bob/cron-done
+wait_for test -e /tmp/games-done
 cat /home/ann/out2 /home/bob/out /tmp/games
 look /home/*/cron-done /tmp/games-done
 as ann 'crontab -r'

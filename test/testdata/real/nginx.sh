@@ -1,7 +1,12 @@
 # A root master process whose workers are www-data.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 fetch() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None, 10).read().decode().strip())' "$@"; }
 
+workers() { [ "$(pgrep -c -u www-data -f 'worker process')" = 2 ]; }
+reopened() { [ "$(stat -c %U /var/log/nginx/access.log)" = www-data ]; }
+ended() { ! pgrep nginx; }
+
+sed -i 's/^worker_processes.*/worker_processes 2;/' /etc/nginx/nginx.conf
 cat >/etc/nginx/sites-enabled/default <<'END'
 server {
 	listen 127.0.0.1:80;
@@ -21,6 +26,7 @@ chmod 400 /srv/www/private
 rm /var/log/nginx/*
 nginx -t 2>&1 | sed 's/.*nginx: //'
 nginx
+wait_for workers
 look /run/nginx.pid /var/log/nginx/* /var/lib/nginx/*
 ps -o user= -o args= -C nginx | sort -u
 for pid in $(pgrep -u www-data); do stat -c '%U:%G' /proc/$pid; done | sort -u
@@ -31,14 +37,8 @@ fetch http://127.0.0.1/up body
 stat -c '%A %U:%G' /var/lib/nginx/body/*
 echo "logs opened again are the workers'"
 nginx -s reopen 2>/dev/null
-for i in $(seq 50); do
-	[ "$(stat -c %U /var/log/nginx/access.log)" = root ] || break
-	sleep 0.1
-done
+wait_for reopened
 look /var/log/nginx/access.log
 nginx -s quit 2>/dev/null
-for i in $(seq 50); do
-	[ -e /run/nginx.pid ] || break
-	sleep 0.1
-done
-pgrep nginx || echo ended
+wait_for ended
+ps -o args= -C nginx || echo ended

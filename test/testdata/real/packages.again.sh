@@ -1,5 +1,5 @@
-look() { stat -c '%n %A %u:%g' "$@"; }
-look /opt/odd /opt/odd/* /opt/strange /opt/strange/*
+. /test/functions
+numbers /opt/odd /opt/odd/* /opt/strange /opt/strange/*
 getcap /opt/strange/capable
 rpm -V --nodeps strange && echo verified
 rpm -e --nodeps strange

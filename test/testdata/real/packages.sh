@@ -1,5 +1,5 @@
 # dpkg and rpm packages whose files belong to many.
-look() { stat -c '%n %A %u:%g' "$@"; }
+. /test/functions
 
 echo dpkg
 mkdir -p /tmp/odd/DEBIAN /tmp/odd/opt/odd/dir
@@ -41,11 +41,11 @@ dpkg-deb -b /tmp/odd /tmp/odd_2.deb >/dev/null
 dpkg-deb -c /tmp/odd_1.deb | awk '{ print $2, $6 }' | sort
 cd /
 dpkg -i /tmp/odd_1.deb 2>/dev/null | grep '^Setting'
-look /opt/odd /opt/odd/*
+numbers /opt/odd /opt/odd/*
 dpkg -V odd
 dpkg-statoverride --list '*odd*'
 dpkg -i /tmp/odd_2.deb 2>/dev/null | grep '^Setting'
-look /opt/odd/*
+numbers /opt/odd/*
 
 echo rpm
 cat >/tmp/odd.spec <<'END'
@@ -86,4 +86,4 @@ rpm -V --nodeps strange && echo verified
 chown bin /opt/strange/plain
 rpm -V --nodeps strange || true
 rpm --restore strange || true
-look /opt/strange/plain
+numbers /opt/strange/plain

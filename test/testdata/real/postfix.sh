@@ -1,6 +1,6 @@
 # A mail server of many users, which checks its owners, with a set-gid program
 # for its users.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 
 useradd -m ann
 useradd -m bob
@@ -25,16 +25,13 @@ echo "mail of a user"
 postfix start 2>/dev/null
 look /var/spool/postfix/public/* /var/spool/postfix/private/smtp /var/lib/postfix/*
 su ann -c 'printf "Subject: hello\n\nhello\n" | sendmail bob'
-for i in $(seq 100); do
-	[ ! -s /var/mail/bob ] || break
-	sleep 0.1
-done
+wait_for test -s /var/mail/bob
 look /var/mail/bob
 grep -o '^From ann@box\|^Subject: .*' /var/mail/bob
 ps -o user= -o comm= -C master,pickup,qmgr | sort
 su ann -c mailq
-grep -o 'uid=.*' /var/log/maillog | sed "s/uid=$(id -u ann) /uid=ann /"
 postfix stop 2>/dev/null
+grep -o 'uid=.*' /var/log/maillog | sed "s/uid=$(id -u ann) /uid=ann /"
 
 echo "mail while the server is down"
 su bob -c 'printf "Subject: later\n\nlater\n" | sendmail ann' 2>/dev/null

@@ -1,5 +1,5 @@
 # Logins over ssh, with the privileges separated as sshd does it.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 
 useradd -m -s /bin/bash ann
 groupadd -g 6000 crew
@@ -15,6 +15,7 @@ done
 look /home/ann/.ssh /home/ann/.ssh/authorized_keys
 /usr/sbin/sshd -t
 /usr/sbin/sshd -p 2222 -E /var/log/sshd
+wait_for test -e /run/sshd.pid
 cat >/root/config <<'END'
 Host *
 Port 2222
@@ -62,4 +63,5 @@ sftp -q -F config -b batch ann@127.0.0.1 2>&1 | tail -n 1
 scp -q -F config text ann@127.0.0.1:copied
 look /home/ann/copied
 kill "$(cat /run/sshd.pid)"
+wait_for test ! -e /run/sshd.pid
 grep -o 'Accepted publickey for [a-z]*\|Authentication refused: bad ownership or modes for file.*' /var/log/sshd

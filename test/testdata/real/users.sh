@@ -1,5 +1,5 @@
 # Making users, and changing from one to another with the set-id programs.
-look() { stat -c '%n %A %U:%G' "$@"; }
+. /test/functions
 try() { "$@" 2>/dev/null || echo "status $?"; }
 
 echo 127.0.0.1 box >>/etc/hosts # which sudo looks up
