@@ -47,8 +47,10 @@ run ann@127.0.0.1 id 2>&1 || echo "status $?"
 mv /home/ann/keys /home/ann/.ssh/authorized_keys
 echo "strict modes"
 chown games /home/ann/.ssh/authorized_keys
+chmod 644 /home/ann/.ssh/authorized_keys
 run ann@127.0.0.1 id 2>&1 || echo "status $?"
 chown ann /home/ann/.ssh/authorized_keys
+chmod 600 /home/ann/.ssh/authorized_keys
 
 echo "sftp"
 cd /root
