@@ -86,4 +86,4 @@ if os.fork() == 0:
     print("one", one.do(ids), one.do(lambda: os.setuid(0)))
     print("main", ids(), make("main-of-all"))
     os._exit(0)
-os.wait()
+print("status", os.wait()[1])
