@@ -24,6 +24,7 @@ var parts = map[string]part{
 	"getfacl":  {program("getfacl"), "apt-get install acl"},
 	"getfattr": {program("getfattr"), "apt-get install attr"},
 	"ramfs":    {file("ramfs"), "run the tests as root"},
+	"python3":  {program("python3"), "apt-get install python3"},
 	"root":     {file("answers"), "run the tests as root"},
 	"runc":     {program("runc"), "apt-get install runc"},
 	"small":    {file("small"), "run the tests as root"},
