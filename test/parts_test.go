@@ -25,6 +25,7 @@ var parts = map[string]part{
 	"getfacl":     {program("getfacl"), "apt-get install acl"},
 	"getfattr":    {program("getfattr"), "apt-get install attr"},
 	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
+	"python3":     {program("python3"), "apt-get install python3"},
 	"ramfs":       {file("ramfs"), "run the tests as root"},
 	"repository":  {file("repository"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"root":        {file("answers"), "run the tests as root"},

@@ -118,6 +118,9 @@ func (c *Call) limited(pid int32, change bool) (uint32, unix.Errno) {
 	if target == c.PID {
 		return target, 0
 	}
+	if err := unix.Prlimit(int(target), unix.RLIMIT_LOCKS, nil, nil); err != nil {
+		return 0, err.(unix.Errno) // ESRCH; EPERM: somebody else's on the host
+	}
 	s, e := c.Identities.Get(target)
 	switch {
 	case e != 0:
