@@ -100,6 +100,9 @@ func (c *Call) open(o *opening) Result {
 	if e != 0 {
 		return Continue
 	}
+	if c.mayHaveMade() {
+		return c.openNew(p, o) // which finds out whether it exists
+	}
 	found, result := c.find(p, o)
 	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
 		return result
