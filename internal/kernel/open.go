@@ -141,6 +141,10 @@ const (
 // nothing that open(2) could make.
 func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
+		// Where there is not even a link, which is the rule, one look is enough.
+		if o.how.Flags&unix.O_CREAT != 0 && p.Follow && c.Owners.Peek(p.Ptr, false) == owner.Missing {
+			return creatable, Continue
+		}
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
 		case owner.None, owner.Unsupported:
 			return other, Continue
