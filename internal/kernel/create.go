@@ -204,11 +204,15 @@ func isNew(parent, fd int) bool {
 // granularity is the coarsest of the times of files: that of vfat.
 const granularity = 2e9
 
+// mayHaveMade tells whether a worker that died over this call was about to make
+// an inode.
+func (c *Call) mayHaveMade() bool { return c.Again && c.Intent.ID == c.ID }
+
 // made tells whether a worker that died over this call has made the inode name in
 // the directory parent. It did not exist then. What has been made since is the
 // caller's unless a call made it that the kernel was executing in the same moment.
 func (c *Call) made(parent int, name *byte) bool {
-	if !c.Again || c.Intent.ID != c.ID {
+	if !c.mayHaveMade() {
 		return false
 	}
 	birth, e := birth(parent, name, unix.AT_SYMLINK_NOFOLLOW)

@@ -100,6 +100,9 @@ func (c *Call) open(o *opening) Result {
 	if e != 0 {
 		return Continue
 	}
+	if c.mayHaveMade() {
+		return c.openNew(p, o) // which finds out whether it exists
+	}
 	found, result := c.find(p, o)
 	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
 		return result
@@ -138,6 +141,10 @@ const (
 // nothing that open(2) could make.
 func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
+		// Where there is not even a link, which is the rule, one look is enough.
+		if o.how.Flags&unix.O_CREAT != 0 && p.Follow && c.Owners.Peek(p.Ptr, false) == owner.Missing {
+			return creatable, Continue
+		}
 		switch c.Owners.Peek(p.Ptr, p.Follow) {
 		case owner.None, owner.Unsupported:
 			return other, Continue

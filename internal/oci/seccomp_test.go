@@ -176,6 +176,44 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *table.Ro
 	}
 }
 
+// The calls that open files are notified by their flags: libseccomp must not need
+// many rules for that.
+func TestInjectOpens(t *testing.T) {
+	i := slices.IndexFunc(table.Rows, func(r table.Row) bool { return r.Name == "openat" })
+	row := &table.Rows[i]
+	for name, tt := range map[string]struct {
+		profile string
+		rules   int // that name openat
+	}{
+		"allow all":    {`{"defaultAction": "SCMP_ACT_ALLOW"}`, 4},
+		"of an engine": {`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["openat"], "action": "SCMP_ACT_ALLOW"}]}`, 5},
+	} {
+		before, after := parseProfile(t, tt.profile), parseProfile(t, tt.profile)
+		if err := Inject(after, table.Rows); err != nil {
+			t.Fatal(err)
+		}
+		rules := 0
+		for _, r := range after.Syscalls {
+			if slices.Contains(r.Names, "openat") {
+				rules++
+			}
+		}
+		if rules != tt.rules {
+			t.Errorf("%s: %d rules for openat, want %d", name, rules, tt.rules)
+		}
+		for _, flags := range []uint64{
+			unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR, unix.O_WRONLY | unix.O_RDWR, unix.O_RDONLY | unix.O_CREAT, unix.O_TMPFILE | unix.O_RDWR,
+			unix.O_TMPFILE, unix.O_DIRECTORY, unix.O_PATH, unix.O_CLOEXEC | unix.O_RDONLY, unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, unix.O_RDONLY | unix.O_TRUNC,
+		} {
+			checkVerdict(t, before, after, row, [6]uint64{2: flags})
+			notified := verdict(t, after, "openat", [6]uint64{2: flags}) == string(specs.ActNotify)
+			if want := flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TMPFILE&^unix.O_DIRECTORY) != 0; notified != want {
+				t.Errorf("%s, flags %#x: notified %v", name, flags, notified)
+			}
+		}
+	}
+}
+
 func TestInjectTwice(t *testing.T) {
 	for name, text := range profiles {
 		t.Run(name, func(t *testing.T) {

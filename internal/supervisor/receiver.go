@@ -128,14 +128,17 @@ func (r *receiver) conclude(result kernel.Result) {
 	r.send()
 }
 
-// give answers with a new descriptor.
+// give answers with a new descriptor. A worker that takes over between the two
+// steps gives another one, and the caller has one too many.
 func (r *receiver) give(result kernel.Result) {
-	e := unotify.SendFD(r.listener, r.slot.notif.ID, int(result.Val), result.CloseOnExec)
+	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
-	if e != 0 && e != unix.ENOENT { // ENOENT: the task was killed meanwhile
-		r.respond(kernel.Errno(e))
-		r.send()
+	if e != 0 {
+		r.respond(kernel.Errno(e)) // nobody reads ENOENT: the task was killed meanwhile
+	} else {
+		r.respond(kernel.Return(n))
 	}
+	r.send()
 }
 
 // answerTraced does the same, and writes a line about it.

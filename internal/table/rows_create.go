@@ -8,16 +8,16 @@ import (
 
 // createRows are the calls that make inodes, which belong to their maker.
 var createRows = []Row{
-	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "only for writing or creating"},
-	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "only for writing or creating"},
-	{Name: "openat2", Handler: kernel.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}},
-	{Name: "creat", Handler: kernel.Creat, Args: []Arg{Path, Flags}},
-	{Name: "mkdir", Handler: kernel.Mkdir, Args: []Arg{Path, Flags}},
-	{Name: "mkdirat", Handler: kernel.Mkdirat, Args: []Arg{DirFD, Path, Flags}},
-	{Name: "symlink", Handler: kernel.Symlink, Args: []Arg{Path, Path}},
-	{Name: "symlinkat", Handler: kernel.Symlinkat, Args: []Arg{Path, DirFD, Path}},
+	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "only for writing or creating; a new file belongs to its maker"},
+	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "only for writing or creating; a new file belongs to its maker"},
+	{Name: "openat2", Handler: kernel.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}, Note: "the new inode belongs to its maker"},
+	{Name: "creat", Handler: kernel.Creat, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
+	{Name: "mkdir", Handler: kernel.Mkdir, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
+	{Name: "mkdirat", Handler: kernel.Mkdirat, Args: []Arg{DirFD, Path, Flags}, Note: "the new inode belongs to its maker"},
+	{Name: "symlink", Handler: kernel.Symlink, Args: []Arg{Path, Path}, Note: "the new inode belongs to its maker"},
+	{Name: "symlinkat", Handler: kernel.Symlinkat, Args: []Arg{Path, DirFD, Path}, Note: "the new inode belongs to its maker"},
 	{Name: "bind", Handler: kernel.Bind, Args: []Arg{FD, Ptr, Size}, Note: "of a unix socket to a path"},
-	{Name: "memfd_create", Handler: kernel.MemfdCreate, Args: []Arg{Path, Flags}},
+	{Name: "memfd_create", Handler: kernel.MemfdCreate, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
 }
 
 // opens are the tests for the flags of open(2), argument index, of all calls that

@@ -19,28 +19,20 @@ type addFD struct {
 // AddFD gives the caller of a notification a duplicate of the descriptor fd, its
 // lowest free one. It does not answer the call.
 //
+// SECCOMP_ADDFD_FLAG_SEND would do both. But when the supervisor is interrupted, or
+// killed, while the caller wakes up to take the descriptor, it goes without, and
+// its call returns 0 all the same.
+//
 // Errors are ENOENT if the caller is gone or was interrupted, and EMFILE if it
 // can have no more descriptors.
 func AddFD(listener int, id uint64, fd int, closeOnExec bool) (int, unix.Errno) {
-	return addFDFlags(listener, id, fd, closeOnExec, 0)
-}
-
-// SendFD answers a notification with a duplicate of the descriptor fd, in one
-// step: either the call returns it, or the caller does not have it (Linux 5.14).
-// Errors are those of AddFD.
-func SendFD(listener int, id uint64, fd int, closeOnExec bool) unix.Errno {
-	_, e := addFDFlags(listener, id, fd, closeOnExec, unix.SECCOMP_ADDFD_FLAG_SEND)
-	return e
-}
-
-func addFDFlags(listener int, id uint64, fd int, closeOnExec bool, flags uint32) (int, unix.Errno) {
-	a := addFD{id: id, flags: flags, srcFD: uint32(fd)}
+	a := addFD{id: id, srcFD: uint32(fd)}
 	if closeOnExec {
 		a.newFDFlags = unix.O_CLOEXEC
 	}
 	for {
 		n, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&a)))
-		if e != unix.EINTR { // for the filter's lock, as with Send
+		if e != unix.EINTR { // then the caller does not have it
 			return int(n), e
 		}
 	}
