@@ -105,11 +105,17 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 	if err := checkFiltered(process.Pid); err != nil {
 		return err
 	}
-	if err := awaitProgram(ctx, process.Listener, process.Pid); err != nil {
+	user, err := processUser(process)
+	if err != nil {
 		return err
 	}
+	started, err := awaitProgram(ctx, process.Listener, process.Pid, user)
+	if err != nil {
+		return err
+	}
+	p := supervisor.Process{Listener: process.Listener, Pid: process.Pid, User: user, Started: started}
 	if process.ContainerID != "" {
-		return a.start(process, keeperDir)
+		return a.start(process.ContainerID, p, keeperDir)
 	}
 	if process.ContainerID, err = unnamedID(process.Pid); err != nil {
 		return err
@@ -117,17 +123,17 @@ func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir stri
 	defer a.containers.lock(process.ContainerID)()
 	err = a.join(process, keeperDir)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
-		err = a.start(process, keeperDir)
+		err = a.start(process.ContainerID, p, keeperDir)
 	}
 	return err
 }
 
 // start starts the supervisor of a new container.
-func (a *Agent) start(process *oci.Process, keeperDir string) error {
-	if err := supervisor.Start(a.config(process, keeperDir), supervisor.Process{Listener: process.Listener, Pid: process.Pid}); err != nil {
+func (a *Agent) start(id string, p supervisor.Process, keeperDir string) error {
+	if err := supervisor.Start(a.config(id, keeperDir), p); err != nil {
 		return err
 	}
-	a.Log.Info("container taken on", "id", process.ContainerID, "pid", process.Pid)
+	a.Log.Info("container taken on", "id", id, "pid", p.Pid)
 	return nil
 }
 
@@ -143,13 +149,13 @@ func (a *Agent) join(process *oci.Process, keeperDir string) error {
 			pid = 0 // the supervisor takes it to be in the container's namespaces
 		}
 	}
-	if err := supervisor.Join(a.config(process, keeperDir), supervisor.Process{Listener: process.Listener, Pid: pid}); err != nil {
+	if err := supervisor.Join(a.config(process.ContainerID, keeperDir), supervisor.Process{Listener: process.Listener, Pid: pid}); err != nil {
 		return err
 	}
 	a.Log.Info("process joins its container", "id", process.ContainerID, "pid", process.Pid)
 	return nil
 }
 
-func (a *Agent) config(process *oci.Process, keeperDir string) supervisor.Config {
-	return supervisor.Config{ID: process.ContainerID, SocketDir: keeperDir, Trace: a.Trace, Sidecar: a.Sidecar}
+func (a *Agent) config(id, keeperDir string) supervisor.Config {
+	return supervisor.Config{ID: id, SocketDir: keeperDir, Trace: a.Trace, Sidecar: a.Sidecar}
 }

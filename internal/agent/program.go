@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -16,36 +18,40 @@ import (
 // inspected, while it makes no notified call.
 const programPoll = 5 * time.Millisecond
 
-// awaitProgram waits until the process can be inspected.
+// awaitProgram waits until the process can be inspected, and tells whether it had
+// to: then the container's program has begun, marked as user unless that is nil.
 //
 // A runtime makes itself non-dumpable, so that the kernel lets nobody without
 // CAP_SYS_PTRACE in the runtime's own user namespace look at it, and its filter
 // begins before it executes the container's program. What it calls until then
-// is right as the kernel does it: nothing is emulated for a runtime. So each
-// call is continued until the program is there. No call of the program is lost
-// that way: a notified call holds up its process, so a process that could not
+// is right as the kernel does it, but for the calls by which it would become a user
+// that is not mapped: these do nothing, as the program will be that user anyway.
+// The others are continued until the program is there. No call of the program is
+// lost that way: a notified call holds up its process, so a process that could not
 // be inspected when its call was seen makes that call as the runtime.
-func awaitProgram(ctx context.Context, listener *os.File, pid int) error {
+func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identity.User) (waited bool, err error) {
 	fd := int(listener.Fd())
 	if err := unotify.CheckSizes(); err != nil {
-		return err
+		return false, err
 	}
+	dispatch := table.NewDispatch()
 	for {
 		waiting, err := callWaits(fd, programPoll)
 		if err != nil {
-			return fmt.Errorf("process %d ended before the container's program began: %w", pid, err)
+			return false, fmt.Errorf("process %d ended before the container's program began: %w", pid, err)
 		}
 		ok, err := inspectable(pid)
 		if ok || err != nil {
-			return err
+			return waited, err
 		}
+		waited = true
 		if waiting {
-			if err := continueCall(fd); err != nil {
-				return err
+			if err := answerRuntime(fd, dispatch, user); err != nil {
+				return false, err
 			}
 		}
 		if ctx.Err() != nil {
-			return errors.New("the agent was stopped before the container's program began: start the container anew")
+			return false, errors.New("the agent was stopped before the container's program began: start the container anew")
 		}
 	}
 }
@@ -80,8 +86,8 @@ func callWaits(listener int, timeout time.Duration) (bool, error) {
 	return n > 0, nil
 }
 
-// continueCall lets the kernel execute the call that waits.
-func continueCall(listener int) error {
+// answerRuntime answers the call that waits.
+func answerRuntime(listener int, dispatch *table.Dispatch, user *identity.User) error {
 	var n unotify.Notif
 	switch e := unotify.Recv(listener, &n); e {
 	case 0:
@@ -90,7 +96,20 @@ func continueCall(listener int) error {
 	default:
 		return fmt.Errorf("receiving a notification: %w", e)
 	}
-	if e := unotify.Send(listener, &unotify.Resp{ID: n.ID, Flags: unotify.FlagContinue}); e != 0 && e != unix.ENOENT {
+	resp := unotify.Resp{ID: n.ID, Flags: unotify.FlagContinue}
+	if row, _ := dispatch.Lookup(n.Data.Arch, n.Data.NR); row != nil {
+		switch row.Name {
+		case "setgroups", "setgid", "setresgid", "setuid", "setresuid":
+			resp.Flags = 0
+		case "execve", "execveat":
+			if user != nil {
+				if err := identity.Mark(n.PID); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if e := unotify.Send(listener, &resp); e != 0 && e != unix.ENOENT {
 		return fmt.Errorf("answering a notification: %w", e)
 	}
 	return nil

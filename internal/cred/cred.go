@@ -38,12 +38,12 @@ func Root() Credentials {
 	return Credentials{Permitted: AllCaps, Effective: AllCaps, Bounding: AllCaps}
 }
 
-// Equal reports whether no thread could tell a from b.
-func (a Credentials) Equal(b Credentials) bool {
-	return a.UID == b.UID && a.GID == b.GID &&
-		a.Inheritable == b.Inheritable && a.Permitted == b.Permitted && a.Effective == b.Effective &&
-		a.Bounding == b.Bounding && a.Ambient == b.Ambient &&
-		a.Securebits == b.Securebits && slices.Equal(a.Groups, b.Groups)
+// Equal reports whether no thread could tell c from other.
+func (c Credentials) Equal(other Credentials) bool {
+	return c.UID == other.UID && c.GID == other.GID &&
+		c.Inheritable == other.Inheritable && c.Permitted == other.Permitted && c.Effective == other.Effective &&
+		c.Bounding == other.Bounding && c.Ambient == other.Ambient &&
+		c.Securebits == other.Securebits && slices.Equal(c.Groups, other.Groups)
 }
 
 // Capable reports whether the thread may do what needs the capability.
@@ -54,8 +54,9 @@ func (c Credentials) Capable(capability int) bool { return c.Effective.Has(capab
 
 // InGroup reports whether gid is a group of the thread where files are concerned.
 //
-// credentials(7), of the file system ids: "used (along with the supplementary
-// group IDs) to determine permissions for accessing files".
+// credentials(7), of the file system ids: "These IDs, in conjunction with the
+// supplementary group IDs described below, are used to determine permissions for
+// accessing files".
 func (c Credentials) InGroup(gid uint32) bool { return gid == c.GID.FS || c.supplementary(gid) }
 
 // InEGroup reports whether gid is a group of the thread where other things than

@@ -13,13 +13,13 @@ type ExecFile struct {
 	// cannot be parsed, execve(2) fails: EINVAL.
 	Caps *FileCaps
 
-	// NoSuid tells that "The underlying filesystem is being mounted nosuid".
+	// NoSuid tells that "the underlying filesystem is mounted nosuid".
 	NoSuid bool
 
 	// NoNewPrivs is the thread's no_new_privs attribute.
 	NoNewPrivs bool
 
-	// Watched tells that another process could meddle: "The calling process is being
+	// Watched tells that another process could meddle: "the calling process is being
 	// ptraced" by a tracer without CAP_SYS_PTRACE, or shares its working directory with
 	// another process (clone(2), CLONE_FS).
 	Watched bool

@@ -68,14 +68,15 @@ func ParseFileCaps(value []byte) (FileCaps, unix.Errno) {
 }
 
 // CheckFileCaps tells what setxattr(2) says of a value for security.capability,
-// to anybody: EINVAL unless it is of revision 2 or 3.
+// to anybody, before it asks for CAP_SETFCAP: EINVAL unless it is of revision 2 or 3, or
+// empty, with which execve(2) fails.
 //
 // capabilities(7): "The kernel transparently continues to support the execution of
 // files that have 32-bit version 1 capability masks, but when adding capabilities to
 // files [...] it automatically uses the version 2 scheme (or possibly the version 3
 // scheme".
 func CheckFileCaps(value []byte) unix.Errno {
-	if revision(value) < revision2 {
+	if len(value) > 0 && revision(value) < revision2 {
 		return unix.EINVAL
 	}
 	return 0

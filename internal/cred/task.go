@@ -30,7 +30,7 @@ func MaySchedule(sender, target Credentials) bool {
 // MaySetIOPriority reports whether a thread of sender may change the I/O priority of a
 // thread of target: else EPERM.
 //
-// ioprio_set(2): "an unprivileged process may set the I/O priority only for a process
+// ioprio_set(2): "An unprivileged process may set the I/O priority only for a process
 // whose real UID matches the real or effective UID of the calling process. A process
 // which has the CAP_SYS_NICE capability can change the priority of any process."
 func MaySetIOPriority(sender, target Credentials) bool {

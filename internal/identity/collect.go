@@ -55,7 +55,7 @@ func added(before, after []uint32) bool {
 
 // mark notes the indexes that processes use, and tells whether a task has vanished.
 func (t *Table) mark(used *[maxStates]bool, processes []uint32) (vanished bool) {
-	used[initial] = true
+	used[initial], used[program] = true, true
 	for i := range t.shared.begun {
 		if s, ok := startOf(atomic.LoadUint32(&t.shared.begun[i])); ok {
 			used[s] = true

@@ -17,7 +17,7 @@ const (
 	perThread cookie = 1 << 49 // threads may have a state of their own, in their timer slack
 	pending   cookie = 1 << 48 // an execve(2) is under way that is to give the state "after"
 
-	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit
+	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit, which is 0
 	signatureShift, signatureMask = 26, 1<<22 - 1
 	afterShift, stateMask         = 13, maxStates - 1
 )
@@ -28,7 +28,16 @@ func (t *Table) newCookie(state uint16) cookie {
 }
 
 // owns tells whether a cookie is one of this table.
-func (t *Table) owns(c cookie) bool { return uint32(c>>tagShift&tagMask) == t.shared.tag }
+func (t *Table) owns(c cookie) bool {
+	tag := uint32(c >> tagShift & tagMask)
+	return tag == t.shared.tag || tag == markedTag
+}
+
+// markedTag is the tag of a process that has been marked before there was a table.
+const markedTag = tagMask >> 1
+
+// marked is its cookie.
+const marked = cookie(markedTag<<tagShift | program)
 
 // expect returns c as it is while the process executes a program that is to give
 // it the state after. Signature is that of its memory before.

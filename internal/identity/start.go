@@ -41,17 +41,10 @@ func (t *Table) Prepare(listener int, u *User) error {
 		atomic.StoreUint32(&t.shared.begun[listener], initial+1|startOwnIDs|startCapabilities)
 		return nil
 	}
-	if len(u.AdditionalGids) > maxGroups {
-		return fmt.Errorf("%d additional groups: %d are possible", len(u.AdditionalGids), maxGroups)
+	s, err := u.state()
+	if err != nil {
+		return err
 	}
-	s := Root()
-	s.UID = cred.IDs{Real: u.UID, Effective: u.UID, Saved: u.UID, FS: u.UID}
-	s.GID = cred.IDs{Real: u.GID, Effective: u.GID, Saved: u.GID, FS: u.GID}
-	c, e := s.Setgroups(u.AdditionalGids)
-	if e != 0 {
-		return fmt.Errorf("additional groups: %w", e)
-	}
-	s.Credentials = c
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i, e := t.index(&s)
@@ -63,6 +56,60 @@ func (t *Table) Prepare(listener int, u *User) error {
 		v |= startCapabilities
 	}
 	atomic.StoreUint32(&t.shared.begun[listener], v)
+	return nil
+}
+
+// state returns the state of u, with all capabilities.
+func (u *User) state() (State, error) {
+	s := Root()
+	s.UID = cred.IDs{Real: u.UID, Effective: u.UID, Saved: u.UID, FS: u.UID}
+	s.GID = cred.IDs{Real: u.GID, Effective: u.GID, Saved: u.GID, FS: u.GID}
+	c, e := s.Setgroups(u.AdditionalGids)
+	if e != 0 {
+		return State{}, fmt.Errorf("%d additional groups: %w", len(u.AdditionalGids), e)
+	}
+	s.Credentials = c
+	return s, nil
+}
+
+// Mark gives the process pid the identity of its container's first program, which
+// it is about to execute; Started then says who that is. The caller need not be in
+// the container's user namespace.
+func Mark(pid uint32) error {
+	var old unix.Rlimit
+	e := prlimit(pid, nil, &old)
+	if e == 0 {
+		e = prlimit(pid, &unix.Rlimit{Cur: uint64(marked), Max: old.Max}, nil)
+	}
+	if e != 0 {
+		return fmt.Errorf("prlimit of RLIMIT_LOCKS: %w (the identity of a process is kept there; its hard limit must be unlimited)", e)
+	}
+	return nil
+}
+
+// Started says that the marked process tid has been given the identity u.
+func (t *Table) Started(tid uint32, u *User) error {
+	s, err := u.state()
+	if err != nil {
+		return err
+	}
+	if err := t.capabilities(tid, &s, u.Capabilities); err != nil {
+		return err
+	}
+	t.put(program, &s)
+	atomic.StoreUint32(&t.shared.inUse, 1)
+	return nil
+}
+
+// capabilities gives s the capabilities of a program that the task tid is about to
+// execute.
+func (t *Table) capabilities(tid uint32, s *State, kernels bool) error {
+	if err := t.kernelCaps(tid, s); err != nil {
+		return err
+	}
+	if !kernels && s.UID.Effective != 0 {
+		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
+	}
 	return nil
 }
 
@@ -87,12 +134,8 @@ func (t *Table) Begin(listener int, tid uint32) error {
 			return e
 		}
 	}
-	ids := s.UID
-	if err := t.kernelCaps(tid, &s); err != nil {
+	if err := t.capabilities(tid, &s, v&startCapabilities != 0); err != nil {
 		return err
-	}
-	if v&startCapabilities == 0 && ids.Effective != 0 {
-		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
 	}
 	var l unix.Rlimit
 	if e := prlimit(tid, nil, &l); e != 0 {

@@ -28,6 +28,9 @@ var Unlimited = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 // Root returns the state of root with all capabilities.
 func Root() State { return State{Credentials: cred.Root(), Locks: Unlimited} }
 
+// IsRoot tells whether all ids are 0.
+func (s *State) IsRoot() bool { return s.UID == cred.IDs{} && s.GID == cred.IDs{} }
+
 // fixed is a State but for its groups, as the table holds it.
 type fixed struct {
 	uid, gid                                             cred.IDs

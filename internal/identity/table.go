@@ -52,8 +52,11 @@ type shared struct {
 // maxListeners is how many processes a runtime can start in one container.
 const maxListeners = 64
 
-// initial is the index of the state that a task without a cookie has.
-const initial = 0
+const (
+	initial = 0 // the state of a task without a cookie
+	program = 1 // the state of a container's first program, see Mark
+	first   = 2 // the first index that is given out
+)
 
 // Size is how many bytes of a file a table needs. All zeros are an empty table.
 const Size = int64(unsafe.Sizeof(shared{}))
@@ -67,13 +70,14 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 		return nil, fmt.Errorf("mmap of the table of identities: %w", err)
 	}
 	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates}
-	if t.shared.top == initial {
+	if t.shared.top == 0 {
 		s := Root()
 		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
 		s.GID = cred.IDs{Real: gid, Effective: gid, Saved: gid, FS: gid}
 		t.put(initial, &s)
-		t.shared.tag = 1 + rand.Uint32N(tagMask>>1)
-		t.shared.top = initial + 1
+		t.put(program, &s)
+		t.shared.tag = 1 + rand.Uint32N(markedTag-1)
+		t.shared.top = first
 	}
 	return t, nil
 }

@@ -20,14 +20,17 @@ type Call struct {
 	Owners     *owner.Store    // where owners are recorded
 	Identities *identity.Table // who the tasks are
 	Roots      RootWatch       // told of calls that change a task's view of the file tree
+	Devices    Devices         // what placeholders stand for
 	Listener   Listener        // what the call was notified by
 	// Again tells that a worker died over this call: its effect may have happened.
-	Again bool
+	Again  bool
+	Intent *Intent // what it makes; outlives the worker
 
 	self  identity.State // who the caller is, if known
 	known bool
 
 	stat unix.Stat_t    // scratch space of the handlers
+	rec  owner.Record   // the same
 	out  [statSize]byte // scratch space of writeStat
 	xbuf []byte         // scratch space for lists of extended attributes
 }

@@ -19,20 +19,6 @@ func Getsockopt(c *Call) Result {
 	return c.getsockopt(c.int32(0), c.int32(1), c.int32(2), c.addr(3), c.addr(4))
 }
 
-// SYS_GETSOCKOPT of <linux/net.h>, the first argument of socketcall(2).
-const socketcallGetsockopt = 15
-
-// Socketcall answers socketcall(call, args) of i386 for getsockopt, which C
-// libraries made for kernels before Linux 4.3 use.
-func Socketcall(c *Call) Result {
-	var args [5 * 4]byte
-	if n, e := c.Tracee.Read(c.addr(1), args[:]); c.uint32(0) != socketcallGetsockopt || e != 0 || n < len(args) {
-		return Continue
-	}
-	arg := func(i int) uint32 { return binary.LittleEndian.Uint32(args[4*i:]) }
-	return c.getsockopt(int32(arg(0)), int32(arg(1)), int32(arg(2)), uintptr(arg(3)), uintptr(arg(4)))
-}
-
 func (c *Call) getsockopt(sock, level, name int32, value, size uintptr) Result {
 	if !c.Identities.InUse() || level != unix.SOL_SOCKET {
 		return Continue

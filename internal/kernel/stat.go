@@ -45,7 +45,7 @@ func Statx(c *Call) Result {
 	if e != 0 {
 		return Continue
 	}
-	fd, id, ok := c.owned(p)
+	fd, ok := c.record(p)
 	if !ok {
 		return Continue
 	}
@@ -56,15 +56,20 @@ func Statx(c *Call) Result {
 	if e != 0 {
 		return Continue // an unknown flag or mask: let the kernel say so
 	}
-	id = id.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	id := c.rec.Over(owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
+	if c.rec.Type != 0 {
+		st.Mode = uint16(c.rec.Type) | st.Mode&^unix.S_IFMT
+		st.Rdev_major, st.Rdev_minor = unix.Major(c.rec.Rdev), unix.Minor(c.rec.Rdev)
+		st.Size, st.Blocks = 0, 0
+	}
 	return Errno(c.Tracee.Write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
 }
 
 // statFlags are the flags of fstatat(2).
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
 
-// statPath answers with the kernel's own result where no owner is recorded:
+// statPath answers with the kernel's own result where nothing is recorded:
 // for most files, and whenever the call will fail.
 func (c *Call) statPath(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
 	if flags&^statFlags != 0 {
@@ -77,44 +82,47 @@ func (c *Call) statPath(dirfd int32, arg int, flags uint32, l Layout, buf int) R
 	return c.writeStat(l, c.addr(buf))
 }
 
-// stated fills c.stat for the object that p names, if an owner is recorded for it.
+// stated fills c.stat for the object that p names, if anything is recorded for it.
 func (c *Call) stated(p tracee.Path) bool {
-	fd, id, ok := c.owned(p)
+	fd, ok := c.record(p)
 	if !ok {
 		return false
 	}
 	unix.Close(fd)
-	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	id := c.rec.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
 	c.stat.Uid, c.stat.Gid = id.UID, id.GID
+	if c.rec.Type != 0 {
+		c.stat.Mode = c.rec.Type | c.stat.Mode&^unix.S_IFMT
+		c.stat.Rdev = c.rec.Rdev
+		c.stat.Size, c.stat.Blocks = 0, 0
+	}
 	return true
 }
 
-// owned opens the object that p names, fills c.stat with what the kernel says of
-// it, and returns the owner recorded for it. Everything is read from the one
+// record opens the object that p names, fills c.stat with what the kernel says of
+// it, and c.rec with what is recorded for it. Everything is read from the one
 // descriptor: a path may lead elsewhere at any time.
-func (c *Call) owned(p tracee.Path) (fd int, id owner.ID, ok bool) {
+func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 	if !p.Stray() {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {
-				return -1, id, false
+				return c.anonymous(p)
 			}
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
-				return -1, id, false
+				return -1, false
 			}
 		}
 	}
 	fd, e := c.Tracee.Open(p, &c.stat)
 	if e != 0 {
-		return -1, id, false
+		return -1, false
 	}
-	if id, ok = c.Owners.Get(fd, c.stat.Mode); !ok {
-		if id, ok = c.procOwner(fd); !ok {
-			unix.Close(fd)
-		}
+	if ok = c.Owners.Record(fd, c.stat.Mode, &c.rec) || c.isTasks(fd); !ok {
+		unix.Close(fd)
 	}
-	return fd, id, ok
+	return fd, ok
 }
 
 // writeStat writes c.stat to the caller's memory at addr.

@@ -42,7 +42,7 @@ func (c *caller) newFile(id owner.ID) string {
 	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		c.t.Fatal(err)
 	}
-	if err := unix.Setxattr(path, owner.Xattr, id.Append(nil), 0); err != nil {
+	if err := unix.Setxattr(path, owner.Xattr, (&owner.Record{ID: id}).Append(nil), 0); err != nil {
 		c.t.Skipf("%s: %v", path, err)
 	}
 	return path

@@ -45,7 +45,8 @@ func Exec(o ExecOptions) (status int, err error) {
 	}
 	defer sup.Close()
 	// The stage stays in our process group, as CMD would be without us.
-	st, err := startStage(o.Args, stageAttr{sys: oneID(0), inherit: true})
+	// A mount namespace too: mount(2) is for the owner of one, as root is.
+	st, err := startStage(o.Args, stageAttr{sys: oneID(unix.CLONE_NEWNS), inherit: true})
 	if err != nil {
 		return StatusFailed, err
 	}

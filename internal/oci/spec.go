@@ -50,6 +50,13 @@ func Rewrite(config []byte, opts SpecOptions, rows []table.Row) ([]byte, error) 
 	if err := rewriteMounts(&spec, linux); err != nil {
 		return nil, err
 	}
+	user, err := mappedUser(linux)
+	if err != nil {
+		return nil, err
+	}
+	if err := rewriteUser(&spec, user); err != nil {
+		return nil, err
+	}
 	if err := rewriteSeccomp(&linux, opts, rows); err != nil {
 		return nil, fmt.Errorf("linux.%w", err)
 	}
@@ -126,22 +133,30 @@ func rewriteMounts(spec *jsonObject, linux jsonObject) error {
 	ownNetwork := slices.ContainsFunc(namespaces, func(n specs.LinuxNamespace) bool {
 		return n.Type == specs.NetworkNamespace && n.Path == ""
 	})
-	mapped := map[string]uint32{}
-	for option, list := range map[string]string{"uid": "uidMappings", "gid": "gidMappings"} {
-		var mappings []specs.LinuxIDMapping
-		if err := linux.get(list, &mappings); err != nil {
-			return err
-		}
-		if len(mappings) > 0 {
-			mapped[option] = mappings[0].ContainerID
-		}
+	user, err := mappedUser(linux)
+	if err != nil {
+		return err
 	}
 	for i := range mounts {
-		if err := rewriteMount(&mounts[i], ownNetwork, mapped); err != nil {
+		if err := rewriteMount(&mounts[i], ownNetwork, map[string]uint32{"uid": user.UID, "gid": user.GID}); err != nil {
 			return fmt.Errorf("mounts[%d].%w", i, err)
 		}
 	}
 	return spec.set("mounts", mounts)
+}
+
+// mappedUser returns the container's first user and group that are mapped.
+func mappedUser(linux jsonObject) (user specs.User, err error) {
+	for list, id := range map[string]*uint32{"uidMappings": &user.UID, "gidMappings": &user.GID} {
+		var mappings []specs.LinuxIDMapping
+		if err := linux.get(list, &mappings); err != nil {
+			return user, fmt.Errorf("linux.%w", err)
+		}
+		if len(mappings) > 0 {
+			*id = mappings[0].ContainerID
+		}
+	}
+	return user, nil
 }
 
 func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) error {

@@ -127,7 +127,8 @@ func TestRewriteKeeps(t *testing.T) {
   "process": {
     "noNewPrivileges": true,
     "user": {
-      "uid": 1000
+      "uid": 1000,
+      "gid": 5
     }
   }
 }

@@ -29,6 +29,11 @@ type Process struct {
 	// Status is "creating" for the container's init and "running" for a
 	// process started by exec. It is empty if ContainerID is.
 	Status specs.ContainerState
+	// Bundle is the container's bundle directory, if the runtime tells it.
+	Bundle string
+	// User is the user that Rewrite has noted in an annotation; nil if there is
+	// none.
+	User *specs.User
 	// Listener is the listener of the process's seccomp filter. The receiver
 	// owns it.
 	Listener *os.File
@@ -100,10 +105,16 @@ func stateProcess(r *ancillaryReader, start []byte) (*Process, error) {
 	if i >= len(r.fds) {
 		return nil, fmt.Errorf("the container process state announces %d descriptors, but %d came with it", len(state.Fds), len(r.fds))
 	}
+	user, err := annotatedUser(state.State.Annotations)
+	if err != nil {
+		return nil, err
+	}
 	return &Process{
 		ContainerID: state.State.ID,
 		Pid:         state.Pid,
 		Status:      state.State.Status,
+		Bundle:      state.State.Bundle,
+		User:        user,
 		Listener:    r.claim(i),
 	}, nil
 }

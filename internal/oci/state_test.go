@@ -122,32 +122,32 @@ func TestReceive(t *testing.T) {
 		{"crun 0.15", func(t *testing.T, c *net.UnixConn) { send(t, c, " ", listener) },
 			Process{Pid: os.Getpid()}},
 		{"init", func(t *testing.T, c *net.UnixConn) { send(t, c, stateText(t, nil), listener) },
-			Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+			Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 		{"crun's exec does not know the pid", func(t *testing.T, c *net.UnixConn) {
 			send(t, c, stateText(t, func(s *specs.ContainerProcessState) { s.Pid, s.State.Status = 0, specs.StateRunning }), listener)
-		}, Process{ContainerID: "foo", Status: "running"}},
+		}, Process{ContainerID: "foo", Bundle: "/b", Status: "running"}},
 		{"several descriptors", func(t *testing.T, c *net.UnixConn) {
 			send(t, c, stateText(t, func(s *specs.ContainerProcessState) { s.Fds = []string{"other", specs.SeccompFdName, "third"} }), other, listener, other)
-		}, Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+		}, Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 		{"descriptors that are not announced", func(t *testing.T, c *net.UnixConn) { send(t, c, stateText(t, nil), listener, other) },
-			Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+			Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 		{"in pieces", func(t *testing.T, c *net.UnixConn) {
 			text := stateText(t, nil)
 			send(t, c, text[:5], listener)
 			for _, b := range []byte(text[5:]) {
 				send(t, c, string(b))
 			}
-		}, Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+		}, Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 		{"the descriptor comes with the end", func(t *testing.T, c *net.UnixConn) {
 			text := stateText(t, nil)
 			send(t, c, text[:50])
 			send(t, c, text[50:], listener)
-		}, Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+		}, Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 		{"3 MiB of annotations", func(t *testing.T, c *net.UnixConn) {
 			send(t, c, stateText(t, func(s *specs.ContainerProcessState) {
 				s.State.Annotations = map[string]string{"a": strings.Repeat("x", 3<<20)}
 			}), listener)
-		}, Process{ContainerID: "foo", Pid: 4711, Status: "creating"}},
+		}, Process{ContainerID: "foo", Bundle: "/b", Pid: 4711, Status: "creating"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

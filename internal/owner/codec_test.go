@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/quick"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -14,6 +17,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
+
+var unexported = cmpopts.IgnoreUnexported(Record{})
 
 // unhex decodes hexadecimal bytes with spaces between them.
 func unhex(t testing.TB, s string) []byte {
@@ -39,14 +44,14 @@ func TestAppend(t *testing.T) {
 		{ID{1, Noop}, "08 01 10 ff ff ff ff 0f"},
 		{ID{65534, Noop - 1}, "08 fe ff 03 10 fe ff ff ff 0f"},
 	} {
-		if got, want := tt.id.Append(nil), unhex(t, tt.want); !bytes.Equal(got, want) {
+		if got, want := (&Record{ID: tt.id}).Append(nil), unhex(t, tt.want); !bytes.Equal(got, want) {
 			t.Errorf("%v: % x, want % x", tt.id, got, want)
 		}
 	}
 }
 
 func TestAppendKeepsWhatIsThere(t *testing.T) {
-	if got := string(ID{1, 2}.Append([]byte("ab"))); got != "ab\x08\x01\x10\x02" {
+	if got := string((&Record{ID: ID{1, 2}}).Append([]byte("ab"))); got != "ab\x08\x01\x10\x02" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -79,7 +84,7 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse(unhex(t, tt.value))
-			if err != nil || got != tt.want {
+			if err != nil || got.ID != tt.want || !got.ownerOnly() {
 				t.Errorf("%v, %v; want %v", got, err, tt.want)
 			}
 		})
@@ -102,11 +107,16 @@ func TestParseRefuses(t *testing.T) {
 		"bytes shorter than said":    "1a 05 01",
 		"fixed32 of three bytes":     "1d 01 02 03",
 		"good start, then a bad tag": "08 2a 10 2b ff",
+		"a type without a device":    "08 2a c0 3e 80 80 02",
+		"a type of 64 bits":          "c0 3e 80 c0 80 80 10 c8 3e 83 02",
+		"a device without a type":    "08 2a c8 3e 83 02",
+		"a device of 33 bits":        "c0 3e 80 40 c8 3e 80 80 80 80 10",
+		"ACL shorter than said":      "d2 3e 05 01",
 		"text":                       hex.EncodeToString([]byte("42:42")),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Parse(unhex(t, value)); err == nil || got != (ID{}) {
-				t.Errorf("%v, %v; want an error and no owner", got, err)
+			if got, err := Parse(unhex(t, value)); err == nil || !cmp.Equal(got, Record{}, unexported) {
+				t.Errorf("%+v, %v; want an error and no record", got, err)
 			}
 		})
 	}
@@ -114,8 +124,8 @@ func TestParseRefuses(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	back := func(uid, gid uint32) bool {
-		got, err := Parse(ID{uid, gid}.Append(nil))
-		return err == nil && got == ID{uid, gid}
+		got, err := Parse((&Record{ID: ID{uid, gid}}).Append(nil))
+		return err == nil && got.ID == ID{uid, gid} && got.ownerOnly()
 	}
 	if err := quick.Check(back, &quick.Config{MaxCount: 20000}); err != nil {
 		t.Error(err)
@@ -143,7 +153,7 @@ func TestPeersMessages(t *testing.T) {
 		want := ID{uid, gid}
 		u, errU := Parse(umoci(uid, gid))
 		p, errP := Parse(proot(uid, gid))
-		return errU == nil && errP == nil && u == want && p == want && bytes.Equal(want.Append(nil), proot(uid, gid))
+		return errU == nil && errP == nil && u.ID == want && p.ID == want && bytes.Equal((&Record{ID: want}).Append(nil), proot(uid, gid))
 	}
 	if err := quick.Check(read, nil); err != nil {
 		t.Error(err)
@@ -151,6 +161,51 @@ func TestPeersMessages(t *testing.T) {
 	for _, id := range []ID{{0, 0}, {0, 42}, {42, 0}, {Noop, 42}, {42, Noop}, {Noop, Noop}} {
 		if !read(id.UID, id.GID) {
 			t.Errorf("%v is not read as written", id)
+		}
+	}
+}
+
+// records are some that hold more than an owner, and their encodings.
+var records = map[string]struct {
+	Record
+	encoding string
+}{
+	"null":        {Record{Type: unix.S_IFCHR, Rdev: 0x103}, "08 00 10 00 c0 3e 80 40 c8 3e 83 02"},
+	"disk":        {Record{ID: ID{0, 6}, Type: unix.S_IFBLK, Rdev: 0x811}, "08 00 10 06 c0 3e 80 c0 01 c8 3e 91 10"},
+	"last device": {Record{ID: Unchanged, Type: unix.S_IFCHR, Rdev: 0xffffffff}, "08 ff ff ff ff 0f 10 ff ff ff ff 0f c0 3e 80 40 c8 3e ff ff ff ff 0f"},
+	"device 0:0":  {Record{ID: ID{1, 2}, Type: unix.S_IFBLK}, "08 01 10 02 c0 3e 80 c0 01 c8 3e 00"},
+	"access":      {Record{ID: ID{42, 43}, Access: []byte{2, 0}}, "08 2a 10 2b d2 3e 02 02 00"},
+	"both ACLs":   {Record{ID: ID{42, 43}, Access: []byte{2, 0}, Default: []byte{3}}, "08 2a 10 2b d2 3e 02 02 00 da 3e 01 03"},
+}
+
+func TestRecords(t *testing.T) {
+	for name, tt := range records {
+		b := tt.Append(nil)
+		if !bytes.Equal(b, unhex(t, tt.encoding)) {
+			t.Errorf("%s: % x, want %s", name, b, tt.encoding)
+		}
+		if got, err := Parse(b); err != nil || !cmp.Equal(got, tt.Record, unexported) {
+			t.Errorf("%s: read back as %+v, %v", name, got, err)
+		}
+	}
+	if r, err := Parse(unhex(t, "08 2a d2 3e 00 da 3e 00")); err != nil || r.Access != nil || r.Default != nil {
+		t.Errorf("empty ACLs: %+v, %v; want none", r, err)
+	}
+}
+
+// Readers of the proto find the owner in a record that holds more.
+func TestPeersReadRecords(t *testing.T) {
+	resource := resourceType(t)
+	for name, tt := range records {
+		m := dynamicpb.NewMessage(resource)
+		if err := proto.Unmarshal(tt.Append(nil), m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		value := func(num protoreflect.FieldNumber) uint32 {
+			return uint32(m.Get(resource.Fields().ByNumber(num)).Uint())
+		}
+		if got := (ID{value(1), value(2)}); got != tt.ID {
+			t.Errorf("%s: owner %v, want %v", name, got, tt.ID)
 		}
 	}
 }
@@ -215,6 +270,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "08 2a 10 2a", "08 00 10 00", "08", "08 ff ff ff ff 0f", "08 aa 80 00", "1b 08 63 1c", "1b 24", "0e 01", "00 01",
 		"08 ff ff ff ff ff ff ff ff ff 01", "1a 05 01", "15 01 02 03 04", "88 00 2a",
+		"08 2a 10 2b c0 3e 80 40 c8 3e 83 02", "08 00 10 00 d2 3e 02 01 02 da 3e 01 03", "c8 3e 01",
 	} {
 		f.Add(unhex(f, seed))
 	}
@@ -223,7 +279,7 @@ func FuzzParse(f *testing.F) {
 		got, err := Parse(b)
 		m := dynamicpb.NewMessage(resource)
 		wantErr := proto.Unmarshal(b, m)
-		if err == nil && hasLargeNumber(b) {
+		if err == nil && hasLargeNumber(b) || err == errDevice {
 			return
 		}
 		if (err != nil) != (wantErr != nil) {
@@ -235,11 +291,11 @@ func FuzzParse(f *testing.F) {
 		value := func(num protoreflect.FieldNumber) uint32 {
 			return uint32(m.Get(resource.Fields().ByNumber(num)).Uint())
 		}
-		if want := (ID{value(1), value(2)}); got != want {
-			t.Errorf("% x: %v, proto3 says %v", b, got, want)
+		if want := (ID{value(1), value(2)}); got.ID != want {
+			t.Errorf("% x: %v, proto3 says %v", b, got.ID, want)
 		}
-		if again, err := Parse(got.Append(nil)); err != nil || again != got {
-			t.Errorf("%v is read back as %v, %v", got, again, err)
+		if again, err := Parse(got.Append(nil)); err != nil || !cmp.Equal(again, got, unexported) {
+			t.Errorf("%+v is read back as %+v, %v", got, again, err)
 		}
 	})
 }

@@ -16,12 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sidecar is a directory of owners of inodes that cannot carry user.* extended
+// Sidecar is a directory of the records of inodes that cannot carry user.* extended
 // attributes: symbolic links, FIFOs, sockets, devices, and everything on file
 // systems without them.
 //
 // An entry is a symbolic link named after the inode (see key) whose target is
-// "UID:GID". The kernel makes and replaces it atomically, one readlink(2) reads
+// "UID:GID", or "UID:GID:c:MAJOR:MINOR" (b for a block device) of the placeholder
+// of a device. The kernel makes and replaces it atomically, one readlink(2) reads
 // it, and any file system can hold it: no database, no lock, no daemon.
 type Sidecar struct {
 	dir      int     // entries of inodes that outlive a reboot
@@ -198,49 +199,21 @@ func (s *Sidecar) dirOf(k *key) int {
 	return s.dir
 }
 
-// get returns the entry of an inode.
-func (s *Sidecar) get(k *key) (ID, bool) {
-	var target [24]byte
+// get fills r with the entry of an inode, if it has one.
+func (s *Sidecar) get(k *key, r *Record) bool {
+	var target [maxEntry]byte
 	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])),
 		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
-	if e != 0 {
-		return ID{}, false
-	}
-	return parseEntry(target[:n])
+	return e == 0 && n < maxEntry && r.parseEntry(target[:n])
 }
 
-// parseEntry parses "UID:GID".
-func parseEntry(b []byte) (id ID, ok bool) {
-	uid, gid, ok := bytes.Cut(b, []byte{':'})
-	if !ok {
-		return ID{}, false
+// set makes r the entry of an inode. The error is EOPNOTSUPP if it has ACLs.
+func (s *Sidecar) set(k *key, r *Record) unix.Errno {
+	if len(r.Access) > 0 || len(r.Default) > 0 {
+		return unix.EOPNOTSUPP
 	}
-	if id.UID, ok = parseID(uid); !ok {
-		return ID{}, false
-	}
-	id.GID, ok = parseID(gid)
-	return id, ok
-}
-
-func parseID(b []byte) (uint32, bool) {
-	if len(b) == 0 || len(b) > 10 {
-		return 0, false
-	}
-	var v uint64
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		v = v*10 + uint64(c-'0')
-	}
-	return uint32(v), v <= Noop
-}
-
-// set records the owner of an inode.
-func (s *Sidecar) set(k *key, id ID) unix.Errno {
-	var target [24]byte
-	b := append(strconv.AppendUint(target[:0], uint64(id.UID), 10), ':')
-	_ = append(strconv.AppendUint(b, uint64(id.GID), 10), 0)
+	var target [maxEntry]byte
+	_ = append(r.appendEntry(target[:0]), 0)
 	atomic.StoreUint32(s.used, 1) // before the entry can be looked up
 	e := symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
@@ -268,7 +241,7 @@ func (s *Sidecar) set(k *key, id ID) unix.Errno {
 	}
 }
 
-// remove forgets the owner of an inode.
+// remove removes the entry of an inode.
 func (s *Sidecar) remove(k *key) unix.Errno {
 	if e := unlinkat(s.dirOf(k), &k.name[0]); e != unix.ENOENT {
 		return e

@@ -62,14 +62,13 @@ const (
 	Unsupported                 // None, and the file system has no such attributes
 )
 
-// Peek tells whether an owner is recorded for the object at path, at the cost of
+// Peek tells whether anything is recorded for the object at path, at the cost of
 // one system call as a rule. It is a hint: the object may be another one by now.
 func (s *Store) Peek(path *byte, follow bool) Presence {
-	var value [maxValue]byte
-	_, e := getxattr(path, follow, &value)
+	_, e := getxattr(path, follow, nil)
 	none := None
 	switch e {
-	case 0, unix.ERANGE:
+	case 0:
 		return Found
 	case unix.ENODATA, unix.EOPNOTSUPP:
 		if e == unix.EOPNOTSUPP {
@@ -97,7 +96,8 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	if k.make(unix.AT_FDCWD, path, flags) != 0 {
 		return none
 	}
-	if _, ok := s.side.get(&k); ok {
+	var r Record
+	if s.side.get(&k, &r) {
 		return Found
 	}
 	return none
@@ -106,68 +106,129 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 // Get returns the recorded owner of the object that the descriptor fd refers to.
 // Mode is its st_mode. Components may be Noop.
 func (s *Store) Get(fd int, mode uint32) (ID, bool) {
+	var small [smallValue]byte
+	r, ok, _ := s.read(fd, mode, small[:])
+	return r.ID, ok
+}
+
+// Record fills r with what is recorded for the object that the descriptor fd
+// refers to, of st_mode mode. If that is nothing, r is the Unchanged owner.
+// The ACLs are valid until r is filled again.
+func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
+	if r.buf == nil {
+		r.buf = make([]byte, smallValue)
+	}
+	buf := r.buf
+	*r, ok, buf = s.read(fd, mode, buf)
+	r.buf = buf
+	return ok
+}
+
+// read is Record, with a buffer for the value of the attribute. It returns the
+// buffer that the ACLs are part of, a larger one if needed.
+func (s *Store) read(fd int, mode uint32, buf []byte) (Record, bool, []byte) {
+	r := Record{ID: Unchanged}
 	if hasXattrs(mode) {
-		var value [maxValue]byte
-		n, e := fgetxattr(fd, &value)
+		value, e := readValue(fd, buf)
 		if e == 0 {
-			id, err := Parse(value[:n])
-			if err != nil {
-				s.report(fd, bytes.Clone(value[:n])) // the clone: value stays on the stack
-				return ID{}, false
+			parsed, err := Parse(value)
+			if err != nil || !parsed.fits(mode) {
+				s.report(fd, bytes.Clone(value)) // the clone: value may be on the stack
+				return r, false, buf
 			}
-			return id, true
-		}
-		if e == unix.ERANGE {
-			s.report(fd, nil)
+			return parsed, true, value[:cap(value)]
 		}
 		if e != unix.EOPNOTSUPP {
-			return ID{}, false
+			return r, false, buf
 		}
 	}
 	if !s.side.inUse() {
-		return ID{}, false
+		return r, false, buf
 	}
 	var k key
 	if k.make(fd, &empty[0], unix.AT_EMPTY_PATH) != 0 {
-		return ID{}, false
+		return r, false, buf
 	}
-	return s.side.get(&k)
+	ok := s.side.get(&k, &r)
+	if ok && !r.fits(mode) {
+		s.report(fd, r.appendEntry(nil))
+		return Record{ID: Unchanged}, false, buf
+	}
+	return r, ok, buf
 }
 
+// readValue returns the attribute of fd, in buf or in a larger buffer.
+func readValue(fd int, buf []byte) ([]byte, unix.Errno) {
+	n, e := fgetxattr(fd, buf)
+	if e == unix.ERANGE {
+		buf = make([]byte, maxXattr)
+		n, e = fgetxattr(fd, buf)
+	}
+	if e != 0 {
+		return nil, e
+	}
+	return buf[:n], 0
+}
+
+// maxXattr is the kernel's XATTR_SIZE_MAX. xattr(7): "the VFS-imposed limits on
+// attribute names and values are 255 bytes and 64 kB, respectively."
+const maxXattr = 64 << 10
+
 // Set records id as the owner of the object that the descriptor fd refers to, of
-// st_mode mode and of the mapped id in the kernel.
+// st_mode mode and of the mapped id in the kernel. What else is recorded stays.
 func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
+	var small [smallValue]byte
+	r := Record{ID: id}
+	if hasXattrs(mode) {
+		// Most files have no record yet: then one call is enough.
+		if id == s.Mapped {
+			if _, e := fgetxattr(fd, nil); e == unix.ENODATA {
+				return 0
+			}
+		} else if e := fsetxattr(fd, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
+			return e
+		}
+	}
+	if hasXattrs(mode) || standsIn(mode) { // so it may have more than an owner
+		r, _, _ = s.read(fd, mode, small[:])
+		r.ID = id
+	}
+	return s.SetRecord(fd, mode, &r)
+}
+
+// SetRecord records r for the object that the descriptor fd refers to, of st_mode
+// mode and of the mapped id in the kernel. The error is EOPNOTSUPP for ACLs where
+// there are no user.* attributes, and EROFS where there is nothing to record in.
+func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
+	nothing := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
 	if hasXattrs(mode) {
 		var e unix.Errno
-		if id == s.Mapped {
+		if nothing {
 			if e = fremovexattr(fd); e == unix.ENODATA {
 				e = 0
 			}
 		} else {
-			var value [maxValue]byte
-			e = fsetxattr(fd, id.Append(value[:0]))
+			var small [smallValue]byte
+			e = fsetxattr(fd, r.Append(small[:0]), 0)
 		}
 		if e != unix.EOPNOTSUPP {
 			return e
 		}
 	}
-	var k key
-	if id == s.Mapped {
-		if !s.side.inUse() {
-			return 0
-		}
-		if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
-			return e
-		}
-		return s.side.remove(&k)
+	if nothing && !s.side.inUse() {
+		return 0
 	}
 	if s.side == nil {
 		return unix.EROFS
 	}
+	var k key
 	if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
 		return e
 	}
-	return s.side.set(&k, id)
+	if nothing {
+		return s.side.remove(&k)
+	}
+	return s.side.set(&k, r)
 }
 
 // hasXattrs tells whether a file of this mode can have user.* attributes.

@@ -16,13 +16,13 @@ var (
 	name  = [...]byte{'u', 's', 'e', 'r', '.', 'r', 'o', 'o', 't', 'l', 'e', 's', 's', 'c', 'o', 'n', 't', 'a', 'i', 'n', 'e', 'r', 's', 0}
 )
 
-func getxattr(path *byte, follow bool, value *[maxValue]byte) (int, unix.Errno) {
+func getxattr(path *byte, follow bool, value []byte) (int, unix.Errno) {
 	nr := uintptr(unix.SYS_LGETXATTR)
 	if follow {
 		nr = unix.SYS_GETXATTR
 	}
 	n, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
 	return int(n), e
 }
 
@@ -40,9 +40,9 @@ func (p *fdPath) set(fd int) *byte {
 
 // The calls on descriptors take O_PATH ones too.
 
-func fgetxattr(fd int, value *[maxValue]byte) (int, unix.Errno) {
+func fgetxattr(fd int, value []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
 	if e != unix.EBADF {
 		return int(n), e
 	}
@@ -50,15 +50,15 @@ func fgetxattr(fd int, value *[maxValue]byte) (int, unix.Errno) {
 	return getxattr(p.set(fd), true, value)
 }
 
-func fsetxattr(fd int, value []byte) unix.Errno {
+func fsetxattr(fd int, value []byte, flags int) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	if e != unix.EBADF {
 		return e
 	}
 	var p fdPath
 	_, _, e = syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -129,7 +128,7 @@ func (k *keeper) serve(c conn) {
 	if err != nil {
 		return
 	}
-	err = k.join(fds, m.User)
+	err = k.join(fds, m)
 	if err != nil {
 		closeAll(fds)
 	}
@@ -139,7 +138,7 @@ func (k *keeper) serve(c conn) {
 }
 
 // join takes on the listener of a further process.
-func (k *keeper) join(fds []int, user *identity.User) error {
+func (k *keeper) join(fds []int, m message) error {
 	if len(fds) != requestFDs && len(fds) != 1 {
 		return fmt.Errorf("got %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
 	}
@@ -166,5 +165,5 @@ func (k *keeper) join(fds []int, user *identity.User) error {
 	if !same {
 		return fmt.Errorf("the process is in another user namespace than container %s", k.cfg.ID)
 	}
-	return k.add(fds, user)
+	return k.add(fds, m)
 }

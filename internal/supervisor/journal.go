@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -33,7 +34,7 @@ type slot struct {
 	notif    unotify.Notif // ID is 0 if there is none
 	resp     unotify.Resp  // the answer, if its ID is that of notif
 	attempts uint32        // workers that have died over notif
-	_        [20]byte
+	intent   kernel.Intent // what is being made for notif
 }
 
 // identitiesOffset is where the table of identities starts in the journal's

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -97,7 +96,7 @@ func (k *keeper) run(c conn) error {
 		}
 		k.listen()
 	} else {
-		err := k.start(fds, m.User)
+		err := k.start(fds, m)
 		if err == nil {
 			k.listen() // before the answer: from then on there is somebody to join
 		}
@@ -117,7 +116,7 @@ func (k *keeper) run(c conn) error {
 }
 
 // start starts to serve the first listener of a new container.
-func (k *keeper) start(fds []int, user *identity.User) error {
+func (k *keeper) start(fds []int, m message) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
@@ -128,7 +127,7 @@ func (k *keeper) start(fds []int, user *identity.User) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.employ(func() error { return k.add(fds, user) })
+	return k.employ(func() error { return k.add(fds, m) })
 }
 
 // prepare starts the first worker, in the user namespace that the descriptor ns
@@ -301,15 +300,15 @@ func (k *keeper) handOver() error {
 	return nil
 }
 
-// add takes on a listener, whose program is to be user. The caller holds k.mu.
-func (k *keeper) add(fds []int, user *identity.User) error {
+// add takes on a listener, for which m has asked. The caller holds k.mu.
+func (k *keeper) add(fds []int, m message) error {
 	for n := range k.listeners {
 		// Not the one that became free last: the worker may still be busy with it.
 		i := (k.next + n) % maxListeners
 		if k.listeners[i] != nil {
 			continue
 		}
-		if err := k.worker.request(message{Index: i, Fresh: true, User: user}, fds...); err != nil {
+		if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, Started: m.Started}, fds...); err != nil {
 			return err
 		}
 		k.listeners[i], k.next = fds, i+1

@@ -83,7 +83,11 @@ func (p *Prepared) Serve(first Process) error {
 		return err
 	}
 	defer closeAll(fds[1:])
-	if err := p.conn.request(message{Config: &p.cfg, User: first.User}, fds...); err != nil {
+	m := message{Config: &p.cfg, User: first.User}
+	if first.Started {
+		m.Started = first.Pid
+	}
+	if err := p.conn.request(m, fds...); err != nil {
 		return fmt.Errorf("starting the supervisor of process %d: %w", first.Pid, err)
 	}
 	p.serves = true

@@ -41,6 +41,9 @@ type Process struct {
 	Pid int
 	// User is who its program is to be; nil: who the runtime becomes by itself.
 	User *identity.User
+	// Started tells that its program has been executed already. Unless User is
+	// nil, the process has got identity.Mark before.
+	Started bool
 }
 
 // ErrNoKeeper says that no keeper of the container listens in Config.SocketDir.

@@ -23,9 +23,11 @@ type message struct {
 	Config *Config `json:",omitempty"`
 	// Index is the number of the listener, which says where its journal is.
 	Index int
-	// Fresh tells that the program of the listener is yet to be started, as User.
+	// Fresh tells that the listener is a new one, of a program that is to be User.
 	Fresh bool           `json:",omitempty"`
 	User  *identity.User `json:",omitempty"`
+	// Started is the process that executes the program already; 0: none yet.
+	Started int `json:",omitempty"`
 	// Adopt tells a new keeper that the sender is a worker whose keeper has died,
 	// and on how many requests with its listeners will follow.
 	Adopt int `json:",omitempty"`

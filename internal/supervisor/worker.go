@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -33,6 +34,7 @@ type worker struct {
 	journal  *journal
 	dispatch *table.Dispatch
 	owners   *owner.Store
+	devices  kernel.Devices
 	trace    *trace // nil: none
 	proc     int    // O_PATH descriptor of the supervisor's /proc
 	refused  sync.Once
@@ -121,6 +123,9 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
+	if w.devices, err = kernel.OpenDevices(); err != nil {
+		slog.Warn("a device of this name that is made in the container cannot be opened: ENXIO", "err", err)
+	}
 	if cfg.Trace != "" {
 		if w.trace, err = openTrace(cfg.Trace); err != nil {
 			return err
@@ -151,12 +156,23 @@ func (w *worker) take(m message, fds []int) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
-	if m.Fresh {
-		if err := w.identities.Prepare(m.Index, m.User); err != nil {
-			return err
-		}
+	if err := w.identify(m); err != nil {
+		return err
 	}
 	return w.serve(m.Index, fds)
+}
+
+// identify notes who the program of a new listener is, or is to be.
+func (w *worker) identify(m message) error {
+	switch {
+	case !m.Fresh:
+		return nil
+	case m.Started == 0:
+		return w.identities.Prepare(m.Index, m.User)
+	case m.User == nil:
+		return nil
+	}
+	return w.identities.Started(uint32(m.Started), m.User)
 }
 
 // maxReports is how many malformed values are logged: a tree that some other

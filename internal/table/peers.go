@@ -7,8 +7,7 @@ type Peer struct {
 	Calls []string
 }
 
-// Peers lists what the two programs handle that rootless containers had before:
-// every name must have a row.
+// Peers lists what other programs handle: every name must have a row, with a note.
 var Peers = []Peer{
 	// rootless-containers/PRoot, src/extension/fake_id0/fake_id0.c, filtered_sysnums.
 	{"PRoot", []string{
@@ -25,5 +24,28 @@ var Peers = []Peer{
 	{"remainroot", []string{
 		"setuid", "getuid", "setfsuid", "setreuid", "setresuid", "getresuid", "geteuid", "setgid", "getgid",
 		"setfsgid", "setregid", "setresgid", "getresgid", "getegid", "setgroups", "getgroups",
+	}},
+	// The functions that libfakeroot 1.31 replaces (nm -D), as system calls.
+	{"fakeroot", []string{
+		"capset", "chmod", "chown", "close", "dup2", "fchmod", "fchmodat", "fchown", "fchownat", "fgetxattr", "flistxattr",
+		"fork", "fremovexattr", "fsetxattr", "fstat", "fstat64", "fstatat64", "getegid", "geteuid", "getgid", "getgroups",
+		"getresgid", "getresuid", "getuid", "getxattr", "lchown", "lgetxattr", "listxattr", "llistxattr", "lremovexattr",
+		"lsetxattr", "lstat", "lstat64", "mkdir", "mkdirat", "mknod", "mknodat", "newfstatat", "removexattr", "rename",
+		"renameat", "rmdir", "setfsgid", "setfsuid", "setgid", "setgroups", "setpriority", "setregid", "setresgid",
+		"setresuid", "setreuid", "setuid", "setxattr", "stat", "stat64", "statx", "unlink", "unlinkat", "vfork",
+	}},
+	// The functions that libpseudo 1.9 replaces, as system calls. Those that only
+	// call others (mkstemp, popen, realpath, getpwnam) have none of their own.
+	{"pseudo", []string{
+		"access", "acct", "bind", "capset", "chdir", "chmod", "chown", "chroot", "clone", "close", "close_range", "creat",
+		"dup", "dup2", "execve", "faccessat", "faccessat2", "fchdir", "fchmod", "fchmodat", "fchown", "fchownat", "fcntl",
+		"fcntl64", "fdatasync", "fgetxattr", "flistxattr", "fork", "fremovexattr", "fsetxattr", "fstat", "fstat64",
+		"fstatat64", "fsync", "getcwd", "getegid", "geteuid", "getgid", "getgroups", "getresgid", "getresuid", "getuid",
+		"getxattr", "lchown", "lgetxattr", "link", "linkat", "listxattr", "llistxattr", "lremovexattr", "lsetxattr",
+		"lstat", "lstat64", "mkdir", "mkdirat", "mknod", "mknodat", "msync", "newfstatat", "open", "openat", "prctl",
+		"readlink", "readlinkat", "removexattr", "rename", "renameat", "renameat2", "rmdir", "setfsgid", "setfsuid",
+		"setgid", "setgroups", "setregid", "setresgid", "setresuid", "setreuid", "setuid", "setxattr", "stat", "stat64",
+		"statfs", "statfs64", "statx", "symlink", "symlinkat", "sync", "sync_file_range", "syncfs", "truncate",
+		"truncate64", "umask", "unlink", "unlinkat", "utime", "utimensat", "utimes", "vfork",
 	}},
 }

@@ -5,7 +5,7 @@ import "slices"
 // Rows is the table. A name that exists only on i386 is marked by its suffix
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
-var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, taskRows, socketRows, otherRows)
+var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, deviceRows, createRows, taskRows, socketRows, otherRows)
 
 // otherRows are the calls that no handler answers.
 var otherRows = []Row{
@@ -17,11 +17,4 @@ var otherRows = []Row{
 	{Name: "chmod", Support: Native},
 	{Name: "fchmod", Support: Native},
 	{Name: "fchmodat", Support: Native},
-	{Name: "statfs", Support: Native, Note: "has no owner"},
-	{Name: "statfs64", Support: Native, Note: "has no owner"},
-
-	// In the peers' lists, and not here yet.
-	{Name: "execve", Support: Planned, Note: "set-id programs"},
-	{Name: "mknod", Support: Planned, Note: "FIFOs and sockets are native; device nodes are not there yet"},
-	{Name: "mknodat", Support: Planned, Note: "FIFOs and sockets are native; device nodes are not there yet"},
 }

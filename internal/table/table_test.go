@@ -51,6 +51,8 @@ func TestRowsAreUniqueAndComplete(t *testing.T) {
 		for _, name := range p.Calls {
 			if !seen[name] {
 				t.Errorf("%s handles %s, which has no row", p.Name, name)
+			} else if i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == name }); Rows[i].Note == "" {
+				t.Errorf("%s handles %s, whose row has no note", p.Name, name)
 			}
 		}
 	}

@@ -42,16 +42,37 @@ func (t *Tracee) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno
 		if flags&unix.AT_EMPTY_PATH == 0 {
 			return Path{}, unix.ENOENT
 		}
-		if dirfd != unix.AT_FDCWD {
-			return t.FD(dirfd), 0
-		}
-		_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
-		return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}, 0
+		return t.start(dirfd), 0
 	}
+	return t.relative(dirfd, n, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
+}
+
+// start returns the path of the directory that relative paths start from.
+func (t *Tracee) start(dirfd int32) Path {
+	if dirfd != unix.AT_FDCWD {
+		return t.FD(dirfd)
+	}
+	_ = append(t.appendTID(t.path[:0]), "cwd\x00"...)
+	return Path{Ptr: &t.path[0], Follow: true, dirfd: dirfd}
+}
+
+// PathOf returns the path text, which is the supervisor's own, relative to the
+// task's working directory. It is valid as long as that of Path.
+func (t *Tracee) PathOf(text []byte) (Path, unix.Errno) {
+	if len(text) >= unix.PathMax {
+		return Path{}, unix.ENAMETOOLONG
+	}
+	n := copy(t.path[room:], text)
+	t.path[room+n] = 0
+	return t.relative(unix.AT_FDCWD, n, true)
+}
+
+// relative returns the path of n bytes in t.path[room:].
+func (t *Tracee) relative(dirfd int32, n int, follow bool) (Path, unix.Errno) {
 	text := t.path[room : room+n]
 	p := Path{
 		Ptr:    &t.path[room],
-		Follow: flags&unix.AT_SYMLINK_NOFOLLOW == 0,
+		Follow: follow,
 		text:   text,
 		dirfd:  dirfd,
 		self:   namesSelf(text),
@@ -111,6 +132,7 @@ func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
 	if e != 0 {
 		return Path{}, t.dirfdError(p, e)
 	}
+	t.closeLong()
 	t.long = fd
 	b := append(appendSelfFD(t.half[:0], fd), t.path[slash+1:end]...)
 	_ = append(b, 0)
@@ -162,24 +184,24 @@ func (t *Tracee) open(p Path) (int, unix.Errno) {
 	case p.text == nil || !p.Follow && bytes.IndexByte(p.text, '/') < 0:
 		return openat(unix.AT_FDCWD, p.Ptr, flags) // there is no link in it
 	case p.text[0] == '/':
-		return openat2(unix.AT_FDCWD, p.Ptr, flags)
+		return openat2(unix.AT_FDCWD, p.Ptr, flags, 0)
 	}
-	dir, e := t.openStart(p)
+	dir, e := t.openStart(p.dirfd)
 	if e != 0 {
 		return -1, e
 	}
-	fd, e := openat2(dir, &p.text[0], flags)
+	fd, e := openat2(dir, &p.text[0], flags, 0)
 	unix.Close(dir)
 	return fd, e
 }
 
-// openStart opens the directory that a relative path starts from.
-func (t *Tracee) openStart(p Path) (int, unix.Errno) {
+// openStart opens the directory that paths relative to dirfd start from.
+func (t *Tracee) openStart(dirfd int32) (int, unix.Errno) {
 	var b [room]byte
-	if p.dirfd == unix.AT_FDCWD {
+	if dirfd == unix.AT_FDCWD {
 		_ = append(t.appendTID(b[:0]), "cwd\x00"...)
 	} else {
-		t.appendFD(b[:0], p.dirfd, 0)
+		t.appendFD(b[:0], dirfd, 0)
 	}
 	return openat(unix.AT_FDCWD, &b[0], unix.O_PATH)
 }
@@ -227,8 +249,9 @@ func openat(dirfd int, path *byte, flags int) (int, unix.Errno) {
 }
 
 // openat2 opens a path that must not lead over magic links: ELOOP if it does.
-func openat2(dirfd int, path *byte, flags int) (int, unix.Errno) {
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_NO_MAGICLINKS}
+// Resolve are further RESOLVE_* flags.
+func openat2(dirfd int, path *byte, flags int, resolve uint64) (int, unix.Errno) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolve | unix.RESOLVE_NO_MAGICLINKS}
 	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
 	if e != 0 {

@@ -83,6 +83,10 @@ func Enter(proc int, v View) (*Tracee, error) {
 // Reset makes t stand for another task.
 func (t *Tracee) Reset(tid uint32) {
 	t.TID = tid
+	t.closeLong()
+}
+
+func (t *Tracee) closeLong() {
 	if t.long >= 0 {
 		unix.Close(t.long)
 		t.long = -1
@@ -109,7 +113,7 @@ func (t *Tracee) AdoptRoot() unix.Errno {
 	if e == 0 {
 		_, _, e = syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&dot[0])), 0, 0)
 	}
-	if _, _, e2 := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(t.proc), 0, 0); e == 0 {
+	if e2 := t.Return(); e == 0 {
 		e = e2
 	}
 	return e

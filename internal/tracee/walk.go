@@ -21,7 +21,7 @@ func (t *Tracee) openStray(p Path, st *unix.Stat_t) (int, unix.Errno) {
 	if p.text[0] == '/' {
 		cur, e = openRoot()
 	} else {
-		cur, e = t.openStart(p)
+		cur, e = t.openStart(p.dirfd)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
@@ -130,7 +130,7 @@ func (t *Tracee) procLink(dir, link int, name []byte) (fd int, done bool, e unix
 		fd, e = openat(t.proc, &b[0], unix.O_PATH)
 		return fd, true, e
 	}
-	if fd, e = openat2(dir, &name[0], unix.O_PATH); e == unix.ELOOP {
+	if fd, e = openat2(dir, &name[0], unix.O_PATH, 0); e == unix.ELOOP {
 		fd, e = openat(dir, &name[0], unix.O_PATH)
 		return fd, true, e
 	}

@@ -1,0 +1,129 @@
+// Package acl is POSIX access control lists, acl(5), as values: their extended
+// attributes system.posix_acl_access and system.posix_acl_default, and what they and
+// the mode of an inode make of each other. It makes no system calls.
+package acl
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tag says whom an entry is for.
+type Tag uint16
+
+// The tags, in the order that they have in an ACL.
+const (
+	UserObj  Tag = 0x01 // the owner of the file
+	User     Tag = 0x02 // the user ID
+	GroupObj Tag = 0x04 // the group of the file
+	Group    Tag = 0x08 // the group ID
+	Mask     Tag = 0x10 // the most that User, GroupObj and Group entries may grant
+	Other    Tag = 0x20
+)
+
+// Entry is one entry of an ACL.
+type Entry struct {
+	Tag  Tag
+	Perm uint16 // as in the last digit of a mode
+	ID   uint32 // of User and Group entries; else NoID
+}
+
+// NoID is the id of entries that need none.
+const NoID = ^uint32(0)
+
+// ACL is an access ACL, or a default ACL of a directory. It is immutable.
+type ACL []Entry
+
+const (
+	version    = 2
+	headerSize = 4
+	entrySize  = 8
+
+	rwx = 7
+)
+
+// Parse decodes and checks the value of an attribute. A value without entries is a nil
+// ACL: setxattr(2) then removes the attribute. Errors: EINVAL, EOPNOTSUPP for another
+// version of the format.
+func Parse(value []byte) (ACL, unix.Errno) {
+	if len(value) == 0 {
+		return nil, 0
+	}
+	if len(value) < headerSize {
+		return nil, unix.EINVAL
+	}
+	if binary.LittleEndian.Uint32(value) != version {
+		return nil, unix.EOPNOTSUPP
+	}
+	value = value[headerSize:]
+	if len(value)%entrySize != 0 {
+		return nil, unix.EINVAL
+	}
+	if len(value) == 0 {
+		return nil, 0
+	}
+	a := make(ACL, 0, len(value)/entrySize)
+	for ; len(value) > 0; value = value[entrySize:] {
+		e := Entry{
+			Tag:  Tag(binary.LittleEndian.Uint16(value)),
+			Perm: binary.LittleEndian.Uint16(value[2:]),
+			ID:   binary.LittleEndian.Uint32(value[4:]),
+		}
+		if !e.named() {
+			e.ID = NoID
+		}
+		a = append(a, e)
+	}
+	if !a.valid() {
+		return nil, unix.EINVAL
+	}
+	return a, 0
+}
+
+// Append appends the value of the attribute to b.
+func (a ACL) Append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, version)
+	for _, e := range a {
+		b = binary.LittleEndian.AppendUint16(b, uint16(e.Tag))
+		b = binary.LittleEndian.AppendUint16(b, e.Perm)
+		b = binary.LittleEndian.AppendUint32(b, e.ID)
+	}
+	return b
+}
+
+// named reports whether the entry is for one id.
+func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
+
+// valid reports whether the kernel takes the ACL.
+//
+// acl(5): "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ,
+// ACL_GROUP_OBJ, and ACL_OTHER tag types. Entries with ACL_USER and ACL_GROUP tag types may
+// appear zero or more times in an ACL. An ACL that contains entries of ACL_USER or ACL_GROUP
+// tag types must contain exactly one entry of the ACL_MASK tag type. If an ACL contains no
+// entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is optional."
+//
+// The kernel wants them in this order; of the ids, only that they are valid.
+func (a ACL) valid() bool {
+	var seen, last Tag
+	for _, e := range a {
+		switch e.Tag {
+		case UserObj, GroupObj, Mask, Other:
+			if e.Tag <= last {
+				return false
+			}
+		case User, Group:
+			if e.Tag < last || e.ID == NoID {
+				return false
+			}
+		default:
+			return false
+		}
+		if e.Perm&^rwx != 0 {
+			return false
+		}
+		seen, last = seen|e.Tag, e.Tag
+	}
+	const needed = UserObj | GroupObj | Other
+	return seen&needed == needed && (seen&(User|Group) == 0 || seen&Mask != 0)
+}

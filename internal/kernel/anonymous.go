@@ -1,0 +1,69 @@
+package kernel
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// Inodes without a name: they belong to their maker too.
+
+// MemfdCreate answers memfd_create(name, flags).
+func MemfdCreate(c *Call) Result {
+	if c.starting() || c.isMapped() {
+		return Continue
+	}
+	// memfd_create(2): "the limit is 249 bytes, excluding the terminating null byte".
+	var name [250]byte
+	if _, e := c.Tracee.ReadString(c.addr(0), name[:]); e != 0 {
+		return Continue // EFAULT or EINVAL
+	}
+	if !c.Tracee.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	flags := c.uint32(1)
+	r, _, e := syscall.RawSyscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(&name[0])), uintptr(flags|unix.MFD_CLOEXEC), 0)
+	if e != 0 {
+		return Errno(e)
+	}
+	fd := int(r)
+	s := c.identity()
+	if e := c.Owners.Set(fd, unix.S_IFREG, owner.ID{UID: s.UID.FS, GID: s.GID.FS}); e != 0 {
+		unix.Close(fd)
+		return Errno(e)
+	}
+	return File(fd, flags&unix.MFD_CLOEXEC != 0)
+}
+
+// anonymous does what record does for the object p, for which no owner is
+// recorded: a pipe or a socket that the caller has open counts as its own.
+//
+// Who has made it is not known: a socket belongs to the caller's network
+// namespace and cannot be made by the supervisor, and an entry in the sidecar for
+// each pipe would stay for ever. As a rule a program looks at its own.
+func (c *Call) anonymous(p tracee.Path) (fd int, ok bool) {
+	task, named := p.Descriptor()
+	if !named || c.isMapped() {
+		return -1, false
+	}
+	fd, e := c.Tracee.Open(c.Tracee.FD(task), &c.stat)
+	if e != 0 {
+		return -1, false
+	}
+	switch c.stat.Mode & unix.S_IFMT {
+	case unix.S_IFIFO, unix.S_IFSOCK:
+		var fs unix.Statfs_t
+		if unix.Fstatfs(fd, &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC) {
+			s := c.identity()
+			c.Owners.Record(fd, c.stat.Mode, &c.rec)
+			c.rec.ID = owner.ID{UID: s.UID.FS, GID: s.GID.FS}
+			return fd, true
+		}
+	}
+	unix.Close(fd)
+	return -1, false
+}

@@ -1,0 +1,78 @@
+package kernel
+
+import (
+	"bytes"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+)
+
+// Bind answers bind(sockfd, addr, addrlen).
+func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
+
+// unixPath is where the path starts in a struct sockaddr_un.
+const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
+
+// bind binds a unix socket to a path, which makes an inode. All other sockets are
+// left to the kernel, and so are all errors.
+func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
+	var sa [unix.SizeofSockaddrUnix + 1]byte // the path ends with the address, if with no NUL
+	if c.starting() || size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
+		return Continue
+	}
+	if n, e := c.Tracee.Read(addr, sa[:size]); e != 0 || n < int(size) {
+		return Continue
+	}
+	// unix(7), of abstract addresses: "sun_path[0] is a null byte".
+	family := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa)).Family
+	if family != unix.AF_UNIX || sa[unixPath] == 0 {
+		return Continue
+	}
+	text := sa[unixPath:]
+	text = text[:bytes.IndexByte(text, 0)]
+	dir, name, slash, e := c.Tracee.ParentOfText(text)
+	if e != 0 || slash || c.plain(dir) {
+		return Continue
+	}
+	stray := dir.Stray()
+	parent, e := c.Tracee.Open(dir, &c.stat)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(parent)
+	if c.isMapped() && !c.inherits(parent) {
+		return Continue
+	}
+	// Before Linux 6.9 the socket cannot be had, and its inode belongs to root.
+	socket, e := c.Tracee.Dup(sockfd)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(socket)
+	// From the caller's working directory, so that getsockname(2) shows the address
+	// as it was given. But through /proc/self the supervisor would find itself.
+	from := parent
+	if stray {
+		last := text[bytes.LastIndexByte(text, '/')+1:]
+		size = uint32(unixPath + copy(sa[unixPath:], last))
+	} else {
+		if from, e = c.Tracee.OpenCwd(); e != 0 {
+			return Errno(e)
+		}
+		defer unix.Close(from)
+	}
+	_, e = c.makeIn(parent, name, unix.S_IFSOCK|0o777, owner.Record{}, func(int, *byte, uint32) (int, unix.Errno) {
+		_, _, e := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(from), 0, 0)
+		if e == 0 {
+			_, _, e = syscall.RawSyscall(unix.SYS_BIND, uintptr(socket), uintptr(unsafe.Pointer(&sa)), uintptr(size))
+		}
+		if back := c.Tracee.Return(); back != 0 {
+			panic("the supervisor's /proc is gone")
+		}
+		return -1, e
+	})
+	return Errno(e)
+}

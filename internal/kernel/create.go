@@ -1,0 +1,253 @@
+package kernel
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// Intent is what a call makes: the one thing that the next worker has to know of
+// a call that a worker has died over. For "the name exists" may be what the dead
+// worker has done.
+type Intent struct {
+	ID    uint64 // of the notification whose name did not exist at Began; 0: none
+	Began int64  // the time that files had then, in nanoseconds
+}
+
+// A maker makes an inode of that name in the directory parent. It returns a
+// descriptor of it, or -1 if it has none.
+type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
+
+// create answers a call that makes an inode, which belongs to the caller, at the
+// path that is argument pathArg, relative to the caller's descriptor dirfd. Mode
+// has the file type. Make makes it, with the mode that it is given. Rec is what to
+// record beside the owner.
+func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
+	// The kernel makes no devices.
+	if c.starting() || rec.Type == 0 && c.leave(dirfd, pathArg) {
+		return Continue
+	}
+	dir, name, slash, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
+	if e != 0 {
+		return Errno(e)
+	}
+	parent, e := c.Tracee.Open(dir, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(parent)
+	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
+		return Continue
+	}
+	if slash && mode&unix.S_IFMT != unix.S_IFDIR {
+		// Only a directory can be made by a name with a slash at its end.
+		if e = lookup(parent, name); e == 0 {
+			e = unix.EEXIST
+		}
+		return Errno(e)
+	}
+	_, e = c.makeIn(parent, name, mode, rec, func(parent int, name *byte, mode uint32) (int, unix.Errno) {
+		return -1, make(parent, name, mode)
+	})
+	return Errno(e)
+}
+
+// leave tells, at the cost of one system call beside reading the path, that the
+// kernel itself does the right thing for what the caller makes there.
+func (c *Call) leave(dirfd int32, pathArg int) bool {
+	switch {
+	case c.starting():
+		return true
+	case !c.isMapped():
+		return false
+	}
+	dir, _, _, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
+	return e != 0 || c.plain(dir)
+}
+
+// isMapped tells whether what the caller makes belongs to whom the kernel shows.
+func (c *Call) isMapped() bool {
+	if !c.Identities.InUse() {
+		return true
+	}
+	s := c.identity()
+	return s.UID.FS == c.Owners.Mapped.UID && s.GID.FS == c.Owners.Mapped.GID
+}
+
+// plain tells, at the cost of one system call as a rule, that the kernel itself
+// does the right thing for what the caller makes in dir.
+func (c *Call) plain(dir tracee.Path) bool {
+	if !c.isMapped() || dir.Stray() {
+		return false
+	}
+	switch c.Owners.Peek(dir.Ptr, true) {
+	case owner.None, owner.Unsupported:
+		return true
+	case owner.Missing:
+		return !c.Tracee.IsLink(dir)
+	}
+	return false
+}
+
+// inherits tells whether an inode gets from the directory parent, whose status is
+// c.stat, what the kernel does not know of.
+func (c *Call) inherits(parent int) bool {
+	return c.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
+}
+
+// visible is the inode of descriptor fd as the container sees it; c.stat is its status.
+func (c *Call) visible(fd int) perm.Inode {
+	id := c.recorded(fd).Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	return perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
+}
+
+// makeIn makes an inode in the directory parent, whose status is c.stat, and
+// records its owner. The descriptor is the maker's, or -1 if a worker that died
+// over this call has made the inode.
+//
+// One inode at a time is made in a directory. So what appears there between the
+// look-up and the end is the caller's own, and can be known again when a worker
+// dies in between.
+func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, make maker) (int, unix.Errno) {
+	dir := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
+	c.Owners.Lock(dir)
+	defer c.Owners.Unlock(dir)
+
+	if e := c.Tracee.AdoptUmask(); e != 0 {
+		return -1, e
+	}
+	// The kernel subtracts the umask, or applies a default ACL instead.
+	inode := perm.NewInode(c.identity().Credentials, c.visible(parent), mode, 0)
+	rec.ID = owner.ID{UID: inode.UID, GID: inode.GID}
+
+	fd := -1
+	if !c.made(parent, name) {
+		*c.Intent = Intent{}
+		if lookup(parent, name) == unix.ENOENT {
+			*c.Intent = Intent{ID: c.ID, Began: coarseNow()}
+		}
+		var e unix.Errno
+		if fd, e = make(parent, name, inode.Mode); e != 0 {
+			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(parent, name) == 0 {
+				// open(2) with O_DIRECT on a file system that cannot: the file stays.
+				c.recordNew(parent, name, -1, &rec)
+			}
+			return -1, e
+		}
+	}
+	e := c.recordNew(parent, name, fd, &rec)
+	if e != 0 { // no room, or no sidecar
+		// A file of O_TMPFILE has no name, but ".", which cannot be removed.
+		flags := 0
+		if mode&unix.S_IFMT == unix.S_IFDIR {
+			flags = unix.AT_REMOVEDIR
+		}
+		syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(parent), uintptr(unsafe.Pointer(name)), uintptr(flags))
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return -1, e
+	}
+	return fd, 0
+}
+
+// recordNew records the owner of the inode that was just made, of which fd is a
+// descriptor, or -1.
+func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix.Errno {
+	if fd < 0 {
+		var e unix.Errno
+		if fd, e = openat(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); e != 0 {
+			return 0 // removed again
+		}
+		defer unix.Close(fd)
+		if !isNew(parent, fd) {
+			return 0
+		}
+	}
+	var st unix.Stat_t
+	if e := tracee.Fstat(fd, &st); e != 0 {
+		return e
+	}
+	inode := owner.Inode{Dev: st.Dev, Ino: st.Ino}
+	c.Owners.Lock(inode)
+	defer c.Owners.Unlock(inode)
+	if id, ok := c.Owners.Get(fd, st.Mode); ok {
+		rec.ID = id // somebody has changed the owner already
+	}
+	return c.Owners.SetRecord(fd, st.Mode, rec)
+}
+
+// isNew tells whether the inode of descriptor fd can be the one that was just made
+// in the directory parent. Somebody may have moved another one there meanwhile,
+// which must not change hands. Both times are by the clock of the file system.
+func isNew(parent, fd int) bool {
+	var dir unix.Statx_t
+	if e := statx(parent, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_CTIME, &dir); e != 0 {
+		return false
+	}
+	birth, e := birth(fd, &emptyPath[0], unix.AT_EMPTY_PATH)
+	return e == 0 && birth >= nanoseconds(dir.Ctime)-granularity
+}
+
+// granularity is the coarsest of the times of files: that of vfat.
+const granularity = 2e9
+
+// made tells whether a worker that died over this call has made the inode name in
+// the directory parent. It did not exist then. What has been made since is the
+// caller's unless a call made it that the kernel was executing in the same moment.
+func (c *Call) made(parent int, name *byte) bool {
+	if !c.Again || c.Intent.ID != c.ID {
+		return false
+	}
+	birth, e := birth(parent, name, unix.AT_SYMLINK_NOFOLLOW)
+	return e == 0 && birth >= c.Intent.Began-granularity && birth < processStart
+}
+
+// processStart is when this worker was started: after the death of the previous one.
+var processStart = time.Now().UnixNano()
+
+// birth is when an inode was made, in nanoseconds. A file system that does not
+// know says when it was changed. Flags are those of statx(2).
+func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
+	var st unix.Statx_t
+	e := statx(dirfd, path, flags, unix.STATX_BTIME|unix.STATX_CTIME, &st)
+	if st.Mask&unix.STATX_BTIME == 0 {
+		return nanoseconds(st.Ctime), e
+	}
+	return nanoseconds(st.Btime), e
+}
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
+
+// lookup tells whether the directory parent has the name: 0, ENOENT, or another error.
+func lookup(parent int, name *byte) unix.Errno {
+	var st unix.Statx_t
+	return statx(parent, name, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
+}
+
+// coarseNow is the time from the clock that file systems use.
+func coarseNow() int64 {
+	var t unix.Timespec
+	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME_COARSE, uintptr(unsafe.Pointer(&t)), 0)
+	return t.Nano()
+}
+
+func statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
+	return e
+}
+
+func openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags), uintptr(mode), 0, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), 0
+}

@@ -1,0 +1,165 @@
+package kernel
+
+import (
+	"bytes"
+	"log/slog"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// Execve answers execve(path, argv, envp).
+func Execve(c *Call) Result { return c.exec(unix.AT_FDCWD, 0, 0) }
+
+// Execveat answers execveat(dirfd, path, argv, envp, flags).
+func Execveat(c *Call) Result { return c.exec(c.int32(0), 1, c.uint32(4)) }
+
+// exec notes what the program, which the kernel is to execute, will make of the
+// caller's identity. Whether it could be executed nobody tells: see
+// identity.Table.Expect.
+func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
+	if c.starting() {
+		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {
+			slog.Error("the container's program cannot be given its user", "pid", c.PID, "err", err)
+			return Errno(unix.EAGAIN)
+		}
+		c.known = false
+	}
+	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
+		return Continue // an error, or AT_EXECVE_CHECK, which executes nothing
+	}
+	p, e := c.Tracee.Path(dirfd, c.addr(path), flags)
+	if e != 0 {
+		return Continue
+	}
+	self := c.identity()
+	file, e := c.program(p, self)
+	if e != 0 {
+		return Continue
+	}
+	to, _, e := self.Exec(file)
+	switch {
+	case e != 0:
+		return Errno(e)
+	case to.Equal(self.Credentials):
+		return Continue
+	}
+	next := *self
+	next.Credentials = to
+	if e := c.Identities.Expect(c.PID, &next); e != 0 {
+		return Errno(e)
+	}
+	return Continue
+}
+
+// maxInterpreters is how often a script's interpreter may be a script.
+//
+// execve(2): "The kernel imposes a maximum on the recursive depth of scripts".
+const maxInterpreters = 5
+
+// program returns what there is to know of the program that p names: of its
+// interpreter, if it is a script.
+//
+// execve(2): "Linux ignores the set-user-ID and set-group-ID bits on scripts."
+func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix.Errno) {
+	for range maxInterpreters {
+		fd, e := c.Tracee.Open(p, &c.stat)
+		if e != 0 {
+			return cred.ExecFile{}, e
+		}
+		if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+			unix.Close(fd)
+			return cred.ExecFile{}, unix.EACCES
+		}
+		var head [headSize]byte
+		interpreter := scriptInterpreter(head[:readHead(fd, &head)])
+		if interpreter == nil {
+			file := c.execFile(fd, self)
+			unix.Close(fd)
+			return file, 0
+		}
+		unix.Close(fd)
+		if p, e = c.Tracee.PathOf(interpreter); e != 0 {
+			return cred.ExecFile{}, e
+		}
+	}
+	return cred.ExecFile{}, unix.ELOOP
+}
+
+// execFile returns what there is to know of the file that fd refers to; c.stat is
+// its status.
+func (c *Call) execFile(fd int, self *identity.State) cred.ExecFile {
+	f := cred.ExecFile{Mode: c.stat.Mode}
+	// As without capabilities to gain or to lose, and no bit that would count.
+	if c.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
+		return f
+	}
+	id, ok := c.Owners.Get(fd, c.stat.Mode)
+	if !ok {
+		id = unchanged
+	}
+	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	f.UID, f.GID = id.UID, id.GID
+	if caps, ok := fileCaps(fd); ok {
+		f.Caps = &caps
+	}
+	var fs unix.Statfs_t
+	// The ids of a file that belongs to nobody in the namespace count for nothing.
+	f.NoSuid = c.stat.Uid != c.Owners.Mapped.UID || fstatfs(fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
+	f.NoNewPrivs = c.Tracee.NoNewPrivs()
+	return f
+}
+
+// headSize is BINPRM_BUF_SIZE of <linux/binfmts.h>: execve(2), "a maximum length
+// of 255 bytes".
+const headSize = 256
+
+// readHead reads the first bytes of the file that our O_PATH descriptor refers
+// to: none if it may not be read.
+func readHead(fd int, head *[headSize]byte) int {
+	var name [24]byte
+	_ = append(strconv.AppendUint(append(name[:0], "self/fd/"...), uint64(fd), 10), 0)
+	at := unix.AT_FDCWD
+	r, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&name[0])), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0, 0, 0)
+	if e != 0 {
+		return 0
+	}
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, r, uintptr(unsafe.Pointer(&head[0])), uintptr(len(head)), 0, 0, 0)
+	unix.Close(int(r))
+	if e != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// scriptInterpreter returns the path of the interpreter if head is the start of a
+// script, else nil.
+func scriptInterpreter(head []byte) []byte {
+	line, ok := bytes.CutPrefix(head, []byte("#!"))
+	if !ok {
+		return nil
+	}
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	line = bytes.TrimLeft(line, " \t")
+	if end := bytes.IndexAny(line, " \t\x00"); end >= 0 {
+		line = line[:end]
+	}
+	if len(line) == 0 {
+		return nil
+	}
+	return line
+}
+
+func fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(fs)), 0)
+	return e
+}

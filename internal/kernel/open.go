@@ -1,0 +1,239 @@
+package kernel
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// opening is a call of the open family.
+type opening struct {
+	dirfd int32
+	arg   int // index of the path
+	how   unix.OpenHow
+	exact bool // openat2: unknown flags are errors
+}
+
+// resolveCached is RESOLVE_CACHED of <linux/openat2.h>.
+const resolveCached = 0x20
+
+// unnamed is the one bit of O_TMPFILE that O_DIRECTORY does not have, __O_TMPFILE.
+const unnamed = unix.O_TMPFILE &^ unix.O_DIRECTORY
+
+// Open answers open(path, flags, mode).
+func Open(c *Call) Result { return c.openat(unix.AT_FDCWD, 0, c.uint32(1), c.uint32(2)) }
+
+// Openat answers openat(dirfd, path, flags, mode).
+func Openat(c *Call) Result { return c.openat(c.int32(0), 1, c.uint32(2), c.uint32(3)) }
+
+// Creat answers creat(path, mode).
+//
+// open(2): "A call to creat() is equivalent to calling open() with flags equal to
+// O_CREAT|O_WRONLY|O_TRUNC."
+func Creat(c *Call) Result {
+	return c.openat(unix.AT_FDCWD, 0, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, c.uint32(1))
+}
+
+func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
+	return c.open(&opening{dirfd: dirfd, arg: arg, how: unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode & 0o7777)}})
+}
+
+// Openat2 answers openat2(dirfd, path, how, size).
+func Openat2(c *Call) Result {
+	o := opening{dirfd: c.int32(0), arg: 1, exact: true}
+	if !c.readHow(c.addr(2), c.Data.Args[3], &o.how) {
+		return Continue // EINVAL, EFAULT or E2BIG
+	}
+	switch {
+	// open_how's mode: "this field must [...] contain valid mode bits".
+	case o.how.Mode&^0o7777 != 0,
+		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
+		o.how.Resolve&resolveCached != 0:
+		return Continue
+	}
+	return c.open(&o)
+}
+
+// readHow reads a struct open_how of the caller, and tells whether it has nothing
+// that is not known here: "extensions [...] by appending new fields to that
+// structure, with a zero value in a new field resulting in the kernel behaving as
+// though that extension field was not present", openat2(2).
+func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
+	const known = uint64(unsafe.Sizeof(*how))
+	if size < known || size > uint64(unix.Getpagesize()) {
+		return false
+	}
+	b := unsafe.Slice((*byte)(unsafe.Pointer(how)), known)
+	if n, e := c.Tracee.Read(addr, b); e != 0 || uint64(n) < known {
+		return false
+	}
+	for at := known; at < size; {
+		var rest [64]byte
+		part := rest[:min(size-at, uint64(len(rest)))]
+		if n, e := c.Tracee.Read(addr+uintptr(at), part); e != 0 || n < len(part) {
+			return false
+		}
+		if rest != [64]byte{} {
+			return false
+		}
+		at += uint64(len(part))
+	}
+	return true
+}
+
+// open answers a call that opens a device, or may make a file. Opening other files
+// is left to the kernel, and so are all errors of the arguments.
+func (c *Call) open(o *opening) Result {
+	const creates = unix.O_CREAT | unnamed
+	kind := o.how.Flags & creates
+	if c.starting() || kind == creates || o.how.Flags&unix.O_PATH != 0 {
+		return Continue
+	}
+	if kind == unnamed {
+		return c.openUnnamed(o)
+	}
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Continue
+	}
+	found, result := c.find(p, o)
+	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
+		return result
+	}
+	if found == creatable {
+		if dir, _, _, e := c.Tracee.ParentOf(p); e != 0 || c.plain(dir) {
+			return Continue
+		}
+		if p, e = c.pathOf(o); e != 0 {
+			return Errno(e)
+		}
+	}
+	return c.openNew(p, o)
+}
+
+// pathOf reads the path of o.
+func (c *Call) pathOf(o *opening) (tracee.Path, unix.Errno) {
+	var flags uint32
+	// open(2), O_EXCL: "symbolic links are not followed".
+	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	return c.Tracee.Path(o.dirfd, c.addr(o.arg), flags)
+}
+
+// What find may find.
+type finding int
+
+const (
+	other     finding = iota // something, or an error: the result is the answer
+	creatable                // nothing
+	linked                   // nothing, at the end of a symbolic link
+)
+
+// find looks for what is to be opened, and answers the call if that is a device or
+// nothing that open(2) could make.
+func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
+	if o.how.Resolve == 0 && !p.Stray() {
+		switch c.Owners.Peek(p.Ptr, p.Follow) {
+		case owner.None, owner.Unsupported:
+			return other, Continue
+		case owner.Missing:
+			if !c.Tracee.IsLink(p) {
+				return creatable, Continue
+			}
+		}
+	}
+	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
+	if e == unix.ENOENT {
+		return linked, Continue
+	}
+	if e != 0 {
+		return other, Continue
+	}
+	defer unix.Close(fd)
+	if c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
+		return other, c.openDevice(fd, &c.rec, o.how.Flags)
+	}
+	return other, Continue
+}
+
+// openNew makes and opens the file p, which does not exist.
+func (c *Call) openNew(p tracee.Path, o *opening) Result {
+	parent, name, slash, e := c.Tracee.OpenParent(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(parent)
+	if slash || c.isMapped() && !c.inherits(parent) {
+		return Continue // EISDIR, if the name has a slash at its end
+	}
+	if !c.Tracee.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	how := o.how
+	how.Flags |= unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	how.Resolve = 0
+	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
+	switch {
+	case e == unix.EEXIST && o.how.Flags&unix.O_EXCL == 0:
+		return Continue // it has appeared meanwhile
+	case e != 0:
+		return Errno(e)
+	case fd < 0: // a worker that has died has made it
+		how.Flags &^= unix.O_CREAT | unix.O_EXCL
+		how.Mode = 0
+		if fd, e = o.maker(&how)(parent, name, 0); e != 0 {
+			return Errno(e)
+		}
+	}
+	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
+}
+
+// openUnnamed makes and opens a file without a name in the directory of the path.
+func (c *Call) openUnnamed(o *opening) Result {
+	p, e := c.pathOf(o)
+	if e != 0 || o.how.Resolve == 0 && c.plain(p) {
+		return Continue
+	}
+	parent, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(parent)
+	if c.isMapped() && !c.inherits(parent) {
+		return Continue
+	}
+	if !c.Tracee.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	how := o.how
+	how.Flags |= unix.O_CLOEXEC
+	how.Resolve = 0
+	fd, e := c.makeIn(parent, &dot[0], uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
+}
+
+var dot = [...]byte{'.', 0}
+
+// maker opens a file as the call o does.
+func (o *opening) maker(how *unix.OpenHow) maker {
+	return func(parent int, name *byte, mode uint32) (int, unix.Errno) {
+		if !o.exact {
+			return openat(parent, name, int(how.Flags), mode&0o7777)
+		}
+		how.Mode = uint64(mode & 0o7777)
+		fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT2, uintptr(parent), uintptr(unsafe.Pointer(name)),
+			uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0, 0)
+		if e != 0 {
+			return -1, e
+		}
+		return int(fd), 0
+	}
+}

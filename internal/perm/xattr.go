@@ -1,0 +1,39 @@
+package perm
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// SetXattr decides setxattr(2) and removexattr(2) of an attribute of that name, as far as
+// it does not depend on access to the file: user.* attributes need write permission
+// besides.
+func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
+	allowed := true
+	switch {
+	case name == "security.capability":
+		// capabilities(7): "Writing to this extended attribute requires the CAP_SETFCAP
+		// capability."
+		allowed = c.Capable(unix.CAP_SETFCAP)
+	case strings.HasPrefix(name, "security."), strings.HasPrefix(name, "trusted."):
+		// xattr(7): "When no security module is loaded, [...] write access is limited to
+		// processes that have the CAP_SYS_ADMIN capability." "Trusted extended attributes are
+		// visible and accessible only to processes that have the CAP_SYS_ADMIN capability."
+		allowed = c.Capable(unix.CAP_SYS_ADMIN)
+	case name == "system.posix_acl_access", name == "system.posix_acl_default":
+		// acl(5): who may chmod(2) the file may change its ACLs.
+		allowed = Owner(c, i)
+	case strings.HasPrefix(name, "user."):
+		// xattr(7): "user extended attributes are allowed only for regular files and
+		// directories, and access to user extended attributes is restricted to the owner and to
+		// users with appropriate capabilities for directories with the sticky bit set".
+		allowed = i.is(unix.S_IFREG) || i.is(unix.S_IFDIR) && (i.Mode&unix.S_ISVTX == 0 || Owner(c, i))
+	}
+	if !allowed {
+		return unix.EPERM
+	}
+	return 0
+}

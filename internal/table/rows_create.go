@@ -1,0 +1,31 @@
+package table
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+)
+
+// createRows are the calls that make inodes, which belong to their maker.
+var createRows = []Row{
+	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "only for writing or creating"},
+	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "only for writing or creating"},
+	{Name: "openat2", Handler: kernel.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}},
+	{Name: "creat", Handler: kernel.Creat, Args: []Arg{Path, Flags}},
+	{Name: "mkdir", Handler: kernel.Mkdir, Args: []Arg{Path, Flags}},
+	{Name: "mkdirat", Handler: kernel.Mkdirat, Args: []Arg{DirFD, Path, Flags}},
+	{Name: "symlink", Handler: kernel.Symlink, Args: []Arg{Path, Path}},
+	{Name: "symlinkat", Handler: kernel.Symlinkat, Args: []Arg{Path, DirFD, Path}},
+	{Name: "bind", Handler: kernel.Bind, Args: []Arg{FD, Ptr, Size}, Note: "of a unix socket to a path"},
+	{Name: "memfd_create", Handler: kernel.MemfdCreate, Args: []Arg{Path, Flags}},
+}
+
+// opens are the tests for the flags of open(2), argument index, of all calls that
+// do not only read: O_WRONLY, O_RDWR (and their sum), O_CREAT, __O_TMPFILE.
+func opens(index uint) []ArgTest {
+	var tests []ArgTest
+	for _, bit := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_CREAT, unix.O_TMPFILE &^ unix.O_DIRECTORY} {
+		tests = append(tests, ArgTest{index, bit, bit})
+	}
+	return tests
+}

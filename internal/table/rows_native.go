@@ -1,0 +1,43 @@
+package table
+
+// nativeRows are the calls that the peers handle and the kernel does right by
+// itself: the one real owner of every file is the container's root, and the rest
+// is recorded with the inode.
+var nativeRows = []Row{
+	{Name: "access", Support: Native, Note: "as root; by the emulated ids once permissions are checked"},
+	{Name: "acct", Support: Native, Note: "refused by the kernel, as in any user namespace"},
+	{Name: "chdir", Support: Native, Note: "no owner in it"},
+	{Name: "close", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "close_range", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "dup", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "dup2", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "faccessat", Support: Native, Note: "as root; by the emulated ids once permissions are checked"},
+	{Name: "faccessat2", Support: Native, Note: "as root; by the emulated ids once permissions are checked"},
+	{Name: "fchdir", Support: Native, Note: "no owner in it"},
+	{Name: "fcntl", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "fcntl64", Support: Native, Note: "nothing is kept by descriptor"},
+	{Name: "fdatasync", Support: Native, Note: "records are in the inode, and written with it"},
+	{Name: "fork", Support: Native, Note: "the kernel copies the identity"},
+	{Name: "fsync", Support: Native, Note: "records are in the inode, and written with it"},
+	{Name: "getcwd", Support: Native, Note: "paths are the kernel's own"},
+	{Name: "link", Support: Native, Note: "the same inode, so the same owner"},
+	{Name: "linkat", Support: Native, Note: "the same inode, so the same owner"},
+	{Name: "msync", Support: Native, Note: "no owner in it"},
+	{Name: "readlink", Support: Native, Note: "paths are the kernel's own"},
+	{Name: "readlinkat", Support: Native, Note: "paths are the kernel's own"},
+	{Name: "rename", Support: Native, Note: "the same inode, so the same owner"},
+	{Name: "renameat", Support: Native, Note: "the same inode, so the same owner"},
+	{Name: "renameat2", Support: Native, Note: "the same inode, so the same owner"},
+	{Name: "rmdir", Support: Native, Note: "the record goes with the inode"},
+	{Name: "statfs", Support: Native, Note: "has no owner"},
+	{Name: "statfs64", Support: Native, Note: "has no owner"},
+	{Name: "sync", Support: Native, Note: "records are in the inode, and written with it"},
+	{Name: "sync_file_range", Support: Native, Note: "records are in the inode, and written with it"},
+	{Name: "syncfs", Support: Native, Note: "records are in the inode, and written with it"},
+	{Name: "truncate", Support: Native, Note: "no owner in it"},
+	{Name: "truncate64", Support: Native, Note: "no owner in it"},
+	{Name: "umask", Support: Native, Note: "the kernel's own; read where the supervisor makes a file"},
+	{Name: "unlink", Support: Native, Note: "the record goes with the inode"},
+	{Name: "unlinkat", Support: Native, Note: "the record goes with the inode"},
+	{Name: "vfork", Support: Native, Note: "the kernel copies the identity"},
+}

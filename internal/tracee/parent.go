@@ -1,0 +1,154 @@
+package tracee
+
+import (
+	"bytes"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Parent returns the directory in which a call makes what the path at addr
+// names, relative to the task's descriptor dirfd, and the name there.
+//
+// Name is NUL-terminated, without the slashes that follow it; slash tells whether
+// there are any. It is "." for the root directory. Both are valid until the next
+// call of Parent, Path, FD or Reset. Errors are EFAULT, ENAMETOOLONG, and ENOENT
+// for an empty path.
+func (t *Tracee) Parent(dirfd int32, addr uintptr) (dir Path, name *byte, slash bool, e unix.Errno) {
+	n, e := t.ReadString(addr, t.path[room:])
+	if e != 0 {
+		return Path{}, nil, false, e
+	}
+	if n == 0 {
+		return Path{}, nil, false, unix.ENOENT
+	}
+	return t.split(dirfd, n)
+}
+
+// split is Parent for the path of n bytes in t.path[room:].
+func (t *Tracee) split(dirfd int32, n int) (dir Path, name *byte, slash bool, e unix.Errno) {
+	text := t.path[room : room+n]
+	trimmed := bytes.TrimRight(text, "/")
+	if len(trimmed) == 0 {
+		return rootPath, &dot[0], true, 0
+	}
+	slash = len(trimmed) < n
+	t.path[room+len(trimmed)] = 0
+	cut := bytes.LastIndexByte(trimmed, '/')
+	name = &trimmed[cut+1]
+	if cut < 0 {
+		return t.start(dirfd), name, slash, 0
+	}
+	head := bytes.TrimRight(trimmed[:cut], "/")
+	if len(head) == 0 {
+		return rootPath, name, slash, 0
+	}
+	t.path[room+len(head)] = 0 // in the place of a slash
+	dir, e = t.relative(dirfd, len(head), true)
+	return dir, name, slash, e
+}
+
+// rootPath is the path of the root directory.
+var rootPath = Path{Ptr: &slash[0], Follow: true, text: slash[:1], dirfd: unix.AT_FDCWD}
+
+// ParentOf is Parent for the path p, which is not valid any more then.
+func (t *Tracee) ParentOf(p Path) (dir Path, name *byte, slash bool, e unix.Errno) {
+	return t.split(p.dirfd, len(p.text))
+}
+
+// ParentOfText is Parent for a path that has been read already, relative to the
+// task's working directory. It is not empty.
+func (t *Tracee) ParentOfText(text []byte) (dir Path, name *byte, slash bool, e unix.Errno) {
+	n := copy(t.path[room:len(t.path)-1], text)
+	t.path[room+n] = 0
+	return t.split(unix.AT_FDCWD, n)
+}
+
+// OpenCwd opens the task's working directory with O_PATH.
+func (t *Tracee) OpenCwd() (int, unix.Errno) { return t.openStart(unix.AT_FDCWD) }
+
+// Return makes the supervisor's /proc the thread's working directory again.
+func (t *Tracee) Return() unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(t.proc), 0, 0)
+	return e
+}
+
+// OpenParent opens with O_PATH the directory in which open(2) with O_CREAT makes
+// the file that p names, which does not exist, and fills st. It returns what
+// Parent does: a dangling symbolic link that is to be followed leads on. Resolve
+// are the flags of openat2(2). The path p is not valid any more then.
+func (t *Tracee) OpenParent(p Path, resolve uint64, st *unix.Stat_t) (parent int, name *byte, slash bool, e unix.Errno) {
+	for range maxLinks {
+		dir, name, slash, e := t.split(p.dirfd, len(p.text))
+		if e != 0 {
+			return -1, nil, false, e
+		}
+		dir.dirfd = p.dirfd // from which a path may be confined, though it starts with a slash
+		if parent, e = t.OpenResolve(dir, resolve, st); e != 0 {
+			return -1, nil, false, e
+		}
+		if !p.Follow || slash {
+			return parent, name, slash, 0
+		}
+		target := t.walk[:unix.PathMax]
+		n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(parent), uintptr(unsafe.Pointer(name)),
+			uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
+		if e == unix.ENOENT || e == unix.EINVAL {
+			return parent, name, false, 0
+		}
+		unix.Close(parent)
+		if e != 0 {
+			return -1, nil, false, e
+		}
+		if p, e = t.retarget(dir, target[:n]); e != 0 {
+			return -1, nil, false, e
+		}
+	}
+	return -1, nil, false, unix.ELOOP
+}
+
+// retarget returns the path that a link in the directory dir leads to.
+func (t *Tracee) retarget(dir Path, target []byte) (Path, unix.Errno) {
+	n := 0
+	if target[0] != '/' && dir.text != nil {
+		n = copy(t.path[room:], dir.text) // in place, but for the root directory
+		t.path[room+n] = '/'
+		n++
+	}
+	if n+len(target) >= unix.PathMax {
+		return Path{}, unix.ENAMETOOLONG
+	}
+	n += copy(t.path[room+n:], target)
+	t.path[room+n] = 0
+	return t.relative(dir.dirfd, n, true)
+}
+
+// OpenResolve is Open with the RESOLVE_* flags of openat2(2). If there are any,
+// magic links lead nowhere: ELOOP.
+func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+	if resolve == 0 {
+		return t.Open(p, st)
+	}
+	start, e := t.openStart(p.dirfd)
+	if e != 0 {
+		return -1, t.dirfdError(p, e)
+	}
+	defer unix.Close(start)
+	flags, text := unix.O_PATH, &dot[0]
+	if !p.Follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	if p.text != nil {
+		text = &p.text[0]
+	}
+	fd, e := openat2(start, text, flags, resolve)
+	if e != 0 {
+		return -1, e
+	}
+	if e := Fstat(fd, st); e != 0 {
+		unix.Close(fd)
+		return -1, e
+	}
+	return fd, 0
+}

@@ -1,0 +1,62 @@
+package tracee
+
+import (
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// HasRoom tells whether the task can have n more descriptors: whether a call
+// that makes something and returns a descriptor of it will not fail with EMFILE
+// when it is too late.
+func (t *Tracee) HasRoom(n int) bool {
+	var limit unix.Rlimit
+	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(t.TID), unix.RLIMIT_NOFILE, 0, uintptr(unsafe.Pointer(&limit)), 0, 0)
+	if e != 0 {
+		return true // the task is gone
+	}
+	if limit.Cur < uint64(n) {
+		return false
+	}
+	for i := range uint64(n) {
+		if t.isOpen(int32(limit.Cur - 1 - i)) {
+			return t.countFDs(limit.Cur)+n <= int(limit.Cur)
+		}
+	}
+	return true
+}
+
+// isOpen tells whether the task has the descriptor fd.
+func (t *Tracee) isOpen(fd int32) bool {
+	var b [room]byte
+	t.appendFD(b[:0], fd, 0)
+	var st unix.Statx_t
+	return statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) == 0
+}
+
+// countFDs counts the task's descriptors below limit.
+func (t *Tracee) countFDs(limit uint64) int {
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "fd\x00"...)
+	fd, e := openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY|unix.O_DIRECTORY)
+	if e != 0 {
+		return 0
+	}
+	defer unix.Close(fd)
+	count := 0
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil || n == 0 {
+			return count
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if v, err := strconv.ParseUint(name, 10, 31); err == nil && v < limit {
+				count++
+			}
+		}
+	}
+}
