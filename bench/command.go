@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,6 +42,9 @@ func environment(w workdir, c column) []string {
 	}, expand(w, c, c.env)...)
 }
 
+// cleanEnvironment is for a root file system, where the work directory is not.
+var cleanEnvironment = []string{"/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
+
 // timeOnce runs a row in a column from a fresh state and returns its figure in seconds.
 func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) {
 	if err := w.refresh(); err != nil {
@@ -50,6 +54,10 @@ func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) 
 		if _, err := runIn(ctx, w, c, r.warm, nil); err != nil {
 			return 0, err
 		}
+	}
+	if r.chroot {
+		elapsed, err := runWrapped(ctx, w, c, slices.Concat(c.chroot, cleanEnvironment), r.argv, nil)
+		return elapsed.Seconds(), err
 	}
 	if !r.printsNanoseconds {
 		elapsed, err := runIn(ctx, w, c, r.argv, nil)
@@ -76,7 +84,11 @@ func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) 
 
 // runIn runs a command in a column and returns its wall time, then lets the column end what it left behind.
 func runIn(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
-	elapsed, err := runCommand(ctx, w, c, append(expand(w, c, c.wrap), expand(w, c, argv)...), stdout)
+	return runWrapped(ctx, w, c, c.wrap, argv, stdout)
+}
+
+func runWrapped(ctx context.Context, w workdir, c column, wrap, argv []string, stdout *os.File) (time.Duration, error) {
+	elapsed, err := runCommand(ctx, w, c, append(expand(w, c, wrap), expand(w, c, argv)...), stdout)
 	if err == nil && c.after != nil {
 		_, err = runCommand(ctx, w, c, expand(w, c, c.after), nil)
 	}

@@ -35,8 +35,8 @@ func measure(ctx context.Context, o options) error {
 }
 
 func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
-	columns := available(columns, func(c column) (string, []string) { return c.name, c.needs }, o.columns)
-	rows := available(rows, func(r row) (string, []string) { return r.name, r.needs }, o.rows)
+	columns := available(columns, func(c column) (string, string) { return c.name, missing(c.needs...) }, o.columns)
+	rows := available(rows, func(r row) (string, string) { return r.name, r.lacks(w) }, o.rows)
 	if len(rows) == 0 || len(columns) == 0 {
 		return nil, errors.New("nothing to measure")
 	}
@@ -57,13 +57,12 @@ func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
 }
 
 // available keeps what is wanted and can run here, and says what is left out.
-func available[T any](all []T, describe func(T) (name string, needs []string), wanted pattern) []T {
+func available[T any](all []T, describe func(T) (name, lacks string), wanted pattern) []T {
 	return slices.DeleteFunc(slices.Clone(all), func(item T) bool {
-		name, needs := describe(item)
+		name, reason := describe(item)
 		if !wanted.matches(name) {
 			return true
 		}
-		reason := missing(needs...)
 		if reason != "" {
 			fmt.Fprintf(os.Stderr, "bench: %s skipped: %s\n", name, reason)
 		}
@@ -81,6 +80,7 @@ func roundsOf(r row, rounds int) int {
 // measureRow alternates the columns, so that a slow minute of the machine falls on all of them, and lets each round begin with
 // another one, so that none always runs after the same neighbour's leftovers.
 func measureRow(ctx context.Context, w workdir, r row, columns []column, rounds int, measured *results) error {
+	columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return !r.runsIn(c) })
 	seconds := make([][]float64, len(columns))
 	for round := range rounds {
 		for turn := range columns {

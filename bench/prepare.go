@@ -28,6 +28,11 @@ func prepare(ctx context.Context, o options) (err error) {
 	if err := buildPrograms(ctx, w, o); err != nil {
 		return err
 	}
+	if o.rows.matches(rowInstall) {
+		if err := provideDebian(w); err != nil {
+			return err
+		}
+	}
 	self, err := copySelf(w)
 	if err != nil {
 		return err

@@ -48,7 +48,11 @@ func (m *results) lines() [][]string {
 }
 
 func (m *results) word(row, column string) string {
-	absolute := formatSeconds(m.seconds[cell{row, column}])
+	seconds, ok := m.seconds[cell{row, column}]
+	if !ok {
+		return "-"
+	}
+	absolute := formatSeconds(seconds)
 	ratio, ok := m.ratio(row, column, columnNative)
 	if !ok || column == columnNative {
 		return absolute
@@ -84,6 +88,8 @@ func formatSeconds(s float64) string {
 		return fmt.Sprintf("%.2f µs", s*1e6)
 	case s < 1e-3:
 		return fmt.Sprintf("%.0f µs", s*1e6)
+	case s < 10e-3:
+		return fmt.Sprintf("%.2f ms", s*1e3)
 	case s < 1:
 		return fmt.Sprintf("%.0f ms", s*1e3)
 	}

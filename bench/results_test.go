@@ -46,3 +46,11 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
+
+func TestNotMeasuredIsADash(t *testing.T) {
+	m := newResults([]row{{name: "install"}}, []column{{name: columnNative}, {name: "fakeroot"}})
+	m.set("install", columnNative, 1.4e-3)
+	if got, want := m.text(), "         native   fakeroot\ninstall  1.40 ms  -\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 )
 
 const (
-	rowStat   = "stat"
-	rowBuild1 = "C build, make -j1"
-	rowBuild2 = "C build, make -j2"
+	rowStat    = "stat"
+	rowInstall = "apt-get install, 2k files"
+	rowBuild1  = "C build, make -j1"
+	rowBuild2  = "C build, make -j2"
 )
 
 // row is one workload. Its strings may hold the placeholders of expand.
@@ -26,6 +28,24 @@ type row struct {
 	slow bool
 	// build rows are compilations, where the aim is to be near native.
 	build bool
+	// identity rows are calls that a preloaded library answers by itself, without any system call.
+	identity bool
+	// chroot rows run their command in the root file system {run}/root, with a clean environment.
+	chroot bool
+	// provided is what the first stage must have put beneath the fixtures directory.
+	provided string
+	// cannot names the columns that have no way to do it.
+	cannot []string
+}
+
+// runsIn tells whether a column can do the row at all.
+func (r row) runsIn(c column) bool {
+	return !slices.Contains(r.cannot, c.name) && (!r.chroot || c.chroot != nil)
+}
+
+func (r row) unless(columns ...string) row {
+	r.cannot = columns
+	return r
 }
 
 func micro(name, loop string) row {
@@ -35,6 +55,11 @@ func micro(name, loop string) row {
 		argv:              []string{"{bin}/micro", loop, "{run}/file", "100", "{id1}", "{id2}"},
 		printsNanoseconds: true,
 	}
+}
+
+func identity(r row) row {
+	r.identity = true
+	return r
 }
 
 func build(name string, jobs int) row {
@@ -53,6 +78,10 @@ var rows = []row{
 	micro("fstat", "fstat"),
 	micro("chown", "chown"),
 	micro("open(O_CREAT)", "create"),
+	micro("mkdir and rmdir", "mkdir"),
+	identity(micro("geteuid", "geteuid")),
+	identity(micro("setresuid there and back", "setresuid")).unless(columnBare),
+	micro("fork, exec of sh -c :, wait", "shell"),
 	{
 		name:    "find -ls, 50k files",
 		needs:   []string{"find"},
@@ -96,6 +125,20 @@ var rows = []row{
 		warm: gitStatus("update-index", "-q", "--refresh"),
 		// Without --no-optional-locks the command could write the index.
 		argv: gitStatus("--no-optional-locks", "status", "--porcelain"),
+	},
+	{
+		name:     rowInstall,
+		needs:    []string{"tar", "chroot"},
+		provided: debianDir,
+		// Owned by root, as the native column can make nothing else. Its /dev/null is a file, in all columns alike.
+		warm: []string{"sh", "-c", "mkdir {run}/root && tar -C {run}/root --no-same-owner -xpf {fixtures}/" + debianDir + "/root.tar" +
+			" --exclude=./dev/* --exclude=./usr/share/doc --exclude=./usr/share/locale && : >{run}/root/dev/null" +
+			" && mkdir {run}/root/debs && cp {fixtures}/" + debianDir + "/*.deb {run}/root/debs"},
+		argv: []string{"sh", "-c", "apt-get install -qq --yes --reinstall --allow-downgrades" +
+			// A one-id namespace has no user _apt, and nobody of group adm to give the log to.
+			" -o APT::Sandbox::User=root -o Dir::Log=/dev/null -o Dpkg::Use-Pty=false /debs/*.deb >/dev/null"},
+		chroot: true,
+		slow:   true,
 	},
 	build(rowBuild1, 1),
 	build(rowBuild2, 2),

@@ -7,6 +7,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -104,7 +105,7 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
-		if err := askOracle(work); err != nil {
+		if err := errors.Join(askOracle(work), askBootstraps(work)); err != nil {
 			return 0, err
 		}
 	}

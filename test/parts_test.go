@@ -16,18 +16,21 @@ type part struct {
 }
 
 var parts = map[string]part{
-	"busybox":  {program("busybox"), "apt-get install busybox-static"},
-	"cc":       {file("testdata/oracle/chown"), "apt-get install gcc libc6-dev"},
-	"cc32":     {file("testdata/oracle/ids_i386"), "apt-get install gcc-multilib"},
-	"crun":     {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
-	"debian":   {file("debian12.tar"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
-	"getfacl":  {program("getfacl"), "apt-get install acl"},
-	"getfattr": {program("getfattr"), "apt-get install attr"},
-	"ramfs":    {file("ramfs"), "run the tests as root"},
-	"root":     {file("answers"), "run the tests as root"},
-	"runc":     {program("runc"), "apt-get install runc"},
-	"small":    {file("small"), "run the tests as root"},
-	"umoci":    {program("umoci"), "apt-get install umoci"},
+	"busybox":     {program("busybox"), "apt-get install busybox-static"},
+	"cc":          {file("testdata/oracle/chown"), "apt-get install gcc libc6-dev"},
+	"cc32":        {file("testdata/oracle/ids_i386"), "apt-get install gcc-multilib"},
+	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
+	"debian":      {file("debian12.tar"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
+	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},
+	"getfacl":     {program("getfacl"), "apt-get install acl"},
+	"getfattr":    {program("getfattr"), "apt-get install attr"},
+	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
+	"ramfs":       {file("ramfs"), "run the tests as root"},
+	"repository":  {file("repository"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
+	"root":        {file("answers"), "run the tests as root"},
+	"runc":        {program("runc"), "apt-get install runc"},
+	"small":       {file("small"), "run the tests as root"},
+	"umoci":       {program("umoci"), "apt-get install umoci"},
 }
 
 func program(name string) func() bool {

@@ -86,9 +86,9 @@ func populate(work string, user int) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	for _, dir := range []string{"home", "tmp", "run", "state"} {
-		dir = filepath.Join(work, dir)
-		if err := os.Mkdir(dir, 0o700); err != nil {
+	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o700, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
+		dir := filepath.Join(work, name)
+		if err := os.Mkdir(dir, mode); err != nil {
 			return err
 		}
 		if err := os.Chown(dir, user, user); err != nil {
@@ -98,45 +98,49 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	if err := linkRootfs(work); err != nil {
-		return err
+	for _, name := range []string{"debian12.tar", "repository"} {
+		if err := linkCache(work, name); err != nil {
+			return err
+		}
 	}
 	return build(work)
 }
 
-// rootfsTar is where test/prepare keeps the Debian root file system.
-func rootfsTar() (string, error) {
-	cache := os.Getenv("SUBUIDLESS_CACHE")
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		cache = filepath.Join(dir, "subuidless-test")
+// cacheDir is where test/prepare keeps what it made.
+func cacheDir() (string, error) {
+	if cache := os.Getenv("SUBUIDLESS_CACHE"); cache != "" {
+		return cache, nil
 	}
-	return filepath.Join(cache, "debian12.tar"), nil
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "subuidless-test"), err
 }
 
-// linkRootfs makes the cached root file system readable in the work directory
-// as debian12.tar, if it is there.
-func linkRootfs(work string) error {
-	name, err := rootfsTar()
+// linkCache makes a file or directory of the cache readable in the work
+// directory under the same name, if it is there.
+func linkCache(work, name string) error {
+	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(name); err != nil {
+	cached, link := filepath.Join(cache, name), filepath.Join(work, name)
+	info, err := os.Stat(cached)
+	if err != nil {
 		return nil
 	}
-	link := filepath.Join(work, "debian12.tar")
 	if os.Getuid() != 0 {
-		return os.Symlink(name, link)
+		return os.Symlink(cached, link)
 	}
 	// The cache may be where the tests' user cannot go; a mount always can be reached.
-	if err := os.WriteFile(link, nil, 0o644); err != nil {
+	if info.IsDir() {
+		err = os.Mkdir(link, 0o755)
+	} else {
+		err = os.WriteFile(link, nil, 0o644)
+	}
+	if err != nil {
 		return err
 	}
-	if err := unix.Mount(name, link, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind mount of %s: %w", name, err)
+	if err := unix.Mount(cached, link, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind mount of %s: %w", cached, err)
 	}
 	return nil
 }

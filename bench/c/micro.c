@@ -1,4 +1,4 @@
-// micro repeats one system call for a while and prints the nanoseconds one call took.
+// micro repeats one system call, or a few that belong together, for a while and prints the nanoseconds one turn took.
 //
 // It is linked against the shared libc and calls only libc's own functions, because fakeroot and pseudo emulate by
 // LD_PRELOAD and would not see a raw system call.
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,48 @@ static void call_create(unsigned n)
 		die("unlink");
 }
 
+static void call_geteuid(unsigned n)
+{
+	(void)n;
+	geteuid();
+}
+
+// To another effective id and back. Where 0 is the only id there is, the other one is 0 too.
+static void call_setresuid(unsigned n)
+{
+	(void)n;
+	if (setresuid(0, ids[1], 0) < 0 || setresuid(0, 0, 0) < 0)
+		die("setresuid");
+}
+
+static void call_mkdir(unsigned n)
+{
+	(void)n;
+	if (mkdir(path, 0755) < 0)
+		die("mkdir");
+	if (rmdir(path) < 0)
+		die("rmdir");
+}
+
+static void call_shell(unsigned n)
+{
+	(void)n;
+	int status;
+	pid_t child = fork();
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", ":", NULL);
+		die("/bin/sh");
+	}
+	if (waitpid(child, &status, 0) < 0)
+		die("waitpid");
+	if (status) {
+		fprintf(stderr, "micro: sh ended with wait status %#x\n", status);
+		exit(1);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*call)(unsigned);
@@ -68,6 +111,10 @@ static const struct {
 	{ "fstat", call_fstat, 1 },
 	{ "chown", call_chown, 1 },
 	{ "create", call_create, 0 },
+	{ "geteuid", call_geteuid, 0 },
+	{ "setresuid", call_setresuid, 0 },
+	{ "mkdir", call_mkdir, 0 },
+	{ "shell", call_shell, 0 },
 };
 
 static double now(void)
@@ -98,7 +145,7 @@ static double measure(void (*call)(unsigned), double nanoseconds)
 int main(int argc, char **argv)
 {
 	if (argc != 6) {
-		fprintf(stderr, "usage: micro stat|fstat|chown|create PATH MILLISECONDS ID ID\n");
+		fprintf(stderr, "usage: micro LOOP PATH MILLISECONDS ID ID\n");
 		return 2;
 	}
 	path = argv[2];

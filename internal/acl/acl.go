@@ -43,10 +43,19 @@ const (
 	rwx = 7
 )
 
-// Parse decodes and checks the value of an attribute. A value without entries is a nil
-// ACL: setxattr(2) then removes the attribute. Errors: EINVAL, EOPNOTSUPP for another
+// Parse decodes the value of an attribute, and checks it. A value without entries is a
+// nil ACL: setxattr(2) then removes the attribute. Errors: EINVAL, EOPNOTSUPP for another
 // version of the format.
 func Parse(value []byte) (ACL, unix.Errno) {
+	a, e := Decode(value)
+	if e == 0 && a != nil && !a.Valid() {
+		return nil, unix.EINVAL
+	}
+	return a, e
+}
+
+// Decode is Parse without the check whether the entries make a valid ACL.
+func Decode(value []byte) (ACL, unix.Errno) {
 	if len(value) == 0 {
 		return nil, 0
 	}
@@ -70,13 +79,17 @@ func Parse(value []byte) (ACL, unix.Errno) {
 			Perm: binary.LittleEndian.Uint16(value[2:]),
 			ID:   binary.LittleEndian.Uint32(value[4:]),
 		}
-		if !e.named() {
+		switch e.Tag {
+		case UserObj, GroupObj, Mask, Other:
 			e.ID = NoID
+		case User, Group:
+			if e.ID == NoID {
+				return nil, unix.EINVAL
+			}
+		default:
+			return nil, unix.EINVAL
 		}
 		a = append(a, e)
-	}
-	if !a.valid() {
-		return nil, unix.EINVAL
 	}
 	return a, 0
 }
@@ -95,7 +108,7 @@ func (a ACL) Append(b []byte) []byte {
 // named reports whether the entry is for one id.
 func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
 
-// valid reports whether the kernel takes the ACL.
+// Valid reports whether the kernel takes an ACL that Decode has returned.
 //
 // acl(5): "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ,
 // ACL_GROUP_OBJ, and ACL_OTHER tag types. Entries with ACL_USER and ACL_GROUP tag types may
@@ -104,7 +117,7 @@ func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
 // entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is optional."
 //
 // The kernel wants them in this order; of the ids, only that they are valid.
-func (a ACL) valid() bool {
+func (a ACL) Valid() bool {
 	var seen, last Tag
 	for _, e := range a {
 		switch e.Tag {
@@ -113,11 +126,9 @@ func (a ACL) valid() bool {
 				return false
 			}
 		case User, Group:
-			if e.Tag < last || e.ID == NoID {
+			if e.Tag < last {
 				return false
 			}
-		default:
-			return false
 		}
 		if e.Perm&^rwx != 0 {
 			return false

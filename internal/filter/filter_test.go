@@ -152,7 +152,7 @@ func TestRows(t *testing.T) {
 		{"read", "amd64", x86, 0, 0, allowed},
 		{"stat", "amd64", x86, 4, 0, notified},
 		{"chown", "amd64", x86, 92, 0, notified},
-		{"chmod is the kernel's own", "amd64", x86, 90, 0, allowed},
+		{"umask is the kernel's own", "amd64", x86, 95, 0, allowed},
 		{"getuid", "amd64", x86, 102, 0, notified},
 		{"prctl(PR_SET_NAME)", "amd64", x86, 157, unix.PR_SET_NAME, allowed},
 		{"prctl(PR_SET_KEEPCAPS)", "amd64", x86, 157, unix.PR_SET_KEEPCAPS, notified},

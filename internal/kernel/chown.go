@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
@@ -84,18 +85,36 @@ func (c *Call) chownFD(to owner.ID) Result {
 	return result
 }
 
-// chown changes the owner of the object that fd refers to; c.stat is its status.
-// Change is fchown, or fchownat if fd is our own O_PATH descriptor of it.
-//
-// The kernel does it first, with the one id that is mapped. So it clears the
-// set-id bits and the capabilities of the file, updates its ctime, and refuses
-// what it would refuse root (EROFS, EPERM for an immutable file). Then the owner
-// that was asked for is recorded.
+// chown changes the owner of the object that fd refers to, if the caller may; c.stat
+// is its status. Change is fchown, or fchownat if fd is our own O_PATH descriptor of it.
 func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
 
+	if c.privileged(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+		return c.changeOwner(fd, to, change)
+	}
+	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
+	if e != 0 {
+		return refuse(fd, e)
+	}
+	result := c.changeOwner(fd, to, change)
+	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no
+	// set-group-ID bit.
+	if result.Errno == 0 && c.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
+		return Errno(setMode(fd, after.Mode))
+	}
+	return result
+}
+
+// changeOwner changes the owner of the object.
+//
+// The kernel does it first, with the one id that is mapped. So it clears the
+// set-id bits and the capabilities of the file, updates its ctime, and refuses
+// what it would refuse root (EROFS, EPERM for an immutable file). Then the owner
+// that was asked for is recorded.
+func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
 	if to == unchanged {
 		return Errno(change(fd, to))

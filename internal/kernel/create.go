@@ -98,7 +98,10 @@ func (c *Call) plain(dir tracee.Path) bool {
 // inherits tells whether an inode gets from the directory parent, whose status is
 // c.stat, what the kernel does not know of.
 func (c *Call) inherits(parent int) bool {
-	return c.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
+	if !c.Owners.Record(parent, c.stat.Mode, &c.rec) {
+		return false
+	}
+	return c.rec.Default != nil || c.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
 }
 
 // visible is the inode of descriptor fd as the container sees it; c.stat is its status.
@@ -125,6 +128,9 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 	// The kernel subtracts the umask, or applies a default ACL instead.
 	inode := perm.NewInode(c.identity().Credentials, c.visible(parent), mode, 0)
 	rec.ID = owner.ID{UID: inode.UID, GID: inode.GID}
+	if c.Owners.Record(parent, c.stat.Mode, &c.rec) {
+		rec.Access, rec.Default = inheritACL(&c.rec, mode)
+	}
 
 	fd := -1
 	if !c.made(parent, name) {

@@ -109,5 +109,3 @@ func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
 	opened, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, atCwd, uintptr(unsafe.Pointer(&b[0])), uintptr(flags), 0, 0, 0)
 	return int(opened), e
 }
-
-const atCwd = ^uintptr(-unix.AT_FDCWD - 1)

@@ -96,7 +96,7 @@ func (c *Call) open(o *opening) Result {
 	if kind == unnamed {
 		return c.openUnnamed(o)
 	}
-	p, e := c.pathOf(o)
+	p, e := c.pathToOpen(o)
 	if e != 0 {
 		return Continue
 	}
@@ -108,15 +108,15 @@ func (c *Call) open(o *opening) Result {
 		if dir, _, _, e := c.Tracee.ParentOf(p); e != 0 || c.plain(dir) {
 			return Continue
 		}
-		if p, e = c.pathOf(o); e != 0 {
+		if p, e = c.pathToOpen(o); e != 0 {
 			return Errno(e)
 		}
 	}
 	return c.openNew(p, o)
 }
 
-// pathOf reads the path of o.
-func (c *Call) pathOf(o *opening) (tracee.Path, unix.Errno) {
+// pathToOpen reads the path of o.
+func (c *Call) pathToOpen(o *opening) (tracee.Path, unix.Errno) {
 	var flags uint32
 	// open(2), O_EXCL: "symbolic links are not followed".
 	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
@@ -175,7 +175,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 		return Errno(unix.EMFILE)
 	}
 	how := o.how
-	how.Flags |= unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	how.Flags |= unix.O_EXCL | unix.O_CLOEXEC // which follows no link
 	how.Resolve = 0
 	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
 	switch {
@@ -184,7 +184,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 	case e != 0:
 		return Errno(e)
 	case fd < 0: // a worker that has died has made it
-		how.Flags &^= unix.O_CREAT | unix.O_EXCL
+		how.Flags = how.Flags&^(unix.O_CREAT|unix.O_EXCL) | unix.O_NOFOLLOW
 		how.Mode = 0
 		if fd, e = o.maker(&how)(parent, name, 0); e != 0 {
 			return Errno(e)
@@ -195,7 +195,7 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 
 // openUnnamed makes and opens a file without a name in the directory of the path.
 func (c *Call) openUnnamed(o *opening) Result {
-	p, e := c.pathOf(o)
+	p, e := c.pathToOpen(o)
 	if e != 0 || o.how.Resolve == 0 && c.plain(p) {
 		return Continue
 	}

@@ -22,16 +22,6 @@ func (c *Call) mayBeTasks(p *tracee.Path, presence owner.Presence) bool {
 	return presence == owner.Unsupported || p.HasPrefix("/proc/")
 }
 
-// isTasks tells whether the file that our descriptor fd refers to, of status c.stat,
-// belongs to a task that is not root, and puts its owner into c.rec.
-func (c *Call) isTasks(fd int) bool {
-	id, ok := c.procOwner(fd)
-	if ok {
-		c.rec.ID = id
-	}
-	return ok
-}
-
 // procOwner returns the owner of the file that our descriptor fd refers to, if that
 // belongs to a task which is not root. C.stat is its status.
 func (c *Call) procOwner(fd int) (owner.ID, bool) {

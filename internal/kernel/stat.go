@@ -119,10 +119,15 @@ func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 	if e != 0 {
 		return -1, false
 	}
-	if ok = c.Owners.Record(fd, c.stat.Mode, &c.rec) || c.isTasks(fd); !ok {
-		unix.Close(fd)
+	if c.Owners.Record(fd, c.stat.Mode, &c.rec) {
+		return fd, true
 	}
-	return fd, ok
+	if id, ok := c.procOwner(fd); ok {
+		c.rec.ID, c.rec.Type = id, 0
+		return fd, true
+	}
+	unix.Close(fd)
+	return c.anonymous(p)
 }
 
 // writeStat writes c.stat to the caller's memory at addr.

@@ -3,284 +3,252 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/owner"
-	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// The container does not see user.rootlesscontainers. Of the other attributes
-// the kernel is in charge.
+// The container does not see user.rootlesscontainers, and sees ACLs as acl.go has
+// it. Of the other attributes the kernel is in charge; who may change them is for
+// package perm to say.
 
 // Getxattr answers getxattr(path, name, value, size).
-func Getxattr(c *Call) Result { return c.getxattr(unix.AT_FDCWD, 0, 0, 1) }
+func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
 
 // Lgetxattr answers lgetxattr(path, name, value, size).
-func Lgetxattr(c *Call) Result { return c.getxattr(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, 1) }
+func Lgetxattr(c *Call) Result { return c.getxattr(byLink, 1, c.addr(2), c.Data.Args[3]) }
 
 // Fgetxattr answers fgetxattr(fd, name, value, size).
-func Fgetxattr(c *Call) Result { return c.hiddenFD(1, absent) }
+func Fgetxattr(c *Call) Result { return c.getxattr(c.descriptor(), 1, c.addr(2), c.Data.Args[3]) }
 
 // Getxattrat answers getxattrat(dirfd, path, flags, name, args, size).
 func Getxattrat(c *Call) Result {
-	if !c.argsFlags(4, 0) {
+	args, ok := c.xattrArgs()
+	if !ok || args.flags != 0 {
 		return Continue
 	}
-	return c.getxattr(c.int32(0), 1, c.uint32(2), 3)
+	return c.getxattr(c.objectAt(), 3, args.value, args.size)
 }
 
 // Setxattr answers setxattr(path, name, value, size, flags).
-func Setxattr(c *Call) Result { return c.setxattr(0) }
+func Setxattr(c *Call) Result { return c.setxattr(byPath, 1, c.valueArgs()) }
 
 // Lsetxattr answers lsetxattr(path, name, value, size, flags).
-func Lsetxattr(c *Call) Result { return c.setxattr(unix.AT_SYMLINK_NOFOLLOW) }
-
-func (c *Call) setxattr(flags uint32) Result {
-	if c.uint32(4)&^setFlags != 0 {
-		return Continue
-	}
-	return c.hiddenPath(unix.AT_FDCWD, 0, flags, 1, forbidden)
-}
+func Lsetxattr(c *Call) Result { return c.setxattr(byLink, 1, c.valueArgs()) }
 
 // Fsetxattr answers fsetxattr(fd, name, value, size, flags).
-func Fsetxattr(c *Call) Result {
-	if c.uint32(4)&^setFlags != 0 {
-		return Continue
-	}
-	return c.hiddenFD(1, forbidden)
-}
+func Fsetxattr(c *Call) Result { return c.setxattr(c.descriptor(), 1, c.valueArgs()) }
 
 // Setxattrat answers setxattrat(dirfd, path, flags, name, args, size).
 func Setxattrat(c *Call) Result {
-	if !c.argsFlags(4, setFlags) {
+	args, ok := c.xattrArgs()
+	if !ok {
 		return Continue
 	}
-	return c.hiddenPath(c.int32(0), 1, c.uint32(2), 3, forbidden)
-}
-
-// setFlags are the flags of setxattr(2). The kernel refuses others before it
-// looks at the name: EINVAL.
-const setFlags = unix.XATTR_CREATE | unix.XATTR_REPLACE
-
-// argsFlags tells whether the struct xattr_args at argument i is one that the
-// kernel would go on with: one of at least 16 bytes, with no flag but the allowed.
-func (c *Call) argsFlags(i int, allowed uint32) bool {
-	var args [16]byte // value, size, flags
-	if c.Data.Args[i+1] < uint64(len(args)) {
-		return false
-	}
-	n, e := c.Tracee.Read(c.addr(i), args[:])
-	return e == 0 && n == len(args) && binary.LittleEndian.Uint32(args[12:])&^allowed == 0
+	return c.setxattr(c.objectAt(), 3, args)
 }
 
 // Removexattr answers removexattr(path, name).
-func Removexattr(c *Call) Result { return c.hiddenPath(unix.AT_FDCWD, 0, 0, 1, removal) }
+func Removexattr(c *Call) Result { return c.removexattr(byPath, 1) }
 
 // Lremovexattr answers lremovexattr(path, name).
-func Lremovexattr(c *Call) Result {
-	return c.hiddenPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, 1, removal)
-}
+func Lremovexattr(c *Call) Result { return c.removexattr(byLink, 1) }
 
 // Fremovexattr answers fremovexattr(fd, name).
-func Fremovexattr(c *Call) Result { return c.hiddenFD(1, removal) }
+func Fremovexattr(c *Call) Result { return c.removexattr(c.descriptor(), 1) }
 
 // Removexattrat answers removexattrat(dirfd, path, flags, name).
-func Removexattrat(c *Call) Result { return c.hiddenPath(c.int32(0), 1, c.uint32(2), 3, removal) }
+func Removexattrat(c *Call) Result { return c.removexattr(c.objectAt(), 3) }
+
+// descriptor is the object of a call whose first argument is a descriptor.
+func (c *Call) descriptor() object { return object{dirfd: c.int32(0), path: byFD} }
+
+// objectAt is the object of a call whose arguments begin with dirfd, path, flags.
+func (c *Call) objectAt() object { return object{dirfd: c.int32(0), path: 1, flags: c.uint32(2)} }
+
+// xattrArgs is struct xattr_args of <linux/xattr.h>.
+type xattrArgs struct {
+	value uintptr
+	size  uint64
+	flags uint32
+}
+
+// valueArgs are the arguments value, size and flags of the older calls.
+func (c *Call) valueArgs() xattrArgs { return xattrArgs{c.addr(2), c.Data.Args[3], c.uint32(4)} }
+
+// xattrArgs reads the struct at argument 4, of the size in argument 5; false if
+// the kernel would not.
+func (c *Call) xattrArgs() (xattrArgs, bool) {
+	var b [16]byte
+	if c.Data.Args[5] < uint64(len(b)) {
+		return xattrArgs{}, false
+	}
+	n, e := c.Tracee.Read(c.addr(4), b[:])
+	return xattrArgs{
+		value: uintptr(binary.LittleEndian.Uint64(b[:])),
+		size:  uint64(binary.LittleEndian.Uint32(b[8:])),
+		flags: binary.LittleEndian.Uint32(b[12:]),
+	}, e == 0 && n == len(b)
+}
 
 // Probe is the name of an extended attribute that the file "/" has under
 // supervision, with the value "1": it tells a nested subuidless where it is.
 const Probe = owner.Xattr + ".supervised"
 
-// getxattr answers the forms of getxattr that take a path.
-func (c *Call) getxattr(dirfd int32, path int, flags uint32, name int) Result {
-	switch c.nameOf(name) {
-	case ordinary:
-		return Continue
-	case probe:
-		return Return(1)
-	}
-	return c.hiddenPath(dirfd, path, flags, name, absent)
-}
+// attribute is the NUL-terminated name of an extended attribute, of at most
+// XATTR_NAME_MAX bytes.
+type attribute [256]byte
 
 // nameKind says what an extended attribute's name is to the container.
 type nameKind int
 
 const (
 	ordinary nameKind = iota
+	unreadable
 	hidden
 	probe
+	access
+	inherited
 )
 
 // nameOf reads the name at argument i.
-func (c *Call) nameOf(i int) nameKind {
-	var b [len(Probe) + 1]byte
-	n, e := c.Tracee.ReadString(c.addr(i), b[:])
+func (c *Call) nameOf(i int, name *attribute) nameKind {
+	n, e := c.Tracee.ReadString(c.addr(i), name[:])
 	switch {
-	case e != 0:
-		return ordinary
-	case string(b[:n]) == owner.Xattr:
+	case e != 0 || n == 0:
+		return unreadable
+	case string(name[:n]) == owner.Xattr:
 		return hidden
-	case string(b[:n]) == Probe:
+	case string(name[:n]) == Probe:
 		return probe
+	case string(name[:n+1]) == string(accessACL):
+		return access
+	case string(name[:n+1]) == string(defaultACL):
+		return inherited
 	}
 	return ordinary
 }
 
-// An attempt does to the object at path what the container wants to do to the
-// hidden attribute, and says what it gives for an attribute that is not there.
-type attempt func(path *byte, follow bool) unix.Errno
-
-// unused is the name of an attribute that no file has.
-var unused = []byte(owner.Xattr + ".none\x00")
-
-func absent(path *byte, follow bool) unix.Errno {
-	nr := uintptr(unix.SYS_LGETXATTR)
-	if follow {
-		nr = unix.SYS_GETXATTR
+// getxattr answers a call that reads the attribute of o named by argument name.
+func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
+	var a attribute
+	switch c.nameOf(name, &a) {
+	case hidden:
+		return c.try(o, absent)
+	case probe:
+		return Return(1)
+	case access:
+		return c.getACL(o, accessACL, value, size)
+	case inherited:
+		return c.getACL(o, defaultACL, value, size)
 	}
-	_, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0, 0, 0, 0)
-	return e
+	return Continue
 }
 
-func removal(path *byte, follow bool) unix.Errno {
-	nr := uintptr(unix.SYS_LREMOVEXATTR)
-	if follow {
-		nr = unix.SYS_REMOVEXATTR
+// setxattr answers a call that sets the attribute of o named by argument name.
+func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
+	if args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
+		return Continue // EINVAL, E2BIG
 	}
-	_, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0)
-	return e
+	var a attribute
+	kind := c.nameOf(name, &a)
+	switch kind {
+	case unreadable:
+		return Continue
+	case hidden:
+		return c.try(o, forbidden)
+	case ordinary, probe:
+		if c.privileged(xattrCaps) {
+			return Continue
+		}
+	}
+	if c.xbuf == nil {
+		c.xbuf = make([]byte, xattrSizeMax)
+	}
+	value := c.xbuf[:args.size]
+	if n, e := c.Tracee.Read(args.value, value); e != 0 || n < len(value) {
+		return Continue // EFAULT
+	}
+	switch kind {
+	case access:
+		return c.setACL(o, accessACL, value)
+	case inherited:
+		return c.setACL(o, defaultACL, value)
+	}
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &a[0], value, args.flags) }, value)
 }
 
-// forbidden refuses to write the record of the owner: that is what chown(2) is for.
-func forbidden(path *byte, follow bool) unix.Errno {
-	if e := absent(path, follow); e != unix.ENODATA {
+// Of <linux/limits.h>.
+const (
+	xattrSizeMax = 65536
+	xattrListMax = 65536
+)
+
+// removexattr answers a call that removes the attribute of o named by argument name.
+func (c *Call) removexattr(o object, name int) Result {
+	var a attribute
+	switch c.nameOf(name, &a) {
+	case unreadable:
+		return Continue
+	case hidden:
+		return c.try(o, removal)
+	case access:
+		return c.setACL(o, accessACL, nil)
+	case inherited:
+		return c.setACL(o, defaultACL, nil)
+	}
+	if c.privileged(xattrCaps) {
+		return Continue
+	}
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &a[0]) }, nil)
+}
+
+// xattrCaps are the capabilities with which package perm has nothing to say.
+const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SYS_ADMIN
+
+// changeAttribute makes a change of the attribute a of o, to value or to none if
+// that is nil, if the caller may.
+func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.Errno, value []byte) Result {
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	if c.badDescriptor(p) {
+		return Errno(unix.EBADF)
+	}
+	fd, e := c.Tracee.Open(p, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(fd)
+	if e := c.mayChangeAttribute(fd, a, value); e != 0 {
+		return refuse(fd, e)
+	}
+	return Errno(change(fd))
+}
+
+func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {
+	c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	i := c.visible(fd)
+	if c.rec.Type != 0 {
+		i.Mode = c.rec.Type | i.Mode&^unix.S_IFMT
+	}
+	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
+		if e := cred.CheckFileCaps(value); e != 0 {
+			return e
+		}
+	}
+	name := a[:bytes.IndexByte(a[:], 0)]
+	if e := perm.SetXattr(c.identity().Credentials, i, unsafe.String(&name[0], len(name))); e != 0 {
 		return e
 	}
-	return unix.EPERM
-}
-
-// hiddenPath answers a call on the attribute named by argument name of the file
-// at argument path.
-func (c *Call) hiddenPath(dirfd int32, path int, flags uint32, name int, try attempt) Result {
-	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 || c.nameOf(name) != hidden {
-		return Continue
+	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) {
+		return 0
 	}
-	p, e := c.Tracee.Path(dirfd, c.addr(path), flags)
-	if e != 0 {
-		return Errno(e)
-	}
-	return c.try(p, try)
-}
-
-// hiddenFD answers a call on the attribute named by argument name of the
-// descriptor in argument 0.
-func (c *Call) hiddenFD(name int, try attempt) Result {
-	if c.nameOf(name) != hidden {
-		return Continue
-	}
-	return c.try(c.Tracee.FD(c.int32(0)), try)
-}
-
-// try makes an attempt on the object that p names.
-func (c *Call) try(p tracee.Path, try attempt) Result {
-	if c.badDescriptor(p) {
-		return Errno(unix.EBADF)
-	}
-	return Errno(try(p.Ptr, p.Follow))
-}
-
-// badDescriptor tells whether p is a descriptor that is not open, or was opened
-// with O_PATH: the calls on attributes refuse it, with AT_EMPTY_PATH too.
-func (c *Call) badDescriptor(p tracee.Path) bool {
-	fd, ok := p.Descriptor()
-	if !ok {
-		return false
-	}
-	path, e := c.Tracee.OpenedAsPath(fd)
-	return e != 0 || path
-}
-
-// xattrListMax is XATTR_LIST_MAX of <linux/limits.h>.
-const xattrListMax = 65536
-
-// Listxattr answers listxattr(path, list, size).
-func Listxattr(c *Call) Result { return c.listPath(unix.AT_FDCWD, 0, 0, 1) }
-
-// Llistxattr answers llistxattr(path, list, size).
-func Llistxattr(c *Call) Result { return c.listPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, 1) }
-
-// Listxattrat answers listxattrat(dirfd, path, flags, list, size).
-func Listxattrat(c *Call) Result { return c.listPath(c.int32(0), 1, c.uint32(2), 3) }
-
-// Flistxattr answers flistxattr(fd, list, size).
-func Flistxattr(c *Call) Result {
-	return c.list(c.Tracee.FD(c.int32(0)), 1)
-}
-
-func (c *Call) listPath(dirfd int32, path int, flags uint32, list int) Result {
-	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
-		return Continue
-	}
-	p, e := c.Tracee.Path(dirfd, c.addr(path), flags)
-	if e != 0 {
-		return Continue
-	}
-	return c.list(p, list)
-}
-
-// list answers with the names of the attributes of p but the hidden one, in the
-// buffer at argument buf, whose size is the next argument.
-func (c *Call) list(p tracee.Path, buf int) Result {
-	if c.xbuf == nil {
-		c.xbuf = make([]byte, xattrListMax)
-	}
-	nr := uintptr(unix.SYS_LLISTXATTR)
-	if p.Follow {
-		nr = unix.SYS_LISTXATTR
-	}
-	n, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(p.Ptr)), uintptr(unsafe.Pointer(&c.xbuf[0])), uintptr(len(c.xbuf)))
-	if e != 0 {
-		return Continue
-	}
-	names := c.xbuf[:n]
-	at := indexName(names)
-	if at < 0 {
-		return Continue
-	}
-	if c.badDescriptor(p) {
-		return Errno(unix.EBADF)
-	}
-	names = append(names[:at], names[at+len(owner.Xattr)+1:]...)
-	// listxattr(2): "If size is specified as zero, these calls return the
-	// current size of the list [...]. ERANGE: The size of the list buffer is
-	// too small to hold the result."
-	switch size := c.Data.Args[buf+1]; {
-	case size == 0:
-		return Return(len(names))
-	case size < uint64(len(names)):
-		return Errno(unix.ERANGE)
-	}
-	if e := c.Tracee.Write(c.addr(buf), names); e != 0 {
-		return Errno(e)
-	}
-	return Return(len(names))
-}
-
-// indexName returns where the hidden name starts in a list of NUL-terminated
-// names, or -1.
-func indexName(names []byte) int {
-	for at := 0; at < len(names); {
-		end := bytes.IndexByte(names[at:], 0)
-		if end < 0 {
-			return -1
-		}
-		if string(names[at:at+end]) == owner.Xattr {
-			return at
-		}
-		at += end + 1
-	}
-	return -1
+	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+	return c.access(fd, i, perm.Write)
 }

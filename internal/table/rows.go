@@ -5,16 +5,11 @@ import "slices"
 // Rows is the table. A name that exists only on i386 is marked by its suffix
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
-var Rows = slices.Concat(ownerRows, xattrRows, rootRows, identityRows, execRows, nativeRows, deviceRows, createRows, taskRows, socketRows, otherRows)
+var Rows = slices.Concat(ownerRows, xattrRows, changeRows, rootRows, identityRows, execRows, deviceRows, createRows,
+	taskRows, socketRows, nativeRows, otherRows)
 
 // otherRows are the calls that no handler answers.
 var otherRows = []Row{
 	// Ways past the filter.
 	{Name: "io_uring_setup", Support: Refused, Note: "a ring's operations bypass seccomp; programs fall back to ordinary calls"},
-
-	// In the peers' lists, and right as the kernel does them: the one real
-	// owner of every file is the container's root.
-	{Name: "chmod", Support: Native},
-	{Name: "fchmod", Support: Native},
-	{Name: "fchmodat", Support: Native},
 }

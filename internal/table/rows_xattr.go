@@ -2,7 +2,8 @@ package table
 
 import "github.com/rootless-containers/subuidless/internal/kernel"
 
-// xattrRows are the calls on extended attributes: user.rootlesscontainers is hidden.
+// xattrRows are the calls on extended attributes: user.rootlesscontainers is
+// hidden, and ACLs may name any id.
 var xattrRows = []Row{
 	{Name: "getxattr", Handler: kernel.Getxattr, Args: []Arg{Path, Name, Ptr, Size}},
 	{Name: "lgetxattr", Handler: kernel.Lgetxattr, Args: []Arg{Path, Name, Ptr, Size}},

@@ -31,6 +31,21 @@ test ! -S dev/sda
 test -w dev/zero
 test ! -s dev/null
 
+echo "used"
+mknod -m 666 dev/full c 1 7
+echo gone >dev/null
+echo gone >>dev/null
+cat dev/null
+echo gone | tee dev/null
+wc -c <>dev/null
+head -c 3 <>dev/zero | od -An -tx1
+dd if=dev/null of=dev/zero status=none
+dd if=/dev/zero of=dev/full bs=1 count=1 2>/dev/null || echo "no space"
+head -c 3 <>dev/full | od -An -tx1
+{ cat <>dev/nvme; } 2>/dev/null || echo "no such device"
+look dev/null dev/zero dev/full
+rm dev/full
+
 echo "cp"
 cp -a dev copy
 look copy/*

@@ -1,0 +1,67 @@
+package kernel
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+)
+
+// An attempt does to the object at path what the container wants to do to the
+// hidden attribute, and says what it gives for an attribute that is not there.
+type attempt func(path *byte, follow bool) unix.Errno
+
+// unused is the name of an attribute that no file has.
+var unused = []byte(owner.Xattr + ".none\x00")
+
+func absent(path *byte, follow bool) unix.Errno {
+	nr := uintptr(unix.SYS_LGETXATTR)
+	if follow {
+		nr = unix.SYS_GETXATTR
+	}
+	_, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0, 0, 0, 0)
+	return e
+}
+
+func removal(path *byte, follow bool) unix.Errno {
+	nr := uintptr(unix.SYS_LREMOVEXATTR)
+	if follow {
+		nr = unix.SYS_REMOVEXATTR
+	}
+	_, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&unused[0])), 0)
+	return e
+}
+
+// forbidden refuses to write the record of the owner: that is what chown(2) is for.
+func forbidden(path *byte, follow bool) unix.Errno {
+	if e := absent(path, follow); e != unix.ENODATA {
+		return e
+	}
+	return unix.EPERM
+}
+
+// try makes an attempt on the object o.
+func (c *Call) try(o object, try attempt) Result {
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	if c.badDescriptor(p) {
+		return Errno(unix.EBADF)
+	}
+	return Errno(try(p.Ptr, p.Follow))
+}
+
+// badDescriptor tells whether p is a descriptor that is not open, or was opened
+// with O_PATH: the calls on attributes refuse it, with AT_EMPTY_PATH too.
+func (c *Call) badDescriptor(p tracee.Path) bool {
+	fd, ok := p.Descriptor()
+	if !ok {
+		return false
+	}
+	path, e := c.Tracee.OpenedAsPath(fd)
+	return e != 0 || path
+}
