@@ -21,6 +21,7 @@ func build(work string) error {
 	builds := [][]string{
 		{"go", "build", "-buildvcs=false", "-o", bin, "../cmd/subuidless"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
+		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},
 	}
 	if canLink() {
 		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {

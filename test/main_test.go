@@ -108,6 +108,9 @@ func prepareAndRun() (status int, err error) {
 		if err := errors.Join(askOracle(work), askBootstraps(work)); err != nil {
 			return 0, err
 		}
+		if err := askServices(work); err != nil {
+			return 0, err
+		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

@@ -29,6 +29,7 @@ var parts = map[string]part{
 	"repository":  {file("repository"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"root":        {file("answers"), "run the tests as root"},
 	"runc":        {program("runc"), "apt-get install runc"},
+	"services":    {file(servicesTar), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"small":       {file("small"), "run the tests as root"},
 	"umoci":       {program("umoci"), "apt-get install umoci"},
 }

@@ -98,7 +98,7 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	for _, name := range []string{"debian12.tar", "repository"} {
+	for _, name := range []string{"debian12.tar", servicesTar, "repository"} {
 		if err := linkCache(work, name); err != nil {
 			return err
 		}

@@ -20,9 +20,9 @@ func processUser(process *oci.Process) (*identity.User, error) {
 		if user, err = oci.BundleUser(process.Bundle); err != nil {
 			return nil, fmt.Errorf("the user of container %s: %w", process.ContainerID, err)
 		}
-	}
-	if user.UID == 0 && user.GID == 0 && len(user.AdditionalGids) == 0 {
-		return nil, nil
+		if user.UID == 0 && user.GID == 0 && len(user.AdditionalGids) == 0 {
+			return nil, nil
+		}
 	}
 	return &identity.User{UID: user.UID, GID: user.GID, AdditionalGids: user.AdditionalGids}, nil
 }

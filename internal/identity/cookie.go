@@ -9,15 +9,16 @@ package identity
 //	63  62..50  49         48       47..26     25..13  12..0
 //	0   tag     perThread  pending  signature  after   state
 //
-// The tag is that of the table. A limit that has another one belongs to a process
-// that has the initial state, or to another container.
+// The tag is that of the table, or markedTag. A limit that has another one belongs to
+// a process that has the initial state, or to another container.
 type cookie uint64
 
 const (
 	perThread cookie = 1 << 49 // threads may have a state of their own, in their timer slack
 	pending   cookie = 1 << 48 // an execve(2) is under way that is to give the state "after"
 
-	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit, which is 0
+	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit
+	markedTag                     = 1<<13 - 1     // before there is a table, see Mark
 	signatureShift, signatureMask = 26, 1<<22 - 1
 	afterShift, stateMask         = 13, maxStates - 1
 )
@@ -33,11 +34,10 @@ func (t *Table) owns(c cookie) bool {
 	return tag == t.shared.tag || tag == markedTag
 }
 
-// markedTag is the tag of a process that has been marked before there was a table.
-const markedTag = tagMask >> 1
-
-// marked is its cookie.
-const marked = cookie(markedTag<<tagShift | program)
+// own returns c with the tag of this table.
+func (t *Table) own(c cookie) cookie {
+	return c&^(tagMask<<tagShift) | cookie(t.shared.tag)<<tagShift
+}
 
 // expect returns c as it is while the process executes a program that is to give
 // it the state after. Signature is that of its memory before.

@@ -76,10 +76,11 @@ func (u *User) state() (State, error) {
 // it is about to execute; Started then says who that is. The caller need not be in
 // the container's user namespace.
 func Mark(pid uint32) error {
-	var old unix.Rlimit
-	e := prlimit(pid, nil, &old)
+	var l unix.Rlimit
+	e := prlimit(pid, nil, &l)
 	if e == 0 {
-		e = prlimit(pid, &unix.Rlimit{Cur: uint64(marked), Max: old.Max}, nil)
+		l.Cur = markedTag<<tagShift | program
+		e = prlimit(pid, &l, nil)
 	}
 	if e != 0 {
 		return fmt.Errorf("prlimit of RLIMIT_LOCKS: %w (the identity of a process is kept there; its hard limit must be unlimited)", e)
@@ -107,8 +108,15 @@ func (t *Table) capabilities(tid uint32, s *State, kernels bool) error {
 	if err := t.kernelCaps(tid, s); err != nil {
 		return err
 	}
-	if !kernels && s.UID.Effective != 0 {
+	switch {
+	case kernels:
+	case s.UID.Effective != 0:
 		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
+	default:
+		// Also where root is not the id that is mapped, and the kernel has given
+		// the task no capability.
+		s.Permitted |= s.Bounding
+		s.Effective = s.Permitted
 	}
 	return nil
 }
@@ -169,12 +177,12 @@ func (t *Table) begin(tid uint32, s *State) error {
 func (t *Table) beginInitial(s *State) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.state(initial)
-	if t.InUse() || t.shared.first != 0 || s.UID != first.UID || s.GID != first.GID || len(s.Groups) != 0 {
+	now := t.state(initial)
+	if t.InUse() || t.shared.begins != 0 || s.UID != now.UID || s.GID != now.GID || len(s.Groups) != 0 {
 		return false
 	}
 	t.put(initial, s)
-	t.shared.first = 1
+	t.shared.begins = 1
 	return true
 }
 

@@ -41,7 +41,7 @@ type Table struct {
 type shared struct {
 	tag    uint32               // of the table's cookies
 	inUse  uint32               // some task may have another state than the initial one
-	first  uint32               // the first program has begun, with the initial state
+	begins uint32               // the first program has begun, with the initial state
 	top    uint32               // all indexes from here on are free
 	begun  [maxListeners]uint32 // see Prepare
 	marks  [maxStates]uint32    // a hash of the state; 0: the index is free

@@ -67,13 +67,22 @@ func (t *Table) Set(tid uint32, s *State) unix.Errno {
 
 // Expect notes that the thread tid is about to execute a program which gives it
 // the state s if execve(2) succeeds, which nobody will tell: the next look at
-// the task finds out.
+// the task finds out. It is to be called also if the state stays the same, because
+// an execve(2) by another thread may have failed before, which was to change it.
 func (t *Table) Expect(tid uint32, s *State) unix.Errno {
+	if !t.InUse() && t.holds(initial, s) {
+		return 0
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, e := t.settle(tid)
 	if e != 0 {
 		return e
+	}
+	if !c.has(pending) {
+		if i, e := t.ofThread(tid, c); e != 0 || t.holds(i, s) {
+			return e
+		}
 	}
 	signature, e := t.signature(tid)
 	if e != 0 {
@@ -154,6 +163,7 @@ func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
 	if !t.owns(c) {
 		return t.newCookie(initial), 0
 	}
+	c = t.own(c)
 	if !c.has(pending | perThread) {
 		return c, 0
 	}

@@ -215,13 +215,14 @@ func (c *Call) dropSetgid(fd int, permissions uint32) unix.Errno {
 }
 
 // inheritACL is what to record of the ACLs of a new inode of that mode in a directory
-// with the record parent. The kernel has its part of them already.
+// with the record parent. The kernel's part of them has been inherited by then. Inodes
+// that cannot have the attribute of the record have no more than that part.
 func inheritACL(parent *owner.Record, mode uint32) (access, inherited []byte) {
 	switch mode & unix.S_IFMT {
-	case unix.S_IFLNK:
-		return nil, nil
+	case unix.S_IFREG:
+		return parent.Default, nil
 	case unix.S_IFDIR:
 		return parent.Default, parent.Default
 	}
-	return parent.Default, nil
+	return nil, nil
 }

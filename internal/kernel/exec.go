@@ -25,7 +25,8 @@ func Execveat(c *Call) Result { return c.exec(c.int32(0), 1, c.uint32(4)) }
 // caller's identity. Whether it could be executed nobody tells: see
 // identity.Table.Expect.
 func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
-	if c.starting() {
+	starting := c.starting()
+	if starting {
 		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {
 			slog.Error("the container's program cannot be given its user", "pid", c.PID, "err", err)
 			return Errno(unix.EAGAIN)
@@ -35,25 +36,27 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
 		return Continue // an error, or AT_EXECVE_CHECK, which executes nothing
 	}
-	p, e := c.Tracee.Path(dirfd, c.addr(path), flags)
-	if e != 0 {
-		return Continue
-	}
 	self := c.identity()
-	file, e := c.program(p, self)
-	if e != 0 {
+	p, e := c.Tracee.Path(dirfd, c.addr(path), flags)
+	var file cred.ExecFile
+	if e == 0 {
+		file, e = c.program(p, self)
+	}
+	if e != 0 && !starting { // a runtime lets nobody see what it executes
 		return Continue
 	}
 	to, _, e := self.Exec(file)
-	switch {
-	case e != 0:
+	if e != 0 {
 		return Errno(e)
-	case to.Equal(self.Credentials):
-		return Continue
 	}
 	next := *self
 	next.Credentials = to
-	if e := c.Identities.Expect(c.PID, &next); e != 0 {
+	if starting {
+		e = c.become(&next) // whatever becomes of it, nothing else comes of a runtime
+	} else {
+		e = c.Identities.Expect(c.PID, &next)
+	}
+	if e != 0 {
 		return Errno(e)
 	}
 	return Continue

@@ -8,42 +8,42 @@ import (
 
 // identityRows are the calls that change and show who a task is.
 var identityRows = []Row{
-	{Name: "setuid", Handler: kernel.Setuid, I386: kernel.Setuid16, Args: []Arg{ID}},
-	{Name: "setuid32", Handler: kernel.Setuid, Args: []Arg{ID}},
-	{Name: "setgid", Handler: kernel.Setgid, I386: kernel.Setgid16, Args: []Arg{ID}},
-	{Name: "setgid32", Handler: kernel.Setgid, Args: []Arg{ID}},
-	{Name: "setreuid", Handler: kernel.Setreuid, I386: kernel.Setreuid16, Args: []Arg{ID, ID}},
-	{Name: "setreuid32", Handler: kernel.Setreuid, Args: []Arg{ID, ID}},
-	{Name: "setregid", Handler: kernel.Setregid, I386: kernel.Setregid16, Args: []Arg{ID, ID}},
-	{Name: "setregid32", Handler: kernel.Setregid, Args: []Arg{ID, ID}},
-	{Name: "setresuid", Handler: kernel.Setresuid, I386: kernel.Setresuid16, Args: []Arg{ID, ID, ID}},
-	{Name: "setresuid32", Handler: kernel.Setresuid, Args: []Arg{ID, ID, ID}},
-	{Name: "setresgid", Handler: kernel.Setresgid, I386: kernel.Setresgid16, Args: []Arg{ID, ID, ID}},
-	{Name: "setresgid32", Handler: kernel.Setresgid, Args: []Arg{ID, ID, ID}},
-	{Name: "setfsuid", Handler: kernel.Setfsuid, I386: kernel.Setfsuid16, Args: []Arg{ID}},
-	{Name: "setfsuid32", Handler: kernel.Setfsuid, Args: []Arg{ID}},
-	{Name: "setfsgid", Handler: kernel.Setfsgid, I386: kernel.Setfsgid16, Args: []Arg{ID}},
-	{Name: "setfsgid32", Handler: kernel.Setfsgid, Args: []Arg{ID}},
-	{Name: "setgroups", Handler: kernel.Setgroups, I386: kernel.Setgroups16, Args: []Arg{Size, Ptr}},
-	{Name: "setgroups32", Handler: kernel.Setgroups, Args: []Arg{Size, Ptr}},
+	{Name: "setuid", Handler: kernel.Setuid, I386: kernel.Setuid16, Args: []Arg{ID}, Note: changesNote},
+	{Name: "setuid32", Handler: kernel.Setuid, Args: []Arg{ID}, Note: changesNote},
+	{Name: "setgid", Handler: kernel.Setgid, I386: kernel.Setgid16, Args: []Arg{ID}, Note: changesNote},
+	{Name: "setgid32", Handler: kernel.Setgid, Args: []Arg{ID}, Note: changesNote},
+	{Name: "setreuid", Handler: kernel.Setreuid, I386: kernel.Setreuid16, Args: []Arg{ID, ID}, Note: changesNote},
+	{Name: "setreuid32", Handler: kernel.Setreuid, Args: []Arg{ID, ID}, Note: changesNote},
+	{Name: "setregid", Handler: kernel.Setregid, I386: kernel.Setregid16, Args: []Arg{ID, ID}, Note: changesNote},
+	{Name: "setregid32", Handler: kernel.Setregid, Args: []Arg{ID, ID}, Note: changesNote},
+	{Name: "setresuid", Handler: kernel.Setresuid, I386: kernel.Setresuid16, Args: []Arg{ID, ID, ID}, Note: changesNote},
+	{Name: "setresuid32", Handler: kernel.Setresuid, Args: []Arg{ID, ID, ID}, Note: changesNote},
+	{Name: "setresgid", Handler: kernel.Setresgid, I386: kernel.Setresgid16, Args: []Arg{ID, ID, ID}, Note: changesNote},
+	{Name: "setresgid32", Handler: kernel.Setresgid, Args: []Arg{ID, ID, ID}, Note: changesNote},
+	{Name: "setfsuid", Handler: kernel.Setfsuid, I386: kernel.Setfsuid16, Args: []Arg{ID}, Note: "never fails; credentials(7)"},
+	{Name: "setfsuid32", Handler: kernel.Setfsuid, Args: []Arg{ID}, Note: "never fails; credentials(7)"},
+	{Name: "setfsgid", Handler: kernel.Setfsgid, I386: kernel.Setfsgid16, Args: []Arg{ID}, Note: "never fails; credentials(7)"},
+	{Name: "setfsgid32", Handler: kernel.Setfsgid, Args: []Arg{ID}, Note: "never fails; credentials(7)"},
+	{Name: "setgroups", Handler: kernel.Setgroups, I386: kernel.Setgroups16, Args: []Arg{Size, Ptr}, Note: groupsNote},
+	{Name: "setgroups32", Handler: kernel.Setgroups, Args: []Arg{Size, Ptr}, Note: groupsNote},
 
-	{Name: "getuid", Handler: kernel.Getuid, I386: kernel.Getuid16, Args: []Arg{}},
-	{Name: "getuid32", Handler: kernel.Getuid, Args: []Arg{}},
-	{Name: "geteuid", Handler: kernel.Geteuid, I386: kernel.Geteuid16, Args: []Arg{}},
-	{Name: "geteuid32", Handler: kernel.Geteuid, Args: []Arg{}},
-	{Name: "getgid", Handler: kernel.Getgid, I386: kernel.Getgid16, Args: []Arg{}},
-	{Name: "getgid32", Handler: kernel.Getgid, Args: []Arg{}},
-	{Name: "getegid", Handler: kernel.Getegid, I386: kernel.Getegid16, Args: []Arg{}},
-	{Name: "getegid32", Handler: kernel.Getegid, Args: []Arg{}},
-	{Name: "getresuid", Handler: kernel.Getresuid, I386: kernel.Getresuid16, Args: []Arg{Ptr, Ptr, Ptr}},
-	{Name: "getresuid32", Handler: kernel.Getresuid, Args: []Arg{Ptr, Ptr, Ptr}},
-	{Name: "getresgid", Handler: kernel.Getresgid, I386: kernel.Getresgid16, Args: []Arg{Ptr, Ptr, Ptr}},
-	{Name: "getresgid32", Handler: kernel.Getresgid, Args: []Arg{Ptr, Ptr, Ptr}},
-	{Name: "getgroups", Handler: kernel.Getgroups, I386: kernel.Getgroups16, Args: []Arg{Size, Ptr}},
-	{Name: "getgroups32", Handler: kernel.Getgroups, Args: []Arg{Size, Ptr}},
+	{Name: "getuid", Handler: kernel.Getuid, I386: kernel.Getuid16, Args: []Arg{}, Note: showsNote},
+	{Name: "getuid32", Handler: kernel.Getuid, Args: []Arg{}, Note: showsNote},
+	{Name: "geteuid", Handler: kernel.Geteuid, I386: kernel.Geteuid16, Args: []Arg{}, Note: showsNote},
+	{Name: "geteuid32", Handler: kernel.Geteuid, Args: []Arg{}, Note: showsNote},
+	{Name: "getgid", Handler: kernel.Getgid, I386: kernel.Getgid16, Args: []Arg{}, Note: showsNote},
+	{Name: "getgid32", Handler: kernel.Getgid, Args: []Arg{}, Note: showsNote},
+	{Name: "getegid", Handler: kernel.Getegid, I386: kernel.Getegid16, Args: []Arg{}, Note: showsNote},
+	{Name: "getegid32", Handler: kernel.Getegid, Args: []Arg{}, Note: showsNote},
+	{Name: "getresuid", Handler: kernel.Getresuid, I386: kernel.Getresuid16, Args: []Arg{Ptr, Ptr, Ptr}, Note: showsNote},
+	{Name: "getresuid32", Handler: kernel.Getresuid, Args: []Arg{Ptr, Ptr, Ptr}, Note: showsNote},
+	{Name: "getresgid", Handler: kernel.Getresgid, I386: kernel.Getresgid16, Args: []Arg{Ptr, Ptr, Ptr}, Note: showsNote},
+	{Name: "getresgid32", Handler: kernel.Getresgid, Args: []Arg{Ptr, Ptr, Ptr}, Note: showsNote},
+	{Name: "getgroups", Handler: kernel.Getgroups, I386: kernel.Getgroups16, Args: []Arg{Size, Ptr}, Note: groupsNote},
+	{Name: "getgroups32", Handler: kernel.Getgroups, Args: []Arg{Size, Ptr}, Note: groupsNote},
 
-	{Name: "capget", Handler: kernel.Capget, Args: []Arg{Ptr, Ptr}},
-	{Name: "capset", Handler: kernel.Capset, Args: []Arg{Ptr, Ptr}},
+	{Name: "capget", Handler: kernel.Capget, Args: []Arg{Ptr, Ptr}, Note: "the kernel's own until somebody changes ids or capabilities"},
+	{Name: "capset", Handler: kernel.Capset, Args: []Arg{Ptr, Ptr}, Note: "the kernel's own for a runtime before the container's program"},
 	{Name: "prctl", Handler: kernel.Prctl, Args: []Arg{Int, Int, Int, Int, Int}, When: []ArgTest{
 		option(unix.PR_GET_KEEPCAPS), option(unix.PR_SET_KEEPCAPS),
 		option(unix.PR_GET_SECUREBITS), option(unix.PR_SET_SECUREBITS),
@@ -65,4 +65,9 @@ func locks(index uint) []ArgTest {
 	return []ArgTest{{Index: index, Mask: 1<<32 - 1, Value: unix.RLIMIT_LOCKS}}
 }
 
-const locksNote = "RLIMIT_LOCKS, which holds the identity of the process"
+const (
+	changesNote = "by the rules of credentials(7) and capabilities(7)"
+	showsNote   = "the kernel's own until somebody changes an id"
+	groupsNote  = "any groups, up to NGROUPS_MAX"
+	locksNote   = "RLIMIT_LOCKS, which holds the identity of the process"
+)

@@ -15,8 +15,11 @@ static void shown(int fd) {
 	if (fd < 0)
 		return;
 	must(fstat(fd, &st));
+	int flags = fcntl(fd, F_GETFL);
+	if (sizeof(long) == 4)
+		flags &= ~0100000; // O_LARGEFILE: a 64-bit process cannot open without it
 	printf("  fd: %06o %u:%u nlink %lu flags %o fd flags %d\n", st.st_mode, st.st_uid, st.st_gid,
-		(unsigned long)st.st_nlink, fcntl(fd, F_GETFL), fcntl(fd, F_GETFD));
+		(unsigned long)st.st_nlink, flags, fcntl(fd, F_GETFD));
 	close(fd);
 }
 
@@ -271,7 +274,7 @@ static void how(void) {
 	HOW("h", O_CREAT | O_WRONLY, 0640, RESOLVE_BENEATH | RESOLVE_IN_ROOT);
 	HOW("h", O_CREAT | O_WRONLY, 0640, 1 << 20);
 	HOW("h", O_CREAT | O_WRONLY, 010640, 0);
-	HOW("h", O_CREAT | O_WRONLY | 1ul << 40, 0640, 0);
+	HOW("h", O_CREAT | O_WRONLY | 1ull << 40, 0640, 0);
 	HOW("h", O_WRONLY, 0640, 0);
 	HOW("h", O_CREAT | O_DIRECTORY, 0640, 0);
 	HOW("h", O_CREAT | O_PATH, 0640, 0);
@@ -310,6 +313,12 @@ static void sockets(void) {
 	CALL(bind(s, (struct sockaddr *)"\1\0x", 2)); // an address of its own
 	CALL(bind(s, NULL, 200));
 	close(s);
+#ifdef SYS_socketcall
+	s = must(socket(AF_UNIX, SOCK_DGRAM, 0));
+	CALL(syscall(SYS_socketcall, 2, (long[]){s, (long)"\1\0call", 6})); show("call"); // bind
+	CALL(syscall(SYS_socketcall, 2, NULL));
+	close(s);
+#endif
 	must(chdir(".."));
 	must(system("rm -rf sockets"));
 }

@@ -1,0 +1,2 @@
+// Making inodes by the 32-bit system calls.
+#include "create.c"

@@ -1,0 +1,1 @@
+stat -c '%n %a %u:%g' /tmp/threads /tmp/threads/*
