@@ -33,7 +33,8 @@ func (c *Call) procOwner(fd int) (owner.ID, bool) {
 		return owner.ID{}, false
 	}
 	s, e := c.Identities.Get(task)
-	if e != 0 || s.UID.Effective == 0 && s.GID.Effective == 0 {
+	id := owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}
+	if e != 0 || id == c.Owners.Mapped {
 		return owner.ID{}, false
 	}
 	// "However, as a security measure, the ownership is made root:root if the process's
@@ -43,7 +44,7 @@ func (c *Call) procOwner(fd int) (owner.ID, bool) {
 	if c.stat.Mode != unix.S_IFDIR|0o555 && (s.UID.Effective != s.UID.Real || s.GID.Effective != s.GID.Real) {
 		return owner.ID{}, false
 	}
-	return owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}, true
+	return id, true
 }
 
 // taskOf returns the supervisor's number of the task that the file of procfs is
