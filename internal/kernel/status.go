@@ -11,7 +11,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
 // statusName is the end of the path of the file that ps(1) and pgrep(1) learn from
@@ -19,8 +18,8 @@ import (
 const statusName = "/status"
 
 // openForReading answers open(2) with no flags but, perhaps, O_LARGEFILE: of
-// /proc/PID/status, of a task that is not root, the caller gets a copy that tells
-// who it is. All other files are the kernel's.
+// /proc/PID/status, if not all are root, the caller gets a copy that tells who the
+// task is. All other files are the kernel's.
 func (c *Call) openForReading(o *opening) Result {
 	if !c.Identities.InUse() {
 		return Continue
@@ -39,11 +38,8 @@ func (c *Call) openForReading(o *opening) Result {
 		return Continue
 	}
 	s, e := c.Identities.Get(task)
-	if e != 0 || (owner.ID{UID: s.UID.Real, GID: s.GID.Real}) == c.Owners.Mapped && s.Permitted == cred.AllCaps {
-		return Continue
-	}
-	if !c.Tracee.HasRoom(1) {
-		return Continue // EMFILE
+	if e != 0 || !c.Tracee.HasRoom(1) {
+		return Continue // ESRCH or EMFILE
 	}
 	status, err := os.ReadFile("self/fd/" + strconv.Itoa(fd)) // in the supervisor's /proc
 	if err != nil {
