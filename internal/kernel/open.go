@@ -85,6 +85,9 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	return true
 }
 
+// Large is O_LARGEFILE of x86, which C libraries give or not as they like.
+const Large = 0x8000
+
 // open answers a call that opens a device, or may make a file. Opening other files
 // is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
@@ -92,6 +95,9 @@ func (c *Call) open(o *opening) Result {
 	kind := o.how.Flags & creates
 	if c.starting() || kind == creates || o.how.Flags&unix.O_PATH != 0 {
 		return Continue
+	}
+	if !o.exact && o.how.Flags&^Large == 0 {
+		return c.openForReading(o)
 	}
 	if kind == unnamed {
 		return c.openUnnamed(o)

@@ -8,8 +8,8 @@ import (
 
 // createRows are the calls that make inodes, which belong to their maker.
 var createRows = []Row{
-	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "only for writing or creating; a new file belongs to its maker"},
-	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "only for writing or creating; a new file belongs to its maker"},
+	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "for writing or creating, or with no flags at all; a new file belongs to its maker"},
+	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "for writing or creating, or with no flags at all; a new file belongs to its maker"},
 	{Name: "openat2", Handler: kernel.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}, Note: "the new inode belongs to its maker"},
 	{Name: "creat", Handler: kernel.Creat, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
 	{Name: "mkdir", Handler: kernel.Mkdir, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
@@ -21,9 +21,10 @@ var createRows = []Row{
 }
 
 // opens are the tests for the flags of open(2), argument index, of all calls that
-// do not only read: O_WRONLY, O_RDWR (and their sum), O_CREAT, __O_TMPFILE.
+// do not only read: O_WRONLY, O_RDWR (and their sum), O_CREAT, __O_TMPFILE; and of
+// those that read and have no other flags, as fopen(3) makes them, for /proc/PID/status.
 func opens(index uint) []ArgTest {
-	var tests []ArgTest
+	tests := []ArgTest{{index, ^uint32(kernel.Large), 0}}
 	for _, bit := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_CREAT, unix.O_TMPFILE &^ unix.O_DIRECTORY} {
 		tests = append(tests, ArgTest{index, bit, bit})
 	}

@@ -12,6 +12,9 @@ import (
 // HasPrefix tells whether the path, as the task gave it, starts with text.
 func (p *Path) HasPrefix(text string) bool { return bytes.HasPrefix(p.text, []byte(text)) }
 
+// HasSuffix tells whether the path, as the task gave it, ends with text.
+func (p *Path) HasSuffix(text string) bool { return bytes.HasSuffix(p.text, []byte(text)) }
+
 // procRoot is the inode number of the root directory of every procfs,
 // PROC_ROOT_INO of <linux/proc_fs.h>.
 const procRoot = 1
