@@ -109,3 +109,16 @@ func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
 	opened, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, atCwd, uintptr(unsafe.Pointer(&b[0])), uintptr(flags), 0, 0, 0)
 	return int(opened), e
 }
+
+// isForeignDevice tells whether the caller's descriptor fd is of a device of the
+// host: one that the launcher has bound, or that a placeholder stands for. The
+// kernel lets nobody in the container change its times, as touch(1) does by a
+// descriptor. Root would be let.
+func (c *Call) isForeignDevice(fd int32) bool {
+	var st unix.Statx_t
+	if statx(unix.AT_FDCWD, c.Tracee.FD(fd).Ptr, 0, unix.STATX_TYPE|unix.STATX_UID, &st) != 0 {
+		return false
+	}
+	kind := st.Mode & unix.S_IFMT
+	return (kind == unix.S_IFCHR || kind == unix.S_IFBLK) && st.Uid != c.Owners.Mapped.UID
+}

@@ -124,6 +124,25 @@ func (c *Call) open(o *opening) Result {
 	return c.openNew(p, o)
 }
 
+// openForReading answers open(2) with no flags but, perhaps, O_LARGEFILE.
+func (c *Call) openForReading(o *opening) Result {
+	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
+	if !identities && !devices {
+		return Continue
+	}
+	p, e := c.pathToOpen(o)
+	switch {
+	case e != 0:
+		return Continue
+	case identities && p.HasSuffix(statusName):
+		return c.openStatus(p)
+	case devices: // of null, read as the empty file that it is, the kernel takes care
+		_, result := c.find(p, o)
+		return result
+	}
+	return Continue
+}
+
 // pathToOpen reads the path of o.
 func (c *Call) pathToOpen(o *opening) (tracee.Path, unix.Errno) {
 	var flags uint32
@@ -147,17 +166,13 @@ const (
 // nothing that open(2) could make.
 func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if o.how.Resolve == 0 && !p.Stray() {
-		// Where there is not even a link, which is the rule, one look is enough.
-		if o.how.Flags&unix.O_CREAT != 0 && p.Follow && c.Owners.Peek(p.Ptr, false) == owner.Missing {
-			return creatable, Continue
-		}
-		switch c.Owners.Peek(p.Ptr, p.Follow) {
-		case owner.None, owner.Unsupported:
-			return other, Continue
-		case owner.Missing:
+		switch look(p) {
+		case isNothing:
 			if !c.Tracee.IsLink(p) {
 				return creatable, Continue
 			}
+		case isOther:
+			return other, Continue
 		}
 	}
 	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
@@ -172,6 +187,37 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 		return other, c.openDevice(fd, &c.rec, o.how.Flags)
 	}
 	return other, Continue
+}
+
+// What look may see.
+type sight int
+
+const (
+	isOther sight = iota // the kernel is to open it, or to refuse
+	isNothing
+	isPlaceholder // perhaps
+)
+
+// look tells, at the cost of one system call, whether p may be the placeholder of a
+// device: an empty file, or a socket.
+func look(p tracee.Path) sight {
+	flags := 0
+	if !p.Follow {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	var st unix.Statx_t
+	switch statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_SIZE, &st) {
+	case 0:
+	case unix.ENOENT:
+		return isNothing
+	default:
+		return isOther
+	}
+	kind := st.Mode & unix.S_IFMT
+	if kind == unix.S_IFSOCK || kind == unix.S_IFREG && st.Size == 0 {
+		return isPlaceholder
+	}
+	return isOther
 }
 
 // openNew makes and opens the file p, which does not exist.

@@ -11,23 +11,17 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
 // statusName is the end of the path of the file that ps(1) and pgrep(1) learn from
 // who a process is.
 const statusName = "/status"
 
-// openForReading answers open(2) with no flags but, perhaps, O_LARGEFILE: of
-// /proc/PID/status, if not all are root, the caller gets a copy that tells who the
-// task is. All other files are the kernel's.
-func (c *Call) openForReading(o *opening) Result {
-	if !c.Identities.InUse() {
-		return Continue
-	}
-	p, e := c.pathToOpen(o)
-	if e != 0 || !p.HasSuffix(statusName) {
-		return Continue
-	}
+// openStatus answers open(2) of a file that has the name of /proc/PID/status: if
+// not all are root, the caller gets a copy that tells who the task is. All other
+// files are the kernel's.
+func (c *Call) openStatus(p tracee.Path) Result {
 	fd, e := c.Tracee.Open(p, &c.stat)
 	if e != 0 {
 		return Continue

@@ -39,6 +39,9 @@ func NewStore(mapped ID, side *Sidecar) *Store {
 // Malformed returns how many values were found that cannot be parsed.
 func (s *Store) Malformed() uint64 { return s.malformed.Load() }
 
+// SidecarInUse tells whether anything is recorded but in attributes of files.
+func (s *Store) SidecarInUse() bool { return s.side.inUse() }
+
 // report tells of a value of the descriptor fd that cannot be parsed.
 func (s *Store) report(fd int, value []byte) {
 	s.malformed.Add(1)

@@ -31,7 +31,8 @@ chown 17:18 tree/acl tree/dir
 setfacl -m d:u:1000:rwx,d:g:44:r tree/dir/sub
 chmod 3777 tree/dir
 setfattr -n user.comment -v hello tree/plain
-touch -d '2001-02-03 04:05:06.789' tree/plain tree/fifo tree/null
+touch tree/null # by a descriptor
+touch -hd '2001-02-03 04:05:06.789' tree/plain tree/fifo tree/null
 touch -h -d '2002-02-03 04:05:06' tree/link
 
 # show DIR lists all of a tree.
