@@ -54,6 +54,9 @@ func Mount(c *Call) Result {
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
 		return Errno(e)
 	}
+	if !c.starting() {
+		c.dropOwners(c.addr(4))
+	}
 	return Continue
 }
 

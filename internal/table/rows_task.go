@@ -28,7 +28,8 @@ var taskRows = []Row{
 	// Names and mounts.
 	{Name: "sethostname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},
 	{Name: "setdomainname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},
-	{Name: "mount", Handler: kernel.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "CAP_SYS_ADMIN"},
+	{Name: "mount", Handler: kernel.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "CAP_SYS_ADMIN; without uid= and gid= that are not mapped"},
+	{Name: "fsconfig", Handler: kernel.Fsconfig, Args: []Arg{FD, Int, Name, Name, Int}, When: []ArgTest{{1, ^uint32(0), unix.FSCONFIG_SET_STRING}}, Note: "without uid and gid that are not mapped"},
 	{Name: "umount", Handler: kernel.Umount, Args: []Arg{Path}, Note: "CAP_SYS_ADMIN"},
 	{Name: "umount2", Handler: kernel.Umount2, Args: []Arg{Path, Flags}, Note: "CAP_SYS_ADMIN"},
 	{Name: "move_mount", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{DirFD, Path, DirFD, Path, Flags}, Note: "CAP_SYS_ADMIN"},
