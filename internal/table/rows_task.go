@@ -10,20 +10,20 @@ import (
 // only with a capability. The kernel executes them, unless they are refused.
 var taskRows = []Row{
 	// Signals.
-	{Name: "kill", Handler: kernel.Kill, Args: []Arg{Int, Int}},
-	{Name: "tkill", Handler: kernel.Tkill, Args: []Arg{Int, Int}},
-	{Name: "tgkill", Handler: kernel.Tgkill, Args: []Arg{Int, Int, Int}},
-	{Name: "rt_sigqueueinfo", Handler: kernel.RtSigqueueinfo, Args: []Arg{Int, Int, Ptr}},
-	{Name: "rt_tgsigqueueinfo", Handler: kernel.RtTgsigqueueinfo, Args: []Arg{Int, Int, Int, Ptr}},
-	{Name: "pidfd_send_signal", Handler: kernel.PidfdSendSignal, Args: []Arg{FD, Int, Ptr, Flags}},
+	{Name: "kill", Handler: kernel.Kill, Args: []Arg{Int, Int}, Note: "EPERM towards processes of others"},
+	{Name: "tkill", Handler: kernel.Tkill, Args: []Arg{Int, Int}, Note: "EPERM towards processes of others"},
+	{Name: "tgkill", Handler: kernel.Tgkill, Args: []Arg{Int, Int, Int}, Note: "EPERM towards processes of others"},
+	{Name: "rt_sigqueueinfo", Handler: kernel.RtSigqueueinfo, Args: []Arg{Int, Int, Ptr}, Note: "EPERM towards processes of others"},
+	{Name: "rt_tgsigqueueinfo", Handler: kernel.RtTgsigqueueinfo, Args: []Arg{Int, Int, Int, Ptr}, Note: "EPERM towards processes of others"},
+	{Name: "pidfd_send_signal", Handler: kernel.PidfdSendSignal, Args: []Arg{FD, Int, Ptr, Flags}, Note: "EPERM towards processes of others"},
 
 	// Scheduling.
-	{Name: "setpriority", Handler: kernel.Setpriority, Args: []Arg{Int, Int, Int}},
-	{Name: "ioprio_set", Handler: kernel.IoprioSet, Args: []Arg{Int, Int, Int}},
-	{Name: "sched_setscheduler", Handler: kernel.SchedSetscheduler, Args: []Arg{Int, Int, Ptr}},
-	{Name: "sched_setparam", Handler: kernel.SchedSetparam, Args: []Arg{Int, Ptr}},
-	{Name: "sched_setattr", Handler: kernel.SchedSetattr, Args: []Arg{Int, Ptr, Flags}},
-	{Name: "sched_setaffinity", Handler: kernel.SchedSetaffinity, Args: []Arg{Int, Size, Ptr}},
+	{Name: "setpriority", Handler: kernel.Setpriority, Args: []Arg{Int, Int, Int}, Note: "of others: their owner, or CAP_SYS_NICE"},
+	{Name: "ioprio_set", Handler: kernel.IoprioSet, Args: []Arg{Int, Int, Int}, Note: "of others: their owner, or CAP_SYS_NICE"},
+	{Name: "sched_setscheduler", Handler: kernel.SchedSetscheduler, Args: []Arg{Int, Int, Ptr}, Note: "of others: their owner, or CAP_SYS_NICE"},
+	{Name: "sched_setparam", Handler: kernel.SchedSetparam, Args: []Arg{Int, Ptr}, Note: "of others: their owner, or CAP_SYS_NICE"},
+	{Name: "sched_setattr", Handler: kernel.SchedSetattr, Args: []Arg{Int, Ptr, Flags}, Note: "of others: their owner, or CAP_SYS_NICE"},
+	{Name: "sched_setaffinity", Handler: kernel.SchedSetaffinity, Args: []Arg{Int, Size, Ptr}, Note: "of others: their owner, or CAP_SYS_NICE"},
 
 	// Names and mounts.
 	{Name: "sethostname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},

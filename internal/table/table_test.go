@@ -40,6 +40,9 @@ func TestRowsAreUniqueAndComplete(t *testing.T) {
 		if _, ok := numbers[r.Name]; !ok {
 			t.Errorf("%s: no architecture has such a system call", r.Name)
 		}
+		if r.Note == "" {
+			t.Errorf("%s: no note", r.Name)
+		}
 		if (r.Handler != nil) != (r.Support == Emulated) {
 			t.Errorf("%s: a row has a handler if, and only if, it is emulated", r.Name)
 		}
@@ -51,8 +54,6 @@ func TestRowsAreUniqueAndComplete(t *testing.T) {
 		for _, name := range p.Calls {
 			if !seen[name] {
 				t.Errorf("%s handles %s, which has no row", p.Name, name)
-			} else if i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == name }); Rows[i].Note == "" {
-				t.Errorf("%s handles %s, whose row has no note", p.Name, name)
 			}
 		}
 	}
