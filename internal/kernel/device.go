@@ -62,7 +62,9 @@ func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
 	// O_DIRECTORY, and O_NOFOLLOW are ignored." It is the placeholder that is opened.
 	case flags&unix.O_PATH != 0,
 		// ENOTDIR, or EINVAL with O_CREAT.
-		flags&unix.O_DIRECTORY != 0:
+		flags&unix.O_DIRECTORY != 0,
+		// The placeholder of null is an empty file, and reads like it.
+		rec.Rdev == devNull && flags&unix.O_ACCMODE == unix.O_RDONLY && c.stat.Mode&unix.S_IFMT == unix.S_IFREG:
 		return Continue
 	case flags&exclusive == exclusive:
 		return Errno(unix.EEXIST)
