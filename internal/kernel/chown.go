@@ -160,12 +160,7 @@ func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
 	if e != unix.EPERM || c.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return Errno(e)
-	}
-	switch fs.Type {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+	if isKernels(fd) {
 		return Errno(0)
 	}
 	switch c.stat.Mode & unix.S_IFMT {
@@ -173,6 +168,20 @@ func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
 		return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(c.recorded(fd))))
 	}
 	return Errno(e)
+}
+
+// isKernels tells whether our descriptor fd refers to a file of one of the kernel's own
+// file systems, where nobody makes or removes files.
+func isKernels(fd int) bool {
+	var fs unix.Statfs_t
+	if fstatfs(fd, &fs) != 0 {
+		return false
+	}
+	switch fs.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 var emptyPath = [...]byte{0}

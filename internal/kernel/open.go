@@ -111,6 +111,22 @@ func (c *Call) open(o *opening) Result {
 	if kind == unnamed {
 		return c.openUnnamed(o)
 	}
+	for range openAttempts {
+		result := c.openOrCreate(o, kind)
+		if result != Errno(unix.EEXIST) || o.how.Flags&unix.O_EXCL != 0 {
+			return result
+		}
+		// It has appeared meanwhile, and may be gone again.
+	}
+	return Continue
+}
+
+// openAttempts is how often a file that comes and goes is looked for.
+const openAttempts = 16
+
+// openOrCreate opens what is there, or makes a file if o says so. The result is EEXIST
+// if something has appeared where nothing was.
+func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 {
 		return Continue
@@ -181,7 +197,9 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 				return creatable, Continue
 			}
 		case isOther:
-			return other, Continue
+			if !c.makesForOthers(o) {
+				return other, Continue
+			}
 		}
 	}
 	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
@@ -198,7 +216,30 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
 		return other, c.openMultiplexer(fd, o.how.Flags)
 	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.makesForOthers(o) && !isKernels(fd) {
+		return other, c.openFound(fd, o.how.Flags)
+	}
 	return other, Continue
+}
+
+// makesForOthers tells whether the kernel, if it executed the call o, might make a file
+// that would belong to root and not to the caller.
+func (c *Call) makesForOthers(o *opening) bool {
+	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.isMapped()
+}
+
+// openFound opens the regular file that our descriptor fd refers to, which has been
+// found where a call with these flags of open(2) would make one. The kernel is not to
+// execute that call: by then the file may be gone, as a lock file is.
+func (c *Call) openFound(fd int, flags uint64) Result {
+	if flags&unix.O_TRUNC != 0 && !c.Tracee.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	opened, e := reopen(fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(opened, flags&unix.O_CLOEXEC != 0)
 }
 
 // What look may see.
@@ -252,8 +293,6 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 	how.Resolve = 0
 	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
 	switch {
-	case e == unix.EEXIST && o.how.Flags&unix.O_EXCL == 0:
-		return Continue // it has appeared meanwhile
 	case e != 0:
 		return Errno(e)
 	case fd < 0: // a worker that has died has made it
