@@ -40,7 +40,7 @@ func Creat(c *Call) Result {
 
 // knownFlags are all flags of open(2).
 const knownFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND |
-	unix.O_NONBLOCK | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | Large | unix.O_LARGEFILE | unix.O_DIRECTORY |
+	unix.O_NONBLOCK | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | Large | unix.O_DIRECTORY |
 	unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
 
 func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
@@ -93,9 +93,6 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	}
 	return true
 }
-
-// Large is O_LARGEFILE of x86, which C libraries give or not as they like.
-const Large = 0x8000
 
 // open answers a call that opens a device, or may make a file. Opening other files
 // is left to the kernel, and so are all errors of the arguments.
