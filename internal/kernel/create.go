@@ -251,17 +251,3 @@ func coarseNow() int64 {
 	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME_COARSE, uintptr(unsafe.Pointer(&t)), 0)
 	return t.Nano()
 }
-
-func statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
-		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
-	return e
-}
-
-func openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
-	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags), uintptr(mode), 0, 0)
-	if e != 0 {
-		return -1, e
-	}
-	return int(fd), 0
-}

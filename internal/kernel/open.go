@@ -316,9 +316,6 @@ func (c *Call) openUnnamed(o *opening) Result {
 	if c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}
-	if !c.Tracee.HasRoom(1) {
-		return Errno(unix.EMFILE)
-	}
 	how := o.how
 	how.Flags |= unix.O_CLOEXEC
 	how.Resolve = 0
