@@ -207,7 +207,7 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 		return other, Continue
 	}
 	defer unix.Close(fd)
-	if c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
+	if c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
 		return other, c.openDevice(fd, &c.rec, o.how.Flags)
 	}
 	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
