@@ -57,7 +57,7 @@ func (c *Call) Begin() {
 // identity returns who the caller is.
 func (c *Call) identity() *identity.State {
 	if !c.known {
-		s, e := c.Identities.Get(c.PID)
+		s, e := c.Identities.Self(c.PID)
 		if e != 0 {
 			s = identity.Root() // the caller is gone: nobody reads the answer
 		}
