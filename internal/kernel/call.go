@@ -23,8 +23,9 @@ type Call struct {
 	Devices    Devices         // what placeholders stand for
 	Listener   Listener        // what the call was notified by
 	// Again tells that a worker died over this call: its effect may have happened.
-	Again  bool
-	Intent *Intent // what it makes; outlives the worker
+	Again    bool
+	Intent   *Intent // what it makes; outlives the worker
+	Previous *uint32 // the id that it returns, if it is the call of Intent; outlives the worker
 
 	self  identity.State // who the caller is, if known
 	known bool

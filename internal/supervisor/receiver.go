@@ -35,7 +35,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	}
 	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
 	r.call = kernel.Call{
-		Notif: &s.notif, Intent: &s.intent, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
+		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: l.worker.journal, Devices: l.worker.devices, Listener: r,
 	}
 	return r, nil
