@@ -198,8 +198,9 @@ func (r *receiver) respond(result kernel.Result) {
 }
 
 func (r *receiver) send() {
-	// ENOENT: the task was killed meanwhile.
-	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT {
+	// ENOENT: the task was killed meanwhile. EINPROGRESS: a worker that then died has
+	// sent the answer.
+	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT && e != unix.EINPROGRESS {
 		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
 	}
 }
