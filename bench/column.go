@@ -43,5 +43,5 @@ var columns = []column{
 		after:   []string{"pseudo", "-S"},
 		peer:    true,
 		preload: true},
-	{name: columnBare, needs: []string{"gcc"}, wrap: []string{"{bin}/bare"}},
+	{name: columnBare, needs: []string{"gcc"}, wrap: []string{"{bin}/bare", "{bin}/filter"}},
 }

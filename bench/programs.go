@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"embed"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+
+	"github.com/rootless-containers/subuidless/internal/filter"
+	"github.com/rootless-containers/subuidless/internal/table"
 )
 
 // The C sources stand in a directory of their own, since a Go package without cgo must not hold any.
@@ -29,7 +35,20 @@ func buildPrograms(ctx context.Context, w workdir, o options) error {
 			return err
 		}
 	}
-	return nil
+	return writeFilter(filepath.Join(w.bin(), "filter"))
+}
+
+// writeFilter writes subuidless's own filter, as struct sock_filter, for the bare round trip.
+func writeFilter(name string) error {
+	program, err := filter.Compile(runtime.GOARCH, table.Rows)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.NativeEndian, program); err != nil {
+		return err
+	}
+	return os.WriteFile(name, b.Bytes(), 0o644)
 }
 
 func provideSubuidless(ctx context.Context, w workdir, given string) error {

@@ -1,18 +1,17 @@
 // bare runs a command under a supervisor that does nothing: it receives each notification and answers it at once.
 //
 // It is the floor for any emulation built on seccomp user notification: what subuidless takes beyond it is its own work.
-// The command runs in a one-id user namespace; the stat family is answered with CONTINUE, the chown family with 0.
+// The command runs in a one-id user namespace, under the filter that is in a file, subuidless's own; the chown family is answered
+// with 0, everything else with CONTINUE.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,21 +27,6 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
-
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "bare knows x86-64 and arm64 only"
-#endif
-
-static const int stat_family[] = {
-#ifdef __NR_stat
-	__NR_stat, __NR_lstat,
-#endif
-	__NR_fstat, __NR_newfstatat, __NR_statx,
-};
 
 static const int chown_family[] = {
 #ifdef __NR_chown
@@ -81,30 +65,17 @@ static void enter_user_namespace(void)
 	write_file("/proc/self/gid_map", map);
 }
 
-static size_t trap(struct sock_filter *at, const int *numbers, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		at[2 * i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[i], 0, 1);
-		at[2 * i + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
-	}
-	return 2 * count;
-}
-
 // The namespace's root holds CAP_SYS_ADMIN, so no_new_privs stays unset, as in a container.
-static int install_filter(void)
+static int install_filter(const char *path)
 {
-	struct sock_filter code[5 + 2 * (LEN(stat_family) + LEN(chown_family))] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	};
-	size_t len = 4;
-	len += trap(code + len, stat_family, LEN(stat_family));
-	len += trap(code + len, chown_family, LEN(chown_family));
-	code[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_filter code[BPF_MAXINSNS];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, code, sizeof code);
+	if (size <= 0)
+		die(path);
+	close(fd);
 
-	struct sock_fprog program = { .len = len, .filter = code };
+	struct sock_fprog program = { .len = size / sizeof code[0], .filter = code };
 	int listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 	if (listener < 0)
 		die("seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER)");
@@ -200,8 +171,8 @@ int main(int argc, char **argv)
 {
 	int pair[2];
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: bare COMMAND [ARGUMENT...]\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: bare FILTER COMMAND [ARGUMENT...]\n");
 		return 2;
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -212,11 +183,11 @@ int main(int argc, char **argv)
 	if (command == 0) {
 		close(pair[0]);
 		enter_user_namespace();
-		int listener = install_filter();
+		int listener = install_filter(argv[1]);
 		send_fd(pair[1], listener);
 		close(listener);
-		execvp(argv[1], argv + 1);
-		die(argv[1]);
+		execvp(argv[2], argv + 2);
+		die(argv[2]);
 	}
 	close(pair[1]);
 	int listener = receive_fd(pair[0]);

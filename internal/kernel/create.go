@@ -86,7 +86,7 @@ func (c *Call) plain(dir tracee.Path) bool {
 	if !c.isMapped() || dir.Stray() {
 		return false
 	}
-	switch c.Owners.Peek(dir.Ptr, true) {
+	switch c.Owners.PeekDirectory(dir.Ptr) {
 	case owner.None, owner.Unsupported:
 		return true
 	case owner.Missing:

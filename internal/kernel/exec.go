@@ -49,6 +49,10 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if e != 0 {
 		return Errno(e)
 	}
+	// What another thread has failed to execute may still be expected of the process.
+	if to.Equal(self.Credentials) && !c.Identities.Expecting(c.PID) {
+		return Continue
+	}
 	next := *self
 	next.Credentials = to
 	if starting {

@@ -106,11 +106,20 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	return none
 }
 
+// PeekDirectory is Peek for a directory, or where path is to lead to one.
+func (s *Store) PeekDirectory(path *byte) Presence {
+	// A directory can have the attribute: without it, nothing is recorded elsewhere.
+	if _, e := getxattr(path, true, nil); e == unix.ENODATA {
+		return None
+	}
+	return s.Peek(path, true)
+}
+
 // Get returns the recorded owner of the object that the descriptor fd refers to.
 // Mode is its st_mode. Components may be Noop.
 func (s *Store) Get(fd int, mode uint32) (ID, bool) {
 	var small [smallValue]byte
-	r, ok, _ := s.read(fd, mode, small[:])
+	r, ok, _ := s.read(&object{fd: fd}, mode, small[:])
 	return r.ID, ok
 }
 
@@ -122,21 +131,21 @@ func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 		r.buf = make([]byte, smallValue)
 	}
 	buf := r.buf
-	*r, ok, buf = s.read(fd, mode, buf)
+	*r, ok, buf = s.read(&object{fd: fd}, mode, buf)
 	r.buf = buf
 	return ok
 }
 
 // read is Record, with a buffer for the value of the attribute. It returns the
 // buffer that the ACLs are part of, a larger one if needed.
-func (s *Store) read(fd int, mode uint32, buf []byte) (Record, bool, []byte) {
+func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
 	r := Record{ID: Unchanged}
 	if hasXattrs(mode) {
-		value, e := readValue(fd, buf)
+		value, e := readValue(o, buf)
 		if e == 0 {
 			parsed, err := Parse(value)
 			if err != nil || !parsed.fits(mode) {
-				s.report(fd, bytes.Clone(value)) // the clone: value may be on the stack
+				s.report(o.fd, bytes.Clone(value)) // the clone: value may be on the stack
 				return r, false, buf
 			}
 			return parsed, true, value[:cap(value)]
@@ -149,23 +158,23 @@ func (s *Store) read(fd int, mode uint32, buf []byte) (Record, bool, []byte) {
 		return r, false, buf
 	}
 	var k key
-	if k.make(fd, &empty[0], unix.AT_EMPTY_PATH) != 0 {
+	if k.make(o.fd, &empty[0], unix.AT_EMPTY_PATH) != 0 {
 		return r, false, buf
 	}
 	ok := s.side.get(&k, &r)
 	if ok && !r.fits(mode) {
-		s.report(fd, r.appendEntry(nil))
+		s.report(o.fd, r.appendEntry(nil))
 		return Record{ID: Unchanged}, false, buf
 	}
 	return r, ok, buf
 }
 
-// readValue returns the attribute of fd, in buf or in a larger buffer.
-func readValue(fd int, buf []byte) ([]byte, unix.Errno) {
-	n, e := fgetxattr(fd, buf)
+// readValue returns the attribute of o, in buf or in a larger buffer.
+func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
+	n, e := o.getxattr(buf)
 	if e == unix.ERANGE {
 		buf = make([]byte, maxXattr)
-		n, e = fgetxattr(fd, buf)
+		n, e = o.getxattr(buf)
 	}
 	if e != 0 {
 		return nil, e
@@ -181,38 +190,43 @@ const maxXattr = 64 << 10
 // st_mode mode and of the mapped id in the kernel. What else is recorded stays.
 func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 	var small [smallValue]byte
+	o := object{fd: fd}
 	r := Record{ID: id}
 	if hasXattrs(mode) {
 		// Most files have no record yet: then one call is enough.
 		if id == s.Mapped {
-			if _, e := fgetxattr(fd, nil); e == unix.ENODATA {
+			if _, e := o.getxattr(nil); e == unix.ENODATA {
 				return 0
 			}
-		} else if e := fsetxattr(fd, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
+		} else if e := o.setxattr(r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
 			return e
 		}
 	}
 	if hasXattrs(mode) || standsIn(mode) { // so it may have more than an owner
-		r, _, _ = s.read(fd, mode, small[:])
+		r, _, _ = s.read(&o, mode, small[:])
 		r.ID = id
 	}
-	return s.SetRecord(fd, mode, &r)
+	return s.set(&o, mode, &r)
 }
 
 // SetRecord records r for the object that the descriptor fd refers to, of st_mode
 // mode and of the mapped id in the kernel. The error is EOPNOTSUPP for ACLs where
 // there are no user.* attributes, and EROFS where there is nothing to record in.
 func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
+	return s.set(&object{fd: fd}, mode, r)
+}
+
+func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	nothing := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
 	if hasXattrs(mode) {
 		var e unix.Errno
 		if nothing {
-			if e = fremovexattr(fd); e == unix.ENODATA {
+			if e = o.removexattr(); e == unix.ENODATA {
 				e = 0
 			}
 		} else {
 			var small [smallValue]byte
-			e = fsetxattr(fd, r.Append(small[:0]), 0)
+			e = o.setxattr(r.Append(small[:0]), 0)
 		}
 		if e != unix.EOPNOTSUPP {
 			return e
@@ -225,7 +239,7 @@ func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
 		return unix.EROFS
 	}
 	var k key
-	if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
+	if e := k.make(o.fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
 		return e
 	}
 	if nothing {

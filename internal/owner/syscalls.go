@@ -26,49 +26,54 @@ func getxattr(path *byte, follow bool, value []byte) (int, unix.Errno) {
 	return int(n), e
 }
 
-// fdPath is the path of an O_PATH descriptor, for calls that take no such
-// descriptors (getxattrat(2) with AT_EMPTY_PATH neither: EBADF). It is relative to the supervisor's /proc, which is the working
-// directory of every thread that uses a Store.
-type fdPath [24]byte
+// object is what the descriptor fd refers to. The calls on descriptors take no O_PATH
+// ones (getxattrat(2) with AT_EMPTY_PATH neither: EBADF). For such a one, as the
+// first call finds out, path is its name in the supervisor's /proc, which is the
+// working directory of every thread that uses a Store.
+type object struct {
+	fd     int
+	byPath bool
+	path   [24]byte
+}
 
-func (p *fdPath) set(fd int) *byte {
-	b := append(p[:0], "self/fd/"...)
-	b = strconv.AppendUint(b, uint64(fd), 10)
+// named tells whether a call is to be made again, by path, after its error e.
+func (o *object) named(e unix.Errno) bool {
+	if e != unix.EBADF || o.byPath {
+		return false
+	}
+	b := strconv.AppendUint(append(o.path[:0], "self/fd/"...), uint64(o.fd), 10)
 	_ = append(b, 0)
-	return &p[0]
+	o.byPath = true
+	return true
 }
 
-// The calls on descriptors take O_PATH ones too.
-
-func fgetxattr(fd int, value []byte) (int, unix.Errno) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
-	if e != unix.EBADF {
-		return int(n), e
+// call makes an attribute's system call: fd if the object has an ordinary
+// descriptor, path else.
+func (o *object) call(fd, path uintptr, value []byte, flags int) (int, unix.Errno) {
+	for {
+		nr, at := fd, uintptr(o.fd)
+		if o.byPath {
+			nr, at = path, uintptr(unsafe.Pointer(&o.path[0]))
+		}
+		n, _, e := syscall.RawSyscall6(nr, at, uintptr(unsafe.Pointer(&name[0])),
+			uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
+		if !o.named(e) {
+			return int(n), e
+		}
 	}
-	var p fdPath
-	return getxattr(p.set(fd), true, value)
 }
 
-func fsetxattr(fd int, value []byte, flags int) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
-	if e != unix.EBADF {
-		return e
-	}
-	var p fdPath
-	_, _, e = syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])),
-		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
+func (o *object) getxattr(value []byte) (int, unix.Errno) {
+	return o.call(unix.SYS_FGETXATTR, unix.SYS_GETXATTR, value, 0)
+}
+
+func (o *object) setxattr(value []byte, flags int) unix.Errno {
+	_, e := o.call(unix.SYS_FSETXATTR, unix.SYS_SETXATTR, value, flags)
 	return e
 }
 
-func fremovexattr(fd int) unix.Errno {
-	_, _, e := syscall.RawSyscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), 0)
-	if e != unix.EBADF {
-		return e
-	}
-	var p fdPath
-	_, _, e = syscall.RawSyscall(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(&name[0])), 0)
+func (o *object) removexattr() unix.Errno {
+	_, e := o.call(unix.SYS_FREMOVEXATTR, unix.SYS_REMOVEXATTR, nil, 0)
 	return e
 }
 

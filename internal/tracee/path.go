@@ -160,6 +160,9 @@ func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
 	if p.self {
 		return t.openStray(p, st)
 	}
+	if fd, e := t.openName(p, st); fd >= 0 {
+		return fd, e
+	}
 	fd, e := t.open(p)
 	if p.text != nil && (e == unix.ELOOP || e == unix.ENOENT) {
 		return t.openStray(p, st)
@@ -168,6 +171,22 @@ func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
 		return -1, t.dirfdError(p, e)
 	}
 	if e := Fstat(fd, st); e != 0 {
+		unix.Close(fd)
+		return -1, e
+	}
+	return fd, 0
+}
+
+// openName opens what a relative path of one name leads to, if that is no symbolic
+// link to be followed. Else, or if it cannot be opened, fd is -1.
+func (t *Tracee) openName(p Path, st *unix.Stat_t) (fd int, e unix.Errno) {
+	if !p.Follow || p.text == nil || bytes.IndexByte(p.text, '/') >= 0 {
+		return -1, 0
+	}
+	if fd, e = openat(unix.AT_FDCWD, p.Ptr, unix.O_PATH|unix.O_NOFOLLOW); e != 0 {
+		return -1, e
+	}
+	if e = Fstat(fd, st); e != 0 || st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		unix.Close(fd)
 		return -1, e
 	}
