@@ -18,9 +18,17 @@ import (
 // TestWorkerKilled kills the process that answers the system calls again and
 // again while tar unpacks. Tar must not notice.
 func TestWorkerKilled(t *testing.T) {
-	const files, kills = 10_000, 10
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "tar", "-C", dir, "-xpf", "-")
+	want := unpackWithKills(t, 10, "tar", "-C", dir, "-xpf", "-")
+	want.compare(t, ownersBelow(t, dir))
+}
+
+// unpackWithKills feeds a large archive to a command, and kills the worker so many
+// times meanwhile. It returns the owners in the archive.
+func unpackWithKills(t *testing.T, kills int, command ...string) owners {
+	t.Helper()
+	const files = 10_000
+	cmd := exec.CommandContext(t.Context(), "subuidless", append([]string{"exec", "--"}, command...)...)
 	// Fed through a pipe, tar is still at work whenever a worker is killed.
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -32,7 +40,7 @@ func TestWorkerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	victim := 0
-	want, err := writeArchive(stdin, files, func(i int) {
+	all, err := writeArchive(stdin, files, func(i int) {
 		if i%(files/kills) == files/kills/2 {
 			victim = nextWorker(t, cmd.Process.Pid, victim)
 			if err := unix.Kill(victim, unix.SIGKILL); err != nil {
@@ -52,12 +60,18 @@ func TestWorkerKilled(t *testing.T) {
 	if said := strings.Count(messages.String(), "the worker died"); said != kills {
 		t.Errorf("%d messages about dead workers, want %d:\n%s", said, kills, messages.String())
 	}
-	got := owners{}
+	return all
+}
+
+// ownersBelow returns the owners of all files below dir.
+func ownersBelow(t *testing.T, dir string) owners {
+	t.Helper()
+	all := owners{}
 	for line := range strings.Lines(subuidless(t, "exec", "--", "find", dir, "-mindepth", "1", "-printf", "%P %U:%G\n")) {
 		name, owner, _ := strings.Cut(strings.TrimSpace(line), " ")
-		got[name] = owner
+		all[name] = owner
 	}
-	want.compare(t, got)
+	return all
 }
 
 // TestWorkerKilledAmongIdentities does so while programs become other users.

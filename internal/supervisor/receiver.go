@@ -168,6 +168,9 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 		r.worker.refuse(r.call.Notif)
 		return kernel.Errno(unix.ENOSYS)
 	}
+	if !row.Asks(&r.call.Data.Args) {
+		return kernel.Continue
+	}
 	t := r.call.Tracee
 	r.call.Begin()
 	if r.worker.journal.rootsMayDiffer() {
