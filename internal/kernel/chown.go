@@ -119,9 +119,10 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 	if to == unchanged {
 		return Errno(change(fd, to))
 	}
-	real, old := c.Owners.Mapped, unchanged
+	real, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
-		old = c.recorded(fd)
+		old := c.visible(fd)
+		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
 	}
 	if to.UID == owner.Noop {
 		real.UID = owner.Noop
@@ -132,7 +133,7 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 	if e := change(fd, real); e != 0 {
 		return c.refused(fd, e, to)
 	}
-	return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(old.Over(c.shown(real)))))
+	return Errno(c.Owners.Set(fd, c.stat.Mode, id))
 }
 
 // unchanged is an owner of which neither component is given.
@@ -145,12 +146,6 @@ func (c *Call) recorded(fd int) owner.ID {
 		return unchanged
 	}
 	return id
-}
-
-// shown is the owner that the kernel shows for the object of c.stat after a
-// change to id.
-func (c *Call) shown(id owner.ID) owner.ID {
-	return id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
 }
 
 // refused answers a change of owner that the kernel refused with e.

@@ -106,7 +106,11 @@ func (c *Call) inherits(parent int) bool {
 
 // visible is the inode of descriptor fd as the container sees it; c.stat is its status.
 func (c *Call) visible(fd int) perm.Inode {
-	id := c.recorded(fd).Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	id := c.recorded(fd)
+	if id == unchanged && !c.isMapped() && c.isAnonymous(fd) {
+		id = c.fsIDs()
+	}
+	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
 	return perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
 }
 

@@ -60,42 +60,48 @@ func (c *Call) openObject(o object) (int, unix.Errno) {
 // which is the working directory of every thread that answers calls.
 type selfFD [24]byte
 
-func (p *selfFD) set(fd int) uintptr {
+func (p *selfFD) set(fd int) *byte {
 	b := append(p[:0], "self/fd/"...)
 	b = strconv.AppendUint(b, uint64(fd), 10)
 	_ = append(b, 0)
-	return uintptr(unsafe.Pointer(&p[0]))
+	return &p[0]
 }
 
 func getAttribute(fd int, name *byte, value []byte) (int, unix.Errno) {
 	var p selfFD
-	n, _, e := syscall.RawSyscall6(unix.SYS_GETXATTR, p.set(fd), uintptr(unsafe.Pointer(name)),
+	n, _, e := syscall.RawSyscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
 	return int(n), e
 }
 
 func setAttribute(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 	var p selfFD
-	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, p.set(fd), uintptr(unsafe.Pointer(name)),
+	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
 
 func removeAttribute(fd int, name *byte) unix.Errno {
 	var p selfFD
-	_, _, e := syscall.RawSyscall(unix.SYS_REMOVEXATTR, p.set(fd), uintptr(unsafe.Pointer(name)), 0)
+	_, _, e := syscall.RawSyscall(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(name)), 0)
 	return e
 }
 
 func setMode(fd int, mode uint32) unix.Errno {
 	var p selfFD
-	_, _, e := syscall.RawSyscall(unix.SYS_FCHMODAT, atCwd, p.set(fd), uintptr(mode&0o7777))
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHMODAT, atCwd, uintptr(unsafe.Pointer(p.set(fd))), uintptr(mode&0o7777))
 	return e
+}
+
+// reopen opens with these flags of open(2) what our descriptor fd refers to.
+func reopen(fd, flags int) (int, unix.Errno) {
+	var p selfFD
+	return openat(unix.AT_FDCWD, p.set(fd), flags, 0)
 }
 
 func setTimes(fd int, times *[2]unix.Timespec) unix.Errno {
 	var p selfFD
-	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, p.set(fd), uintptr(unsafe.Pointer(times)), 0, 0, 0)
+	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(times)), 0, 0, 0)
 	return e
 }
 

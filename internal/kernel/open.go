@@ -38,6 +38,11 @@ func Creat(c *Call) Result {
 	return c.openat(unix.AT_FDCWD, 0, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, c.uint32(1))
 }
 
+// knownFlags are all flags of open(2).
+const knownFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND |
+	unix.O_NONBLOCK | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | Large | unix.O_LARGEFILE | unix.O_DIRECTORY |
+	unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
+
 func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
 	return c.open(&opening{dirfd: dirfd, arg: arg, how: unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode & 0o7777)}})
 }
@@ -49,8 +54,12 @@ func Openat2(c *Call) Result {
 		return Continue // EINVAL, EFAULT or E2BIG
 	}
 	switch {
-	// open_how's mode: "this field must [...] contain valid mode bits".
-	case o.how.Mode&^0o7777 != 0,
+	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
+	// unless a file may be made.
+	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|unnamed) == 0,
+		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
+		// an error if unknown or conflicting flags are specified in how.flags."
+		o.how.Flags&^knownFlags != 0,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
 		o.how.Resolve&resolveCached != 0:
 		return Continue
@@ -186,6 +195,9 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 	if c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
 		return other, c.openDevice(fd, &c.rec, o.how.Flags)
 	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
+		return other, c.openMultiplexer(fd, o.how.Flags)
+	}
 	return other, Continue
 }
 
@@ -195,11 +207,11 @@ type sight int
 const (
 	isOther sight = iota // the kernel is to open it, or to refuse
 	isNothing
-	isPlaceholder // perhaps
+	isSpecial // perhaps
 )
 
 // look tells, at the cost of one system call, whether p may be the placeholder of a
-// device: an empty file, or a socket.
+// device, an empty file or a socket, or is the multiplexer of pseudoterminals.
 func look(p tracee.Path) sight {
 	flags := 0
 	if !p.Follow {
@@ -214,8 +226,10 @@ func look(p tracee.Path) sight {
 		return isOther
 	}
 	kind := st.Mode & unix.S_IFMT
-	if kind == unix.S_IFSOCK || kind == unix.S_IFREG && st.Size == 0 {
-		return isPlaceholder
+	switch {
+	case kind == unix.S_IFSOCK, kind == unix.S_IFREG && st.Size == 0,
+		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
+		return isSpecial
 	}
 	return isOther
 }
