@@ -9,6 +9,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,9 +94,11 @@ func prepareAndRun() (status int, err error) {
 			return 0, err
 		}
 		defer unmountAll(work)
-		if user, err = freeID(); err != nil {
+		var reservation io.Closer
+		if user, reservation, err = freeID(); err != nil {
 			return 0, err
 		}
+		defer reservation.Close()
 		if err := mountOdd(work, user); err != nil {
 			return 0, err
 		}

@@ -29,6 +29,13 @@ func askOracle(work string) error {
 		return err
 	}
 	for _, q := range questions {
+		needed, err := neededBy(q)
+		if err != nil {
+			return err
+		}
+		if _, lacks := lacking(needed...); lacks {
+			continue // the test is skipped, and says why
+		}
 		out, err := ask(work, q)
 		if err != nil {
 			return fmt.Errorf("%s as root: %w\n%s", q, err, out)
@@ -62,6 +69,20 @@ func questions(work string) ([]string, error) {
 	return programs, nil
 }
 
+// neededBy returns the parts that a shell script needs: they are in its line "# Needs: PART...".
+func neededBy(program string) ([]string, error) {
+	if filepath.Ext(program) != ".sh" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(program)
+	if err != nil {
+		return nil, err
+	}
+	_, rest, _ := strings.Cut(string(b), "\n# Needs: ")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.Fields(line), nil
+}
+
 // ask runs a program in an empty directory in parent, behind the command prefix.
 func ask(parent, program string, prefix ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp(parent, "oracle-")
@@ -85,6 +106,11 @@ func TestOracle(t *testing.T) {
 	}
 	for _, q := range questions {
 		t.Run(filepath.Base(q), func(t *testing.T) {
+			needed, err := neededBy(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			needs(t, needed...)
 			want, err := os.ReadFile(work("answers", filepath.Base(q)))
 			if os.IsNotExist(err) {
 				t.Skip("needs real root to ask the kernel: run the tests as root")

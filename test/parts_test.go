@@ -29,8 +29,10 @@ var parts = map[string]part{
 	"ramfs":       {file("ramfs"), "run the tests as root"},
 	"repository":  {file("repository"), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"root":        {file("answers"), "run the tests as root"},
+	"rsync":       {program("rsync"), "apt-get install rsync"},
 	"runc":        {program("runc"), "apt-get install runc"},
 	"services":    {file(servicesTar), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
+	"setcap":      {program("setcap"), "apt-get install libcap2-bin"},
 	"small":       {file("small"), "run the tests as root"},
 	"umoci":       {program("umoci"), "apt-get install umoci"},
 }

@@ -2,9 +2,11 @@ package test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,9 +18,17 @@ import (
 // TestWorkerKilled kills the process that answers the system calls again and
 // again while tar unpacks. Tar must not notice.
 func TestWorkerKilled(t *testing.T) {
-	const files, kills = 10_000, 10
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "tar", "-C", dir, "-xpf", "-")
+	want := unpackWithKills(t, 10, "tar", "-C", dir, "-xpf", "-")
+	want.compare(t, ownersBelow(t, dir))
+}
+
+// unpackWithKills feeds a large archive to a command, and kills the worker so many
+// times meanwhile. It returns the owners in the archive.
+func unpackWithKills(t *testing.T, kills int, command ...string) owners {
+	t.Helper()
+	const files = 10_000
+	cmd := exec.CommandContext(t.Context(), "subuidless", append([]string{"exec", "--"}, command...)...)
 	// Fed through a pipe, tar is still at work whenever a worker is killed.
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -30,7 +40,7 @@ func TestWorkerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	victim := 0
-	want, err := writeArchive(stdin, files, func(i int) {
+	all, err := writeArchive(stdin, files, func(i int) {
 		if i%(files/kills) == files/kills/2 {
 			victim = nextWorker(t, cmd.Process.Pid, victim)
 			if err := unix.Kill(victim, unix.SIGKILL); err != nil {
@@ -50,12 +60,54 @@ func TestWorkerKilled(t *testing.T) {
 	if said := strings.Count(messages.String(), "the worker died"); said != kills {
 		t.Errorf("%d messages about dead workers, want %d:\n%s", said, kills, messages.String())
 	}
-	got := owners{}
+	return all
+}
+
+// ownersBelow returns the owners of all files below dir.
+func ownersBelow(t *testing.T, dir string) owners {
+	t.Helper()
+	all := owners{}
 	for line := range strings.Lines(subuidless(t, "exec", "--", "find", dir, "-mindepth", "1", "-printf", "%P %U:%G\n")) {
 		name, owner, _ := strings.Cut(strings.TrimSpace(line), " ")
-		got[name] = owner
+		all[name] = owner
 	}
-	want.compare(t, got)
+	return all
+}
+
+// TestWorkerKilledAmongIdentities does so while programs become other users.
+func TestWorkerKilledAmongIdentities(t *testing.T) {
+	needs(t, "cc")
+	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "changeids", "3")
+	cmd.Dir = t.TempDir()
+	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for { // a container whose first worker dies does not start
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "program")); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	victim, kills := 0, 0
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); kills++ {
+		victim = nextWorker(t, cmd.Process.Pid, victim)
+		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
+		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+			t.Errorf("killing worker %d: %v", victim, err)
+		}
+	}
+	err := cmd.Wait()
+	// A worker that is killed before it works is told of in its own way.
+	said := regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`).ReplaceAllString(output.String(), "")
+	if err != nil || said != "" {
+		t.Errorf("%v\n%s", err, said)
+	}
+	t.Logf("%d workers killed", kills)
 }
 
 // nextWorker waits for a worker of the container that front, a subuidless

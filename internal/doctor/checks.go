@@ -53,19 +53,14 @@ var Checks = []Check{
 		Probe:   killableWait,
 	},
 	{
-		Name: "getxattrat", Weight: Useful, Since: "Linux 6.13",
-		Without: "reading an owner takes a walk through /proc, and so a little longer",
-		Probe:   getxattrat,
-	},
-	{
 		Name: "adding descriptors", Weight: Useful, Since: "Linux 5.9",
-		Without: "nothing is lost yet: a later version opens files for programs this way",
+		Without: "programs that are not root cannot make files, and placeholders of devices cannot be opened",
 		Probe:   listenerCan(func(l listener) error { return l.addFD }),
 	},
 	{
-		Name: "adding descriptors at once", Weight: Useful, Since: "Linux 5.14",
-		Without: "nothing is lost yet: a later version opens files for programs this way",
-		Probe:   listenerCan(func(l listener) error { return l.addFDSend }),
+		Name: "limit of file locks", Weight: Useful,
+		Without: "no program can become another user than root: setuid fails with EAGAIN",
+		Probe:   unlimitedLocks,
 	},
 	{Name: "io_uring", Weight: Informative, Probe: ioUring},
 	{Name: "/etc/subuid", Weight: Informative, Probe: subordinateIDs},

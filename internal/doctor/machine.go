@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,26 +37,16 @@ func ptraceAllowed(*Machine) (string, error) {
 	return "kernel.yama.ptrace_scope is " + value + ", which does no harm", nil
 }
 
-func getxattrat(*Machine) (string, error) {
-	path, err := unix.BytePtrFromString("/")
-	if err != nil {
-		return "", err
+// unlimitedLocks looks at the limit in which the identity of a process is kept.
+func unlimitedLocks(*Machine) (string, error) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_LOCKS, &l); err != nil {
+		return "", fmt.Errorf("getrlimit(RLIMIT_LOCKS): %w", err)
 	}
-	name, err := unix.BytePtrFromString(probeXattr)
-	if err != nil {
-		return "", err
+	if l.Max != unix.RLIM_INFINITY {
+		return "", fmt.Errorf("the hard limit of RLIMIT_LOCKS, which has had no effect since Linux 2.4.25, is %d: make it unlimited (ulimit -H -x, or limits.conf(5))", l.Max)
 	}
-	var args struct { // struct xattr_args
-		value       uint64
-		size, flags uint32
-	}
-	dirFD := unix.AT_FDCWD
-	_, _, e := unix.Syscall6(unix.SYS_GETXATTRAT, uintptr(dirFD), uintptr(unsafe.Pointer(path)), 0,
-		uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args))
-	if e == unix.ENOSYS || e == unix.EPERM {
-		return "", fmt.Errorf("getxattrat: %w", e)
-	}
-	return "", nil
+	return "unlimited, so that identities of processes can be kept there", nil
 }
 
 // pidfdGetfd copies a descriptor of this very process.

@@ -17,7 +17,6 @@ import (
 type listener struct {
 	answer     error // a notification was answered, and the call continued
 	addFD      error // a descriptor was put into the caller
-	addFDSend  error // the same, as the result of the call
 	syncWakeUp error
 }
 
@@ -25,10 +24,10 @@ func listenerCan(what func(listener) error) func(*Machine) (string, error) {
 	return func(m *Machine) (string, error) { return "", what(m.listener()) }
 }
 
-// tryListener supervises a thread of this process, which makes two harmless
-// system calls.
+// tryListener supervises a thread of this process, which makes a harmless
+// system call.
 func tryListener() listener {
-	failed := func(err error) listener { return listener{err, err, err, err} }
+	failed := func(err error) listener { return listener{err, err, err} }
 	if err := unotify.CheckSizes(); err != nil {
 		return failed(err)
 	}
@@ -43,11 +42,9 @@ func tryListener() listener {
 			return
 		}
 		listeners <- fd
-		for range 2 {
-			// Not RawSyscall: the Go scheduler must go on meanwhile.
-			r, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
-			parents <- int(r)
-		}
+		// Not RawSyscall: the Go scheduler must go on meanwhile.
+		r, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
+		parents <- int(r)
 	}()
 	var fd int
 	select {
@@ -66,23 +63,12 @@ func tryListener() listener {
 	if err != nil {
 		return failed(err)
 	}
-	l.addFD = addFD(fd, id, 0)
+	l.addFD = addFD(fd, id)
 	if err := letContinue(fd, id); err != nil {
 		return failed(err)
 	}
 	if got, want := <-parents, os.Getppid(); got != want {
 		l.answer = fmt.Errorf("a continued getppid returned %d instead of %d", got, want)
-	}
-	if id, err = receive(fd); err != nil {
-		return failed(err)
-	}
-	if l.addFDSend = addFD(fd, id, unix.SECCOMP_ADDFD_FLAG_SEND); l.addFDSend != nil {
-		if err := letContinue(fd, id); err != nil {
-			return failed(err)
-		}
-	}
-	if got := <-parents; l.addFDSend == nil {
-		unix.Close(got)
 	}
 	return l
 }
@@ -123,23 +109,19 @@ func letContinue(fd int, id uint64) error {
 	return nil
 }
 
-// addFD adds a copy of the listener to the caller, which is this process. With
-// SECCOMP_ADDFD_FLAG_SEND the copy is what the call returns.
-func addFD(fd int, id uint64, flags uint32) error {
+// addFD adds a copy of the listener to the caller, which is this process.
+func addFD(fd int, id uint64) error {
 	// struct seccomp_notif_addfd
 	req := struct {
 		id                              uint64
 		flags, srcFD, newFD, newFDFlags uint32
-	}{id: id, flags: flags, srcFD: uint32(fd), newFDFlags: unix.O_CLOEXEC}
+	}{id: id, srcFD: uint32(fd), newFDFlags: unix.O_CLOEXEC}
 	// Not RawSyscall: the caller must run to take the descriptor.
 	added, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&req)))
 	if e != 0 {
 		return fmt.Errorf("SECCOMP_IOCTL_NOTIF_ADDFD: %w", e)
 	}
-	if flags&unix.SECCOMP_ADDFD_FLAG_SEND == 0 {
-		unix.Close(int(added))
-	}
-	return nil
+	return unix.Close(int(added))
 }
 
 // killableWait asks for the flag with no program at all: a kernel that knows

@@ -138,7 +138,7 @@ func (t *Table) Begin(listener int, tid uint32) error {
 	s := t.state(i)
 	if v&startOwnIDs != 0 {
 		var e unix.Errno
-		if s, e = t.Get(tid); e != 0 {
+		if s, e = t.Self(tid); e != 0 {
 			return e
 		}
 	}
@@ -163,7 +163,7 @@ func (t *Table) begin(tid uint32, s *State) error {
 	if t.beginInitial(s) {
 		return nil
 	}
-	if own, e := t.Get(tid); e == 0 && own.Equal(s) {
+	if own, e := t.Self(tid); e == 0 && own.Equal(s) {
 		return nil
 	}
 	if e := t.Set(tid, s); e != 0 {

@@ -48,7 +48,7 @@ func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Err
 // Mount answers mount(source, target, filesystemtype, mountflags, data).
 func Mount(c *Call) Result {
 	// mount(2) copies the strings first; then it looks for the target.
-	if c.lacks(unix.CAP_SYS_ADMIN) && (c.unreadable(2) || c.unreadable(0)) {
+	if c.lacks(unix.CAP_SYS_ADMIN) && (c.unreadable(2) || c.unreadable(0) || c.unreadable(4)) {
 		return Continue // EFAULT
 	}
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {

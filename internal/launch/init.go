@@ -74,6 +74,7 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		env:        c.Process.Env,
 		stdio:      stdio,
 		unfiltered: !c.Supervised,
+		user:       &c.Process.User,
 		// Also without a terminal: a session of its own keeps the command
 		// from pushing input into the terminal that the front may have.
 		sys: &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal},

@@ -37,6 +37,7 @@ type stageAttr struct {
 	stdio      []*os.File // nil: the caller's
 	inherit    bool       // descriptors above 2 that are open without close-on-exec
 	unfiltered bool       // an outer supervisor serves it
+	user       *account   // who it is to become, if it is unfiltered; nil: nobody else
 }
 
 // startStage starts a stage for the command args.
@@ -61,7 +62,11 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		fd = len(attr.Files)
 		attr.Files = append(attr.Files, theirs)
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), strconv.FormatBool(!a.unfiltered)}, args...)
+	filter := "true"
+	if a.unfiltered {
+		filter = a.user.String()
+	}
+	argv := append([]string{StageName, strconv.Itoa(fd), filter}, args...)
 	pid, err := startProcess("/proc/self/exe", argv, attr)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
@@ -124,7 +129,7 @@ func StageMain() int {
 	return status
 }
 
-func stageMain(number, filtered string, args []string) (status int, err error) {
+func stageMain(number, filter string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%s is no descriptor: %w", number, err)
@@ -134,8 +139,10 @@ func stageMain(number, filtered string, args []string) (status int, err error) {
 	if err != nil {
 		return status, err
 	}
-	if filtered == "true" {
+	if filter == "true" {
 		err = installFilter(socket)
+	} else {
+		err = becomeUser(filter)
 	}
 	if err == nil {
 		err = awaitRelease(socket)

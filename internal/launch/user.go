@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -29,6 +30,47 @@ func (a *account) user() *identity.User {
 	return u
 }
 
+// String returns the ids of a, separated by colons, for becomeUser. Nil is nobody.
+func (a *account) String() string {
+	if a == nil {
+		return ""
+	}
+	ids := []string{strconv.Itoa(a.UID), strconv.Itoa(a.GID)}
+	for _, gid := range a.AdditionalGids {
+		ids = append(ids, strconv.Itoa(gid))
+	}
+	return strings.Join(ids, ":")
+}
+
+// becomeUser makes this process the account with these ids; an empty text, none.
+// An outer supervisor answers the calls.
+func becomeUser(text string) error {
+	if text == "" {
+		return nil
+	}
+	var ids []int
+	for field := range strings.SplitSeq(text, ":") {
+		id, err := strconv.Atoi(field)
+		if err != nil {
+			return fmt.Errorf("%q is no list of ids: %w", text, err)
+		}
+		ids = append(ids, id)
+	}
+	if len(ids) < 2 {
+		return fmt.Errorf("%q is no list of ids", text)
+	}
+	if err := unix.Setgroups(ids[2:]); err != nil {
+		return fmt.Errorf("setgroups: %w", err)
+	}
+	if err := unix.Setresgid(ids[1], ids[1], ids[1]); err != nil {
+		return fmt.Errorf("setresgid(%d): %w", ids[1], err)
+	}
+	if err := unix.Setresuid(ids[0], ids[0], ids[0]); err != nil {
+		return fmt.Errorf("setresuid(%d): %w", ids[0], err)
+	}
+	return nil
+}
+
 // lookUpUser resolves spec, NAME|UID[:GROUP|:GID], against the rootfs's
 // /etc/passwd and /etc/group. An empty spec is root.
 func lookUpUser(rootfs, spec string) (account, error) {
@@ -50,13 +92,16 @@ func lookUpUser(rootfs, spec string) (account, error) {
 }
 
 func resolveUser(spec string, passwd, group io.Reader) (account, error) {
-	// Even a rootfs without /etc/passwd has a root.
-	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/root"}, passwd, group)
+	u, err := user.GetExecUser(spec, nil, passwd, group)
 	if err != nil {
 		return account{}, err
 	}
 	home := u.Home
-	if home == "" {
+	switch {
+	case home != "":
+	case u.Uid == 0: // even a rootfs without /etc/passwd has a root
+		home = "/root"
+	default:
 		home = "/"
 	}
 	return account{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil

@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 
@@ -129,7 +130,11 @@ func (r *ruleSet) addRow(row *table.Row, g grant, defaultAction specs.LinuxSecco
 		r.add(row.Name, specs.ActNotify, nil, g.when)
 		return nil
 	}
-	notified, rest, err := split(g.when, row.When)
+	tests := row.When
+	if g.action != defaultAction {
+		tests = widen(tests)
+	}
+	notified, rest, err := split(g.when, tests)
 	if errors.Is(err, errTwoComparisons) {
 		// The profile compares the argument that the row is about by order.
 		// Then the supervisor sees more calls than it must; never fewer.
@@ -149,6 +154,23 @@ func (r *ruleSet) addRow(row *table.Row, g grant, defaultAction specs.LinuxSecco
 		r.add(row.Name, g.action, nil, c)
 	}
 	return nil
+}
+
+// lowBits are as many as tell small numbers apart.
+const lowBits = 1<<7 - 1
+
+// widen returns tests that hold wherever those given do. "This int is not 10" takes
+// a rule for each bit that is compared, and a runtime's start time is made of rules:
+// so of whole numbers only the low bits are compared. What is notified without need
+// the supervisor lets pass.
+func widen(tests []table.ArgTest) []table.ArgTest {
+	wide := slices.Clone(tests)
+	for i, t := range wide {
+		if t.Mask == math.MaxUint32 {
+			wide[i].Mask, wide[i].Value = lowBits, t.Value&lowBits
+		}
+	}
+	return wide
 }
 
 // split divides a condition into parts where one of tests holds, and parts where

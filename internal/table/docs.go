@@ -15,7 +15,7 @@ func Markdown() string {
 
 Who answers each system call. *Emulated*: notified, and answered by subuidless (which lets the kernel execute the call
 wherever the kernel's own answer is right). *Native*: left to the kernel, which does the right thing. *Refused*: fails with
-ENOSYS. *Not yet*: a peer handles it, and subuidless will. Calls that are not in the table are native, and cost nothing.
+ENOSYS. Calls that are not in the table are native, and cost nothing.
 
 The columns of numbers tell on which ABI the call exists. On x86-64, calls of the x32 ABI fail with ENOSYS and a message in the
 log, as do calls of 32-bit Arm on arm64. The last column names the peers that handle the call.

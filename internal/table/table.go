@@ -2,8 +2,8 @@
 // on which calls those are is made from it: the filter, the OCI seccomp rules,
 // docs/syscalls.md, the supervisor's dispatch and the lines of --trace.
 //
-// A new system call is a new row in rows.go, and its handler in
-// internal/kernel.
+// A new system call is a new row in the file rows_*.go of its family, and its
+// handler in internal/kernel.
 package table
 
 import (
@@ -63,12 +63,10 @@ const (
 	Refused
 	// Native calls are left to the kernel, which does the right thing.
 	Native
-	// Planned calls are in a peer's list and not emulated yet.
-	Planned
 )
 
 func (s Support) String() string {
-	return [...]string{"emulated", "refused", "native", "not yet"}[s]
+	return [...]string{"emulated", "refused", "native"}[s]
 }
 
 // Row is one system call.
@@ -112,6 +110,17 @@ func (r *Row) Number(a Arch) (int, bool) {
 		return 0, false
 	}
 	return n[a], true
+}
+
+// Asks tells whether the row is about a call with these arguments. Others are
+// notified too where a rule of package oci is wider than the row.
+func (r *Row) Asks(args *[6]uint64) bool {
+	for _, t := range r.When {
+		if uint32(args[t.Index])&t.Mask == t.Value {
+			return true
+		}
+	}
+	return len(r.When) == 0
 }
 
 // Dispatch is an index of the emulated rows by system call number.

@@ -107,3 +107,26 @@ func TestLookup(t *testing.T) {
 		}
 	}
 }
+
+func TestAsks(t *testing.T) {
+	const high = 1 << 32 // the kernel takes an int, and ignores what is above
+	always := Row{}
+	ints := Row{When: []ArgTest{{0, 1<<32 - 1, 10}, {2, 0x40, 0x40}}}
+	for _, c := range []struct {
+		row  *Row
+		args [6]uint64
+		want bool
+	}{
+		{&always, [6]uint64{}, true},
+		{&ints, [6]uint64{10}, true},
+		{&ints, [6]uint64{10 | high}, true},
+		{&ints, [6]uint64{10 | 1<<7}, false},
+		{&ints, [6]uint64{0, 10}, false},
+		{&ints, [6]uint64{2: 0x42}, true},
+		{&ints, [6]uint64{2: 0x82}, false},
+	} {
+		if got := c.row.Asks(&c.args); got != c.want {
+			t.Errorf("%v, arguments %v: %v, want %v", c.row.When, c.args, got, c.want)
+		}
+	}
+}

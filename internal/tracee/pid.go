@@ -17,22 +17,14 @@ func (t *Tracee) HostPID(pid int32) (uint32, unix.Errno) {
 	if pid <= 0 {
 		return 0, unix.ESRCH
 	}
-	if t.pidNS == 0 {
-		var e unix.Errno
-		if t.pidNS, e = inode(unix.AT_FDCWD, &ownPIDNamespace[0]); e != 0 {
-			return 0, e
-		}
-	}
-	var b [room]byte
-	_ = append(t.appendTID(b[:0]), "ns/pid\x00"...)
-	theirs, e := inode(unix.AT_FDCWD, &b[0])
+	own, theirs, e := t.pidNamespaces()
 	if e != 0 {
 		return 0, e
 	}
-	if theirs == t.pidNS {
+	if theirs == own {
 		return uint32(pid), 0
 	}
-	ns, e := openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY)
+	ns, e := openNamespace(t.TID, "pid")
 	if e != 0 {
 		return 0, e
 	}
@@ -42,25 +34,6 @@ func (t *Tracee) HostPID(pid int32) (uint32, unix.Errno) {
 		return t.findPID(theirs, pid)
 	}
 	return uint32(host), e
-}
-
-var ownPIDNamespace = [...]byte{'s', 'e', 'l', 'f', '/', 'n', 's', '/', 'p', 'i', 'd', 0}
-
-func inode(dirfd int, path *byte) (uint64, unix.Errno) {
-	var st unix.Statx_t
-	e := statx(dirfd, path, unix.AT_EMPTY_PATH, unix.STATX_INO, &st)
-	return st.Ino, e
-}
-
-// SameUserNamespace tells whether another thread is in the task's user namespace.
-func (t *Tracee) SameUserNamespace(tid uint32) bool {
-	other := Tracee{TID: tid}
-	var b, b2 [room]byte
-	_ = append(t.appendTID(b[:0]), "ns/user\x00"...)
-	_ = append(other.appendTID(b2[:0]), "ns/user\x00"...)
-	own, e := inode(unix.AT_FDCWD, &b[0])
-	theirs, e2 := inode(unix.AT_FDCWD, &b2[0])
-	return e == 0 && e2 == 0 && own == theirs
 }
 
 // findPID looks for the thread whose number in the PID namespace ns is pid.

@@ -14,20 +14,14 @@ import (
 // 0 if that is in no PID namespace that the task sees. The error is ESRCH if
 // there is no such thread.
 func (t *Tracee) SeenPID(host uint32) (int32, unix.Errno) {
-	own, e := inode(unix.AT_FDCWD, &ownPIDNamespace[0])
-	if e != 0 {
-		return 0, e
-	}
-	var b [room]byte
-	_ = append(t.appendTID(b[:0]), "ns/pid\x00"...)
-	theirs, e := inode(unix.AT_FDCWD, &b[0])
+	own, theirs, e := t.pidNamespaces()
 	if e != 0 {
 		return 0, e
 	}
 	if theirs == own {
 		return int32(host), 0
 	}
-	ns, e := openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY)
+	ns, e := openNamespace(t.TID, "pid")
 	if e != 0 {
 		return 0, e
 	}
@@ -40,6 +34,7 @@ func (t *Tracee) SeenPID(host uint32) (int32, unix.Errno) {
 		return t.seenIn(theirs, strconv.Itoa(int(host)))
 	}
 	// ESRCH says that there is no such thread, or that it is none of the namespace.
+	var b [room]byte
 	_ = append(strconv.AppendUint(b[:0], uint64(host), 10), 0)
 	var st unix.Statx_t
 	if statx(unix.AT_FDCWD, &b[0], 0, 0, &st) != 0 {
@@ -133,23 +128,11 @@ func (t *Tracee) HostGroup(pgid int32) (uint32, unix.Errno) {
 			continue
 		}
 		// A member of the same PID namespace shows how it calls its group.
-		if t.samePIDNamespace(pid) && lastNumber(pid, "\nNSpgid:") == pgid {
+		if t.sharesNamespace(pid, "pid") && lastNumber(pid, "\nNSpgid:") == pgid {
 			return group, 0
 		}
 	}
 	return 0, unix.ESRCH
-}
-
-func (t *Tracee) samePIDNamespace(pid uint32) bool {
-	var b [room]byte
-	_ = append(t.appendTID(b[:0]), "ns/pid\x00"...)
-	own, e := inode(unix.AT_FDCWD, &b[0])
-	if e != 0 {
-		return false
-	}
-	_ = append(strconv.AppendUint(b[:0], uint64(pid), 10), "/ns/pid\x00"...)
-	other, e := inode(unix.AT_FDCWD, &b[0])
-	return e == 0 && own == other
 }
 
 // lastNumber returns the last number of a line of /proc/PID/status, or 0.
@@ -200,18 +183,3 @@ func (t *Tracee) PidfdPID(fd int32) (uint32, unix.Errno) {
 	}
 	return uint32(pid), 0
 }
-
-// InOwnUserNamespace tells whether the task is in the supervisor's own user
-// namespace, the container's, and not in one that it has made.
-func (t *Tracee) InOwnUserNamespace() bool {
-	own, e := inode(unix.AT_FDCWD, &ownUserNamespace[0])
-	if e != 0 {
-		return false
-	}
-	var b [room]byte
-	_ = append(t.appendTID(b[:0]), "ns/user\x00"...)
-	theirs, e := inode(unix.AT_FDCWD, &b[0])
-	return e == 0 && own == theirs
-}
-
-var ownUserNamespace = [...]byte{'s', 'e', 'l', 'f', '/', 'n', 's', '/', 'u', 's', 'e', 'r', 0}

@@ -1,4 +1,5 @@
 # ACLs that name users and groups other than the one that is mapped, by the usual tools.
+# Needs: getfacl rsync
 umask 022
 try() {
 	echo "+ $*"
@@ -42,12 +43,10 @@ tar --acls -cf archive.tar file dir
 mkdir out
 tar --acls -C out -xpf archive.tar
 try getfacl -nR out
-if command -v rsync >/dev/null; then
-	mkdir synced
-	rsync -aA file dir synced/
-	try getfacl -nR synced
-	rsync -aAi file dir synced/
-fi
+mkdir synced
+rsync -aA file dir synced/
+try getfacl -nR synced
+rsync -aAi file dir synced/
 try getfacl -nR file dir >saved
 setfacl -b file
 setfacl -b dir
@@ -100,14 +99,12 @@ try stat -c '%A %u:%g' parent/file parent/dir parent/fifo parent/link
 mkdir -m 2770 parent/setgid
 touch parent/setgid/file
 try getfacl -n parent/setgid parent/setgid/file
-if command -v setpriv >/dev/null; then
-	chmod 755 .
-	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'touch parent/theirs; mkdir parent/theirdir; chmod 640 parent/theirs; setfacl -m u:4:r parent/theirs'
-	try getfacl -n parent/theirs parent/theirdir
-	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -m u:4:r parent/theirs
-	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -b parent/theirs
-	try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -k parent/theirdir
-fi
+chmod 755 .
+setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'touch parent/theirs; mkdir parent/theirdir; chmod 640 parent/theirs; setfacl -m u:4:r parent/theirs'
+try getfacl -n parent/theirs parent/theirdir
+try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -m u:4:r parent/theirs
+try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -b parent/theirs
+try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -k parent/theirdir
 umask 022
 
 # Many entries.

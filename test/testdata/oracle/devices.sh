@@ -1,4 +1,5 @@
 # What the usual tools do with devices.
+# Needs: rsync
 umask 022
 look() {
 	for f; do
@@ -72,12 +73,10 @@ mkdir out
 tar --numeric-owner -C out -xpf dev.tar
 look out/*
 
-if command -v rsync >/dev/null; then
-	echo "rsync"
-	rsync -aH --numeric-ids copy/ synced
-	look synced/*
-	rsync -aHi --numeric-ids copy/ synced
-fi
+echo "rsync"
+rsync -aH --numeric-ids copy/ synced
+look synced/*
+rsync -aHi --numeric-ids copy/ synced
 
 echo "replaced"
 rm out/null

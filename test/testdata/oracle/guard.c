@@ -50,6 +50,7 @@ static void mounts(void) {
 	CALL(mount("none", BAD, "tmpfs", 0, NULL));
 	CALL(mount(BAD, "dir", "tmpfs", 0, NULL));
 	CALL(mount("none", "dir", BAD, 0, NULL));
+	CALL(mount("none", "dir", "tmpfs", 0, BAD));
 	CALL(mount("dir", "dir", NULL, MS_BIND, NULL));
 	CALL(mount("dir", "dir", NULL, MS_REMOUNT | MS_BIND, NULL));
 	CALL(mount("none", "file", "no such type", 0, NULL));
