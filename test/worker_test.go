@@ -87,11 +87,14 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for { // a container whose first worker dies does not start
+	// A container whose first worker dies does not start.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "program")); err == nil {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		if time.Now().After(end) {
+			t.Fatal("the program has not begun")
+		}
 	}
 	victim, kills := 0, 0
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); kills++ {

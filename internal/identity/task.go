@@ -187,6 +187,8 @@ func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 		// Before, it could be read. ptrace(2): "Deny access if the target process
 		// "dumpable" attribute has a value other than 1", as that of a program has
 		// that may be executed but not read.
+	case e == unix.ENOENT:
+		return c, 0 // a zombie
 	case e != 0:
 		return 0, e
 	case signature == c.signature():

@@ -25,7 +25,7 @@ type journal struct {
 }
 
 const (
-	maxListeners = 64 // of one container: its init, and processes started by exec
+	maxListeners = identity.MaxListeners
 	maxReceivers = 16 // of one listener
 )
 
