@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -160,24 +159,18 @@ func lastNumber(pid uint32, name string) int32 {
 func (t *Tracee) PidfdPID(fd int32) (uint32, unix.Errno) {
 	var name [room]byte
 	_ = append(strconv.AppendInt(append(t.appendTID(name[:0]), "fdinfo/"...), int64(fd), 10), 0)
-	info, e := openat(unix.AT_FDCWD, &name[0], unix.O_RDONLY)
-	if e != 0 {
-		return 0, unix.EBADF
-	}
-	var b [512]byte
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(info), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	unix.Close(info)
-	if e != 0 {
-		return 0, e
-	}
+	var b [maxStatus]byte
 	// pidfd_open(2) refers to clone(2) for the line: "Pid: [...] -1 if the process has
 	// terminated".
-	_, rest, found := bytes.Cut(b[:n], []byte("\nPid:"))
-	if !found {
+	value, e := readLine(&name[0], "Pid", &b)
+	switch e {
+	case 0:
+	case unix.ENOENT, unix.ENODATA:
 		return 0, unix.EBADF
+	default:
+		return 0, e
 	}
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	pid, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 32)
+	pid, err := strconv.ParseInt(string(value), 10, 32)
 	if err != nil || pid <= 0 {
 		return 0, unix.ESRCH
 	}

@@ -18,7 +18,13 @@ const maxStatus = 4096
 func (t *Tracee) Restrained() (noNewPrivs bool, tracer uint32) {
 	var name [room]byte
 	_ = append(t.appendTID(name[:0]), "status\x00"...)
-	fd, e := openat(unix.AT_FDCWD, &name[0], unix.O_RDONLY)
+	return readLine(&name[0], line, b)
+}
+
+// readLine reads the value of the line "NAME: VALUE" of a file in the supervisor's
+// /proc. The error is ENODATA if there is no such line.
+func readLine(file *byte, line string, b *[maxStatus]byte) ([]byte, unix.Errno) {
+	fd, e := openat(unix.AT_FDCWD, file, unix.O_RDONLY)
 	if e != 0 {
 		return true, 0
 	}

@@ -1,9 +1,7 @@
 package tracee
 
 import (
-	"bytes"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,30 +18,15 @@ func (t *Tracee) AdoptUmask() unix.Errno {
 }
 
 // umask reads the task's mask. proc_pid_status(5): "Umask: Process umask,
-// expressed in octal with a leading zero". It is the second line, after the
-// name of at most 64 bytes.
+// expressed in octal with a leading zero".
 func (t *Tracee) umask() (uint32, unix.Errno) {
-	var b [room]byte
-	_ = append(t.appendTID(b[:0]), "status\x00"...)
-	fd, e := openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY)
+	var b [maxStatus]byte
+	octal, e := t.status("Umask", &b)
 	if e != 0 {
-		return 0, unix.ESRCH
-	}
-	var status [128]byte
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&status[0])), uintptr(len(status)))
-	unix.Close(fd)
-	if e != 0 {
-		return 0, unix.ESRCH
-	}
-	_, octal, found := bytes.Cut(status[:n], []byte("\nUmask:\t"))
-	if !found {
 		return 0, unix.ESRCH
 	}
 	var mask uint32
 	for _, c := range octal {
-		if c < '0' || c > '7' {
-			break
-		}
 		mask = mask<<3 | uint32(c-'0')
 	}
 	return mask, 0

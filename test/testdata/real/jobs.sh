@@ -18,7 +18,8 @@ as ann 'echo true | at now' 2>&1 || true
 : >/etc/at.deny
 atd
 wait_for test -e /run/atd.pid
-sleep 0.2 # for its signal handler; until then at would kill it
+# Until its handler of SIGHUP is there, at would kill it.
+wait_for grep -q '^SigCgt:.*[13579bdf]$' /proc/$(cat /run/atd.pid)/status
 look /run/atd.pid
 ps -o user= -C atd
 as ann 'echo "id >out; umask; touch made; touch done" | at now' 2>/dev/null
