@@ -162,13 +162,13 @@ func (t *Tracee) PidfdPID(fd int32) (uint32, unix.Errno) {
 	var b [maxStatus]byte
 	// pidfd_open(2) refers to clone(2) for the line: "Pid: [...] -1 if the process has
 	// terminated".
-	value, e := readLine(&name[0], "Pid", &b)
-	switch e {
-	case 0:
-	case unix.ENOENT, unix.ENODATA:
-		return 0, unix.EBADF
-	default:
+	info, e := readProc(&name[0], &b)
+	if e != 0 && e != unix.ENOENT {
 		return 0, e
+	}
+	value, ok := valueOf(info, "Pid")
+	if !ok {
+		return 0, unix.EBADF
 	}
 	pid, err := strconv.ParseInt(string(value), 10, 32)
 	if err != nil || pid <= 0 {

@@ -21,9 +21,13 @@ func (t *Tracee) AdoptUmask() unix.Errno {
 // expressed in octal with a leading zero".
 func (t *Tracee) umask() (uint32, unix.Errno) {
 	var b [maxStatus]byte
-	octal, e := t.status("Umask", &b)
+	status, e := t.status(&b)
 	if e != 0 {
 		return 0, unix.ESRCH
+	}
+	octal, ok := valueOf(status, "Umask")
+	if !ok {
+		return 0, unix.ESRCH // a zombie has none
 	}
 	var mask uint32
 	for _, c := range octal {
