@@ -63,7 +63,7 @@ func (c *Call) identity() *identity.State {
 	if !c.known {
 		s, e := c.Identities.Self(c.PID, c.Listener)
 		if e != 0 {
-			s = identity.Root() // the caller is gone: nobody reads the answer
+			s = identity.Nobody() // the caller is gone: nobody reads the answer
 		}
 		c.self, c.known = s, true
 	}
