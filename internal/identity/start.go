@@ -130,7 +130,7 @@ func (t *Table) Begin(listener int, tid uint32) error {
 	var err error
 	if v&startOwnIDs != 0 {
 		var e unix.Errno
-		if s, e = t.Self(tid); e != 0 {
+		if s, e = t.Self(tid, waits{}); e != 0 {
 			return e
 		}
 		err = t.kernelCaps(tid, &s)
@@ -158,7 +158,7 @@ func (t *Table) begin(tid uint32, s *State) error {
 	if t.beginInitial(s) {
 		return nil
 	}
-	if own, e := t.Self(tid); e == 0 && own.Equal(s) {
+	if own, e := t.Self(tid, waits{}); e == 0 && own.Equal(s) {
 		return nil
 	}
 	if e := t.Set(tid, s); e != 0 {

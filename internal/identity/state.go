@@ -28,6 +28,12 @@ var Unlimited = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 // Root returns the state of root with all capabilities.
 func Root() State { return State{Credentials: cred.Root(), Locks: Unlimited} }
 
+// Nobody returns the state of a task that is gone: it may do nothing any more.
+func Nobody() State {
+	none := cred.IDs{Real: ^uint32(0), Effective: ^uint32(0), Saved: ^uint32(0), FS: ^uint32(0)}
+	return State{Credentials: cred.Credentials{UID: none, GID: none}, Locks: Unlimited}
+}
+
 // IsRoot tells whether all ids are 0.
 func (s *State) IsRoot() bool { return s.UID == cred.IDs{} && s.GID == cred.IDs{} }
 

@@ -7,16 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Self returns the state of the thread tid, which waits for an answer. The state's
-// groups must not be changed. The error is ESRCH if there is no such task.
-func (t *Table) Self(tid uint32) (State, unix.Errno) { return t.get(tid, (*Table).settle) }
+// Waiter tells whether a thread still waits for an answer.
+type Waiter interface{ Waits() bool }
+
+// waits is the Waiter of a thread that waits as its caller knows.
+type waits struct{}
+
+func (waits) Waits() bool { return true }
+
+// Self returns the state of the thread tid, which waits for an answer as w knows. The
+// state's groups must not be changed. The error is ESRCH if it does not, or is gone.
+func (t *Table) Self(tid uint32, w Waiter) (State, unix.Errno) { return t.get(tid, w) }
 
 // Get returns the state of any task of the container. The state's groups must not be
 // changed. The error is ESRCH if there is no such task, or EPERM if it is none of this
 // user.
-func (t *Table) Get(tid uint32) (State, unix.Errno) { return t.get(tid, (*Table).look) }
+func (t *Table) Get(tid uint32) (State, unix.Errno) { return t.get(tid, nil) }
 
-func (t *Table) get(tid uint32, find func(*Table, uint32) (cookie, unix.Errno)) (State, unix.Errno) {
+func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 	if !t.InUse() {
 		return t.state(initial), 0
 	}
@@ -31,7 +39,12 @@ func (t *Table) get(tid uint32, find func(*Table, uint32) (cookie, unix.Errno)) 
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, e = find(t, tid); e != 0 {
+	if w == nil {
+		c, e = t.look(tid)
+	} else {
+		c, e = t.settle(tid, w)
+	}
+	if e != 0 {
 		return State{}, e
 	}
 	i, e := t.ofThread(tid, c)
@@ -53,7 +66,7 @@ func (t *Table) Own(tid uint32) bool {
 func (t *Table) Set(tid uint32, s *State) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid)
+	c, e := t.settle(tid, waits{})
 	if e != 0 {
 		return e
 	}
@@ -81,7 +94,7 @@ func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid)
+	c, e := t.settle(tid, waits{})
 	if e != 0 {
 		return e
 	}
@@ -161,7 +174,7 @@ func (t *Table) Settle(tid uint32) unix.Errno {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid)
+	c, e := t.settle(tid, waits{})
 	if e == 0 && c.has(pending) {
 		e = unix.EBUSY
 	}
@@ -199,7 +212,7 @@ func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 
 // settle is look for the thread tid, which waits for an answer: if it is alone in its
 // process, no execve(2) is under way, and the cookie is its state.
-func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
+func (t *Table) settle(tid uint32, w Waiter) (cookie, unix.Errno) {
 	c, e := t.look(tid)
 	if e != 0 || !c.has(pending|perThread) {
 		return c, e
@@ -209,6 +222,9 @@ func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
 	alone, e := t.alone(tid)
 	if e != 0 || !alone {
 		return c, e
+	}
+	if !w.Waits() {
+		return 0, unix.ESRCH
 	}
 	if !c.has(perThread) {
 		return c.settled(), t.setCookie(tid, c.settled())

@@ -18,7 +18,7 @@ func (t *Table) mustSet(tt *testing.T, tid uint32, s *State) {
 // waits checks who a task is that waits for an answer.
 func (t *Table) waits(tt *testing.T, tid uint32, want *State) {
 	tt.Helper()
-	got, e := t.Self(tid)
+	got, e := t.Self(tid, waits{})
 	if e != 0 || !got.Equal(want) {
 		tt.Errorf("%+v, %v\nwant %+v", got, e, *want)
 	}

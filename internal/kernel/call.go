@@ -44,6 +44,9 @@ type RootWatch interface{ RootsDiffer() }
 type Listener interface {
 	// Index is its number in the container.
 	Index() int
+	// Waits tells whether the caller still waits for the answer. If another thread of
+	// its process has killed it by execve(2), that one may have its thread id now.
+	Waits() bool
 	// AddFD gives the caller a duplicate of the descriptor fd, before the answer.
 	// It returns the caller's number of it, or ENOENT or EMFILE.
 	AddFD(fd int, closeOnExec bool) (int, unix.Errno)
@@ -58,9 +61,9 @@ func (c *Call) Begin() {
 // identity returns who the caller is.
 func (c *Call) identity() *identity.State {
 	if !c.known {
-		s, e := c.Identities.Self(c.PID)
+		s, e := c.Identities.Self(c.PID, c.Listener)
 		if e != 0 {
-			s = identity.Root() // the caller is gone: nobody reads the answer
+			s = identity.Nobody() // the caller is gone: nobody reads the answer
 		}
 		c.self, c.known = s, true
 	}
@@ -70,6 +73,9 @@ func (c *Call) identity() *identity.State {
 // become makes s who the caller is. The error is EAGAIN if there are too many
 // different identities.
 func (c *Call) become(s *identity.State) unix.Errno {
+	if !c.Listener.Waits() {
+		return unix.ESRCH // nobody reads it
+	}
 	e := c.Identities.Set(c.PID, s)
 	if e == 0 {
 		c.self, c.known = *s, true

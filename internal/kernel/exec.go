@@ -25,6 +25,9 @@ func Execveat(c *Call) Result { return c.exec(c.int32(0), 1, c.uint32(4)) }
 // caller's identity. Whether it could be executed nobody tells: see
 // identity.Table.Expect.
 func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH) // nobody reads it
+	}
 	starting := c.starting()
 	if starting {
 		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {

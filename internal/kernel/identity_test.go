@@ -89,3 +89,19 @@ func TestPrlimitOutside(t *testing.T) {
 		t.Errorf("a process outside: %+v, want EPERM", r)
 	}
 }
+
+// A caller that was killed has no privileges.
+func TestCallerIsGone(t *testing.T) {
+	c := newCaller(t)
+	if r := c.do(Setresuid, 1, 2, 3); r.Errno != 0 {
+		t.Fatal(r.Errno)
+	}
+	c.call.PID = 1 << 30
+	c.call.Begin()
+	if s := c.call.identity(); s.Capable(unix.CAP_CHOWN) || s.UID.FS == 0 {
+		t.Errorf("%+v", s)
+	}
+	if r := c.do(Setuid, 4); r.Errno != unix.EPERM {
+		t.Errorf("setuid: %+v, want EPERM", r)
+	}
+}

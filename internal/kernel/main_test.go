@@ -76,6 +76,8 @@ type ownListener struct{}
 
 func (ownListener) Index() int { return 0 }
 
+func (ownListener) Waits() bool { return true }
+
 func (ownListener) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
 	flags := unix.F_DUPFD
 	if closeOnExec {

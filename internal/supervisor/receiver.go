@@ -44,6 +44,9 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 // Index implements kernel.Listener.
 func (r *receiver) Index() int { return r.index }
 
+// Waits implements kernel.Listener.
+func (r *receiver) Waits() bool { return unotify.Waits(r.listener, r.slot.notif.ID) }
+
 // AddFD implements kernel.Listener.
 func (r *receiver) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
 	return unotify.AddFD(r.listener, r.slot.notif.ID, fd, closeOnExec)

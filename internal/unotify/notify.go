@@ -57,6 +57,13 @@ func SetSyncWakeUp(listener int, on bool) unix.Errno {
 	return e
 }
 
+// Waits tells whether the task still waits for the answer to the notification id. One
+// that has been killed does not, and its thread id may be another thread's.
+func Waits(listener int, id uint64) bool {
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
+	return e == 0
+}
+
 // WaitHangup blocks until no task is left that the filter of listener applies
 // to (Linux 5.8). Waiting with an empty event mask matters: a waiter for
 // POLLIN would be woken for each notification.

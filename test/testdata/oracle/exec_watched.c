@@ -111,7 +111,7 @@ static void by_thread(void) {
 		for (int i = 0; i < 3; i++)
 			must(-pthread_create(&thread, NULL, spin, NULL));
 		must(-pthread_create(&thread, NULL, execute_in_thread, NULL));
-		pthread_join(thread, NULL);
+		spin(NULL);
 	}
 	wait_for(pid);
 }
@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
 	looked_at();
 	traced(0);
 	traced(1000);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 100; i++)
 		by_thread();
 	return 0;
 }
