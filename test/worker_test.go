@@ -2,9 +2,11 @@ package test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +72,45 @@ func ownersBelow(t *testing.T, dir string) owners {
 		all[name] = owner
 	}
 	return all
+}
+
+// TestWorkerKilledAmongIdentities does so while programs become other users.
+func TestWorkerKilledAmongIdentities(t *testing.T) {
+	needs(t, "cc")
+	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "changeids", "3")
+	cmd.Dir = t.TempDir()
+	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// A container whose first worker dies does not start.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "program")); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the program has not begun")
+		}
+	}
+	victim, kills := 0, 0
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); kills++ {
+		victim = nextWorker(t, cmd.Process.Pid, victim)
+		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
+		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+			t.Errorf("killing worker %d: %v", victim, err)
+		}
+	}
+	err := cmd.Wait()
+	// A worker that is killed before it works is told of in its own way.
+	said := regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`).ReplaceAllString(output.String(), "")
+	if err != nil || said != "" {
+		t.Errorf("%v\n%s", err, said)
+	}
+	t.Logf("%d workers killed", kills)
 }
 
 // nextWorker waits for a worker of the container that front, a subuidless

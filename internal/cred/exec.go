@@ -20,8 +20,7 @@ type ExecFile struct {
 	NoNewPrivs bool
 
 	// Watched tells that another process could meddle: "the calling process is being
-	// ptraced" by a tracer without CAP_SYS_PTRACE, or shares its working directory with
-	// another process (clone(2), CLONE_FS).
+	// ptraced" by a tracer without CAP_SYS_PTRACE.
 	Watched bool
 }
 

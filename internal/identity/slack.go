@@ -9,7 +9,7 @@ func (t *Table) Slack(tid uint32) (slack uint64, known bool, e unix.Errno) {
 	if e != 0 || !Hidden(slack) {
 		return slack, false, e
 	}
-	s, e := t.Get(tid)
+	s, e := t.Self(tid)
 	if s.Slack == 0 {
 		s.Slack = defaultSlack
 	}
@@ -19,7 +19,7 @@ func (t *Table) Slack(tid uint32) (slack uint64, known bool, e unix.Errno) {
 // SetSlack makes the timer slack of the thread tid, which waits for an answer, that
 // many nanoseconds, or its default if they are 0. Errors are those of Set.
 func (t *Table) SetSlack(tid uint32, slack uint64) unix.Errno {
-	s, e := t.Get(tid)
+	s, e := t.Self(tid)
 	if e != 0 {
 		return e
 	}

@@ -19,17 +19,13 @@ type User struct {
 	UID            uint32
 	GID            uint32
 	AdditionalGids []uint32
-	// Capabilities tells that the capabilities which the kernel shows are the
-	// program's. Else a user other than root has none.
-	Capabilities bool
 }
 
 // A program that is yet to be started is noted by the index of the state that
 // has its ids, plus 1.
 const (
-	startMask         = 1<<16 - 1
-	startOwnIDs       = 1 << 30 // who the runtime has become by itself
-	startCapabilities = 1 << 31 // User.Capabilities
+	startMask   = 1<<16 - 1
+	startOwnIDs = 1 << 31 // who the runtime has become by itself
 )
 
 func startOf(v uint32) (state uint16, ok bool) { return uint16(v&startMask - 1), v&startMask != 0 }
@@ -38,7 +34,7 @@ func startOf(v uint32) (state uint16, ok bool) { return uint16(v&startMask - 1),
 // means: as who the runtime, which does that, has become.
 func (t *Table) Prepare(listener int, u *User) error {
 	if u == nil {
-		atomic.StoreUint32(&t.shared.begun[listener], initial+1|startOwnIDs|startCapabilities)
+		atomic.StoreUint32(&t.shared.begun[listener], initial+1|startOwnIDs)
 		return nil
 	}
 	s, err := u.state()
@@ -51,11 +47,7 @@ func (t *Table) Prepare(listener int, u *User) error {
 	if e != 0 {
 		return fmt.Errorf("no room in the table of identities: %w", e)
 	}
-	v := uint32(i) + 1
-	if u.Capabilities {
-		v |= startCapabilities
-	}
-	atomic.StoreUint32(&t.shared.begun[listener], v)
+	atomic.StoreUint32(&t.shared.begun[listener], uint32(i)+1)
 	return nil
 }
 
@@ -94,7 +86,7 @@ func (t *Table) Started(tid uint32, u *User) error {
 	if err != nil {
 		return err
 	}
-	if err := t.capabilities(tid, &s, u.Capabilities); err != nil {
+	if err := t.capabilities(tid, &s); err != nil {
 		return err
 	}
 	t.put(program, &s)
@@ -102,22 +94,21 @@ func (t *Table) Started(tid uint32, u *User) error {
 	return nil
 }
 
-// capabilities gives s the capabilities of a program that the task tid is about to
-// execute.
-func (t *Table) capabilities(tid uint32, s *State, kernels bool) error {
+// capabilities gives s, who the task tid is to be and the kernel does not know of, its
+// capabilities.
+func (t *Table) capabilities(tid uint32, s *State) error {
 	if err := t.kernelCaps(tid, s); err != nil {
 		return err
 	}
-	switch {
-	case kernels:
-	case s.UID.Effective != 0:
-		s.Permitted, s.Effective, s.Ambient = 0, 0, 0
-	default:
+	if s.UID.Effective != 0 {
+		// execve(2) leaves a user other than root what the runtime has made ambient.
+		s.Permitted = s.Ambient
+	} else {
 		// Also where root is not the id that is mapped, and the kernel has given
 		// the task no capability.
 		s.Permitted |= s.Bounding
-		s.Effective = s.Permitted
 	}
+	s.Effective = s.Permitted
 	return nil
 }
 
@@ -136,13 +127,17 @@ func (t *Table) Begin(listener int, tid uint32) error {
 		return nil
 	}
 	s := t.state(i)
+	var err error
 	if v&startOwnIDs != 0 {
 		var e unix.Errno
-		if s, e = t.Get(tid); e != 0 {
+		if s, e = t.Self(tid); e != 0 {
 			return e
 		}
+		err = t.kernelCaps(tid, &s)
+	} else {
+		err = t.capabilities(tid, &s)
 	}
-	if err := t.capabilities(tid, &s, v&startCapabilities != 0); err != nil {
+	if err != nil {
 		return err
 	}
 	var l unix.Rlimit
@@ -163,7 +158,7 @@ func (t *Table) begin(tid uint32, s *State) error {
 	if t.beginInitial(s) {
 		return nil
 	}
-	if own, e := t.Get(tid); e == 0 && own.Equal(s) {
+	if own, e := t.Self(tid); e == 0 && own.Equal(s) {
 		return nil
 	}
 	if e := t.Set(tid, s); e != 0 {

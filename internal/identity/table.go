@@ -43,14 +43,15 @@ type shared struct {
 	inUse  uint32               // some task may have another state than the initial one
 	begins uint32               // the first program has begun, with the initial state
 	top    uint32               // all indexes from here on are free
-	begun  [maxListeners]uint32 // see Prepare
+	begun  [MaxListeners]uint32 // see Prepare
 	marks  [maxStates]uint32    // a hash of the state; 0: the index is free
 	fixed  [maxStates]fixed
 	groups [maxStates][maxGroups]uint32
 }
 
-// maxListeners is how many processes a runtime can start in one container.
-const maxListeners = 64
+// MaxListeners is how many seccomp listeners one container has at most: that of its
+// init, and those of processes that a runtime's exec starts.
+const MaxListeners = 64
 
 const (
 	initial = 0 // the state of a task without a cookie

@@ -7,10 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Get returns the state of the task tid, a thread that waits for an answer or
-// another one of the container. The state's groups must not be changed. The
-// error is ESRCH if there is no such task, or EPERM if it is none of this user.
-func (t *Table) Get(tid uint32) (State, unix.Errno) {
+// Self returns the state of the thread tid, which waits for an answer. The state's
+// groups must not be changed. The error is ESRCH if there is no such task.
+func (t *Table) Self(tid uint32) (State, unix.Errno) { return t.get(tid, (*Table).settle) }
+
+// Get returns the state of any task of the container. The state's groups must not be
+// changed. The error is ESRCH if there is no such task, or EPERM if it is none of this
+// user.
+func (t *Table) Get(tid uint32) (State, unix.Errno) { return t.get(tid, (*Table).look) }
+
+func (t *Table) get(tid uint32, find func(*Table, uint32) (cookie, unix.Errno)) (State, unix.Errno) {
 	if !t.InUse() {
 		return t.state(initial), 0
 	}
@@ -25,7 +31,7 @@ func (t *Table) Get(tid uint32) (State, unix.Errno) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, e = t.settle(tid); e != 0 {
+	if c, e = find(t, tid); e != 0 {
 		return State{}, e
 	}
 	i, e := t.ofThread(tid, c)
@@ -110,7 +116,7 @@ func (t *Table) Expecting(tid uint32) bool {
 func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid)
+	c, e := t.look(tid)
 	if e != 0 {
 		return e
 	}
@@ -162,10 +168,10 @@ func (t *Table) Settle(tid uint32) unix.Errno {
 	return e
 }
 
-// settle returns the cookie of a task's process, after finding out what has become
-// of an execve(2) that was under way. The caller holds t.mu, without which nobody
-// changes a cookie. If the task is alone in its process, the cookie is its state.
-func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
+// look returns the cookie of any task's process, after finding out whether an execve(2)
+// that was under way has happened. That of a task that does not wait for an answer may
+// be about to. The caller holds t.mu, without which nobody changes a cookie.
+func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 	c, e := getCookie(tid)
 	if e != 0 {
 		return 0, e
@@ -173,18 +179,30 @@ func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
 	if !t.owns(c) {
 		return t.newCookie(initial), 0
 	}
-	c = t.own(c)
-	if !c.has(pending | perThread) {
+	if c = t.own(c); !c.has(pending) {
 		return c, 0
 	}
-	if c.has(pending) {
-		signature, e := t.signature(tid)
-		if e != 0 {
-			return 0, e
-		}
-		if signature != c.signature() {
-			return t.unite(tid, c, c.after())
-		}
+	switch signature, e := t.signature(tid); {
+	case e == unix.EACCES || e == unix.EPERM:
+		// Before, it could be read. ptrace(2): "Deny access if the target process
+		// "dumpable" attribute has a value other than 1", as that of a program has
+		// that may be executed but not read.
+	case e == unix.ENOENT:
+		return c, 0 // a zombie
+	case e != 0:
+		return 0, e
+	case signature == c.signature():
+		return c, 0
+	}
+	return t.unite(tid, c, c.after())
+}
+
+// settle is look for the thread tid, which waits for an answer: if it is alone in its
+// process, no execve(2) is under way, and the cookie is its state.
+func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
+	c, e := t.look(tid)
+	if e != 0 || !c.has(pending|perThread) {
+		return c, e
 	}
 	// It has not happened yet, or it failed. As long as there is another thread, that
 	// one may be in execve(2).
@@ -200,7 +218,7 @@ func (t *Table) settle(tid uint32) (cookie, unix.Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	return t.unite(tid, c, i)
+	return t.unite(tid, c.settled(), i)
 }
 
 // ofThread returns the state of the thread tid in a process with the cookie c.

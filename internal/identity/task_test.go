@@ -15,6 +15,15 @@ func (t *Table) mustSet(tt *testing.T, tid uint32, s *State) {
 	}
 }
 
+// waits checks who a task is that waits for an answer.
+func (t *Table) waits(tt *testing.T, tid uint32, want *State) {
+	tt.Helper()
+	got, e := t.Self(tid)
+	if e != 0 || !got.Equal(want) {
+		tt.Errorf("%+v, %v\nwant %+v", got, e, *want)
+	}
+}
+
 func TestChildrenInherit(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -93,6 +102,7 @@ func TestThreads(t *testing.T) {
 	table.mustSet(t, p.pid, alice)
 	child := p.do("r = fork()")
 	table.wants(t, "a child", child, alice)
+	table.waits(t, child, alice)
 	if c, e := getCookie(child); e != 0 || c.has(perThread) {
 		t.Errorf("the cookie of the child is %#x, %v", c, e)
 	}
@@ -196,14 +206,23 @@ func TestExecve(t *testing.T) {
 			expect(p.pid, bob)
 			child := p.do("r = fork()")
 			table.wants(t, "a child, before", child, alice)
-			table.wants(t, "before", p.pid, alice)
+			table.waits(t, p.pid, alice)
 			if c, _ := getCookie(p.pid); c.has(pending) {
 				t.Error("the failed execve is still pending")
 			}
+			// Others may look while it is yet to succeed.
+			expect(p.pid, bob)
+			table.wants(t, "before", p.pid, alice)
+			table.wants(t, "before, again", p.pid, alice)
+			p.executes("os.execvp('sleep', ['sleep', '60'])")
+			table.wants(t, "after", p.pid, bob)
+
+			p = startPython(t, prefix...)
+			table.mustSet(t, p.pid, alice)
 			// A program writes to its own memory what it likes.
 			expect(p.pid, bob)
 			p.do("libc.getauxval.restype = ctypes.c_void_p; ctypes.memset(libc.getauxval(25), 1, 16)")
-			table.wants(t, "after a change of AT_RANDOM", p.pid, alice)
+			table.waits(t, p.pid, alice)
 			expect(p.pid, bob)
 			if e := table.Settle(p.pid); e != 0 {
 				t.Errorf("Settle: %v", e)

@@ -22,29 +22,28 @@ func MemfdCreate(c *Call) Result {
 	if _, e := c.Tracee.ReadString(c.addr(0), name[:]); e != 0 {
 		return Continue // EFAULT or EINVAL
 	}
-	if !c.Tracee.HasRoom(1) {
-		return Errno(unix.EMFILE)
-	}
 	flags := c.uint32(1)
 	r, _, e := syscall.RawSyscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(&name[0])), uintptr(flags|unix.MFD_CLOEXEC), 0)
 	if e != 0 {
 		return Errno(e)
 	}
 	fd := int(r)
-	s := c.identity()
-	if e := c.Owners.Set(fd, unix.S_IFREG, owner.ID{UID: s.UID.FS, GID: s.GID.FS}); e != 0 {
+	if e := c.Owners.Set(fd, unix.S_IFREG, c.fsIDs()); e != 0 {
 		unix.Close(fd)
 		return Errno(e)
 	}
 	return File(fd, flags&unix.MFD_CLOEXEC != 0)
 }
 
-// anonymous does what record does for the object p, for which no owner is
-// recorded: a pipe or a socket that the caller has open counts as its own.
+// A pipe or a socket for which no owner is recorded counts as the own of the caller
+// that has it open.
 //
 // Who has made it is not known: a socket belongs to the caller's network
 // namespace and cannot be made by the supervisor, and an entry in the sidecar for
 // each pipe would stay for ever. As a rule a program looks at its own.
+
+// anonymous does what record does for the object p, for which no owner is
+// recorded: it is the caller's if it is a pipe or a socket.
 func (c *Call) anonymous(p tracee.Path) (fd int, ok bool) {
 	task, named := p.Descriptor()
 	if !named || c.isMapped() {
@@ -54,16 +53,28 @@ func (c *Call) anonymous(p tracee.Path) (fd int, ok bool) {
 	if e != 0 {
 		return -1, false
 	}
+	if !c.isAnonymous(fd) {
+		unix.Close(fd)
+		return -1, false
+	}
+	c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	c.rec.ID = c.fsIDs()
+	return fd, true
+}
+
+// isAnonymous tells whether our descriptor fd, whose status is c.stat, refers to a
+// pipe or a socket without a name.
+func (c *Call) isAnonymous(fd int) bool {
 	switch c.stat.Mode & unix.S_IFMT {
 	case unix.S_IFIFO, unix.S_IFSOCK:
 		var fs unix.Statfs_t
-		if unix.Fstatfs(fd, &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC) {
-			s := c.identity()
-			c.Owners.Record(fd, c.stat.Mode, &c.rec)
-			c.rec.ID = owner.ID{UID: s.UID.FS, GID: s.GID.FS}
-			return fd, true
-		}
+		return fstatfs(fd, &fs) == 0 && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC)
 	}
-	unix.Close(fd)
-	return -1, false
+	return false
+}
+
+// fsIDs are the ids that own what the caller makes.
+func (c *Call) fsIDs() owner.ID {
+	s := c.identity()
+	return owner.ID{UID: s.UID.FS, GID: s.GID.FS}
 }

@@ -23,8 +23,9 @@ type Call struct {
 	Devices    Devices         // what placeholders stand for
 	Listener   Listener        // what the call was notified by
 	// Again tells that a worker died over this call: its effect may have happened.
-	Again  bool
-	Intent *Intent // what it makes; outlives the worker
+	Again    bool
+	Intent   *Intent // what it makes; outlives the worker
+	Previous *uint32 // the id that it returns, if it is the call of Intent; outlives the worker
 
 	self  identity.State // who the caller is, if known
 	known bool
@@ -57,7 +58,7 @@ func (c *Call) Begin() {
 // identity returns who the caller is.
 func (c *Call) identity() *identity.State {
 	if !c.known {
-		s, e := c.Identities.Get(c.PID)
+		s, e := c.Identities.Self(c.PID)
 		if e != 0 {
 			s = identity.Root() // the caller is gone: nobody reads the answer
 		}

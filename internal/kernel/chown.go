@@ -119,9 +119,10 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 	if to == unchanged {
 		return Errno(change(fd, to))
 	}
-	real, old := c.Owners.Mapped, unchanged
+	real, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
-		old = c.recorded(fd)
+		old := c.visible(fd)
+		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
 	}
 	if to.UID == owner.Noop {
 		real.UID = owner.Noop
@@ -132,7 +133,7 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 	if e := change(fd, real); e != 0 {
 		return c.refused(fd, e, to)
 	}
-	return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(old.Over(c.shown(real)))))
+	return Errno(c.Owners.Set(fd, c.stat.Mode, id))
 }
 
 // unchanged is an owner of which neither component is given.
@@ -147,12 +148,6 @@ func (c *Call) recorded(fd int) owner.ID {
 	return id
 }
 
-// shown is the owner that the kernel shows for the object of c.stat after a
-// change to id.
-func (c *Call) shown(id owner.ID) owner.ID {
-	return id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
-}
-
 // refused answers a change of owner that the kernel refused with e.
 //
 // Files of somebody else on the host (whose owner is not mapped) stay as they
@@ -165,12 +160,7 @@ func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
 	if e != unix.EPERM || c.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return Errno(e)
-	}
-	switch fs.Type {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+	if isKernels(fd) {
 		return Errno(0)
 	}
 	switch c.stat.Mode & unix.S_IFMT {
@@ -178,6 +168,20 @@ func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
 		return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(c.recorded(fd))))
 	}
 	return Errno(e)
+}
+
+// isKernels tells whether our descriptor fd refers to a file of one of the kernel's own
+// file systems, where nobody makes or removes files.
+func isKernels(fd int) bool {
+	var fs unix.Statfs_t
+	if fstatfs(fd, &fs) != 0 {
+		return false
+	}
+	switch fs.Type {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 var emptyPath = [...]byte{0}

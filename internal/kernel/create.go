@@ -106,7 +106,11 @@ func (c *Call) inherits(parent int) bool {
 
 // visible is the inode of descriptor fd as the container sees it; c.stat is its status.
 func (c *Call) visible(fd int) perm.Inode {
-	id := c.recorded(fd).Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	id := c.recorded(fd)
+	if id == unchanged && !c.isMapped() && c.isAnonymous(fd) {
+		id = c.fsIDs()
+	}
+	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
 	return perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
 }
 
@@ -246,18 +250,4 @@ func coarseNow() int64 {
 	var t unix.Timespec
 	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME_COARSE, uintptr(unsafe.Pointer(&t)), 0)
 	return t.Nano()
-}
-
-func statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
-		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
-	return e
-}
-
-func openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
-	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags), uintptr(mode), 0, 0)
-	if e != 0 {
-		return -1, e
-	}
-	return int(fd), 0
 }

@@ -3,9 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +13,7 @@ import (
 const (
 	devNull = 1<<8 | 3
 	devTTY  = 5 << 8
+	devPTMX = 5<<8 | 2
 )
 
 // Devices are O_PATH descriptors of the host's devices that a placeholder behaves
@@ -105,11 +103,7 @@ func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
 	if !ok {
 		return -1, unix.ENXIO
 	}
-	// A path in the supervisor's /proc, the working directory of receivers.
-	var b [24]byte
-	_ = append(strconv.AppendUint(append(b[:0], "self/fd/"...), uint64(fd), 10), 0)
-	opened, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, atCwd, uintptr(unsafe.Pointer(&b[0])), uintptr(flags), 0, 0, 0)
-	return int(opened), e
+	return reopen(fd, flags)
 }
 
 // isForeignDevice tells whether the caller's descriptor fd is of a device of the

@@ -120,8 +120,18 @@ func (c *Call) execFile(fd int, self *identity.State) cred.ExecFile {
 	var fs unix.Statfs_t
 	// The ids of a file that belongs to nobody in the namespace count for nothing.
 	f.NoSuid = c.stat.Uid != c.Owners.Mapped.UID || fstatfs(fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
-	f.NoNewPrivs = c.Tracee.NoNewPrivs()
+	var tracer uint32
+	f.NoNewPrivs, tracer = c.Tracee.Restrained()
+	f.Watched = tracer != 0 && c.watches(tracer)
 	return f
+}
+
+// watches tells whether the caller may gain nothing by execve(2), because of who its
+// tracer is.
+func (c *Call) watches(tracer uint32) bool {
+	s, e := c.Identities.Get(tracer)
+	// EPERM: somebody else's on the host, who may do to the caller what they like.
+	return e == 0 && !s.Capable(unix.CAP_SYS_PTRACE)
 }
 
 // headSize is BINPRM_BUF_SIZE of <linux/binfmts.h>: execve(2), "a maximum length

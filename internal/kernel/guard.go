@@ -54,7 +54,7 @@ func Mount(c *Call) Result {
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
 		return Errno(e)
 	}
-	if !c.starting() {
+	if !c.starting() && c.takesOptions() {
 		c.dropOwners(c.addr(4))
 	}
 	return Continue

@@ -79,6 +79,12 @@ func (c *Call) assume(to cred.Credentials, e unix.Errno) Result {
 // setfsuid(2): "On both success and failure, this call returns the previous
 // filesystem user ID of the caller."
 func (c *Call) previous(to cred.Credentials, id uint32) Result {
+	if c.Again && c.Intent.ID == c.ID {
+		id = *c.Previous // now the caller may have the new one
+	} else {
+		*c.Previous = id
+		*c.Intent = Intent{ID: c.ID}
+	}
 	_ = c.assume(to, 0)
 	return Return(int(id))
 }

@@ -37,6 +37,30 @@ func TestGettersAllocateNothing(t *testing.T) {
 	}
 }
 
+// A worker that died may have changed the id already.
+func TestSetfsuidAgain(t *testing.T) {
+	c := newCaller(t)
+	for name, h := range map[string]Handler{"setfsuid": Setfsuid, "setfsgid": Setfsgid} {
+		c.call.ID++
+		c.call.Again = false
+		for range 2 {
+			c.call.Begin()
+			if r := c.do(h, 42); r != Return(0) {
+				t.Errorf("%s, again %t: %+v, want 0", name, c.call.Again, r)
+			}
+			c.call.Again = true
+		}
+		// Nor has it always.
+		c.call.ID++
+		if r := c.do(h, 43); r != Return(42) {
+			t.Errorf("%s of a worker that comes after one that had not begun: %+v, want 42", name, r)
+		}
+	}
+	if s := c.call.identity(); s.UID.FS != 43 || s.GID.FS != 43 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // As long as nobody is anybody else, the kernel answers.
 func TestGettersContinue(t *testing.T) {
 	c := newCaller(t)

@@ -64,7 +64,7 @@ func newCaller(t *testing.T) *caller {
 		t.Fatal(err)
 	}
 	c := &caller{t, Call{
-		Notif: new(unotify.Notif), Intent: new(Intent), Tracee: tr, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
+		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Tracee: tr, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
 		Roots: new(rootWatch), Listener: ownListener{},
 	}}
 	c.call.PID = tr.TID

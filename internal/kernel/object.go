@@ -1,10 +1,6 @@
 package kernel
 
 import (
-	"strconv"
-	"syscall"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/tracee"
@@ -52,51 +48,3 @@ func (c *Call) openObject(o object) (int, unix.Errno) {
 	}
 	return c.Tracee.Open(p, &c.stat)
 }
-
-// The rest are calls on our own O_PATH descriptors, which the kernel takes by their
-// names in /proc only. Names of attributes are NUL-terminated.
-
-// selfFD is the name of a descriptor of ours, relative to the supervisor's /proc,
-// which is the working directory of every thread that answers calls.
-type selfFD [24]byte
-
-func (p *selfFD) set(fd int) uintptr {
-	b := append(p[:0], "self/fd/"...)
-	b = strconv.AppendUint(b, uint64(fd), 10)
-	_ = append(b, 0)
-	return uintptr(unsafe.Pointer(&p[0]))
-}
-
-func getAttribute(fd int, name *byte, value []byte) (int, unix.Errno) {
-	var p selfFD
-	n, _, e := syscall.RawSyscall6(unix.SYS_GETXATTR, p.set(fd), uintptr(unsafe.Pointer(name)),
-		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
-	return int(n), e
-}
-
-func setAttribute(fd int, name *byte, value []byte, flags uint32) unix.Errno {
-	var p selfFD
-	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, p.set(fd), uintptr(unsafe.Pointer(name)),
-		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
-	return e
-}
-
-func removeAttribute(fd int, name *byte) unix.Errno {
-	var p selfFD
-	_, _, e := syscall.RawSyscall(unix.SYS_REMOVEXATTR, p.set(fd), uintptr(unsafe.Pointer(name)), 0)
-	return e
-}
-
-func setMode(fd int, mode uint32) unix.Errno {
-	var p selfFD
-	_, _, e := syscall.RawSyscall(unix.SYS_FCHMODAT, atCwd, p.set(fd), uintptr(mode&0o7777))
-	return e
-}
-
-func setTimes(fd int, times *[2]unix.Timespec) unix.Errno {
-	var p selfFD
-	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, p.set(fd), uintptr(unsafe.Pointer(times)), 0, 0, 0)
-	return e
-}
-
-const atCwd = ^uintptr(-unix.AT_FDCWD - 1)

@@ -38,6 +38,11 @@ func Creat(c *Call) Result {
 	return c.openat(unix.AT_FDCWD, 0, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, c.uint32(1))
 }
 
+// knownFlags are all flags of open(2).
+const knownFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND |
+	unix.O_NONBLOCK | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | Large | unix.O_DIRECTORY |
+	unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
+
 func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
 	return c.open(&opening{dirfd: dirfd, arg: arg, how: unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode & 0o7777)}})
 }
@@ -49,8 +54,12 @@ func Openat2(c *Call) Result {
 		return Continue // EINVAL, EFAULT or E2BIG
 	}
 	switch {
-	// open_how's mode: "this field must [...] contain valid mode bits".
-	case o.how.Mode&^0o7777 != 0,
+	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
+	// unless a file may be made.
+	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|unnamed) == 0,
+		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
+		// an error if unknown or conflicting flags are specified in how.flags."
+		o.how.Flags&^knownFlags != 0,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
 		o.how.Resolve&resolveCached != 0:
 		return Continue
@@ -85,9 +94,6 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	return true
 }
 
-// Large is O_LARGEFILE of x86, which C libraries give or not as they like.
-const Large = 0x8000
-
 // open answers a call that opens a device, or may make a file. Opening other files
 // is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
@@ -102,6 +108,22 @@ func (c *Call) open(o *opening) Result {
 	if kind == unnamed {
 		return c.openUnnamed(o)
 	}
+	for range openAttempts {
+		result := c.openOrCreate(o, kind)
+		if result != Errno(unix.EEXIST) || o.how.Flags&unix.O_EXCL != 0 {
+			return result
+		}
+		// It has appeared meanwhile, and may be gone again.
+	}
+	return Continue
+}
+
+// openAttempts is how often a file that comes and goes is looked for.
+const openAttempts = 16
+
+// openOrCreate opens what is there, or makes a file if o says so. The result is EEXIST
+// if something has appeared where nothing was.
+func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 {
 		return Continue
@@ -172,7 +194,9 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 				return creatable, Continue
 			}
 		case isOther:
-			return other, Continue
+			if !c.makesForOthers(o) {
+				return other, Continue
+			}
 		}
 	}
 	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
@@ -183,10 +207,36 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 		return other, Continue
 	}
 	defer unix.Close(fd)
-	if c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
+	if c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
 		return other, c.openDevice(fd, &c.rec, o.how.Flags)
 	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
+		return other, c.openMultiplexer(fd, o.how.Flags)
+	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.makesForOthers(o) && !isKernels(fd) {
+		return other, c.openFound(fd, o.how.Flags)
+	}
 	return other, Continue
+}
+
+// makesForOthers tells whether the kernel, if it executed the call o, might make a file
+// that would belong to root and not to the caller.
+func (c *Call) makesForOthers(o *opening) bool {
+	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.isMapped()
+}
+
+// openFound opens the regular file that our descriptor fd refers to, which has been
+// found where a call with these flags of open(2) would make one. The kernel is not to
+// execute that call: by then the file may be gone, as a lock file is.
+func (c *Call) openFound(fd int, flags uint64) Result {
+	if flags&unix.O_TRUNC != 0 && !c.Tracee.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	opened, e := reopen(fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(opened, flags&unix.O_CLOEXEC != 0)
 }
 
 // What look may see.
@@ -195,11 +245,11 @@ type sight int
 const (
 	isOther sight = iota // the kernel is to open it, or to refuse
 	isNothing
-	isPlaceholder // perhaps
+	isSpecial // perhaps
 )
 
 // look tells, at the cost of one system call, whether p may be the placeholder of a
-// device: an empty file, or a socket.
+// device, an empty file or a socket, or is the multiplexer of pseudoterminals.
 func look(p tracee.Path) sight {
 	flags := 0
 	if !p.Follow {
@@ -214,8 +264,10 @@ func look(p tracee.Path) sight {
 		return isOther
 	}
 	kind := st.Mode & unix.S_IFMT
-	if kind == unix.S_IFSOCK || kind == unix.S_IFREG && st.Size == 0 {
-		return isPlaceholder
+	switch {
+	case kind == unix.S_IFSOCK, kind == unix.S_IFREG && st.Size == 0,
+		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
+		return isSpecial
 	}
 	return isOther
 }
@@ -238,8 +290,6 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 	how.Resolve = 0
 	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
 	switch {
-	case e == unix.EEXIST && o.how.Flags&unix.O_EXCL == 0:
-		return Continue // it has appeared meanwhile
 	case e != 0:
 		return Errno(e)
 	case fd < 0: // a worker that has died has made it
@@ -265,9 +315,6 @@ func (c *Call) openUnnamed(o *opening) Result {
 	defer unix.Close(parent)
 	if c.isMapped() && !c.inherits(parent) {
 		return Continue
-	}
-	if !c.Tracee.HasRoom(1) {
-		return Errno(unix.EMFILE)
 	}
 	how := o.how
 	how.Flags |= unix.O_CLOEXEC

@@ -92,13 +92,16 @@ func lookUpUser(rootfs, spec string) (account, error) {
 }
 
 func resolveUser(spec string, passwd, group io.Reader) (account, error) {
-	// Even a rootfs without /etc/passwd has a root.
-	u, err := user.GetExecUser(spec, &user.ExecUser{Home: "/root"}, passwd, group)
+	u, err := user.GetExecUser(spec, nil, passwd, group)
 	if err != nil {
 		return account{}, err
 	}
 	home := u.Home
-	if home == "" {
+	switch {
+	case home != "":
+	case u.Uid == 0: // even a rootfs without /etc/passwd has a root
+		home = "/root"
+	default:
 		home = "/"
 	}
 	return account{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil

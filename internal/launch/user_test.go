@@ -22,8 +22,8 @@ func TestResolveUser(t *testing.T) {
 		"33":             {UID: 33, GID: 33, AdditionalGids: []int{4}, Home: "/var/www"},
 		"www-data:staff": {UID: 33, GID: 60, Home: "/var/www"},
 		"33:61":          {UID: 33, GID: 61, Home: "/var/www"},
-		"1234":           {UID: 1234, GID: 0, Home: "/root"},
-		"1234:5678":      {UID: 1234, GID: 5678, Home: "/root"},
+		"1234":           {UID: 1234, GID: 0, Home: "/"},
+		"1234:5678":      {UID: 1234, GID: 5678, Home: "/"},
 		":staff":         {UID: 0, GID: 60, Home: "/root"},
 		"nohome":         {UID: 50, GID: 50, Home: "/"},
 	} {

@@ -25,7 +25,7 @@ type journal struct {
 }
 
 const (
-	maxListeners = 64 // of one container: its init, and processes started by exec
+	maxListeners = identity.MaxListeners
 	maxReceivers = 16 // of one listener
 )
 
@@ -34,6 +34,7 @@ type slot struct {
 	notif    unotify.Notif // ID is 0 if there is none
 	resp     unotify.Resp  // the answer, if its ID is that of notif
 	attempts uint32        // workers that have died over notif
+	previous uint32        // see kernel.Call
 	intent   kernel.Intent // what is being made for notif
 }
 

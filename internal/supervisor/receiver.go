@@ -35,7 +35,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	}
 	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
 	r.call = kernel.Call{
-		Notif: &s.notif, Intent: &s.intent, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
+		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: l.worker.journal, Devices: l.worker.devices, Listener: r,
 	}
 	return r, nil
@@ -201,8 +201,9 @@ func (r *receiver) respond(result kernel.Result) {
 }
 
 func (r *receiver) send() {
-	// ENOENT: the task was killed meanwhile.
-	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT {
+	// ENOENT: the task was killed meanwhile. EINPROGRESS: a worker that then died has
+	// sent the answer.
+	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT && e != unix.EINPROGRESS {
 		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
 	}
 }

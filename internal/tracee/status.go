@@ -2,6 +2,7 @@ package tracee
 
 import (
 	"bytes"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -11,8 +12,10 @@ import (
 // maxStatus is more than the part of /proc/TID/status that is of interest.
 const maxStatus = 4096
 
-// status reads the value of a line of the task's status, see proc_pid_status(5).
-func (t *Tracee) status(line string, b *[maxStatus]byte) ([]byte, unix.Errno) {
+// Restrained tells what may keep the task from gaining privileges by execve(2): its
+// no_new_privs attribute, which if in doubt is set, and the thread that traces it, by
+// the supervisor's number; 0 if none does that the supervisor sees.
+func (t *Tracee) Restrained() (noNewPrivs bool, tracer uint32) {
 	var name [room]byte
 	_ = append(t.appendTID(name[:0]), "status\x00"...)
 	return readLine(&name[0], line, b)
@@ -23,27 +26,25 @@ func (t *Tracee) status(line string, b *[maxStatus]byte) ([]byte, unix.Errno) {
 func readLine(file *byte, line string, b *[maxStatus]byte) ([]byte, unix.Errno) {
 	fd, e := openat(unix.AT_FDCWD, file, unix.O_RDONLY)
 	if e != 0 {
-		return nil, e
+		return true, 0
 	}
+	var b [maxStatus]byte
 	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	unix.Close(fd)
 	if e != 0 {
-		return nil, e
+		return true, 0
 	}
-	for rest := b[:n]; len(rest) > 0; {
-		var l []byte
-		l, rest, _ = bytes.Cut(rest, []byte{'\n'})
-		if len(l) > len(line) && string(l[:len(line)]) == line && l[len(line)] == ':' {
-			return bytes.TrimSpace(l[len(line)+1:]), 0
-		}
+	// proc_pid_status(5): "TracerPid: PID of process tracing this process (0 if not
+	// being traced)."
+	if pid, err := strconv.ParseUint(string(valueOf(b[:n], "\nTracerPid:\t")), 10, 32); err == nil {
+		tracer = uint32(pid)
 	}
-	return nil, unix.ENODATA
+	return string(valueOf(b[:n], "\nNoNewPrivs:\t")) != "0", tracer
 }
 
-// NoNewPrivs tells whether the task's no_new_privs attribute is set, and if in
-// doubt that it is.
-func (t *Tracee) NoNewPrivs() bool {
-	var b [maxStatus]byte
-	value, e := t.status("NoNewPrivs", &b)
-	return e != 0 || string(value) != "0"
+// valueOf returns the rest of the line of a status that starts with name.
+func valueOf(status []byte, name string) []byte {
+	_, rest, _ := bytes.Cut(status, []byte(name))
+	value, _, _ := bytes.Cut(rest, []byte{'\n'})
+	return value
 }

@@ -42,6 +42,11 @@ static void every_way(const char *path) {
 	OPENED(openat2(AT_FDCWD, path, O_RDONLY, 0));
 	OPENED(openat2(AT_FDCWD, path, O_RDWR | O_CLOEXEC, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH));
 	OPENED(openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0));
+	OPENED(openat2(AT_FDCWD, path, O_RDWR | 1ull << 40, 0));
+	OPENED(openat2(AT_FDCWD, path, O_RDWR | 1 << 30, 0));
+	OPENED(openat2(AT_FDCWD, path, O_RDWR, 1 << 20));
+	struct open_how how = {.flags = O_RDWR, .mode = 0600};
+	OPENED(syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
 	must(symlink(path, "link"));
 	OPENED(open("link", O_RDWR));
 	OPENED(open("link", O_RDWR | O_NOFOLLOW));
