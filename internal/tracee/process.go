@@ -160,15 +160,15 @@ func (t *Tracee) PidfdPID(fd int32) (uint32, unix.Errno) {
 	var name [room]byte
 	_ = append(strconv.AppendInt(append(t.appendTID(name[:0]), "fdinfo/"...), int64(fd), 10), 0)
 	var b [maxStatus]byte
+	info, e := readStart(&name[0], &b)
+	if e != 0 {
+		return 0, unix.EBADF
+	}
 	// pidfd_open(2) refers to clone(2) for the line: "Pid: [...] -1 if the process has
 	// terminated".
-	value, e := readLine(&name[0], "Pid", &b)
-	switch e {
-	case 0:
-	case unix.ENOENT, unix.ENODATA:
+	value := valueOf(info, "Pid")
+	if value == nil {
 		return 0, unix.EBADF
-	default:
-		return 0, e
 	}
 	pid, err := strconv.ParseInt(string(value), 10, 32)
 	if err != nil || pid <= 0 {

@@ -16,35 +16,49 @@ const maxStatus = 4096
 // no_new_privs attribute, which if in doubt is set, and the thread that traces it, by
 // the supervisor's number; 0 if none does that the supervisor sees.
 func (t *Tracee) Restrained() (noNewPrivs bool, tracer uint32) {
-	var name [room]byte
-	_ = append(t.appendTID(name[:0]), "status\x00"...)
-	return readLine(&name[0], line, b)
-}
-
-// readLine reads the value of the line "NAME: VALUE" of a file in the supervisor's
-// /proc. The error is ENODATA if there is no such line.
-func readLine(file *byte, line string, b *[maxStatus]byte) ([]byte, unix.Errno) {
-	fd, e := openat(unix.AT_FDCWD, file, unix.O_RDONLY)
-	if e != 0 {
-		return true, 0
-	}
 	var b [maxStatus]byte
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	unix.Close(fd)
+	status, e := t.status(&b)
 	if e != 0 {
 		return true, 0
 	}
 	// proc_pid_status(5): "TracerPid: PID of process tracing this process (0 if not
 	// being traced)."
-	if pid, err := strconv.ParseUint(string(valueOf(b[:n], "\nTracerPid:\t")), 10, 32); err == nil {
+	if pid, err := strconv.ParseUint(string(valueOf(status, "TracerPid")), 10, 32); err == nil {
 		tracer = uint32(pid)
 	}
-	return string(valueOf(b[:n], "\nNoNewPrivs:\t")) != "0", tracer
+	return string(valueOf(status, "NoNewPrivs")) != "0", tracer
 }
 
-// valueOf returns the rest of the line of a status that starts with name.
-func valueOf(status []byte, name string) []byte {
-	_, rest, _ := bytes.Cut(status, []byte(name))
-	value, _, _ := bytes.Cut(rest, []byte{'\n'})
-	return value
+// status reads the task's status, see proc_pid_status(5).
+func (t *Tracee) status(b *[maxStatus]byte) ([]byte, unix.Errno) {
+	var name [room]byte
+	_ = append(t.appendTID(name[:0]), "status\x00"...)
+	return readStart(&name[0], b)
+}
+
+// readStart reads the start of a file in the supervisor's /proc.
+func readStart(file *byte, b *[maxStatus]byte) ([]byte, unix.Errno) {
+	fd, e := openat(unix.AT_FDCWD, file, unix.O_RDONLY)
+	if e != 0 {
+		return nil, e
+	}
+	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	unix.Close(fd)
+	if e != 0 {
+		return nil, e
+	}
+	return b[:n], 0
+}
+
+// valueOf returns the value of the line "NAME: VALUE" of such a file, or nil if there
+// is none.
+func valueOf(text []byte, name string) []byte {
+	for len(text) > 0 {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte{'\n'})
+		if len(line) > len(name) && string(line[:len(name)]) == name && line[len(name)] == ':' {
+			return bytes.TrimSpace(line[len(name)+1:])
+		}
+	}
+	return nil
 }

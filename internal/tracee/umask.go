@@ -21,12 +21,12 @@ func (t *Tracee) AdoptUmask() unix.Errno {
 // expressed in octal with a leading zero".
 func (t *Tracee) umask() (uint32, unix.Errno) {
 	var b [maxStatus]byte
-	octal, e := t.status("Umask", &b)
+	status, e := t.status(&b)
 	if e != 0 {
 		return 0, unix.ESRCH
 	}
 	var mask uint32
-	for _, c := range octal {
+	for _, c := range valueOf(status, "Umask") {
 		mask = mask<<3 | uint32(c-'0')
 	}
 	return mask, 0
