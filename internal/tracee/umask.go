@@ -30,7 +30,7 @@ func (t *Tracee) umask() (uint32, unix.Errno) {
 		return 0, unix.ESRCH // a zombie has none
 	}
 	var mask uint32
-	for _, c := range valueOf(status, "Umask") {
+	for _, c := range octal {
 		mask = mask<<3 | uint32(c-'0')
 	}
 	return mask, 0
