@@ -73,12 +73,21 @@ func (m *results) text() string {
 func (m *results) markdown() string {
 	var b strings.Builder
 	for i, line := range m.lines() {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(line, " | "))
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(escapePipes(line), " | "))
 		if i == 0 {
 			fmt.Fprintf(&b, "|---|%s\n", strings.Repeat("---:|", len(m.columns)))
 		}
 	}
 	return b.String()
+}
+
+// escapePipes returns the cells as they can stand in a table.
+func escapePipes(cells []string) []string {
+	var escaped []string
+	for _, cell := range cells {
+		escaped = append(escaped, strings.ReplaceAll(cell, "|", `\|`))
+	}
+	return escaped
 }
 
 // formatSeconds keeps three figures, or the microsecond's hundredth.
