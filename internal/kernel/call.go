@@ -38,7 +38,7 @@ type Call struct {
 
 // RootWatch is told when a task of the container may from now on see another
 // file tree than the container's init does.
-type RootWatch interface{ RootsDiffer() }
+type RootWatch interface{ RootsDiffer(tid uint32) }
 
 // Listener is the seccomp listener that a call was notified by.
 type Listener interface {

@@ -27,7 +27,7 @@ type caller struct {
 // rootWatch notes that it has been told.
 type rootWatch bool
 
-func (r *rootWatch) RootsDiffer() { *r = true }
+func (r *rootWatch) RootsDiffer(uint32) { *r = true }
 
 // newCaller makes the test's thread one that answers calls, and the task that
 // makes them too. The thread ends with the test.

@@ -53,7 +53,7 @@ func (c *Call) clone(flags uint64) Result {
 		return Errno(unix.EPERM)
 	}
 	if flags&unix.CLONE_NEWNS != 0 {
-		c.Roots.RootsDiffer()
+		c.Roots.RootsDiffer(c.PID)
 	}
 	return Continue
 }
@@ -68,7 +68,7 @@ func Unshare(c *Call) Result {
 		return Errno(unix.EPERM)
 	}
 	if flags&unix.CLONE_NEWNS != 0 {
-		c.Roots.RootsDiffer()
+		c.Roots.RootsDiffer(c.PID)
 	}
 	return Continue
 }

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // namespace. The kernel executes them; from then on paths are resolved for each
 // task from its own root.
 func NewRoot(c *Call) Result {
-	c.Roots.RootsDiffer()
+	c.Roots.RootsDiffer(c.PID)
 	return Continue
 }
 

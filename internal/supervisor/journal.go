@@ -19,7 +19,7 @@ import (
 // It costs nothing to keep, because the kernel writes each notification right
 // into it.
 type journal struct {
-	rootsDiffer uint32 // see RootsDiffer
+	rootsDiffer atomic.Uint32 // the tasks need not have the same root directory any more
 	_           [60]byte
 	slots       [maxListeners * maxReceivers]slot
 }
@@ -73,8 +73,4 @@ func (j *journal) of(index int) []slot {
 	return j.slots[index*maxReceivers : (index+1)*maxReceivers]
 }
 
-// RootsDiffer notes that the tasks of the container need not have the same root
-// directory any more.
-func (j *journal) RootsDiffer() { atomic.StoreUint32(&j.rootsDiffer, 1) }
-
-func (j *journal) rootsMayDiffer() bool { return atomic.LoadUint32(&j.rootsDiffer) != 0 }
+func (j *journal) rootsMayDiffer() bool { return j.rootsDiffer.Load() != 0 }

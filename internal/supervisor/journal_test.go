@@ -60,7 +60,7 @@ func TestJournalIsShared(t *testing.T) {
 		}
 	}
 	old.of(3)[2].notif.ID = 77
-	old.RootsDiffer()
+	old.rootsDiffer.Store(1)
 	if !fresh.rootsMayDiffer() {
 		t.Error("the new worker does not know that the roots differ")
 	}

@@ -21,6 +21,7 @@ type receiver struct {
 	index    int // of the listener
 	slot     *slot
 	policy   policy
+	rooted   rooted
 	call     kernel.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
@@ -36,7 +37,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
 	r.call = kernel.Call{
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
-		Roots: l.worker.journal, Devices: l.worker.devices, Listener: r,
+		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
 	}
 	return r, nil
 }
@@ -177,7 +178,7 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 	t := r.call.Tracee
 	r.call.Begin()
 	if r.worker.journal.rootsMayDiffer() {
-		if e := t.AdoptRoot(); e != 0 {
+		if e := r.adoptRoot(); e != 0 {
 			return kernel.Errno(unix.EIO) // the task is gone, and nobody reads this
 		}
 	}
@@ -188,6 +189,22 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 		return kernel.Continue
 	}
 	return result
+}
+
+// adoptRoot takes on the root directory of the calling task.
+func (r *receiver) adoptRoot() unix.Errno {
+	roots, tid := &r.worker.roots, r.call.PID
+	roots.called(tid)
+	if roots.kept(r.rooted, tid) {
+		return 0
+	}
+	now := rooted{tid, roots.changes.Load()}
+	r.rooted = rooted{}
+	e := r.call.Tracee.AdoptRoot()
+	if e == 0 {
+		r.rooted = now
+	}
+	return e
 }
 
 // respond puts the answer into the slot.

@@ -40,6 +40,7 @@ type worker struct {
 	refused  sync.Once
 
 	identities *identity.Table
+	roots      roots
 
 	cfg Config
 
@@ -102,6 +103,7 @@ func (w *worker) setUp(cfg *Config) error {
 	if w.journal, err = mapJournal(workerJournal); err != nil {
 		return err
 	}
+	w.roots.journal = w.journal
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}

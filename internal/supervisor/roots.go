@@ -1,0 +1,67 @@
+package supervisor
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// roots knows when a receiver may keep the root directory that it has taken on for
+// the last call: for the next call of the same task, which is the rule, unless a
+// task has got another root since.
+type roots struct {
+	journal *journal
+	changes atomic.Uint64 // calls that give a task another root
+	pending atomic.Int32  // such calls that the kernel may not have executed yet
+
+	mu      sync.Mutex
+	changer [maxChangers]uint32 // the tasks that made those, until they call again; 0: free
+}
+
+// maxChangers is how many tasks may change their root at the same time. If there are
+// ever more, or one never calls again, no root is kept.
+const maxChangers = 8
+
+// RootsDiffer implements kernel.RootWatch: the task tid is about to get another root.
+func (r *roots) RootsDiffer(tid uint32) {
+	r.journal.rootsDiffer.Store(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes.Add(1)
+	for i := range r.changer {
+		if r.changer[i] == 0 || r.changer[i] == tid {
+			if r.changer[i] == 0 {
+				r.changer[i] = tid
+				r.pending.Add(1)
+			}
+			return
+		}
+	}
+	r.pending.Add(1) // for ever
+}
+
+// called tells that the task tid calls again: what it did before has been done.
+func (r *roots) called(tid uint32) {
+	if r.pending.Load() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.changer {
+		if r.changer[i] == tid {
+			r.changer[i] = 0
+			r.changes.Add(1)
+			r.pending.Add(-1)
+		}
+	}
+}
+
+// rooted is whose root directory a receiver has taken on.
+type rooted struct {
+	tid     uint32
+	changes uint64
+}
+
+// kept tells whether the root that a receiver has taken on is that of the task tid.
+func (r *roots) kept(last rooted, tid uint32) bool {
+	return last.tid == tid && r.pending.Load() == 0 && last.changes == r.changes.Load()
+}

@@ -1,0 +1,38 @@
+package supervisor
+
+import "testing"
+
+// A receiver keeps a root for the next call of the same task only, and not while a
+// task may be about to get another one.
+func TestRootsAreKept(t *testing.T) {
+	r := &roots{journal: new(journal)}
+	last := rooted{tid: 7, changes: r.changes.Load()}
+	check := func(when string, tid uint32, want bool) {
+		t.Helper()
+		if got := r.kept(last, tid); got != want {
+			t.Errorf("%s: kept %v, want %v", when, got, want)
+		}
+	}
+	check("the same task", 7, true)
+	check("another task", 8, false)
+
+	r.RootsDiffer(9)
+	check("while 9 changes its root", 7, false)
+	last.changes = r.changes.Load()
+	check("taken on again meanwhile", 7, false)
+	r.called(7)
+	check("after a call of its own", 7, false)
+	r.called(9)
+	check("taken on before 9 called again", 7, false)
+	last.changes = r.changes.Load()
+	check("taken on after that", 7, true)
+
+	for tid := uint32(100); tid < 100+2*maxChangers; tid++ {
+		r.RootsDiffer(tid)
+	}
+	for tid := uint32(100); tid < 100+2*maxChangers; tid++ {
+		r.called(tid)
+	}
+	last.changes = r.changes.Load()
+	check("more changers than there is room for", 7, false)
+}
