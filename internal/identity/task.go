@@ -114,16 +114,6 @@ func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 	return t.setCookie(tid, c.expect(after, signature))
 }
 
-// Expecting tells whether an execve(2) by the process of a task may be under way
-// that is to give it another state.
-func (t *Table) Expecting(tid uint32) bool {
-	if !t.InUse() {
-		return false
-	}
-	c, e := getCookie(tid)
-	return e == 0 && t.owns(c) && c.has(pending)
-}
-
 // SetLocks makes l the RLIMIT_LOCKS that the program of a task sees, in all threads
 // of its process.
 func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {

@@ -70,8 +70,8 @@ func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
 	// mount(2): "MS_NODEV: Do not allow access to devices (special files) on this
 	// filesystem." The error is EACCES.
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return Errno(err.(unix.Errno))
+	if e := fstatfs(fd, &fs); e != 0 {
+		return Errno(e)
 	}
 	if fs.Flags&unix.ST_NODEV != 0 {
 		return Errno(unix.EACCES)

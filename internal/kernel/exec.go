@@ -3,7 +3,6 @@ package kernel
 import (
 	"bytes"
 	"log/slog"
-	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
@@ -52,15 +50,11 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	// What another thread has failed to execute may still be expected of the process.
-	if to.Equal(self.Credentials) && !c.Identities.Expecting(c.PID) {
-		return Continue
-	}
-	next := *self
-	next.Credentials = to
 	if starting {
-		e = c.become(&next) // whatever becomes of it, nothing else comes of a runtime
+		e = c.assume(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
 	} else {
+		next := *self
+		next.Credentials = to
 		e = c.Identities.Expect(c.PID, &next)
 	}
 	if e != 0 {
@@ -111,12 +105,8 @@ func (c *Call) execFile(fd int, self *identity.State) cred.ExecFile {
 	if c.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
 		return f
 	}
-	id, ok := c.Owners.Get(fd, c.stat.Mode)
-	if !ok {
-		id = unchanged
-	}
-	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
-	f.UID, f.GID = id.UID, id.GID
+	i := c.visible(fd)
+	f.UID, f.GID = i.UID, i.GID
 	if caps, ok := fileCaps(fd); ok {
 		f.Caps = &caps
 	}
@@ -144,15 +134,12 @@ const headSize = 256
 // readHead reads the first bytes of the file that our O_PATH descriptor refers
 // to: none if it may not be read.
 func readHead(fd int, head *[headSize]byte) int {
-	var name [24]byte
-	_ = append(strconv.AppendUint(append(name[:0], "self/fd/"...), uint64(fd), 10), 0)
-	at := unix.AT_FDCWD
-	r, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&name[0])), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0, 0, 0)
+	r, e := reopen(fd, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY)
 	if e != 0 {
 		return 0
 	}
-	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, r, uintptr(unsafe.Pointer(&head[0])), uintptr(len(head)), 0, 0, 0)
-	unix.Close(int(r))
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(r), uintptr(unsafe.Pointer(&head[0])), uintptr(len(head)), 0, 0, 0)
+	unix.Close(r)
 	if e != 0 {
 		return 0
 	}
@@ -177,9 +164,4 @@ func scriptInterpreter(head []byte) []byte {
 		return nil
 	}
 	return line
-}
-
-func fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
-	_, _, e := syscall.RawSyscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(fs)), 0)
-	return e
 }

@@ -24,7 +24,7 @@ func (c *Call) privileged(caps cred.Caps) bool { return c.identity().Effective&c
 func refuse(fd int, e unix.Errno) Result {
 	// The kernel asks whether the mount can be written to before all else.
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err == nil && fs.Flags&unix.ST_RDONLY != 0 {
+	if fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
 		return Errno(unix.EROFS)
 	}
 	return Errno(e)

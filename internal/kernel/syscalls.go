@@ -27,6 +27,11 @@ func openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
 	return int(fd), 0
 }
 
+func fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(fs)), 0)
+	return e
+}
+
 // The following are calls on our own O_PATH descriptors, which the kernel takes by
 // their names in /proc only. Names of attributes are NUL-terminated.
 

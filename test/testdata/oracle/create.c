@@ -394,10 +394,7 @@ static void as(const char *who, uid_t uid, gid_t gid, size_t n, const gid_t *gro
 		everything(who);
 		exit(0);
 	}
-	int status;
-	must(waitpid(pid, &status, 0));
-	if (status != 0)
-		printf("status %x\n", status);
+	reap(pid);
 }
 
 static void make_dir(const char *name, uid_t uid, gid_t gid, mode_t mode) {

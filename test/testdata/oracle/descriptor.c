@@ -176,10 +176,7 @@ static void as(const char *who, uid_t uid, gid_t gid) {
 		directory_that_is_gone();
 		exit(0);
 	}
-	int status;
-	must(waitpid(pid, &status, 0));
-	if (status != 0)
-		printf("status %x\n", status);
+	reap(pid);
 }
 
 int main(void) {

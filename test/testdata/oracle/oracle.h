@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // CALL makes a call, and prints it as written with its result.
@@ -43,6 +44,14 @@ static inline int must(int result) {
 static inline void make_file(const char *path, mode_t mode) {
 	close(must(open(path, O_CREAT | O_EXCL | O_WRONLY, 0600)));
 	must(chmod(path, mode));
+}
+
+// reap waits for a child, and prints how it ended if that was not well.
+static inline void reap(pid_t pid) {
+	int status;
+	must(waitpid(pid, &status, 0));
+	if (status != 0)
+		printf("status %x\n", status);
 }
 
 // end_of_page returns the end of a page that nothing follows.

@@ -56,10 +56,7 @@ static void as(const char *who, uid_t uid, gid_t gid) {
 		everything();
 		exit(0);
 	}
-	int status;
-	must(waitpid(pid, &status, 0));
-	if (status != 0)
-		printf("status %x\n", status);
+	reap(pid);
 }
 
 int main(void) {
