@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/workertest"
 )
 
 func (t *Table) mustSet(tt *testing.T, tid uint32, s *State) {
@@ -151,8 +153,7 @@ func TestRealTimeThread(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
 	tid := p.do("r, end = thread()")
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
-	if err := unix.SchedSetAttr(int(tid), &attr, 0); err != nil {
+	if err := workertest.RealTime(tid); err != nil {
 		t.Skip("needs the permission for a real-time policy: ", err)
 	}
 	alice := user(42)

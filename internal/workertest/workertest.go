@@ -2,6 +2,7 @@
 package workertest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,10 +25,49 @@ func Run(m *testing.M) int {
 		return again()
 	}
 	os.Stdout, os.Stderr = os.NewFile(3, "stdout"), os.NewFile(4, "stderr")
+	requests, answers = os.NewFile(5, "requests"), os.NewFile(6, "answers")
+	unix.CloseOnExec(5)
+	unix.CloseOnExec(6)
 	if err := debug.SetCrashOutput(os.Stderr, debug.CrashOptions{}); err != nil {
 		panic(err)
 	}
 	return m.Run()
+}
+
+// requests and answers lead to the process that has started this one.
+var requests, answers *os.File
+
+// RealTime gives the thread tid a real-time policy. The tests themselves may not:
+// sched(7) asks for CAP_SYS_NICE in the initial user namespace.
+func RealTime(tid uint32) error {
+	if err := binary.Write(requests, binary.NativeEndian, tid); err != nil {
+		return err
+	}
+	var e uint32
+	if err := binary.Read(answers, binary.NativeEndian, &e); err != nil {
+		return err
+	}
+	if e != 0 {
+		return unix.Errno(e)
+	}
+	return nil
+}
+
+// serveRealTime does what RealTime asks for, until requests ends.
+func serveRealTime(requests, answers *os.File) {
+	for {
+		var tid, e uint32
+		if binary.Read(requests, binary.NativeEndian, &tid) != nil {
+			return
+		}
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+		if err := unix.SchedSetAttr(int(tid), &attr, 0); err != nil {
+			e = uint32(err.(unix.Errno))
+		}
+		if binary.Write(answers, binary.NativeEndian, e) != nil {
+			return
+		}
+	}
 }
 
 // again runs this program again in the namespace.
@@ -40,7 +80,16 @@ func again() int {
 	useless := os.NewFile(uintptr(fd), "useless")
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = useless, useless, useless
-	cmd.ExtraFiles = []*os.File{os.Stdout, os.Stderr}
+	asked, ask, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	answer, told, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	go serveRealTime(asked, told)
+	cmd.ExtraFiles = []*os.File{os.Stdout, os.Stderr, ask, answer}
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
