@@ -6,6 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/acl"
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
 // To the kernel every task of the container is root, and may change every inode.
@@ -16,27 +17,124 @@ import (
 // about: if the kernel executed the call, its path might lead elsewhere by then.
 
 // privileged tells whether the caller has all these capabilities, with which the
-// kernel's own decision is right.
-func (c *Call) privileged(caps cred.Caps) bool { return c.identity().Effective&caps == caps }
+// kernel's own decision is right, and may walk every path.
+func (c *Call) privileged(caps cred.Caps) bool {
+	return c.identity().Effective&caps == caps && !c.Restricted()
+}
+
+// reachCaps are the capabilities without which files may be out of a caller's reach.
+const reachCaps cred.Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
+
+// Restricted implements tracee.Guard. Who is not restricted has the kernel's own
+// decision about every file.
+func (c *Call) Restricted() bool {
+	return c.Permissions && c.Identities.InUse() && c.subject().Effective&reachCaps != reachCaps
+}
+
+// subject is who is asked about where files are concerned: the caller, but for access(2).
+func (c *Call) subject() *cred.Credentials {
+	if c.assumed {
+		return &c.assumedAs
+	}
+	return &c.identity().Credentials
+}
+
+// Search implements tracee.Guard.
+//
+// path_resolution(7): "If the process does not have search permission on the current lookup
+// directory, an EACCES error is returned ("Permission denied")."
+func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
+	if st != &c.stat {
+		c.stat = *st
+	}
+	return c.permits(dir, perm.Exec)
+}
+
+// Follow implements tracee.Guard.
+func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
+	if c.Protected.Symlinks == 0 {
+		return 0
+	}
+	stat := *st
+	target := c.visible(link)
+	e := tracee.Fstat(dir, &c.stat)
+	if e == 0 {
+		e = c.Protected.MayFollow(*c.subject(), c.visible(dir), target)
+	}
+	*st = stat
+	return e
+}
 
 // refuse answers a change of the object that fd refers to which perm refused
 // with e.
-func refuse(fd int, e unix.Errno) Result {
-	// The kernel asks whether the mount can be written to before all else.
+func refuse(fd int, e unix.Errno) Result { return Errno(refusal(fd, e)) }
+
+// refusal is the error of such a change. The kernel asks whether the mount can be
+// written to before all else.
+func refusal(fd int, e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
-	if fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
-		return Errno(unix.EROFS)
+	if e != 0 && fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
+		return unix.EROFS
 	}
-	return Errno(e)
+	return e
 }
 
-// access decides whether the caller has all the permissions in want, perm.Read,
-// perm.Write and perm.Exec, to the object i that fd refers to, for which c.rec is
-// recorded: 0 or EACCES.
-func (c *Call) access(fd int, i perm.Inode, want uint32) unix.Errno {
-	var a acl.ACL
-	if value, e := nativeACL(fd, accessACL); e == 0 {
-		a = mergeACL(value, c.rec.Access)
+// permits decides whether the caller has all the permissions in want, perm.Read,
+// perm.Write and perm.Exec, to the object that fd refers to; c.stat is its status.
+// The error is EACCES.
+func (c *Call) permits(fd int, want uint32) unix.Errno {
+	// What the mode gives to everybody, only an ACL takes away.
+	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !hasACL(fd) {
+		return 0
 	}
-	return perm.Access(c.identity().Credentials, i, a, want)
+	return c.access(fd, c.visible(fd), want)
+}
+
+// access is permits for the inode i, for which c.rec is recorded.
+func (c *Call) access(fd int, i perm.Inode, want uint32) unix.Errno {
+	return perm.Access(*c.subject(), i, c.accessACL(fd), want)
+}
+
+// accessACL is the access ACL of the object that fd refers to, for which c.rec is
+// recorded: nil if it has none.
+func (c *Call) accessACL(fd int) acl.ACL {
+	if !hasACL(fd) {
+		return nil
+	}
+	value, e := nativeACL(fd, accessACL)
+	if e != 0 {
+		return nil
+	}
+	return mergeACL(value, c.rec.Access)
+}
+
+// hasACL tells whether the object that fd refers to has an access ACL.
+func hasACL(fd int) bool {
+	_, e := getAttribute(fd, accessACL.name(), nil)
+	return e == 0
+}
+
+// mayModify decides whether the caller may make and remove names in the directory that
+// fd refers to; c.stat is its status. The error is EACCES.
+//
+// path_resolution(7): write permission to the directory, and search permission.
+func (c *Call) mayModify(fd int) unix.Errno { return c.permits(fd, perm.Write|perm.Exec) }
+
+// reach answers a call that the kernel is to execute if the caller may search the
+// directories on the way to the object o, and has the permissions in want to it.
+func (c *Call) reach(o object, want uint32) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	fd, e := c.openObject(o)
+	if e == 0 {
+		if want != 0 {
+			e = c.permits(fd, want)
+		}
+		unix.Close(fd)
+	}
+	if e == unix.EACCES {
+		return Errno(e)
+	}
+	return Continue // other errors are the kernel's own
 }

@@ -9,6 +9,7 @@ import (
 // The calls of socketcall(2) that are notified, from <linux/net.h>.
 const (
 	SocketcallBind       = 2
+	SocketcallConnect    = 3
 	SocketcallGetsockopt = 15
 )
 
@@ -24,8 +25,11 @@ func Socketcall(c *Call) Result {
 	if n, e := c.Tracee.Read(c.addr(1), b); e != 0 || n < len(b) {
 		return Errno(unix.EFAULT)
 	}
-	if count == 5 {
+	switch c.uint32(0) {
+	case SocketcallGetsockopt:
 		return c.getsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), uintptr(args[4]))
+	case SocketcallConnect:
+		return c.connect(int32(args[0]), uintptr(args[1]), args[2])
 	}
 	return c.bind(int32(args[0]), uintptr(args[1]), args[2])
 }

@@ -145,8 +145,30 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 		return c.getACL(o, accessACL, value, size)
 	case inherited:
 		return c.getACL(o, defaultACL, value, size)
+	case ordinary:
+		// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+		if bytes.HasPrefix(a[:], []byte("user.")) {
+			return c.readAttribute(o)
+		}
 	}
-	return Continue
+	return c.reach(o, 0)
+}
+
+// readAttribute lets the kernel read a user.* attribute of o if the caller may read o.
+func (c *Call) readAttribute(o object) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	switch c.stat.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR:
+		return denied(c.permits(fd, perm.Read))
+	}
+	return Continue // ENODATA
 }
 
 // setxattr answers a call that sets the attribute of o named by argument name.
@@ -232,11 +254,7 @@ func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.
 }
 
 func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {
-	c.Owners.Record(fd, c.stat.Mode, &c.rec)
 	i := c.visible(fd)
-	if c.rec.Type != 0 {
-		i.Mode = c.rec.Type | i.Mode&^unix.S_IFMT
-	}
 	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
 		if e := cred.CheckFileCaps(value); e != 0 {
 			return e

@@ -25,6 +25,9 @@ func Flistxattr(c *Call) Result { return c.list(c.descriptor(), 1) }
 // list answers with the names of the attributes of o but the hidden one, in the
 // buffer at argument buf, whose size is the next argument.
 func (c *Call) list(o object, buf int) Result {
+	if r := c.reach(o, 0); r.Errno != 0 {
+		return r
+	}
 	p, e := c.pathOf(o)
 	if e != 0 {
 		return Continue

@@ -11,7 +11,9 @@ var socketRows = []Row{
 	{Name: "getsockopt", Handler: kernel.Getsockopt, Args: []Arg{FD, Int, Int, Ptr, Ptr}, When: []ArgTest{
 		{2, ^uint32(0), unix.SO_PEERCRED}, {2, ^uint32(0), unix.SO_PEERGROUPS},
 	}, Note: "the peer's emulated ids"},
-	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, When: []ArgTest{
+	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, Checks: ChecksMore, When: []ArgTest{
+		{0, ^uint32(0), kernel.SocketcallBind}, {0, ^uint32(0), kernel.SocketcallGetsockopt}, {0, ^uint32(0), kernel.SocketcallConnect},
+	}, Lean: []ArgTest{
 		{0, ^uint32(0), kernel.SocketcallBind}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
-	}, Note: "bind and getsockopt, as far as these are notified"},
+	}, Note: "bind, connect and getsockopt, as far as these are notified"},
 }

@@ -85,7 +85,7 @@ func (t *Tracee) OpenParent(p Path, resolve uint64, st *unix.Stat_t) (parent int
 			return -1, nil, false, e
 		}
 		dir.dirfd = p.dirfd // from which a path may be confined, though it starts with a slash
-		if parent, e = t.OpenResolve(dir, resolve, st); e != 0 {
+		if parent, e = t.openParent(dir, resolve, st); e != 0 {
 			return -1, nil, false, e
 		}
 		if !p.Follow || slash {
@@ -106,6 +106,28 @@ func (t *Tracee) OpenParent(p Path, resolve uint64, st *unix.Stat_t) (parent int
 		}
 	}
 	return -1, nil, false, unix.ELOOP
+}
+
+// openParent opens the directory dir, in which a name is to be looked up.
+func (t *Tracee) openParent(dir Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+	fd, e := t.OpenResolve(dir, resolve, st)
+	if e != 0 || !t.guarded() {
+		return fd, e
+	}
+	e = unix.ENOTDIR
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		e = t.Guard.Search(fd, st)
+	}
+	if e != 0 {
+		unix.Close(fd)
+		return -1, e
+	}
+	return fd, 0
+}
+
+// OpenDirectory is Open for a directory in which a name is to be looked up.
+func (t *Tracee) OpenDirectory(dir Path, st *unix.Stat_t) (int, unix.Errno) {
+	return t.openParent(dir, 0, st)
 }
 
 // retarget returns the path that a link in the directory dir leads to.
@@ -146,9 +168,25 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 	if e != 0 {
 		return -1, e
 	}
-	if e := Fstat(fd, st); e != 0 {
-		unix.Close(fd)
-		return -1, e
+	if p.text != nil && t.guarded() {
+		if e := t.resolveGuarded(p, start, resolve, st); e != 0 {
+			unix.Close(fd)
+			return -1, e
+		}
 	}
-	return fd, 0
+	return fd, fstatOrClose(fd, st)
+}
+
+// resolveGuarded walks the path again, which does not leave the directory start if
+// resolve says so, because the guard has to see each directory.
+func (t *Tracee) resolveGuarded(p Path, start int, resolve uint64, st *unix.Stat_t) unix.Errno {
+	root := taskRoot
+	if resolve&(unix.RESOLVE_IN_ROOT|unix.RESOLVE_BENEATH) != 0 {
+		root = start
+	}
+	fd, e := t.openStray(p, root, st)
+	if e == 0 {
+		unix.Close(fd)
+	}
+	return e
 }
