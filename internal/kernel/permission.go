@@ -44,9 +44,7 @@ func (c *Call) subject() *cred.Credentials {
 // path_resolution(7): "If the process does not have search permission on the current lookup
 // directory, an EACCES error is returned ("Permission denied")."
 func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
-	if st != &c.stat {
-		c.stat = *st
-	}
+	c.stat = *st
 	return c.permits(dir, perm.Exec)
 }
 
@@ -55,14 +53,12 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 	if c.Protected.Symlinks == 0 {
 		return 0
 	}
-	stat := *st
+	c.stat = *st
 	target := c.visible(link)
-	e := tracee.Fstat(dir, &c.stat)
-	if e == 0 {
-		e = c.Protected.MayFollow(*c.subject(), c.visible(dir), target)
+	if e := tracee.Fstat(dir, &c.stat); e != 0 {
+		return e
 	}
-	*st = stat
-	return e
+	return c.Protected.MayFollow(*c.subject(), c.visible(dir), target)
 }
 
 // refuse answers a change of the object that fd refers to which perm refused

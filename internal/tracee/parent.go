@@ -116,7 +116,7 @@ func (t *Tracee) openParent(dir Path, resolve uint64, st *unix.Stat_t) (int, uni
 	}
 	e = unix.ENOTDIR
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		e = t.Guard.Search(fd, st)
+		e = t.search(fd, st)
 	}
 	if e != 0 {
 		unix.Close(fd)

@@ -41,6 +41,7 @@ type Tracee struct {
 	walk   [2 * unix.PathMax]byte
 	target [unix.PathMax]byte
 	name   [nameMax + 2]byte
+	asked  unix.Stat_t
 }
 
 // room is enough for "TID/fd/N/".

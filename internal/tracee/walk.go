@@ -59,7 +59,7 @@ func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) 
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			e = 0
 			if guarded {
-				e = t.Guard.Search(cur, st)
+				e = t.search(cur, st)
 			}
 		}
 		if e == 0 {
@@ -77,6 +77,12 @@ func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) 
 		return -1, unix.ENOTDIR // a slash at the end
 	}
 	return cur, 0
+}
+
+// search asks the guard about the directory dir, of status st.
+func (t *Tracee) search(dir int, st *unix.Stat_t) unix.Errno {
+	t.asked = *st // so that st need not be on the heap
+	return t.Guard.Search(dir, &t.asked)
 }
 
 // nextName takes the next name off the path, and puts it into t.name. What is left
@@ -116,7 +122,8 @@ func (t *Tracee) step(dir, root int, follow bool, rest *[]byte, links *int, st *
 		return -1, unix.ELOOP
 	}
 	if t.guarded() && len(bytes.TrimLeft(*rest, "/")) == 0 {
-		if e := t.Guard.Follow(dir, fd, st); e != 0 {
+		t.asked = *st
+		if e := t.Guard.Follow(dir, fd, &t.asked); e != 0 {
 			return -1, e
 		}
 	}
