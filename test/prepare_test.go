@@ -97,7 +97,7 @@ func populate(work string, user int) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o700, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
+	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o755, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
 		dir := filepath.Join(work, name)
 		if err := os.Mkdir(dir, mode); err != nil {
 			return err

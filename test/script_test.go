@@ -75,6 +75,9 @@ func makeRootfs(dir string) error {
 			return err
 		}
 	}
+	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|os.ModeSticky); err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
 		"passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n",
 		"group":  "root:x:0:\nwww-data:x:33:\ntape:x:26:www-data\n",

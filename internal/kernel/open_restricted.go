@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
 // openRestricted answers a call of the open family by a caller who may not open
@@ -39,7 +40,10 @@ func (c *Call) openPermitted(o *opening) Result {
 	}
 	flags := o.how.Flags
 	creating := flags&(unix.O_CREAT|unix.O_PATH) == unix.O_CREAT
-	if creating && c.mayHaveMade() {
+	switch {
+	case creating && p.HasSuffix("/"):
+		return c.openSlash(p, o)
+	case creating && c.mayHaveMade():
 		return c.openNew(p, o) // which finds out whether it exists
 	}
 	fd, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
@@ -66,6 +70,18 @@ func (c *Call) openPermitted(o *opening) Result {
 		}
 	}
 	return c.openExisting(o, fd, status)
+}
+
+// openSlash answers a call that is to make the file p, of which the name ends with a slash.
+// The kernel gives EISDIR, if the caller may get as far.
+func (c *Call) openSlash(p tracee.Path, o *opening) Result {
+	p.Follow = false
+	parent, _, _, e := c.Tracee.OpenParent(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return denied(e)
+	}
+	unix.Close(parent)
+	return Continue
 }
 
 // mayOpenShared decides whether the caller may open with O_CREAT what fd refers to, whose
