@@ -41,6 +41,12 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() { os.RemoveAll(run) })
+	// Also others than root go there.
+	for _, dir := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)
 	env.Setenv("USER", "tester")
