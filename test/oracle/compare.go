@@ -3,25 +3,32 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
 // pair is the two sides on one file system.
 type pair struct {
+	pl      *place
 	fs      string
 	sides   [2]*side
 	allCaps uint64
 }
 
-// open starts both sides.
-func (pl *place) open(fs string) (*pair, error) {
-	pr := &pair{fs: fs, sides: [2]*side{pl.realRoot(fs), pl.user(fs)}}
+// open starts both sides. All are the capabilities that real root has.
+func (pl *place) open(fs string, all uint64) (*pair, error) {
+	pr := &pair{pl: pl, fs: fs, sides: [2]*side{pl.realRoot(fs), pl.user(fs)}, allCaps: all}
 	for _, s := range pr.sides {
 		if err := s.open(); err != nil {
 			return nil, errors.Join(err, pr.close())
 		}
 	}
 	return pr, nil
+}
+
+// restart ends the sides, which run starts again, and removes the sidecar.
+func (pr *pair) restart() error {
+	return errors.Join(pr.close(), os.RemoveAll(pr.pl.sidecar()))
 }
 
 func (pr *pair) close() error { return errors.Join(pr.sides[0].close(), pr.sides[1].close()) }
@@ -47,6 +54,31 @@ func (pr *pair) run(p program) (root, user outcome, err error) {
 	}()
 	root, err = pr.sides[0].run(p, w)
 	return root, user, errors.Join(err, <-done)
+}
+
+// useless is said of a program that waits for something that never comes.
+const useless = "real root hangs\n"
+
+// ask runs a program, and tells how the sides differ: not at all if it is empty. An operation that hangs, or an interpreter that
+// ends, is a difference too.
+func (pr *pair) ask(p program) string {
+	root, user, err := pr.run(p)
+	switch {
+	case err != nil:
+		return err.Error() + "\n"
+	case root.Hung:
+		return useless
+	}
+	return difference(p, root, user)
+}
+
+// differs tells whether p is a program, and one that differs.
+func (pr *pair) differs(p program) bool {
+	if _, err := encode(p, pr.sides[0].imageSize, pr.allCaps); err != nil {
+		return false
+	}
+	d := pr.ask(p)
+	return d != "" && d != useless
 }
 
 // difference tells where the outcomes differ; it is empty if they agree.

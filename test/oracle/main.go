@@ -2,6 +2,7 @@
 // subuidless, by an uid without subordinate ids. The kernel is the oracle: both must see the same.
 //
 //	go run ./test/oracle -n 1000 -seed 1 -fs ext4,tmpfs,overlay
+//	go run ./test/oracle FILE...
 //
 // docs/oracle.md tells more.
 package main
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/freeid"
 )
 
 func main() {
@@ -35,7 +38,6 @@ type options struct {
 	without map[string]bool
 	keep    string
 	dir     string
-	uid     int
 	print   bool
 	most    int
 	files   []string
@@ -50,7 +52,6 @@ func parseOptions(args []string) (options, error) {
 	without := flags.String("without", "", "what programs are not to use: "+strings.Join(features, ","))
 	flags.StringVar(&o.keep, "keep", "", "write programs that differ to this `directory`, shrunk")
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, which is on ext4")
-	flags.IntVar(&o.uid, "uid", 4390, "the uid that runs subuidless")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
 	flags.IntVar(&o.most, "most", 10, "end after so many programs that differ")
 	if err := flags.Parse(args); err != nil {
@@ -84,47 +85,104 @@ func run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	pl, err := newPlace(o.dir, o.uid)
+	uid, reservation, err := freeid.Reserve()
+	if err != nil {
+		return err
+	}
+	defer reservation.Close()
+	pl, err := newPlace(o.dir, uid)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, pl.remove()) }()
+	differ := 0
 	for _, fs := range o.fs {
-		if err := o.on(pl, fs, all); err != nil {
+		n, err := o.on(pl, fs, all)
+		if err != nil {
 			return err
 		}
+		differ += n
+	}
+	if differ > 0 {
+		return fmt.Errorf("%d programs differ", differ)
 	}
 	return nil
 }
 
-// on runs all programs on a file system.
-func (o options) on(pl *place, fs string, all uint64) (err error) {
-	pr, err := pl.open(fs)
+// on runs all programs on a file system, and returns how many differ.
+func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
+	pr, err := pl.open(fs, all)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	pr.allCaps = all
 	defer func() { err = errors.Join(err, pr.close()) }()
+	if len(o.files) > 0 {
+		return o.replay(pr)
+	}
 	start := time.Now()
-	differ := 0
-	for i := range o.n {
-		seed := o.seed + uint64(i)
+	n := 0
+	for ; n < o.n && differ < o.most; n++ {
+		if n%batch == batch-1 {
+			if err := pr.restart(); err != nil {
+				return differ, err
+			}
+		}
+		seed := o.seed + uint64(n)
 		p := generate(seed, o.without)
+		if d := pr.ask(p); d != "" {
+			differ++
+			if err := o.report(pr, seed, p, d); err != nil {
+				return differ, err
+			}
+		}
+	}
+	fmt.Printf("%s: %d of %d programs differ, from seed %d on; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
+	return differ, nil
+}
+
+// batch is after how many programs the interpreters start afresh: the sidecar keeps what is recorded of removed files.
+const batch = 5000
+
+// report shrinks a program that differs, prints it and keeps it.
+func (o options) report(pr *pair, seed uint64, p program, d string) error {
+	for range 2 {
+		if again := pr.ask(p); again == "" {
+			fmt.Printf("seed %d on %s: FLAKY, it differed once:\n%s%s\n", seed, pr.fs, p, d)
+			return nil
+		}
+	}
+	p = shrink(p, pr.differs)
+	d = pr.ask(p)
+	fmt.Printf("seed %d on %s differs:\n%s%s\n", seed, pr.fs, p, d)
+	if o.keep == "" {
+		return nil
+	}
+	_, err := keep(o.keep, pr.fs, seed, p, d)
+	return err
+}
+
+// replay runs the files of the command line, and prints all that both sides see.
+func (o options) replay(pr *pair) (differ int, err error) {
+	for _, name := range o.files {
+		p, err := readProgram(name)
+		if err != nil {
+			return differ, err
+		}
 		root, user, err := pr.run(p)
 		if err != nil {
-			fmt.Printf("seed %d on %s: %v\n%s\n", seed, fs, err, p)
-			differ++
-		} else if d := difference(p, root, user); d != "" {
-			differ++
-			p, d = shrink(pr, p, d)
-			fmt.Printf("seed %d on %s differs:\n%s%s\n", seed, fs, p, d)
+			return differ, err
 		}
-		if differ >= o.most {
-			break
+		fmt.Printf("%s on %s:\n", name, pr.fs)
+		for i, op := range p.Ops {
+			fmt.Printf("%s = %s\n", op, root.Results[i])
+		}
+		fmt.Println(strings.Join(root.Tree, "\n"))
+		if d := difference(p, root, user); d != "" {
+			differ++
+			fmt.Printf("differs:\n%s", d)
 		}
 	}
-	fmt.Printf("%s: %d of %d programs differ, %.2f ms each\n", fs, differ, o.n, float64(time.Since(start).Microseconds())/1000/float64(o.n))
-	return nil
+	return differ, nil
 }
 
 // realCaps are the capabilities of real root on this machine.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"embed"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -89,6 +88,9 @@ func (pl *place) build() error {
 	return nil
 }
 
+// sidecar is where subuidless records owners that do not fit into the files.
+func (pl *place) sidecar() string { return pl.path("user", "home", "sidecar") }
+
 // remove removes the directory.
 func (pl *place) remove() error { return os.RemoveAll(pl.dir) }
 
@@ -110,7 +112,7 @@ func (pl *place) realRoot(fs string) *side {
 // user is the side of subuidless: an uid without subordinate ids.
 func (pl *place) user(fs string) *side {
 	return &side{name: "subuidless", start: func() *exec.Cmd {
-		argv := []string{"run", "--read-only", "--sidecar", pl.path("user", "home", "sidecar")}
+		argv := []string{"run", "--read-only", "--sidecar", pl.sidecar()}
 		if fs == "ext4" {
 			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
 		}

@@ -120,7 +120,11 @@ func (e *encoder) op(o op) {
 		e.ops = binary.LittleEndian.AppendUint32(e.ops, n)
 	}
 	e.ops = append(e.ops, kinds[:]...)
-	e.ops = append(e.ops, 0, 0, 0, 0)
+	clears := uint32(0)
+	if clearsSetID(o) {
+		clears = 1
+	}
+	e.ops = binary.LittleEndian.AppendUint32(e.ops, clears)
 	for _, n := range args {
 		e.ops = binary.LittleEndian.AppendUint64(e.ops, uint64(n))
 	}

@@ -27,7 +27,7 @@ struct op {
 	uint32_t actor, nr;
 	uint32_t store; // the variable that gets the return value
 	uint8_t kind[8];
-	uint32_t spare;
+	uint32_t clears; // this call takes set-id bits away (known.go)
 	int64_t argument[6];
 	int64_t result;
 };
@@ -43,6 +43,7 @@ struct shared {
 	int64_t variables[VARIABLES];
 	uint32_t next, running;
 	uint32_t image; // size
+	uint32_t real;	// real root is here
 };
 
 struct program {
