@@ -436,14 +436,14 @@ var (
 	process   = param{name: "actorID", encode: encodeActor(kindProcess)}
 	task      = param{name: "actorID", encode: encodeActor(kindTask)}
 
-	handle    = param{name: "out", encode: encodeHandle}
+	handle    = param{name: "handle", encode: encodeHandle}
 	statOut   = param{name: "out", encode: pointer(encodeOut(144)), show: showStat}
 	statxOut  = param{name: "out", encode: pointer(encodeOut(256)), show: showStatx}
 	statfsOut = param{name: "out", encode: pointer(encodeOut(120))}
 	idOut     = param{name: "out", encode: pointer(encodeOut(4)), show: showID}
 	capsOut   = param{name: "capsOut", encode: encodeCapsOut, show: showCaps}
 	bytesOut  = param{name: "buffer", encode: encodeBuffer, show: showBytes}
-	namesOut  = param{name: "buffer", encode: encodeBuffer, show: showNames}
+	namesOut  = param{name: "names", encode: encodeBuffer, show: showNames}
 	dirOut    = param{name: "buffer", encode: encodeBuffer, show: showEntries}
 	groupsOut = param{name: "groupsOut", encode: encodeGroupsOut, show: showGroups}
 )

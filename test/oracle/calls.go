@@ -19,8 +19,8 @@ const (
 )
 
 // The features that calls and arguments may belong to.
-var features = []string{"identities", "actors", "threads", "exec", "chroot", "devices", "fifos", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "protected"}
+var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes"}
 
 var calls = append([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},

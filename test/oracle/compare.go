@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -89,18 +91,27 @@ func difference(p program, root, user outcome) string {
 			fmt.Fprintf(&b, "%s\n  root:       %s\n  subuidless: %s\n", p.Ops[i], root.Results[i], user.Results[i])
 		}
 	}
-	for i := range max(len(root.Tree), len(user.Tree)) {
-		r, u := line(root.Tree, i), line(user.Tree, i)
-		if r != u {
-			fmt.Fprintf(&b, "left\n  root:       %s\n  subuidless: %s\n", r, u)
+	trees := [2]map[string]string{byPath(root.Tree), byPath(user.Tree)}
+	for _, path := range slices.Sorted(maps.Keys(merge(trees[0], trees[1]))) {
+		if r, u := trees[0][path], trees[1][path]; r != u {
+			fmt.Fprintf(&b, "%s is left\n  root:       %s\n  subuidless: %s\n", path, r, u)
 		}
 	}
 	return b.String()
 }
 
-func line(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
+// byPath has the descriptions of files by their paths.
+func byPath(lines []string) map[string]string {
+	m := make(map[string]string)
+	for _, line := range lines {
+		path, description, _ := strings.Cut(line, ": ")
+		m[path] = description
 	}
-	return "nothing"
+	return m
+}
+
+func merge(a, b map[string]string) map[string]string {
+	m := maps.Clone(a)
+	maps.Copy(m, b)
+	return m
 }

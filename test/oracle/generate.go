@@ -13,7 +13,7 @@ type generator struct {
 
 	actors    int  // so many there are
 	variables int  // so many descriptors
-	fifos     bool // a file may be a FIFO, so that open(2) must not wait
+	special   bool // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
 	proc      bool // there is a /proc
 	exec      bool // there is a program that can be executed, named x
 }
@@ -23,7 +23,7 @@ func generate(seed uint64, without map[string]bool) program {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot
-	g.fifos = !without["fifos"] && g.chance(30)
+	g.special = !without["special"] && g.chance(30)
 	g.exec = !without["exec"] && g.chance(25)
 	g.prepare()
 	for range 4 + g.IntN(20) {
@@ -54,10 +54,10 @@ func (g *generator) pickCall() *call {
 			if n -= weight(c); n >= 0 {
 				continue
 			}
-			if g.fifos && c.name == "creat" {
+			if g.special && c.name == "creat" {
 				break // it would wait for a reader
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) {
 				return c
 			}
 			break

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -38,6 +39,7 @@ type options struct {
 	without map[string]bool
 	keep    string
 	dir     string
+	binary  string
 	print   bool
 	most    int
 	files   []string
@@ -52,6 +54,7 @@ func parseOptions(args []string) (options, error) {
 	without := flags.String("without", "", "what programs are not to use: "+strings.Join(features, ","))
 	flags.StringVar(&o.keep, "keep", "", "write programs that differ to this `directory`, shrunk")
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, which is on ext4")
+	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of the one in this tree")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
 	flags.IntVar(&o.most, "most", 10, "end after so many programs that differ")
 	if err := flags.Parse(args); err != nil {
@@ -90,7 +93,7 @@ func run(args []string) (err error) {
 		return err
 	}
 	defer reservation.Close()
-	pl, err := newPlace(o.dir, uid)
+	pl, err := newPlace(o.dir, o.binary, uid)
 	if err != nil {
 		return err
 	}
@@ -120,6 +123,7 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 		return o.replay(pr)
 	}
 	start := time.Now()
+	without := withoutOn(fs, o.without)
 	n := 0
 	for ; n < o.n && differ < o.most; n++ {
 		if n%batch == batch-1 {
@@ -128,7 +132,7 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 			}
 		}
 		seed := o.seed + uint64(n)
-		p := generate(seed, o.without)
+		p := generate(seed, without)
 		if d := pr.ask(p); d != "" {
 			differ++
 			if err := o.report(pr, seed, p, d); err != nil {
@@ -138,6 +142,13 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 	}
 	fmt.Printf("%s: %d of %d programs differ, from seed %d on; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
 	return differ, nil
+}
+
+// withoutOn adds what the programs cannot use on a file system.
+func withoutOn(fs string, without map[string]bool) map[string]bool {
+	all := map[string]bool{"sizes": fs == "overlay"} // listxattr(2) counts attributes of overlayfs that it does not show
+	maps.Copy(all, without)
+	return all
 }
 
 // batch is after how many programs the interpreters start afresh: the sidecar keeps what is recorded of removed files.

@@ -18,20 +18,22 @@ var sources embed.FS
 
 // place is the directory of a run, with a root file system for each side.
 type place struct {
-	dir string
-	uid int // that of subuidless
+	dir    string
+	binary string
+	uid    int // that of subuidless
 }
 
 // skeleton is what is in both root file systems. subuidless run mounts over some of them.
 var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "w"}
 
-// newPlace builds what the two sides need, in a new directory in parent.
-func newPlace(parent string, uid int) (_ *place, err error) {
+// newPlace builds what the two sides need, in a new directory in parent: with this binary of subuidless, or one that it
+// builds.
+func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	dir, err := os.MkdirTemp(parent, "subuidless-oracle-")
 	if err != nil {
 		return nil, err
 	}
-	pl := &place{dir: dir, uid: uid}
+	pl := &place{dir: dir, binary: binary, uid: uid}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, pl.remove())
@@ -74,11 +76,15 @@ func (pl *place) build() error {
 	if err := os.CopyFS(pl.dir, sources); err != nil {
 		return err
 	}
-	for _, argv := range [][]string{
+	builds := [][]string{
 		{"gcc", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-O2", "-Wall", "-Wextra", "-Werror",
 			"-o", pl.path("interpreter", "interpreter"), pl.path("interpreter", "interpreter.c")},
-		{"go", "build", "-buildvcs=false", "-o", pl.path("subuidless"), "github.com/rootless-containers/subuidless/cmd/subuidless"},
-	} {
+	}
+	if pl.binary == "" {
+		pl.binary = pl.path("subuidless")
+		builds = append(builds, []string{"go", "build", "-buildvcs=false", "-o", pl.binary, "github.com/rootless-containers/subuidless/cmd/subuidless"})
+	}
+	for _, argv := range builds {
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -117,7 +123,7 @@ func (pl *place) user(fs string) *side {
 			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
 		}
 		argv = append(argv, pl.path("user", "root"), "--", "/bin/interpreter", "--interpret", fs)
-		cmd := exec.Command(pl.path("subuidless"), argv...)
+		cmd := exec.Command(pl.binary, argv...)
 		cmd.Env = []string{"HOME=" + pl.path("user", "home"), "PATH=" + os.Getenv("PATH")}
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(pl.uid), Gid: uint32(pl.uid)}, Pdeathsig: unix.SIGKILL}

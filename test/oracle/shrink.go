@@ -39,6 +39,13 @@ func dropLines(p program, differs func(program) bool) program {
 
 // simplifyWords makes arguments shorter, and has fewer actors.
 func simplifyWords(p program, differs func(program) bool) program {
+	alone := program{Chroot: p.Chroot, Ops: slices.Clone(p.Ops)}
+	for i := range alone.Ops {
+		alone.Ops[i].Actor = 1
+	}
+	if differs(alone) {
+		p = alone
+	}
 	for i := range p.Ops {
 		if p.Ops[i].Actor != 1 {
 			if q := withOp(p, i, func(o *op) { o.Actor = 1 }); differs(q) {

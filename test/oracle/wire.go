@@ -120,11 +120,7 @@ func (e *encoder) op(o op) {
 		e.ops = binary.LittleEndian.AppendUint32(e.ops, n)
 	}
 	e.ops = append(e.ops, kinds[:]...)
-	clears := uint32(0)
-	if clearsSetID(o) {
-		clears = 1
-	}
-	e.ops = binary.LittleEndian.AppendUint32(e.ops, clears)
+	e.ops = binary.LittleEndian.AppendUint32(e.ops, clearsSetID(o))
 	for _, n := range args {
 		e.ops = binary.LittleEndian.AppendUint64(e.ops, uint64(n))
 	}

@@ -55,8 +55,15 @@ var randomWord = map[string]func(*generator) string{
 	"actorID":  func(g *generator) string { return "@" + strconv.Itoa(g.IntN(g.actors)+1) },
 	"out":      func(g *generator) string { return g.orBad("&") },
 	"capsOut":  func(*generator) string { return "&" },
+	"handle":   func(*generator) string { return "&" },
 	"buffer": func(g *generator) string {
 		return g.orBad(g.pick("&4096", "&4096", "&4096", "&1024", "&64", "&3", "&0"))
+	},
+	"names": func(g *generator) string {
+		if g.without["sizes"] {
+			return g.orBad("&4096")
+		}
+		return g.orBad(g.pick("&4096", "&4096", "&0", "&3"))
 	},
 	"groupsOut": func(g *generator) string { return g.pick("&64", "&64", "&0", "&1") },
 }
@@ -154,7 +161,7 @@ func (g *generator) target() string {
 
 func (g *generator) fd() string {
 	if g.variables == 0 || g.chance(5) {
-		return g.pick("-1", "0", "99", "AT_FDCWD", "3")
+		return g.pick("-1", "0", "99", "3")
 	}
 	return "f" + strconv.Itoa(g.IntN(g.variables))
 }
@@ -181,7 +188,7 @@ func (g *generator) openFlags() string {
 			flags = append(flags, f.name)
 		}
 	}
-	if g.fifos || g.chance(5) {
+	if g.special || g.chance(5) {
 		flags = append(flags, "O_NONBLOCK")
 	}
 	return strings.Join(flags, "|")
@@ -200,14 +207,11 @@ func (g *generator) how() string {
 // and numbers for local use, which no driver has.
 func (g *generator) node() []string {
 	types := []string{"S_IFREG", "0"}
-	if g.fifos {
-		types = append(types, "S_IFIFO", "S_IFIFO")
-	}
-	if !g.without["sockets"] {
-		types = append(types, "S_IFSOCK")
-	}
-	if !g.without["devices"] {
-		types = append(types, "S_IFCHR", "S_IFBLK")
+	if g.special {
+		types = append(types, "S_IFIFO", "S_IFIFO", "S_IFSOCK")
+		if !g.without["devices"] {
+			types = append(types, "S_IFCHR", "S_IFBLK")
+		}
 	}
 	kind := g.pick(types...)
 	switch kind {
@@ -237,12 +241,14 @@ func (g *generator) acl() string {
 	perm := func() string { return strconv.Itoa(g.IntN(8)) }
 	entries := []string{"u::" + perm()}
 	named := false
-	for range g.IntN(3) {
-		entries = append(entries, "u:"+g.pick("0", "1000", "1000", "1001")+":"+perm())
-		named = true
+	if !g.special {
+		for range g.IntN(3) {
+			entries = append(entries, "u:"+g.pick("0", "1000", "1000", "1001")+":"+perm())
+			named = true
+		}
 	}
 	entries = append(entries, "g::"+perm())
-	if g.chance(30) {
+	if !g.special && g.chance(30) {
 		entries = append(entries, "g:"+g.pick("0", "1000", "1001")+":"+perm())
 		named = true
 	}

@@ -85,6 +85,27 @@ static word without_fsetid(word nr, const word a[6]) {
 	return result;
 }
 
+// clears_bits tells whether a call with these arguments finds a file that loses set-id bits. The set-group-ID bit of a file that
+// its group may not execute stays: to the kernel, everybody in the container is in the group.
+static int clears_bits(enum clears how, const word a[6]) {
+	struct statx st = {0};
+	word r = -1;
+	switch (how) {
+	case NOTHING:
+		return 0;
+	case FD:
+		r = raw(statx, a[0], "", AT_EMPTY_PATH, STATX_MODE, &st);
+		break;
+	case AT:
+		r = raw(statx, a[0], a[1], 0, STATX_MODE, &st);
+		break;
+	case PATH:
+		r = raw(statx, AT_FDCWD, a[0], 0, STATX_MODE, &st);
+		break;
+	}
+	return r == 0 && ((st.stx_mode & 04000) || (st.stx_mode & 02010) == 02010);
+}
+
 static word execute(struct op *op) {
 	word a[6];
 	for (int i = 0; i < 6; i++) {
@@ -107,7 +128,7 @@ static word execute(struct op *op) {
 		return fork_actor(a[0]);
 	if (op->nr == THREAD)
 		return start_thread(op->actor, a[0]);
-	if (op->clears && shared->real)
+	if (shared->real && clears_bits(op->clears, a))
 		return without_fsetid(op->nr, a);
 	return raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

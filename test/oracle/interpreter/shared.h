@@ -21,13 +21,16 @@ enum { FORK = 100000, THREAD };
 // What stands in the place of a return value.
 enum { DEAD = -5000, HUNG = -5001 };
 
+// How a call takes set-id bits away (known.go).
+enum clears { NOTHING, FD, AT, PATH };
+
 enum kind { NUMBER, VARIABLE, PROCESS, TASK };
 
 struct op {
 	uint32_t actor, nr;
 	uint32_t store; // the variable that gets the return value
 	uint8_t kind[8];
-	uint32_t clears; // this call takes set-id bits away (known.go)
+	uint32_t clears; // enum clears
 	int64_t argument[6];
 	int64_t result;
 };
