@@ -135,6 +135,9 @@ func (c *Call) nameOf(i int, name *attribute) nameKind {
 
 // getxattr answers a call that reads the attribute of o named by argument name.
 func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
+	if o.isNone() {
+		return Continue
+	}
 	var a attribute
 	switch c.nameOf(name, &a) {
 	case hidden:
@@ -173,8 +176,8 @@ func (c *Call) readAttribute(o object) Result {
 
 // setxattr answers a call that sets the attribute of o named by argument name.
 func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
-	if args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
-		return Continue // EINVAL, E2BIG
+	if o.isNone() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
+		return Continue // EBADF, EINVAL, E2BIG
 	}
 	var a attribute
 	kind := c.nameOf(name, &a)
@@ -212,6 +215,9 @@ const (
 
 // removexattr answers a call that removes the attribute of o named by argument name.
 func (c *Call) removexattr(o object, name int) Result {
+	if o.isNone() {
+		return Continue
+	}
 	var a attribute
 	switch c.nameOf(name, &a) {
 	case unreadable:

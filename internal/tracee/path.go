@@ -124,6 +124,11 @@ func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
 		slash++
 	}
 	if slash == end {
+		if dirfd := p.dirfd; dirfd != unix.AT_FDCWD {
+			if _, bad := t.OpenedAsPath(dirfd); bad != 0 {
+				return Path{}, bad
+			}
+		}
 		return Path{}, unix.ENAMETOOLONG // a name of 2 KiB
 	}
 	t.path[slash] = 0
