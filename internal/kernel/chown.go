@@ -80,10 +80,22 @@ func (c *Call) chownFD(to owner.ID) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	result := c.chown(fd, to, change)
-	unix.Close(fd)
-	return result
+	defer unix.Close(fd)
+	// EBADF comes before EPERM.
+	if !c.privileged(chownCaps) && isPath(fd) {
+		return Errno(unix.EBADF)
+	}
+	return c.chown(fd, to, change)
 }
+
+// isPath tells whether our descriptor fd is a duplicate of one that was opened with O_PATH.
+func isPath(fd int) bool {
+	flags, _, e := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
+	return e == 0 && flags&unix.O_PATH != 0
+}
+
+// chownCaps are the capabilities with which the kernel's own decision is right.
+const chownCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID
 
 // chown changes the owner of the object that fd refers to, if the caller may; c.stat
 // is its status. Change is fchown, or fchownat if fd is our own O_PATH descriptor of it.
@@ -92,7 +104,7 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
 
-	if c.privileged(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+	if c.privileged(chownCaps) {
 		return c.changeOwner(fd, to, change)
 	}
 	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)

@@ -35,8 +35,5 @@ func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 		e = c.permits(fd, perm.Write)
 		unix.Close(fd)
 	}
-	if e == unix.EACCES {
-		return Errno(e)
-	}
-	return Continue
+	return denied(e)
 }

@@ -180,15 +180,6 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 	return refuseIf(parent, c.mayModify(parent))
 }
 
-// denied answers a call of which a path could not be walked. Of errors other than EACCES
-// the kernel has its own opinion.
-func denied(e unix.Errno) Result {
-	if e == unix.EACCES {
-		return Errno(e)
-	}
-	return Continue
-}
-
 // refuseIf lets the kernel execute a call, unless there was an error e in the directory
 // that fd refers to.
 func refuseIf(fd int, e unix.Errno) Result {

@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"syscall"
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/acl"
@@ -69,15 +72,24 @@ func refuse(fd int, e unix.Errno) Result { return Errno(refusal(fd, e)) }
 // written to before all else.
 func refusal(fd int, e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
-	if e != 0 && fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
+	if e == 0 || fstatfs(fd, &fs) != 0 {
+		return e
+	}
+	if fs.Flags&unix.ST_RDONLY != 0 {
 		return unix.EROFS
+	}
+	// Since Linux 6.17, of an inotify or epoll descriptor, say, nothing can be changed by anybody.
+	if fs.Type == unix.ANON_INODE_FS_MAGIC {
+		if own := fchownat(fd, unchanged); own != 0 {
+			return own
+		}
 	}
 	return e
 }
 
 // permits decides whether the caller has all the permissions in want, perm.Read,
 // perm.Write and perm.Exec, to the object that fd refers to; c.stat is its status.
-// The error is EACCES.
+// The error is EACCES, or EPERM if nobody may write to it.
 func (c *Call) permits(fd int, want uint32) unix.Errno {
 	// What the mode gives to everybody, only an ACL takes away.
 	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !hasACL(fd) {
@@ -88,7 +100,30 @@ func (c *Call) permits(fd int, want uint32) unix.Errno {
 
 // access is permits for the inode i, for which c.rec is recorded.
 func (c *Call) access(fd int, i perm.Inode, want uint32) unix.Errno {
-	return perm.Access(*c.subject(), i, c.accessACL(fd), want)
+	e := perm.Access(*c.subject(), i, c.accessACL(fd), want)
+	switch {
+	case e == 0:
+	case want&perm.Write != 0 && isImmutable(fd):
+		return unix.EPERM
+	case c.isOwnFDs(fd):
+		return 0
+	}
+	return e
+}
+
+// isImmutable tells whether nobody may write to what fd refers to: the kernel says so before
+// it looks at permissions. So are the directories of processes in procfs.
+func isImmutable(fd int) bool {
+	_, _, e := syscall.RawSyscall6(unix.SYS_FACCESSAT2, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+		unix.W_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH, 0, 0)
+	return e == unix.EPERM
+}
+
+// isOwnFDs tells whether fd refers to the caller's own /proc/PID/fd, whose status is c.stat.
+// The kernel lets every process into its own, whatever owner and mode are.
+func (c *Call) isOwnFDs(fd int) bool {
+	const mode = unix.S_IFDIR | 0o500
+	return c.stat.Mode == mode && c.Tracee.OwnFDs(fd, &c.stat)
 }
 
 // accessACL is the access ACL of the object that fd refers to, for which c.rec is
@@ -141,8 +176,14 @@ func (c *Call) reach(o object, want uint32) Result {
 		}
 		unix.Close(fd)
 	}
-	if e == unix.EACCES {
+	return denied(e) // other errors are the kernel's own
+}
+
+// denied lets the kernel execute a call for which there was an error e, unless the
+// permission is missing. Of other errors the kernel has its own opinion, and its own order.
+func denied(e unix.Errno) Result {
+	if e == unix.EACCES || e == unix.EPERM {
 		return Errno(e)
 	}
-	return Continue // other errors are the kernel's own
+	return Continue
 }

@@ -53,10 +53,7 @@ func (c *Call) enter(fd int, e unix.Errno) Result {
 		}
 		unix.Close(fd)
 	}
-	if e == unix.EACCES {
-		return Errno(e)
-	}
-	return Continue
+	return denied(e)
 }
 
 // Access answers access(path, mode).
@@ -90,10 +87,7 @@ func Truncate(c *Call) Result {
 	}
 	fd, e := c.openObject(byPath)
 	if e != 0 {
-		if e == unix.EACCES {
-			return Errno(e)
-		}
-		return Continue
+		return denied(e)
 	}
 	defer unix.Close(fd)
 	// truncate(2): "EINVAL The argument length is negative", "EISDIR The named file is a directory",
