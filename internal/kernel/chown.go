@@ -109,7 +109,7 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 	}
 	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
 	if e != 0 {
-		return refuse(fd, e)
+		return refuseStatus(fd, e)
 	}
 	result := c.changeOwner(fd, to, change)
 	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no

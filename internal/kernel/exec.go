@@ -81,7 +81,7 @@ func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix
 		}
 		if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
 			unix.Close(fd)
-			return cred.ExecFile{}, unix.EACCES
+			return cred.ExecFile{}, unix.ENOEXEC // the kernel says EACCES, or ELOOP of a link
 		}
 		// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
 		// interpreter."

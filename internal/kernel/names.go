@@ -89,7 +89,8 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 		!source.exists(), // ENOENT
 		flags&unix.RENAME_NOREPLACE != 0 && target.exists(), exchange && !target.exists(), // EEXIST, ENOENT
 		!source.isDir() && (oldSlash || !exchange && newSlash), exchange && !target.isDir() && newSlash, // ENOTDIR
-		source.is(&dir), // EINVAL
+		source.isAbove(newParent), // EINVAL
+		target.isAbove(oldParent), // ENOTEMPTY, or EINVAL
 		// rename(2): "If oldpath and newpath are existing hard links referring to the same file,
 		// then rename() does nothing, and returns a success status."
 		target.is(&source.stat):
@@ -224,6 +225,39 @@ func (n *entry) isDir() bool { return n.exists() && n.stat.Mode&unix.S_IFMT == u
 func (n *entry) is(st *unix.Stat_t) bool {
 	return n.exists() && n.stat.Dev == st.Dev && n.stat.Ino == st.Ino
 }
+
+// isAbove tells whether the entry is the directory that fd refers to, or one that contains it.
+func (n *entry) isAbove(fd int) bool {
+	if !n.isDir() {
+		return false
+	}
+	var st, below unix.Stat_t
+	if tracee.Fstat(fd, &st) != 0 {
+		return false
+	}
+	for at := fd; !n.is(&st); {
+		up, e := openat(at, &dotdot[0], unix.O_PATH|unix.O_CLOEXEC, 0)
+		if at != fd {
+			unix.Close(at)
+		}
+		if e != 0 {
+			return false
+		}
+		at, below = up, st
+		e = tracee.Fstat(at, &st)
+		// Only the root directory is its own parent.
+		if e != 0 || st.Dev == below.Dev && st.Ino == below.Ino {
+			unix.Close(at)
+			return false
+		}
+		if n.is(&st) {
+			unix.Close(at)
+		}
+	}
+	return true
+}
+
+var dotdot = [...]byte{'.', '.', 0}
 
 // mayDelete decides whether the caller may remove the name from the directory parent. A
 // name that is not there is the kernel's to miss.

@@ -72,19 +72,22 @@ func refuse(fd int, e unix.Errno) Result { return Errno(refusal(fd, e)) }
 // written to before all else.
 func refusal(fd int, e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
-	if e == 0 || fstatfs(fd, &fs) != 0 {
-		return e
-	}
-	if fs.Flags&unix.ST_RDONLY != 0 {
+	if e != 0 && fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
 		return unix.EROFS
 	}
-	// Since Linux 6.17, of an inotify or epoll descriptor, say, nothing can be changed by anybody.
-	if fs.Type == unix.ANON_INODE_FS_MAGIC {
+	return e
+}
+
+// refuseStatus is refuse for a change of what stat(2) shows.
+func refuseStatus(fd int, e unix.Errno) Result {
+	// Since Linux 6.17, of an inotify or epoll descriptor, say, nobody can change it.
+	var fs unix.Statfs_t
+	if fstatfs(fd, &fs) == 0 && fs.Type == unix.ANON_INODE_FS_MAGIC {
 		if own := fchownat(fd, unchanged); own != 0 {
-			return own
+			e = own
 		}
 	}
-	return e
+	return refuse(fd, e)
 }
 
 // permits decides whether the caller has all the permissions in want, perm.Read,

@@ -15,14 +15,21 @@ func Reach(want uint32) Handler {
 }
 
 // Readlink answers readlink(path, buf, size).
-func Readlink(c *Call) Result { return c.reach(byLink, 0) }
+func Readlink(c *Call) Result { return c.readlink(byLink, c.int32(2)) }
 
 // Readlinkat answers readlinkat(dirfd, path, buf, size).
 //
 // "Since Linux 2.6.39, pathname can be an empty string, in which case the call operates on the
 // symbolic link referred to by dirfd".
 func Readlinkat(c *Call) Result {
-	return c.reach(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, 0)
+	return c.readlink(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, c.int32(3))
+}
+
+func (c *Call) readlink(o object, size int32) Result {
+	if size <= 0 {
+		return Continue // EINVAL
+	}
+	return c.reach(o, 0)
 }
 
 // Chdir answers chdir(path).
@@ -130,6 +137,13 @@ func NameToHandleAt(c *Call) Result {
 //
 // "EACCES Read access to the given file is not permitted."
 func InotifyAddWatch(c *Call) Result {
+	// EINVAL and EBADF come first.
+	if !c.Restricted() || c.uint32(2)&unix.IN_ALL_EVENTS == 0 {
+		return Continue
+	}
+	if fd, e := c.Tracee.OpenFD(c.int32(0), &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != 0 { // an inotify descriptor has no type of file
+		return Continue
+	}
 	o := object{dirfd: unix.AT_FDCWD, path: 1}
 	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW

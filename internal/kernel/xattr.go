@@ -149,16 +149,13 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 	case inherited:
 		return c.getACL(o, defaultACL, value, size)
 	case ordinary:
-		// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
-		if bytes.HasPrefix(a[:], []byte("user.")) {
-			return c.readAttribute(o)
-		}
+		return c.readAttribute(o, &a)
 	}
 	return c.reach(o, 0)
 }
 
-// readAttribute lets the kernel read a user.* attribute of o if the caller may read o.
-func (c *Call) readAttribute(o object) Result {
+// readAttribute lets the kernel read the attribute a of o, if the caller may.
+func (c *Call) readAttribute(o object, a *attribute) Result {
 	if !c.Restricted() {
 		return Continue
 	}
@@ -167,11 +164,14 @@ func (c *Call) readAttribute(o object) Result {
 		return denied(e)
 	}
 	defer unix.Close(fd)
-	switch c.stat.Mode & unix.S_IFMT {
-	case unix.S_IFREG, unix.S_IFDIR:
-		return denied(c.permits(fd, perm.Read))
+	kind := c.stat.Mode & unix.S_IFMT
+	switch {
+	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")), bytes.HasPrefix(a[:], []byte("trusted.")),
+		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
+		return Continue
 	}
-	return Continue // ENODATA
+	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+	return denied(c.permits(fd, perm.Read))
 }
 
 // setxattr answers a call that sets the attribute of o named by argument name.

@@ -147,17 +147,15 @@ func (t *Tracee) retarget(dir Path, target []byte) (Path, unix.Errno) {
 }
 
 // OpenResolve is Open with the RESOLVE_* flags of openat2(2). If there are any,
-// magic links lead nowhere: ELOOP.
+// magic links lead nowhere, but in a walk: ELOOP.
 func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
-	if resolve == 0 {
+	switch {
+	case resolve == 0:
 		return t.Open(p, st)
+	case p.text != nil && (p.self || t.guarded()):
+		return t.openStray(p, resolve, st)
 	}
-	dirfd := p.dirfd
-	// openat2(2), RESOLVE_IN_ROOT: "Treat the directory referred to by dirfd as the root directory".
-	if p.text != nil && p.text[0] == '/' && resolve&unix.RESOLVE_IN_ROOT == 0 {
-		dirfd = unix.AT_FDCWD
-	}
-	start, e := t.openStart(dirfd)
+	start, e := t.openStart(p.dirfd)
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}
@@ -173,25 +171,5 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 	if e != 0 {
 		return -1, e
 	}
-	if p.text != nil && t.guarded() {
-		if e := t.resolveGuarded(p, start, resolve, st); e != 0 {
-			unix.Close(fd)
-			return -1, e
-		}
-	}
 	return fd, fstatOrClose(fd, st)
-}
-
-// resolveGuarded walks the path again, which does not leave the directory start if
-// resolve says so, because the guard has to see each directory.
-func (t *Tracee) resolveGuarded(p Path, start int, resolve uint64, st *unix.Stat_t) unix.Errno {
-	root := taskRoot
-	if resolve&(unix.RESOLVE_IN_ROOT|unix.RESOLVE_BENEATH) != 0 {
-		root = start
-	}
-	fd, e := t.openStray(p, root, st)
-	if e == 0 {
-		unix.Close(fd)
-	}
-	return e
 }

@@ -164,14 +164,14 @@ func (p *Path) Stray() bool { return p.self }
 // task that may not search all directories.
 func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
 	if p.self || p.text != nil && t.guarded() {
-		return t.openStray(p, taskRoot, st)
+		return t.openStray(p, 0, st)
 	}
 	if fd, e := t.openName(p, st); fd >= 0 {
 		return fd, e
 	}
 	fd, e := t.open(p)
 	if p.text != nil && (e == unix.ELOOP || e == unix.ENOENT) {
-		return t.openStray(p, taskRoot, st)
+		return t.openStray(p, 0, st)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)

@@ -29,18 +29,22 @@ type Guard interface {
 // guarded tells whether the guard is to be asked about a path.
 func (t *Tracee) guarded() bool { return t.Guard != nil && t.Guard.Restricted() }
 
-// taskRoot stands for the task's own root directory.
-const taskRoot = -1
-
 // openStray opens what p names as Open does, walking the path step by step, so
 // that /proc/self and /proc/thread-self mean the task and not the supervisor, and
-// that the guard sees each directory. Absolute paths start from our descriptor root, above
-// which ".." does not lead.
-func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) {
+// that the guard sees each directory. Resolve are the flags of openat2(2).
+func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+	w := walk{resolve: resolve, root: -1, follow: p.Follow}
+	if resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 {
+		var e unix.Errno
+		if w.root, e = t.openStart(p.dirfd); e != 0 {
+			return -1, t.dirfdError(p, e)
+		}
+		defer unix.Close(w.root)
+	}
 	var cur int
 	var e unix.Errno
 	if p.text[0] == '/' {
-		cur, e = openRoot(root)
+		cur, e = w.top()
 	} else {
 		cur, e = t.openStart(p.dirfd)
 	}
@@ -51,9 +55,9 @@ func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) 
 		return -1, t.dirfdError(p, e)
 	}
 	guarded := t.guarded()
-	rest := t.walk[len(t.walk)-len(p.text):]
-	copy(rest, p.text)
-	for links := 0; t.nextName(&rest); {
+	w.rest = t.walk[len(t.walk)-len(p.text):]
+	copy(w.rest, p.text)
+	for t.nextName(&w.rest) {
 		next := -1
 		e := unix.ENOTDIR
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -63,8 +67,11 @@ func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) 
 			}
 		}
 		if e == 0 {
-			follow := p.Follow || len(rest) > 0
-			next, e = t.step(cur, root, follow, &rest, &links, st)
+			next, e = t.step(&w, cur, st)
+		}
+		if e == 0 && w.resolve&unix.RESOLVE_NO_XDEV != 0 && mountOf(next) != mountOf(cur) {
+			unix.Close(next)
+			e = unix.EXDEV
 		}
 		unix.Close(cur)
 		if e != 0 {
@@ -72,11 +79,43 @@ func (t *Tracee) openStray(p Path, root int, st *unix.Stat_t) (int, unix.Errno) 
 		}
 		cur = next
 	}
-	if len(rest) > 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if len(w.rest) > 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		unix.Close(cur)
 		return -1, unix.ENOTDIR // a slash at the end
 	}
 	return cur, 0
+}
+
+// walk is one walk of a path.
+type walk struct {
+	resolve uint64
+	root    int    // where the walk starts, if resolve confines it, or -1
+	follow  bool   // a link at the end
+	rest    []byte // what is left of the path
+	links   int    // followed
+}
+
+// top opens the directory that absolute paths start from.
+func (w *walk) top() (int, unix.Errno) {
+	switch {
+	case w.resolve&unix.RESOLVE_BENEATH != 0:
+		return -1, unix.EXDEV
+	case w.resolve&unix.RESOLVE_IN_ROOT != 0:
+		return openat(w.root, &dot[0], unix.O_PATH)
+	}
+	return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH)
+}
+
+// up tells whether ".." is to be looked up in the directory dir, or else an error, or 0 if it
+// leads nowhere.
+func (w *walk) up(dir int) (bool, unix.Errno) {
+	switch {
+	case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 || !sameInode(dir, w.root):
+		return true, 0
+	case w.resolve&unix.RESOLVE_BENEATH != 0:
+		return false, unix.EXDEV
+	}
+	return false, 0
 }
 
 // search asks the guard about the directory dir, of status st.
@@ -104,34 +143,64 @@ func (t *Tracee) nextName(path *[]byte) bool {
 }
 
 // step opens t.name in the directory dir, and fills st. The target of a symbolic link that
-// is to be followed is put before rest instead, and the directory to go on from returned.
-func (t *Tracee) step(dir, root int, follow bool, rest *[]byte, links *int, st *unix.Stat_t) (int, unix.Errno) {
+// is to be followed is put before w.rest instead, and the directory to go on from returned.
+func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
 	name := &t.name[0]
-	if root != taskRoot && t.name[0] == '.' && t.name[1] == '.' && t.name[2] == 0 && sameInode(dir, root) {
-		name = &dot[0]
+	if t.name[0] == '.' && t.name[1] == '.' && t.name[2] == 0 {
+		up, e := w.up(dir)
+		if e != 0 {
+			return -1, e
+		}
+		if !up {
+			name = &dot[0]
+		}
 	}
 	fd, e := openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW)
 	if e != 0 {
 		return -1, e
 	}
+	follow := w.follow || len(w.rest) > 0
 	if e := fstatOrClose(fd, st); e != 0 || st.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
 		return fd, e
 	}
 	defer unix.Close(fd)
-	if *links++; *links > maxLinks {
+	if w.links++; w.links > maxLinks {
 		return -1, unix.ELOOP
 	}
-	if t.guarded() && len(bytes.TrimLeft(*rest, "/")) == 0 {
+	if t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
 		t.asked = *st
 		if e := t.Guard.Follow(dir, fd, &t.asked); e != 0 {
 			return -1, e
 		}
 	}
-	next, done, e := t.procLink(dir, fd)
-	if done && e == 0 {
+	if w.resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
+		return -1, unix.ELOOP
+	}
+	next, e := t.follow(w, dir, fd)
+	if e == 0 {
 		e = fstatOrClose(next, st)
 	}
-	if done || e != 0 {
+	return next, e
+}
+
+// follow returns the directory to go on from after the symbolic link that fd refers to,
+// which is t.name in the directory dir, or what a link of procfs leads to.
+func (t *Tracee) follow(w *walk, dir, fd int) (int, unix.Errno) {
+	next, magic, done, e := t.procLink(dir, fd)
+	if done {
+		switch {
+		case e != 0 || !magic || w.resolve == 0:
+			return next, e
+		case w.resolve&unix.RESOLVE_NO_MAGICLINKS != 0:
+			e = unix.ELOOP
+		// openat2(2), of RESOLVE_BENEATH and RESOLVE_IN_ROOT: "Currently, this flag also
+		// disables magic-link resolution".
+		case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0:
+			e = unix.EXDEV
+		}
+		if e != 0 {
+			unix.Close(next)
+		}
 		return next, e
 	}
 	r, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
@@ -140,29 +209,23 @@ func (t *Tracee) step(dir, root int, follow bool, rest *[]byte, links *int, st *
 		return -1, e
 	}
 	target := t.target[:r]
-	room := len(t.walk) - len(*rest)
+	room := len(t.walk) - len(w.rest)
 	if len(target) == 0 || len(target)+1 > room {
 		return -1, unix.ENAMETOOLONG
 	}
-	*rest = t.walk[room-len(target):]
-	copy(*rest, target)
+	w.rest = t.walk[room-len(target):]
+	copy(w.rest, target)
 	if target[0] == '/' {
-		next, e = openRoot(root)
-	} else {
-		next, e = openat(dir, &dot[0], unix.O_PATH)
+		return w.top()
 	}
-	if e == 0 {
-		e = fstatOrClose(next, st)
-	}
-	return next, e
+	return openat(dir, &dot[0], unix.O_PATH)
 }
 
-// openRoot opens the directory that absolute paths start from.
-func openRoot(root int) (int, unix.Errno) {
-	if root != taskRoot {
-		return openat(root, &dot[0], unix.O_PATH)
-	}
-	return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH)
+// mountOf returns the number of the mount of our descriptor fd.
+func mountOf(fd int) uint64 {
+	var st unix.Statx_t
+	statx(fd, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id
 }
 
 // fstatOrClose fills st for the descriptor fd, or closes it.
@@ -187,11 +250,11 @@ var (
 
 // procLink follows those links of procfs that have no path as their target: to the
 // task itself, and to files that it has open. The link is t.name in the directory dir.
-// Done is false for other links.
-func (t *Tracee) procLink(dir, link int) (fd int, done bool, e unix.Errno) {
+// Done is false for other links; magic tells of links that openat2(2) calls so.
+func (t *Tracee) procLink(dir, link int) (fd int, magic, done bool, e unix.Errno) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(link, &fs); err != nil || fs.Type != unix.PROC_SUPER_MAGIC {
-		return -1, false, 0
+		return -1, false, false, 0
 	}
 	switch string(t.name[:bytes.IndexByte(t.name[:], 0)]) {
 	case "self", "thread-self":
@@ -200,16 +263,16 @@ func (t *Tracee) procLink(dir, link int) (fd int, done bool, e unix.Errno) {
 		var b [room]byte
 		_ = append(strconv.AppendUint(b[:0], uint64(t.TID), 10), 0)
 		fd, e = openat(t.proc, &b[0], unix.O_PATH)
-		return fd, true, e
+		return fd, false, true, e
 	}
 	if fd, e = openat2(dir, &t.name[0], unix.O_PATH, 0); e == unix.ELOOP {
 		fd, e = openat(dir, &t.name[0], unix.O_PATH)
-		return fd, true, e
+		return fd, true, true, e
 	}
 	if e == 0 {
 		unix.Close(fd)
 	}
-	return -1, false, 0 // an ordinary link, such as /proc/mounts
+	return -1, false, false, 0 // an ordinary link, such as /proc/mounts
 }
 
 // appendSelfFD appends "self/fd/N/".
