@@ -82,6 +82,11 @@ func (c *Call) chownFD(to owner.ID) Result {
 	}
 	result := c.chown(fd, to, change)
 	unix.Close(fd)
+	if result == Errno(unix.EPERM) {
+		if path, e := c.Tracee.OpenedAsPath(c.int32(0)); e == 0 && path {
+			return Errno(unix.EBADF)
+		}
+	}
 	return result
 }
 

@@ -83,7 +83,20 @@ func (c *Call) permits(fd int, want uint32) unix.Errno {
 	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !hasACL(fd) {
 		return 0
 	}
-	return c.access(fd, c.visible(fd), want)
+	stat := c.stat
+	e := c.access(fd, c.visible(fd), want)
+	if e != 0 && stat.Mode == unix.S_IFDIR|0o500 && isProc(fd) && c.isOwnTask(fd, &stat) {
+		return 0
+	}
+	return e
+}
+
+// isOwnTask tells whether our descriptor fd refers to a file of procfs, of status st, about the
+// caller's own process. The directory fd there is open to it, whoever it has become: to look at
+// itself a process never needs the permissions of ptrace(2).
+func (c *Call) isOwnTask(fd int, st *unix.Stat_t) bool {
+	task, e := c.Tracee.ProcTask(fd, st)
+	return e == 0 && (task == c.Tracee.TID || c.Tracee.SameProcess(task, c.Tracee.TID))
 }
 
 // access is permits for the inode i, for which c.rec is recorded.

@@ -113,7 +113,7 @@ var calls = append([]call{
 	{name: "listen", number: unix.SYS_LISTEN, params: []param{fd, one}, feature: "sockets", weight: 3},
 
 	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, weight: 1},
-	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{fd, path, inotifyMask}, weight: 2},
+	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, weight: 2},
 }, legacyCalls...)
 
 // callNamed has the calls by their names.

@@ -11,11 +11,12 @@ type generator struct {
 	without map[string]bool // features
 	p       program
 
-	actors    int  // so many there are
-	variables int  // so many descriptors
-	special   bool // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc      bool // there is a /proc
-	exec      bool // there is a program that can be executed, named x
+	actors    int   // so many there are
+	variables int   // so many descriptors
+	watches   []int // those of them that are of inotify_init1: their inode is like no other
+	special   bool  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
+	proc      bool  // there is a /proc
+	exec      bool  // there is a program that can be executed, named x
 }
 
 // generate makes the program of a seed.
@@ -122,6 +123,9 @@ func (g *generator) by(actor int, name string, words ...string) string {
 	if c.fd && g.variables < maxVariables-1 {
 		o.Store = g.variables
 		g.variables++
+		if name == "inotify_init1" {
+			g.watches = append(g.watches, o.Store)
+		}
 	}
 	g.p.Ops = append(g.p.Ops, o)
 	return "f" + strconv.Itoa(max(o.Store, 0))
