@@ -43,33 +43,22 @@ func MemfdCreate(c *Call) Result {
 // each pipe would stay for ever. As a rule a program looks at its own.
 
 // anonymous does what record does for the object p, for which no owner is
-// recorded: it is the caller's if it is a pipe or a socket, else ENODATA. The inode of
-// what inotify_init(2), eventfd(2) and the like return is the host's root's, whoever made it.
-func (c *Call) anonymous(p tracee.Path, presence owner.Presence) (fd int, e unix.Errno) {
+// recorded: it is the caller's if it is a pipe or a socket, else ENODATA.
+func (c *Call) anonymous(p tracee.Path) (fd int, e unix.Errno) {
 	task, named := p.Descriptor()
-	if !named || c.isMapped() && presence != owner.Unsupported {
+	if !named || c.isMapped() {
 		return -1, unix.ENODATA
 	}
 	if fd, e = c.Tracee.Open(c.Tracee.FD(task), &c.stat); e != 0 {
 		return -1, e
 	}
-	id := owner.ID{}
-	switch {
-	case c.isAnonymous(fd):
-		id = c.fsIDs()
-	case !isAnonInode(fd):
+	if !c.isAnonymous(fd) {
 		unix.Close(fd)
 		return -1, unix.ENODATA
 	}
 	c.Owners.Record(fd, c.stat.Mode, &c.rec)
-	c.rec.ID = id
+	c.rec.ID = c.fsIDs()
 	return fd, 0
-}
-
-// isAnonInode tells whether fd refers to the inode of files without any.
-func isAnonInode(fd int) bool {
-	var fs unix.Statfs_t
-	return fstatfs(fd, &fs) == 0 && fs.Type == unix.ANON_INODE_FS_MAGIC
 }
 
 // isAnonymous tells whether our descriptor fd, whose status is c.stat, refers to a

@@ -15,14 +15,21 @@ func Reach(want uint32) Handler {
 }
 
 // Readlink answers readlink(path, buf, size).
-func Readlink(c *Call) Result { return c.reach(byLink, 0) }
+func Readlink(c *Call) Result { return c.readlink(byLink, 2) }
 
 // Readlinkat answers readlinkat(dirfd, path, buf, size).
 //
 // "Since Linux 2.6.39, pathname can be an empty string, in which case the call operates on the
 // symbolic link referred to by dirfd".
 func Readlinkat(c *Call) Result {
-	return c.reach(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, 0)
+	return c.readlink(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, 3)
+}
+
+func (c *Call) readlink(o object, size int) Result {
+	if c.int32(size) <= 0 {
+		return Continue // EINVAL
+	}
+	return c.reach(o, 0)
 }
 
 // Chdir answers chdir(path).

@@ -107,7 +107,7 @@ func (c *Call) record(p tracee.Path) (fd int, e unix.Errno) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {
-				return c.anonymous(p, presence)
+				return c.anonymous(p)
 			}
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
@@ -126,7 +126,7 @@ func (c *Call) record(p tracee.Path) (fd int, e unix.Errno) {
 		return fd, 0
 	}
 	unix.Close(fd)
-	return c.anonymous(p, owner.Unsupported)
+	return c.anonymous(p)
 }
 
 // writeStat writes c.stat to the caller's memory at addr.

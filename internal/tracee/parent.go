@@ -170,6 +170,9 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 		text = &p.text[0]
 	}
 	fd, e := openat2(start, text, flags, resolve)
+	if e == unix.ENOENT && p.text != nil && t.guarded() && t.resolveGuarded(p, start, resolve, st) == unix.EACCES {
+		return -1, unix.EACCES
+	}
 	if e != 0 {
 		return -1, e
 	}

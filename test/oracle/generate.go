@@ -11,21 +11,26 @@ type generator struct {
 	without map[string]bool // features
 	p       program
 
-	actors    int   // so many there are
-	variables int   // so many descriptors
-	watches   []int // those of them that are of inotify_init1: their inode is like no other
-	special   bool  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc      bool  // there is a /proc
-	exec      bool  // there is a program that can be executed, named x
+	actors    int  // so many there are
+	variables int  // so many descriptors
+	watch0    int  // that of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
+	special   bool // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
+	proc      bool // there is a /proc
+	exec      bool // there is a program that can be executed, named x
 }
 
 // generate makes the program of a seed.
 func generate(seed uint64, without map[string]bool) program {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot
 	g.special = !without["special"] && g.chance(30)
 	g.exec = !without["exec"] && g.chance(25)
+	if !without["inotify"] && g.chance(10) {
+		g.proc = false // where the descriptor could be opened again
+		g.line("inotify_init1", "IN_NONBLOCK")
+		g.watch0 = 0
+	}
 	g.prepare()
 	for range 4 + g.IntN(20) {
 		g.add(g.IntN(g.actors)+1, g.pickCall())
@@ -35,12 +40,11 @@ func generate(seed uint64, without map[string]bool) program {
 
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
-// totalWeight is that of all calls.
 func weight(c *call) int {
 	if c.weight == 0 {
 		return 10
 	}
-	return c.weight
+	return max(c.weight, 0)
 }
 
 func (g *generator) pickCall() *call {
@@ -58,7 +62,7 @@ func (g *generator) pickCall() *call {
 			if g.special && c.name == "creat" {
 				break // it would wait for a reader
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
 				return c
 			}
 			break
@@ -123,9 +127,6 @@ func (g *generator) by(actor int, name string, words ...string) string {
 	if c.fd && g.variables < maxVariables-1 {
 		o.Store = g.variables
 		g.variables++
-		if name == "inotify_init1" {
-			g.watches = append(g.watches, o.Store)
-		}
 	}
 	g.p.Ops = append(g.p.Ops, o)
 	return "f" + strconv.Itoa(max(o.Store, 0))

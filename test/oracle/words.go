@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -166,19 +165,14 @@ func (g *generator) fd() string {
 		return g.pick("-1", "0", "99", "3")
 	}
 	f := g.IntN(g.variables)
-	if slices.Contains(g.watches, f) {
+	if f == g.watch0 {
 		return "-1"
 	}
 	return "f" + strconv.Itoa(f)
 }
 
-// watch is a descriptor of inotify_init(2).
-func (g *generator) watch() string {
-	if len(g.watches) == 0 {
-		return g.fd()
-	}
-	return "f" + strconv.Itoa(g.watches[0])
-}
+// watch is the descriptor of inotify_init(2).
+func (g *generator) watch() string { return "f" + strconv.Itoa(g.watch0) }
 
 func (g *generator) dirfd() string {
 	if g.chance(75) {
