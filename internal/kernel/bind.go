@@ -38,6 +38,16 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	return text[:bytes.IndexByte(text, 0)]
 }
 
+// isSocket tells whether the caller's descriptor fd is a socket. It fills c.stat.
+func (c *Call) isSocket(fd int32) bool {
+	own, e := c.Tracee.OpenFD(fd, &c.stat)
+	if e != 0 {
+		return false
+	}
+	unix.Close(own)
+	return c.stat.Mode&unix.S_IFMT == unix.S_IFSOCK
+}
+
 // bind binds a unix socket to a path, which makes an inode. All other sockets are
 // left to the kernel, and so are all errors.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
@@ -48,6 +58,9 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	text := c.unixAddress(&sa, addr, size)
 	if text == nil {
 		return Continue
+	}
+	if c.Restricted() && !c.isSocket(sockfd) {
+		return Continue // EBADF or ENOTSOCK
 	}
 	dir, name, slash, e := c.Tracee.ParentOfText(text)
 	if e != 0 || !c.Restricted() && (slash || c.plain(dir)) {
@@ -60,13 +73,6 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	}
 	defer unix.Close(parent)
 	if c.Restricted() {
-		// EBADF and ENOTSOCK come first, and EADDRINUSE.
-		stat := c.stat
-		own, e := c.Tracee.OpenFD(sockfd, &c.stat)
-		if e != 0 || unix.Close(own) != nil || c.stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
-			return Continue
-		}
-		c.stat = stat
 		if e := c.mayMake(parent, name, slash, unix.S_IFSOCK); e == unix.EACCES || e == unix.EROFS {
 			return Errno(e)
 		} else if e != 0 {

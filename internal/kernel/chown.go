@@ -80,22 +80,15 @@ func (c *Call) chownFD(to owner.ID) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
-	// EBADF comes before EPERM.
-	if !c.privileged(chownCaps) && isPath(fd) {
-		return Errno(unix.EBADF)
+	result := c.chown(fd, to, change)
+	unix.Close(fd)
+	if result == Errno(unix.EPERM) {
+		if path, e := c.Tracee.OpenedAsPath(c.int32(0)); e == 0 && path {
+			return Errno(unix.EBADF)
+		}
 	}
-	return c.chown(fd, to, change)
+	return result
 }
-
-// isPath tells whether our descriptor fd is a duplicate of one that was opened with O_PATH.
-func isPath(fd int) bool {
-	flags, _, e := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
-	return e == 0 && flags&unix.O_PATH != 0
-}
-
-// chownCaps are the capabilities with which the kernel's own decision is right.
-const chownCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID
 
 // chown changes the owner of the object that fd refers to, if the caller may; c.stat
 // is its status. Change is fchown, or fchownat if fd is our own O_PATH descriptor of it.
@@ -104,7 +97,7 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
 
-	if c.privileged(chownCaps) {
+	if c.privileged(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return c.changeOwner(fd, to, change)
 	}
 	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)

@@ -22,9 +22,8 @@ func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 	if text == nil {
 		return Continue
 	}
-	// EBADF and ENOTSOCK come first.
-	if fd, e := c.Tracee.OpenFD(sockfd, &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return Continue
+	if !c.isSocket(sockfd) {
+		return Continue // EBADF or ENOTSOCK
 	}
 	p, e := c.Tracee.PathOf(text)
 	if e != 0 {

@@ -59,15 +59,14 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	if !c.Restricted() || flags&^renameFlags != 0 || exchange && flags != unix.RENAME_EXCHANGE {
 		return Continue
 	}
-	// Both paths are read before either is walked.
-	if c.emptyString(newArg) {
-		return Continue
-	}
 	oldParent, oldName, oldSlash, e := c.lookUp(oldDirfd, oldArg)
 	if e != 0 {
 		return denied(e)
 	}
 	defer unix.Close(oldParent)
+	if c.emptyString(newArg) {
+		return Continue // ENOENT or EFAULT
+	}
 	source := c.entry(oldParent, oldName)
 	defer source.close()
 	named := isName(oldName)
@@ -153,7 +152,7 @@ func Linkat(c *Call) Result {
 
 // link answers a call that makes another name for the object o.
 func (c *Call) link(o object, dirfd int32, arg int) Result {
-	if !c.Restricted() || c.emptyString(arg) {
+	if !c.Restricted() {
 		return Continue
 	}
 	fd, e := c.openObject(o)
@@ -161,6 +160,9 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return denied(e)
 	}
 	defer unix.Close(fd)
+	if c.emptyString(arg) {
+		return Continue // ENOENT or EFAULT
+	}
 	stat := c.stat
 	parent, name, slash, e := c.lookUp(dirfd, arg)
 	if e != 0 {

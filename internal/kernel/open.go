@@ -131,7 +131,7 @@ const openAttempts = 16
 // if something has appeared where nothing was.
 func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
-	if e != 0 {
+	if e != 0 || o.how.Resolve != 0 && p.Stray() && c.isMapped() {
 		return Continue
 	}
 	if c.mayHaveMade() {

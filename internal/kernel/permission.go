@@ -98,18 +98,27 @@ func (c *Call) permits(fd int, want uint32) unix.Errno {
 	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !hasACL(fd) {
 		return 0
 	}
-	return c.access(fd, c.visible(fd), want)
+	stat := c.stat
+	e := c.access(fd, c.visible(fd), want)
+	if e != 0 && stat.Mode == unix.S_IFDIR|0o500 && isProc(fd) && c.isOwnTask(fd, &stat) {
+		return 0
+	}
+	return e
+}
+
+// isOwnTask tells whether our descriptor fd refers to a file of procfs, of status st, about the
+// caller's own process. The directory fd there is open to it, whoever it has become: to look at
+// itself a process never needs the permissions of ptrace(2).
+func (c *Call) isOwnTask(fd int, st *unix.Stat_t) bool {
+	task, e := c.Tracee.ProcTask(fd, st)
+	return e == 0 && (task == c.Tracee.TID || c.Tracee.SameProcess(task, c.Tracee.TID))
 }
 
 // access is permits for the inode i, for which c.rec is recorded.
 func (c *Call) access(fd int, i perm.Inode, want uint32) unix.Errno {
 	e := perm.Access(*c.subject(), i, c.accessACL(fd), want)
-	switch {
-	case e == 0:
-	case want&perm.Write != 0 && isImmutable(fd):
+	if e != 0 && want&perm.Write != 0 && isImmutable(fd) {
 		return unix.EPERM
-	case c.isOwnFDs(fd):
-		return 0
 	}
 	return e
 }
@@ -120,13 +129,6 @@ func isImmutable(fd int) bool {
 	_, _, e := syscall.RawSyscall6(unix.SYS_FACCESSAT2, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
 		unix.W_OK, unix.AT_EACCESS|unix.AT_EMPTY_PATH, 0, 0)
 	return e == unix.EPERM
-}
-
-// isOwnFDs tells whether fd refers to the caller's own /proc/PID/fd, whose status is c.stat.
-// The kernel lets every process into its own, whatever owner and mode are.
-func (c *Call) isOwnFDs(fd int) bool {
-	const mode = unix.S_IFDIR | 0o500
-	return c.stat.Mode == mode && c.Tracee.OwnFDs(fd, &c.stat)
 }
 
 // accessACL is the access ACL of the object that fd refers to, for which c.rec is

@@ -15,18 +15,18 @@ func Reach(want uint32) Handler {
 }
 
 // Readlink answers readlink(path, buf, size).
-func Readlink(c *Call) Result { return c.readlink(byLink, c.int32(2)) }
+func Readlink(c *Call) Result { return c.readlink(byLink, 2) }
 
 // Readlinkat answers readlinkat(dirfd, path, buf, size).
 //
 // "Since Linux 2.6.39, pathname can be an empty string, in which case the call operates on the
 // symbolic link referred to by dirfd".
 func Readlinkat(c *Call) Result {
-	return c.readlink(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, c.int32(3))
+	return c.readlink(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, 3)
 }
 
-func (c *Call) readlink(o object, size int32) Result {
-	if size <= 0 {
+func (c *Call) readlink(o object, size int) Result {
+	if c.int32(size) <= 0 {
 		return Continue // EINVAL
 	}
 	return c.reach(o, 0)
@@ -94,7 +94,10 @@ func Truncate(c *Call) Result {
 	}
 	fd, e := c.openObject(byPath)
 	if e != 0 {
-		return denied(e)
+		if e == unix.EACCES {
+			return Errno(e)
+		}
+		return Continue
 	}
 	defer unix.Close(fd)
 	// truncate(2): "EINVAL The argument length is negative", "EISDIR The named file is a directory",
@@ -137,11 +140,11 @@ func NameToHandleAt(c *Call) Result {
 //
 // "EACCES Read access to the given file is not permitted."
 func InotifyAddWatch(c *Call) Result {
-	// EINVAL and EBADF come first.
+	// EINVAL and EBADF come first: an inotify descriptor has no type of file.
 	if !c.Restricted() || c.uint32(2)&unix.IN_ALL_EVENTS == 0 {
 		return Continue
 	}
-	if fd, e := c.Tracee.OpenFD(c.int32(0), &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != 0 { // an inotify descriptor has no type of file
+	if fd, e := c.Tracee.OpenFD(c.int32(0), &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != 0 {
 		return Continue
 	}
 	o := object{dirfd: unix.AT_FDCWD, path: 1}

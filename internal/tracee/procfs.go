@@ -65,20 +65,6 @@ func (t *Tracee) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
 	return 0, unix.ESRCH
 }
 
-// OwnFDs tells whether the supervisor's own descriptor fd, of status st, refers to the
-// directory fd of the task's own process.
-func (t *Tracee) OwnFDs(fd int, st *unix.Stat_t) bool {
-	var link [room]byte
-	_ = append(strconv.AppendInt(append(link[:0], "self/fd/"...), int64(fd), 10), 0)
-	r, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptrAtCwd, uintptr(unsafe.Pointer(&link[0])),
-		uintptr(unsafe.Pointer(&t.target[0])), uintptr(len(t.target)), 0, 0)
-	if e != 0 || !bytes.HasSuffix(t.target[:r], []byte("/fd")) {
-		return false
-	}
-	task, e := t.ProcTask(fd, st)
-	return e == 0 && t.SameProcess(task, t.TID)
-}
-
 // ownProc tells whether a file is of the supervisor's own procfs.
 func (t *Tracee) ownProc(st *unix.Stat_t) (bool, unix.Errno) {
 	var root unix.Stat_t

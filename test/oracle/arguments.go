@@ -420,6 +420,7 @@ var (
 	actor         = number0("actor")
 
 	fd        = param{name: "fd", encode: encodeFD}
+	watch     = param{name: "watch", encode: encodeFD}
 	dirfd     = param{name: "dirfd", encode: encodeFD}
 	path      = param{name: "path", encode: pointer(encodeString)}
 	null      = param{name: "null", encode: pointer(encodeString)}

@@ -9,7 +9,7 @@ type call struct {
 	params  []param
 	fd      bool   // returns a descriptor
 	feature string // what -without names
-	weight  int    // how often it is generated; 0 means 10
+	weight  int    // how often it is generated; 0 means 10, -1 never by chance
 }
 
 // Numbers that are no system calls (shared.h).
@@ -20,7 +20,7 @@ const (
 
 // The features that calls and arguments may belong to.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "sizes"}
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify"}
 
 var calls = append([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},
@@ -112,8 +112,8 @@ var calls = append([]call{
 	{name: "connect", number: unix.SYS_CONNECT, params: []param{fd, sockaddr}, feature: "sockets", weight: 4},
 	{name: "listen", number: unix.SYS_LISTEN, params: []param{fd, one}, feature: "sockets", weight: 3},
 
-	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, weight: 1},
-	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{fd, path, inotifyMask}, weight: 2},
+	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, feature: "inotify", weight: -1},
+	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, feature: "inotify"},
 }, legacyCalls...)
 
 // callNamed has the calls by their names.

@@ -13,6 +13,7 @@ type generator struct {
 
 	actors    int  // so many there are
 	variables int  // so many descriptors
+	watch0    int  // that of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
 	special   bool // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
 	proc      bool // there is a /proc
 	exec      bool // there is a program that can be executed, named x
@@ -20,11 +21,16 @@ type generator struct {
 
 // generate makes the program of a seed.
 func generate(seed uint64, without map[string]bool) program {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot
 	g.special = !without["special"] && g.chance(30)
 	g.exec = !without["exec"] && g.chance(25)
+	if !without["inotify"] && g.chance(10) {
+		g.proc = false // where the descriptor could be opened again
+		g.line("inotify_init1", "IN_NONBLOCK")
+		g.watch0 = 0
+	}
 	g.prepare()
 	for range 4 + g.IntN(20) {
 		g.add(g.IntN(g.actors)+1, g.pickCall())
@@ -34,12 +40,11 @@ func generate(seed uint64, without map[string]bool) program {
 
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
-// totalWeight is that of all calls.
 func weight(c *call) int {
 	if c.weight == 0 {
 		return 10
 	}
-	return c.weight
+	return max(c.weight, 0)
 }
 
 func (g *generator) pickCall() *call {
@@ -57,7 +62,7 @@ func (g *generator) pickCall() *call {
 			if g.special && c.name == "creat" {
 				break // it would wait for a reader
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
 				return c
 			}
 			break

@@ -12,7 +12,7 @@ var randomWord = map[string]func(*generator) string{
 	"openFlags":   (*generator).openFlags,
 	"removeFlags": func(g *generator) string { return g.pick("0", "0", "AT_REMOVEDIR", "AT_REMOVEDIR", "0x1") },
 	"renameFlags": func(g *generator) string { return g.pick("0", "0", "0", "RENAME_NOREPLACE", "RENAME_EXCHANGE", "0x10") },
-	"linkFlags":   func(g *generator) string { return g.pick("0", "0", "AT_SYMLINK_FOLLOW", "AT_EMPTY_PATH") },
+	"linkFlags":   func(g *generator) string { return g.pick("0", "0", "AT_SYMLINK_FOLLOW", "0x1") },
 	"nofollowFlags": func(g *generator) string {
 		return g.pick("0", "0", "0", "AT_SYMLINK_NOFOLLOW", "AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH", "AT_EMPTY_PATH|AT_SYMLINK_NOFOLLOW", "0x1")
 	},
@@ -34,6 +34,7 @@ var randomWord = map[string]func(*generator) string{
 	"zero":         func(*generator) string { return "0" },
 	"one":          func(*generator) string { return "1" },
 	"inotifyFlags": func(*generator) string { return "IN_NONBLOCK" },
+	"watch":        (*generator).watch,
 	"inotifyMask": func(g *generator) string {
 		return g.pick("IN_MODIFY", "IN_MODIFY|IN_DONT_FOLLOW", "IN_MODIFY|IN_ONLYDIR", "0")
 	},
@@ -79,7 +80,7 @@ func (g *generator) orBad(word string) string {
 
 func (g *generator) mode() string {
 	return g.pick("0644", "0755", "0755", "0777", "0600", "0700", "0666", "0640", "0711", "0750", "0444", "0111", "0222", "0000", "0070", "0007",
-		"04755", "02755", "06755", "02775", "01777", "02644", "04711", "01000", "07777")
+		"04755", "02755", "06755", "02775", "01777", "04711", "01000", "07777")
 }
 
 func (g *generator) umask() string { return g.pick("0", "022", "077", "027", "0777", "02", "0177") }
@@ -163,8 +164,15 @@ func (g *generator) fd() string {
 	if g.variables == 0 || g.chance(5) {
 		return g.pick("-1", "0", "99", "3")
 	}
-	return "f" + strconv.Itoa(g.IntN(g.variables))
+	f := g.IntN(g.variables)
+	if f == g.watch0 {
+		return "-1"
+	}
+	return "f" + strconv.Itoa(f)
 }
+
+// watch is the descriptor of inotify_init(2).
+func (g *generator) watch() string { return "f" + strconv.Itoa(g.watch0) }
 
 func (g *generator) dirfd() string {
 	if g.chance(75) {
