@@ -154,12 +154,31 @@ func Prctl(c *Call) Result {
 		return c.assume(c.identity().DropBounding(arg))
 	case unix.PR_CAP_AMBIENT:
 		return c.capAmbient()
+	case unix.PR_GET_DUMPABLE:
+		if c.identity().Undumpable {
+			return Return(0)
+		}
+	case unix.PR_SET_DUMPABLE:
+		return c.setDumpable(arg)
 	case unix.PR_SET_TIMERSLACK:
 		return c.setTimerSlack(arg)
 	case unix.PR_GET_TIMERSLACK:
 		return c.getTimerSlack()
 	case unix.PR_SET_MM:
 		return c.setMM()
+	}
+	return Continue
+}
+
+// setDumpable answers prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
+func (c *Call) setDumpable(dumpable uint64) Result {
+	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or all is the kernel's own
+		return Continue
+	}
+	s := *c.identity()
+	s.Undumpable = dumpable == 0
+	if e := c.become(&s); e != 0 {
+		return Errno(e)
 	}
 	return Continue
 }

@@ -70,6 +70,7 @@ func (c *Call) assume(to cred.Credentials, e unix.Errno) Result {
 	if e != 0 || s.Credentials.Equal(to) {
 		return Errno(e)
 	}
+	s.Undumpable = s.Undumpable || s.Undumps(to)
 	s.Credentials = to
 	return Errno(c.become(&s))
 }
