@@ -83,6 +83,9 @@ func (l *listener) addReceiver() error {
 		if err == nil {
 			l.receivers = append(l.receivers, r)
 			l.running.Add(1)
+			if len(l.receivers) == 1 {
+				l.worker.sortOut(l.fd, l.slots, r.call.Tracee)
+			}
 		}
 		l.mu.Unlock()
 		ready <- err

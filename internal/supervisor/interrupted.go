@@ -1,0 +1,193 @@
+package supervisor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/unotify"
+)
+
+// interruptedCall is a call of which the effect has happened, or may have, and of
+// which the caller does not know: a signal has interrupted it before the answer.
+//
+// seccomp_unotify(2): "Consider the following scenario: [...] the target process is
+// interrupted by a signal handler [...] the system call is restarted", as another
+// notification. SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which older runtimes do not
+// set, prevents that once the call has been received.
+//
+// The call that comes back is answered as one over which a worker has died: with what
+// its handler has noted in its Intent.
+type interruptedCall struct {
+	data     unotify.Data  // see arguments
+	intent   kernel.Intent // ID is 0 if the handler has noted nothing
+	previous uint32        // see kernel.Call
+	final    bool          // val is the answer, for a while
+	started  uint64        // when the caller was, see tracee.Started
+	until    int64         // when it was interrupted, in nanoseconds
+	val      int64
+	file     fileID // that the caller has got as its descriptor val, if any
+}
+
+// fileID tells files apart. The zero value is none.
+type fileID struct{ dev, ino uint64 }
+
+// finalFor is how long an answer is kept for a call that must not be made twice. The
+// kernel restarts a call as soon as the signal's handler returns. But if the handler
+// has no SA_RESTART, the call has failed with EINTR, and what comes later is not it.
+const finalFor = 2 * time.Second
+
+// maxInterrupted is how many interrupted calls are kept. Those of which the caller
+// never comes back make room for others.
+const maxInterrupted = 32
+
+// interruptedCalls are in the journal: the callers come back to the next worker, too.
+type interruptedCalls struct {
+	callers [maxInterrupted]atomic.Uint32 // thread ids; 0: free
+	calls   [maxInterrupted]interruptedCall
+}
+
+// interruptions are the interrupted calls of a container.
+type interruptions struct {
+	mu  sync.Mutex
+	all *interruptedCalls
+}
+
+// add keeps a call of the task tid.
+func (i *interruptions) add(tid uint32, call *interruptedCall) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	oldest := 0
+	for n := range i.all.calls {
+		caller, c := i.all.callers[n].Load(), &i.all.calls[n]
+		if caller == 0 || caller == tid && c.data == call.data {
+			oldest = n
+			break
+		}
+		if c.until < i.all.calls[oldest].until {
+			oldest = n
+		}
+	}
+	i.all.callers[oldest].Store(0)
+	i.all.calls[oldest] = *call
+	i.all.callers[oldest].Store(tid)
+}
+
+// take returns and forgets the call of the task tid with these arguments.
+func (i *interruptions) take(tid uint32, data unotify.Data) (call interruptedCall, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for n := range i.all.calls {
+		if i.all.callers[n].Load() == tid && i.all.calls[n].data == data {
+			i.all.callers[n].Store(0)
+			return i.all.calls[n], true
+		}
+	}
+	return call, false
+}
+
+// has tells whether a call of the task tid is kept.
+func (i *interruptions) has(tid uint32) bool {
+	for n := range i.all.callers {
+		if i.all.callers[n].Load() == tid {
+			return true
+		}
+	}
+	return false
+}
+
+// arguments returns d without what is in the registers of arguments that the call does
+// not have. The kernel restarts a call with the same, but a program that makes it
+// again after EINTR need not have them.
+func (w *worker) arguments(d unotify.Data) unotify.Data {
+	row, _ := w.dispatch.Lookup(d.Arch, d.NR)
+	if row != nil {
+		clear(d.Args[len(row.Args):])
+	}
+	return d
+}
+
+// interrupted takes note that the caller of the notification in the slot does not
+// wait for the answer any more, which is final or not.
+func (r *receiver) interrupted(final bool) {
+	s := r.slot
+	if !final && s.intent.ID != s.notif.ID {
+		return // the handler may run again
+	}
+	started, e := r.call.Tracee.Started()
+	if e != 0 {
+		return // the caller has been killed
+	}
+	call := interruptedCall{
+		data: r.worker.arguments(s.notif.Data), intent: s.intent, previous: s.previous,
+		final: final, started: started, until: time.Now().UnixNano(), val: s.resp.Val, file: r.file,
+	}
+	if call.intent.ID != s.notif.ID {
+		call.intent = kernel.Intent{}
+	}
+	r.worker.interruptions.add(s.notif.PID, &call)
+}
+
+// resume tells the handler what is known of the call in the slot, if the kernel has
+// restarted it, or answers it, and then returns true.
+func (r *receiver) resume() (answered bool) {
+	s, i := r.slot, &r.worker.interruptions
+	if !i.has(s.notif.PID) {
+		return false
+	}
+	call, ok := i.take(s.notif.PID, r.worker.arguments(s.notif.Data))
+	if !ok {
+		return false
+	}
+	r.call.Tracee.Reset(s.notif.PID)
+	if started, e := r.call.Tracee.Started(); e != 0 || started != call.started {
+		return false
+	}
+	if call.final && time.Now().UnixNano()-call.until < int64(finalFor) && (call.file == fileID{} || call.file == r.fileOf(call.val)) {
+		r.final, r.file = true, call.file
+		r.respond(kernel.Result{Val: call.val})
+		r.send()
+		return true
+	}
+	if call.intent.ID != 0 {
+		call.intent.ID = s.notif.ID
+		s.intent, s.previous = call.intent, call.previous
+		r.call.Again, r.call.Before = true, call.until
+	}
+	return false
+}
+
+// fileOf returns the file of the caller's descriptor fd.
+func (r *receiver) fileOf(fd int64) fileID {
+	var st unix.Stat_t
+	own, e := r.call.Tracee.OpenFD(int32(fd), &st)
+	if e != 0 {
+		return fileID{}
+	}
+	unix.Close(own)
+	return fileID{st.Dev, st.Ino}
+}
+
+// sortOut takes the interrupted calls out of the slots that a dead worker has left:
+// their callers may be at something else by now, so no handler must run for them.
+func (w *worker) sortOut(listener int, slots []slot, t *tracee.Tracee) {
+	for i := range slots {
+		s := &slots[i]
+		if s.notif.ID == 0 || unotify.Waits(listener, s.notif.ID) {
+			continue
+		}
+		t.Reset(s.notif.PID)
+		// An error is found again.
+		failed := s.resp.ID == s.notif.ID && s.resp.Error != 0
+		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID && !failed {
+			w.interruptions.add(s.notif.PID, &interruptedCall{
+				data: w.arguments(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
+			})
+		}
+		s.notif, s.attempts = unotify.Notif{}, 0
+	}
+}
