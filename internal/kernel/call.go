@@ -132,6 +132,18 @@ func File(fd int, closeOnExec bool) Result {
 // Return makes the call return v.
 func Return(v int) Result { return Result{Val: int64(v)} }
 
+// write copies b to the caller's memory at addr, unless the caller has been interrupted
+// by a signal. Then it may be at something else, and use the memory for that.
+//
+// seccomp_unotify(2), of a supervisor that does not check that: "this could lead to
+// memory corruption" of the caller. What is left is the moment until the copy.
+func (c *Call) write(addr uintptr, b []byte) unix.Errno {
+	if !c.Listener.Waits() {
+		return unix.ESRCH // nobody reads it
+	}
+	return c.Tracee.Write(addr, b)
+}
+
 func (c *Call) int32(i int) int32   { return int32(c.Data.Args[i]) }
 func (c *Call) uint32(i int) uint32 { return uint32(c.Data.Args[i]) }
 func (c *Call) addr(i int) uintptr  { return uintptr(c.Data.Args[i]) }

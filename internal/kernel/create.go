@@ -151,6 +151,9 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 	c.Owners.Lock(dir)
 	defer c.Owners.Unlock(dir)
 
+	if !c.Listener.Waits() {
+		return -1, unix.ESRCH // the path may be another's by now; nobody reads this
+	}
 	if e := c.Tracee.AdoptUmask(); e != 0 {
 		return -1, e
 	}
@@ -170,6 +173,8 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(parent, name) == 0 {
 				// open(2) with O_DIRECT on a file system that cannot: the file stays.
 				c.recordNew(parent, name, -1, &rec)
+			} else {
+				*c.Intent = Intent{} // who comes back makes it, or fails, as now
 			}
 			return -1, e
 		}
@@ -182,6 +187,7 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 			flags = unix.AT_REMOVEDIR
 		}
 		syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(parent), uintptr(unsafe.Pointer(name)), uintptr(flags))
+		*c.Intent = Intent{}
 		if fd >= 0 {
 			unix.Close(fd)
 		}

@@ -132,6 +132,33 @@ func (r *receiver) interrupted(final bool) {
 	r.worker.interruptions.add(s.notif.PID, &call)
 }
 
+// awaitFirst waits while another receiver still works on a call of the same caller. Then
+// that one has been interrupted, and what became of it is known when the other is done.
+func (r *receiver) awaitFirst(l *listener) {
+	if !l.several.Load() {
+		return
+	}
+	for end := time.Now().Add(firstWait); l.answers(r) && r.Waits() && time.Now().Before(end); {
+		time.Sleep(firstWait / 1000)
+	}
+}
+
+// firstWait is how long a call waits for its own first try. One that is blocked in a
+// file system may need the very receiver that waits.
+const firstWait = 100 * time.Millisecond
+
+// answers tells whether another receiver than r is busy with a call of the same caller.
+func (l *listener) answers(r *receiver) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, other := range l.receivers {
+		if other != r && other.caller.Load() == r.slot.notif.PID && other.busy.Load() != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // resume tells the handler what is known of the call in the slot, if the kernel has
 // restarted it, or answers it, and then returns true.
 func (r *receiver) resume() (answered bool) {
@@ -181,9 +208,7 @@ func (w *worker) sortOut(listener int, slots []slot, t *tracee.Tracee) {
 			continue
 		}
 		t.Reset(s.notif.PID)
-		// An error is found again.
-		failed := s.resp.ID == s.notif.ID && s.resp.Error != 0
-		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID && !failed {
+		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID {
 			w.interruptions.add(s.notif.PID, &interruptedCall{
 				data: w.arguments(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
 			})

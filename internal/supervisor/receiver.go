@@ -25,6 +25,7 @@ type receiver struct {
 	call     kernel.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
+	caller   atomic.Uint32 // who has made it
 	final    bool          // the call must not be made twice
 	given    bool          // the caller has got a descriptor
 	file     fileID        // of this file, if known
@@ -112,6 +113,7 @@ func (r *receiver) serve(l *listener) {
 		}
 		l.busy(r)
 		r.policy.received(s.notif.PID)
+		r.awaitFirst(l)
 		if !r.resume() {
 			r.answer()
 		}
@@ -239,13 +241,11 @@ func (r *receiver) send() {
 	switch e := r.policy.send(r.listener, resp); e {
 	case 0, unix.EINPROGRESS: // a worker that then died has sent the answer
 	case unix.ENOENT: // the task was killed or interrupted meanwhile
-		if resp.Error == 0 && resp.Flags&unotify.FlagContinue == 0 {
-			if r.given {
-				r.file = r.fileOf(resp.Val)
-				r.final = r.file != fileID{}
-			}
-			r.interrupted(r.final)
+		if r.given {
+			r.file = r.fileOf(resp.Val)
+			r.final = r.file != fileID{}
 		}
+		r.interrupted(r.final && resp.Error == 0)
 	default:
 		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
 	}
