@@ -53,8 +53,9 @@ type interruptedCalls struct {
 
 // interruptions are the interrupted calls of a container.
 type interruptions struct {
-	mu  sync.Mutex
-	all *interruptedCalls
+	seen atomic.Bool // there has been one
+	mu   sync.Mutex
+	all  *interruptedCalls
 }
 
 // add keeps a call of the task tid.
@@ -115,6 +116,7 @@ func (w *worker) arguments(d unotify.Data) unotify.Data {
 // wait for the answer any more, which is final or not.
 func (r *receiver) interrupted(final bool) {
 	s := r.slot
+	r.worker.interruptions.seen.Store(true)
 	if !final && s.intent.ID != s.notif.ID {
 		return // the handler may run again
 	}
@@ -159,6 +161,24 @@ func (l *listener) answers(r *receiver) bool {
 	return false
 }
 
+// settle waits for the interruption of a caller that a signal waits for, if it matters
+// whether the caller gets the answer.
+//
+// For a moment after the signal has woken the caller, the kernel still takes an answer,
+// but the caller does not. Then SEND succeeds, and the call comes back unknown.
+func (r *receiver) settle() {
+	s := r.slot
+	if !r.worker.interruptions.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.given {
+		return
+	}
+	for end := time.Now().Add(settleTime); r.call.Tracee.Signalled() && r.Waits() && time.Now().Before(end); {
+		time.Sleep(settleTime / 1000)
+	}
+}
+
+// settleTime is much more than a task that has been woken takes to run.
+const settleTime = 20 * time.Millisecond
+
 // resume tells the handler what is known of the call in the slot, if the kernel has
 // restarted it, or answers it, and then returns true.
 func (r *receiver) resume() (answered bool) {
@@ -175,7 +195,8 @@ func (r *receiver) resume() (answered bool) {
 		return false
 	}
 	if call.final && time.Now().UnixNano()-call.until < int64(finalFor) && (call.file == fileID{} || call.file == r.fileOf(call.val)) {
-		r.final, r.file = true, call.file
+		r.final, r.given, r.file = true, false, call.file
+		r.settle()
 		r.respond(kernel.Result{Val: call.val})
 		r.send()
 		return true
@@ -208,7 +229,9 @@ func (w *worker) sortOut(listener int, slots []slot, t *tracee.Tracee) {
 			continue
 		}
 		t.Reset(s.notif.PID)
-		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID {
+		// If there is an answer, the dead worker has most likely sent it.
+		answered := s.resp.ID == s.notif.ID
+		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID && !answered {
 			w.interruptions.add(s.notif.PID, &interruptedCall{
 				data: w.arguments(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
 			})

@@ -139,6 +139,7 @@ func (r *receiver) conclude(result kernel.Result) {
 		r.give(result)
 		return
 	}
+	r.settle() // before there is an answer, which the next worker would take for sent
 	r.respond(result)
 	r.send()
 }
@@ -151,6 +152,7 @@ func (r *receiver) give(result kernel.Result) {
 	switch e {
 	case 0:
 		r.given = true
+		r.settle()
 		r.respond(kernel.Return(n))
 	case unix.ENOENT, unix.ESRCH: // the task was killed or interrupted meanwhile
 		r.interrupted(false)
