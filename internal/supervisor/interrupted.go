@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,20 +63,23 @@ type interruptions struct {
 func (i *interruptions) add(tid uint32, call *interruptedCall) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	oldest := 0
+	place, age := 0, int64(math.MaxInt64)
 	for n := range i.all.calls {
 		caller, c := i.all.callers[n].Load(), &i.all.calls[n]
-		if caller == 0 || caller == tid && c.data == call.data {
-			oldest = n
-			break
+		until := c.until
+		if caller == 0 {
+			until = 0
 		}
-		if c.until < i.all.calls[oldest].until {
-			oldest = n
+		if caller == tid && c.data == call.data {
+			until = -1 // there must be one only
+		}
+		if until < age {
+			place, age = n, until
 		}
 	}
-	i.all.callers[oldest].Store(0)
-	i.all.calls[oldest] = *call
-	i.all.callers[oldest].Store(tid)
+	i.all.callers[place].Store(0)
+	i.all.calls[place] = *call
+	i.all.callers[place].Store(tid)
 }
 
 // take returns and forgets the call of the task tid with these arguments.
@@ -136,13 +140,18 @@ func (r *receiver) interrupted(final bool) {
 
 // awaitFirst waits while another receiver still works on a call of the same caller. Then
 // that one has been interrupted, and what became of it is known when the other is done.
-func (r *receiver) awaitFirst(l *listener) {
+// The result is false if this one is interrupted meanwhile: it comes back, too.
+func (r *receiver) awaitFirst(l *listener) bool {
 	if !l.several.Load() {
-		return
+		return true
 	}
-	for end := time.Now().Add(firstWait); l.answers(r) && r.Waits() && time.Now().Before(end); {
+	for end := time.Now().Add(firstWait); l.answers(r) && time.Now().Before(end); {
+		if !r.Waits() {
+			return false
+		}
 		time.Sleep(firstWait / 1000)
 	}
+	return true
 }
 
 // firstWait is how long a call waits for its own first try. One that is blocked in a

@@ -113,8 +113,7 @@ func (r *receiver) serve(l *listener) {
 		}
 		l.busy(r)
 		r.policy.received(s.notif.PID)
-		r.awaitFirst(l)
-		if !r.resume() {
+		if r.awaitFirst(l) && !r.resume() {
 			r.answer()
 		}
 		r.call.Again = false
@@ -147,12 +146,12 @@ func (r *receiver) conclude(result kernel.Result) {
 // give answers with a new descriptor. A worker that takes over between the two
 // steps gives another one, and the caller has one too many.
 func (r *receiver) give(result kernel.Result) {
+	r.given = true
+	r.settle()
 	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
 	switch e {
 	case 0:
-		r.given = true
-		r.settle()
 		r.respond(kernel.Return(n))
 	case unix.ENOENT, unix.ESRCH: // the task was killed or interrupted meanwhile
 		r.interrupted(false)
