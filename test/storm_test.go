@@ -124,7 +124,8 @@ func TestStormInRuntimes(t *testing.T) {
 	}
 }
 
-// TestStormWithWorkersKilled kills the worker again and again meanwhile.
+// TestStormWithWorkersKilled kills the worker again and again meanwhile. Between the two
+// steps of an answer that gives a descriptor, that makes a round wrong, too.
 func TestStormWithWorkersKilled(t *testing.T) {
 	needs(t, "busybox", "cc", "crun")
 	cmd, output := inBundle(t, "crun", []string{"--cgroup-manager=disabled"}, []string{"storm", "4", "1000", "restart"})
@@ -146,7 +147,7 @@ func TestStormWithWorkersKilled(t *testing.T) {
 	kills := <-killed
 	err := cmd.Wait()
 	t.Logf("%d workers killed", kills)
-	checkStorm(t, output.String(), err, ambiguous)
+	checkStorm(t, output.String(), err, ambiguous/5)
 }
 
 // inBundle returns a command that runs argv, a program of the tests and its arguments,

@@ -16,10 +16,10 @@ import (
 // interruptedCall is a call of which the effect has happened, or may have, and of
 // which the caller does not know: a signal has interrupted it before the answer.
 //
-// seccomp_unotify(2): "Consider the following scenario: [...] the target process is
-// interrupted by a signal handler [...] the system call is restarted", as another
-// notification. SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which older runtimes do not
-// set, prevents that once the call has been received.
+// seccomp_unotify(2): "In this scenario, the kernel will restart the target's system
+// call. Consequently, the supervisor will receive another user-space notification."
+// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which older runtimes do not set, prevents
+// that once the call has been received.
 //
 // The call that comes back is answered as one over which a worker has died: with what
 // its handler has noted in its Intent.
@@ -59,8 +59,19 @@ type interruptions struct {
 	all  *interruptedCalls
 }
 
+// open takes on the calls that an earlier worker has left.
+func (i *interruptions) open(all *interruptedCalls) {
+	i.all = all
+	for n := range all.callers {
+		if all.callers[n].Load() != 0 {
+			i.seen.Store(true)
+		}
+	}
+}
+
 // add keeps a call of the task tid.
 func (i *interruptions) add(tid uint32, call *interruptedCall) {
+	i.seen.Store(true)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	place, age := 0, int64(math.MaxInt64)
@@ -192,7 +203,7 @@ const settleTime = 20 * time.Millisecond
 // restarted it, or answers it, and then returns true.
 func (r *receiver) resume() (answered bool) {
 	s, i := r.slot, &r.worker.interruptions
-	if !i.has(s.notif.PID) {
+	if !i.seen.Load() || !i.has(s.notif.PID) {
 		return false
 	}
 	call, ok := i.take(s.notif.PID, r.worker.arguments(s.notif.Data))

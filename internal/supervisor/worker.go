@@ -112,7 +112,7 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	w.roots.journal = w.journal
-	w.interruptions.all = &w.journal.interrupted
+	w.interruptions.open(&w.journal.interrupted)
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}
