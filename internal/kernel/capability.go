@@ -31,7 +31,7 @@ func (c *Call) capHeader() (sets int, e unix.Errno) {
 	sets, ok := capSets(version[0])
 	if !ok {
 		version[0] = unix.LINUX_CAPABILITY_VERSION_3
-		if e := c.Tracee.Write(c.addr(0), bytesOf(version[:])); e != 0 {
+		if e := c.write(c.addr(0), bytesOf(version[:])); e != 0 {
 			return 0, e
 		}
 		return 0, unix.EINVAL
@@ -96,7 +96,7 @@ func Capget(c *Call) Result {
 		uint32(s.Effective), uint32(s.Permitted), uint32(s.Inheritable),
 		uint32(s.Effective >> 32), uint32(s.Permitted >> 32), uint32(s.Inheritable >> 32),
 	}
-	return Errno(c.Tracee.Write(c.addr(1), bytesOf(data[:3*sets])))
+	return Errno(c.write(c.addr(1), bytesOf(data[:3*sets])))
 }
 
 // Capset answers capset(hdrp, datap).
