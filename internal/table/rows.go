@@ -6,7 +6,7 @@ import "slices"
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
 var Rows = slices.Concat(ownerRows, xattrRows, changeRows, rootRows, identityRows, execRows, deviceRows, createRows,
-	taskRows, socketRows, nativeRows, otherRows)
+	taskRows, socketRows, descriptorRows, nativeRows, otherRows)
 
 // otherRows are the calls that no handler answers.
 var otherRows = []Row{

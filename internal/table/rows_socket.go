@@ -6,12 +6,22 @@ import (
 	"github.com/rootless-containers/subuidless/internal/kernel"
 )
 
-// socketRows are the calls that tell who is at the other end of a socket.
+// socketRows are the calls that need a capability over the network namespace, and those
+// that tell who is at the other end of a socket.
 var socketRows = []Row{
+	{Name: "socket", Handler: kernel.Socket, Args: []Arg{Int, Flags, Int}, When: []ArgTest{
+		{0, ^uint32(0), unix.AF_NETLINK}, {0, ^uint32(0), unix.AF_PACKET}, {0, ^uint32(0), unix.AF_KEY}, {0, ^uint32(0), unix.AF_XDP},
+		{1, 0xf, unix.SOCK_RAW}, {1, 0xf, 10 /* SOCK_PACKET */},
+		{2, ^uint32(0), unix.IPPROTO_ICMP}, {2, ^uint32(0), unix.IPPROTO_ICMPV6},
+	}, Note: "CAP_NET_RAW or CAP_NET_ADMIN; sockets for ICMP Echo by group"},
+	{Name: "setsockopt", Handler: kernel.Setsockopt, Args: []Arg{FD, Int, Int, Ptr, Size}, When: []ArgTest{
+		{2, ^uint32(0), unix.SO_MARK}, {2, ^uint32(0), unix.SO_RCVMARK /* and IPV6_TRANSPARENT */}, {2, ^uint32(0), unix.IP_TRANSPARENT /* and TCP_REPAIR */},
+	}, Note: "CAP_NET_RAW or CAP_NET_ADMIN"},
 	{Name: "getsockopt", Handler: kernel.Getsockopt, Args: []Arg{FD, Int, Int, Ptr, Ptr}, When: []ArgTest{
 		{2, ^uint32(0), unix.SO_PEERCRED}, {2, ^uint32(0), unix.SO_PEERGROUPS},
 	}, Note: "the peer's emulated ids"},
 	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, When: []ArgTest{
-		{0, ^uint32(0), kernel.SocketcallBind}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
-	}, Note: "bind and getsockopt, as far as these are notified"},
+		{0, ^uint32(0), kernel.SocketcallSocket}, {0, ^uint32(0), kernel.SocketcallBind},
+		{0, ^uint32(0), kernel.SocketcallSetsockopt}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
+	}, Note: "socket, bind, setsockopt and getsockopt"},
 }
