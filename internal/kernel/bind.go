@@ -11,40 +11,24 @@ import (
 )
 
 // Bind answers bind(sockfd, addr, addrlen).
-func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
+func Bind(c *Call) Result { return c.bindSocket(c.int32(0), c.addr(1), c.uint32(2)) }
 
 // unixPath is where the path starts in a struct sockaddr_un.
 const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
 
-// maxAddress is the size of struct sockaddr_storage, the largest address.
-const maxAddress = 128
-
-// bind binds a unix socket to a path, which makes an inode, and an Internet socket to
-// a port, which may need a capability. All other sockets are left to the kernel, and so
-// are all errors.
+// bind binds a unix socket to a path, which makes an inode. All other sockets are
+// left to the kernel, and so are all errors.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
-	var sa [maxAddress + 1]byte // a path ends with the address, if with no NUL
-	if c.starting() || size <= uint32(unixPath) || size > maxAddress {
+	var sa [unix.SizeofSockaddrUnix + 1]byte // the path ends with the address, if with no NUL
+	if c.starting() || size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
 		return Continue
 	}
 	if n, e := c.Tracee.Read(addr, sa[:size]); e != 0 || n < int(size) {
 		return Continue
 	}
-	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
-	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind takes for AF_INET
-		return c.bindPort(sockfd, sa[:size])
-	case unix.AF_UNIX:
-		if size <= unix.SizeofSockaddrUnix {
-			return c.bindPath(sockfd, &sa, size)
-		}
-	}
-	return Continue
-}
-
-// bindPath binds a unix socket to a path.
-func (c *Call) bindPath(sockfd int32, sa *[maxAddress + 1]byte, size uint32) Result {
 	// unix(7), of abstract addresses: "sun_path[0] is a null byte".
-	if sa[unixPath] == 0 {
+	family := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa)).Family
+	if family != unix.AF_UNIX || sa[unixPath] == 0 {
 		return Continue
 	}
 	text := sa[unixPath:]
@@ -83,7 +67,7 @@ func (c *Call) bindPath(sockfd int32, sa *[maxAddress + 1]byte, size uint32) Res
 	_, e = c.makeIn(parent, name, unix.S_IFSOCK|0o777, owner.Record{}, func(int, *byte, uint32) (int, unix.Errno) {
 		_, _, e := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(from), 0, 0)
 		if e == 0 {
-			_, _, e = syscall.RawSyscall(unix.SYS_BIND, uintptr(socket), uintptr(unsafe.Pointer(sa)), uintptr(size))
+			_, _, e = syscall.RawSyscall(unix.SYS_BIND, uintptr(socket), uintptr(unsafe.Pointer(&sa)), uintptr(size))
 		}
 		if back := c.Tracee.Return(); back != 0 {
 			panic("the supervisor's /proc is gone")

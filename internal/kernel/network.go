@@ -23,6 +23,25 @@ func (c *Call) lacksOf(caps cred.Caps) bool {
 	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Tracee.InOwnUserNamespace()
 }
 
+// maxAddress is the size of struct sockaddr_storage, the largest address.
+const maxAddress = 128
+
+// bindSocket binds a socket to an address.
+func (c *Call) bindSocket(sockfd int32, addr uintptr, size uint32) Result {
+	if size < 4 || size > maxAddress || c.starting() || !c.lacksOf(1<<unix.CAP_NET_BIND_SERVICE) {
+		return c.bind(sockfd, addr, size)
+	}
+	var sa [maxAddress]byte
+	if n, e := c.Tracee.Read(addr, sa[:size]); e != 0 || n < int(size) {
+		return Continue // EFAULT
+	}
+	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
+	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind takes for AF_INET
+		return c.bindPort(sockfd, sa[:size])
+	}
+	return c.bind(sockfd, addr, size)
+}
+
 // bindPort binds an Internet socket.
 //
 // ip(7): "The port numbers below 1024 are called privileged ports [...]. Only a
@@ -30,7 +49,7 @@ func (c *Call) lacksOf(caps cred.Caps) bool {
 // namespace has its own ip_unprivileged_port_start to tell.
 func (c *Call) bindPort(sockfd int32, sa []byte) Result {
 	port := sa[2:4]
-	if port[0] == 0 && port[1] == 0 || !c.lacksOf(1<<unix.CAP_NET_BIND_SERVICE) {
+	if port[0] == 0 && port[1] == 0 { // any port
 		return Continue
 	}
 	// Before Linux 6.9 the socket cannot be had.

@@ -30,7 +30,7 @@ func Socketcall(c *Call) Result {
 	case SocketcallSocket:
 		return c.socket(int32(args[0]), int32(args[1]), int32(args[2]))
 	case SocketcallBind:
-		return c.bind(int32(args[0]), uintptr(args[1]), args[2])
+		return c.bindSocket(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallSetsockopt:
 		return c.setsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), int32(args[4]))
 	}

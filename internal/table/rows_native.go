@@ -14,8 +14,6 @@ var nativeRows = []Row{
 	{Name: "faccessat", Support: Native, Note: "as root; by the emulated ids once permissions are checked"},
 	{Name: "faccessat2", Support: Native, Note: "as root; by the emulated ids once permissions are checked"},
 	{Name: "fchdir", Support: Native, Note: "no owner in it"},
-	{Name: "fcntl", Support: Native, Note: "nothing is kept by descriptor"},
-	{Name: "fcntl64", Support: Native, Note: "nothing is kept by descriptor"},
 	{Name: "fdatasync", Support: Native, Note: "records are in the inode, and written with it"},
 	{Name: "fork", Support: Native, Note: "the kernel copies the identity"},
 	{Name: "fsync", Support: Native, Note: "records are in the inode, and written with it"},
