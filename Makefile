@@ -1,7 +1,7 @@
 # Everything is one static binary, also the tests.
 export CGO_ENABLED = 0
 
-.PHONY: build test bench generate lint vet-arm64 clean
+.PHONY: build test oracle bench generate lint vet-arm64 clean
 
 build:
 	go build -trimpath -o subuidless ./cmd/subuidless
@@ -10,6 +10,14 @@ build:
 test: lint vet-arm64
 	test/prepare
 	go test -count=1 ./...
+
+# make oracle N=100000 SEED=1 FS=ext4,tmpfs,overlay: docs/oracle.md
+N = 10000
+SEED = 1
+FS = ext4,tmpfs,overlay
+oracle:
+	test/prepare
+	go run ./test/oracle -n $(N) -seed $(SEED) -fs $(FS) -keep test/oracle/testdata
 
 bench:
 	go run ./bench -aims

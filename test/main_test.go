@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/freeid"
 )
 
 // The test program runs itself again for each stage but the first.
@@ -95,7 +97,7 @@ func prepareAndRun() (status int, err error) {
 		}
 		defer unmountAll(work)
 		var reservation io.Closer
-		if user, reservation, err = freeID(); err != nil {
+		if user, reservation, err = freeid.Reserve(); err != nil {
 			return 0, err
 		}
 		defer reservation.Close()

@@ -1,48 +1,13 @@
 package test
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
-
-// firstID is where the search for the id of the tests begins: not at that of the
-// benchmarks.
-const firstID = 4300
-
-// freeID returns an id that nobody has: no name, no subordinate ids, no process.
-// Other runs of the tests take another one until the reservation is closed.
-func freeID() (id int, reservation io.Closer, err error) {
-	var taken []byte
-	for _, name := range []string{"/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid"} {
-		b, err := os.ReadFile(name)
-		if err != nil && !os.IsNotExist(err) {
-			return 0, nil, err
-		}
-		taken = append(append(taken, b...), '\n')
-	}
-	for id := firstID; id < firstID+1000; id++ {
-		s := strconv.Itoa(id)
-		if bytes.Contains(taken, []byte(":"+s+":")) || bytes.Contains(taken, []byte("\n"+s+":")) || len(processes(id, "")) > 0 {
-			continue
-		}
-		// An abstract name, which ends with its socket.
-		listener, err := net.Listen("unix", "@subuidless-test-"+s)
-		if errors.Is(err, unix.EADDRINUSE) {
-			continue
-		}
-		return id, listener, err
-	}
-	return 0, nil, fmt.Errorf("no free id from %d on", firstID)
-}
 
 // unifiedCgroup is where cgroup version 2 is mounted in hybrid mode, and by
 // which crun 1.8 knows that.
@@ -97,7 +62,7 @@ func populate(work string, user int) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o700, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
+	for name, mode := range map[string]fs.FileMode{"home": 0o700, "tmp": 0o755, "run": 0o700, "state": 0o700, "bootstrap": 0o755} {
 		dir := filepath.Join(work, name)
 		if err := os.Mkdir(dir, mode); err != nil {
 			return err

@@ -41,6 +41,12 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() { os.RemoveAll(run) })
+	// Also others than root go there.
+	for _, dir := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)
 	env.Setenv("USER", "tester")
@@ -74,6 +80,9 @@ func makeRootfs(dir string) error {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|os.ModeSticky); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{
 		"passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n",

@@ -36,7 +36,7 @@ used, too.`,
 			if err := makeAbsolute(&cfg.Trace, &cfg.Sidecar); err != nil {
 				return err
 			}
-			return runAgent(&agent.Agent{Log: log, Trace: cfg.Trace, Sidecar: cfg.Sidecar}, strings.Join(args, ""))
+			return runAgent(&agent.Agent{Log: log, Trace: cfg.Trace, Sidecar: cfg.Sidecar, NoPermissions: cfg.NoPermissions}, strings.Join(args, ""))
 		},
 	}
 	supervisorFlags(cmd, &cfg)

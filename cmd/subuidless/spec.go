@@ -11,6 +11,7 @@ import (
 
 func newSpecCommand() *cobra.Command {
 	var bundle string
+	var lean bool
 	opts := oci.SpecOptions{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	cmd := &cobra.Command{
 		Use:   "spec",
@@ -25,12 +26,17 @@ emulated system calls to the agent. Everything else that it says stays.`,
 			if err := makeAbsolute(&opts.Socket); err != nil {
 				return err
 			}
-			return oci.WriteSpec(bundle, opts, table.Rows)
+			rows := table.Rows
+			if lean {
+				rows = table.Lean(rows)
+			}
+			return oci.WriteSpec(bundle, opts, rows)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&bundle, "bundle", "b", ".", "directory of the bundle")
 	flags.StringVar(&opts.Socket, "socket", "", "socket of the agent, for linux.seccomp.listenerPath (runc needs it)")
+	flags.Var((*permissions)(&lean), "permissions", "whether permissions of files are to hold for other users than root: on, or off, which is faster\n(also a flag of the agent)")
 	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "no user namespace of the container's own: the runtime is started in one (unshare -r)")
 	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "let calls that wait for the agent not be interrupted by signals (crun 1.6, runc 1.5 and later)")
 	return cmd

@@ -24,8 +24,9 @@ const messageTimeout = 10 * time.Second
 type Agent struct {
 	// Log is told of each container taken on, and of each failure.
 	Log *slog.Logger
-	// Trace and Sidecar are as in supervisor.Config.
+	// Trace, Sidecar and NoPermissions are as in supervisor.Config.
 	Trace, Sidecar string
+	NoPermissions  bool
 
 	containers keyedMutex
 }
@@ -157,5 +158,5 @@ func (a *Agent) join(process *oci.Process, keeperDir string) error {
 }
 
 func (a *Agent) config(id, keeperDir string) supervisor.Config {
-	return supervisor.Config{ID: id, SocketDir: keeperDir, Trace: a.Trace, Sidecar: a.Sidecar}
+	return supervisor.Config{ID: id, SocketDir: keeperDir, Trace: a.Trace, Sidecar: a.Sidecar, NoPermissions: a.NoPermissions}
 }

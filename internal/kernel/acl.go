@@ -70,9 +70,9 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	if e != 0 {
 		return Errno(e)
 	}
-	fd, ok := c.record(p)
-	if !ok {
-		return Continue
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
 	}
 	defer unix.Close(fd)
 	recorded := *kind.recorded(&c.rec)

@@ -43,23 +43,22 @@ func MemfdCreate(c *Call) Result {
 // each pipe would stay for ever. As a rule a program looks at its own.
 
 // anonymous does what record does for the object p, for which no owner is
-// recorded: it is the caller's if it is a pipe or a socket.
-func (c *Call) anonymous(p tracee.Path) (fd int, ok bool) {
+// recorded: it is the caller's if it is a pipe or a socket, else ENODATA.
+func (c *Call) anonymous(p tracee.Path) (fd int, e unix.Errno) {
 	task, named := p.Descriptor()
 	if !named || c.isMapped() {
-		return -1, false
+		return -1, unix.ENODATA
 	}
-	fd, e := c.Tracee.Open(c.Tracee.FD(task), &c.stat)
-	if e != 0 {
-		return -1, false
+	if fd, e = c.Tracee.Open(c.Tracee.FD(task), &c.stat); e != 0 {
+		return -1, e
 	}
 	if !c.isAnonymous(fd) {
 		unix.Close(fd)
-		return -1, false
+		return -1, unix.ENODATA
 	}
 	c.Owners.Record(fd, c.stat.Mode, &c.rec)
 	c.rec.ID = c.fsIDs()
-	return fd, true
+	return fd, 0
 }
 
 // isAnonymous tells whether our descriptor fd, whose status is c.stat, refers to a

@@ -16,33 +16,69 @@ func Bind(c *Call) Result { return c.bindSocket(c.int32(0), c.addr(1), c.uint32(
 // unixPath is where the path starts in a struct sockaddr_un.
 const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
 
+// sockaddr is a struct sockaddr_un, with a NUL behind it: the path ends with the address,
+// if with no NUL.
+type sockaddr [unix.SizeofSockaddrUnix + 1]byte
+
+// unixAddress reads the address of a unix socket into sa, and returns the path that it
+// is: nil if it is another address.
+func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
+	if size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
+		return nil
+	}
+	if n, e := c.Tracee.Read(addr, sa[:size]); e != 0 || n < int(size) {
+		return nil
+	}
+	// unix(7), of abstract addresses: "sun_path[0] is a null byte".
+	family := (*unix.RawSockaddrUnix)(unsafe.Pointer(sa)).Family
+	if family != unix.AF_UNIX || sa[unixPath] == 0 {
+		return nil
+	}
+	text := sa[unixPath:]
+	return text[:bytes.IndexByte(text, 0)]
+}
+
+// isSocket tells whether the caller's descriptor fd is a socket. It fills c.stat.
+func (c *Call) isSocket(fd int32) bool {
+	own, e := c.Tracee.OpenFD(fd, &c.stat)
+	if e != 0 {
+		return false
+	}
+	unix.Close(own)
+	return c.stat.Mode&unix.S_IFMT == unix.S_IFSOCK
+}
+
 // bind binds a unix socket to a path, which makes an inode. All other sockets are
 // left to the kernel, and so are all errors.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
-	var sa [unix.SizeofSockaddrUnix + 1]byte // the path ends with the address, if with no NUL
-	if c.starting() || size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
+	var sa sockaddr
+	if c.starting() {
 		return Continue
 	}
-	if n, e := c.Tracee.Read(addr, sa[:size]); e != 0 || n < int(size) {
+	text := c.unixAddress(&sa, addr, size)
+	if text == nil {
 		return Continue
 	}
-	// unix(7), of abstract addresses: "sun_path[0] is a null byte".
-	family := (*unix.RawSockaddrUnix)(unsafe.Pointer(&sa)).Family
-	if family != unix.AF_UNIX || sa[unixPath] == 0 {
-		return Continue
+	if c.Restricted() && !c.isSocket(sockfd) {
+		return Continue // EBADF or ENOTSOCK
 	}
-	text := sa[unixPath:]
-	text = text[:bytes.IndexByte(text, 0)]
 	dir, name, slash, e := c.Tracee.ParentOfText(text)
-	if e != 0 || slash || c.plain(dir) {
+	if e != 0 || !c.Restricted() && (slash || c.plain(dir)) {
 		return Continue
 	}
 	stray := dir.Stray()
-	parent, e := c.Tracee.Open(dir, &c.stat)
+	parent, e := c.Tracee.OpenDirectory(dir, &c.stat)
 	if e != 0 {
-		return Continue
+		return denied(e)
 	}
 	defer unix.Close(parent)
+	if c.Restricted() {
+		if e := c.mayMake(parent, name, slash, unix.S_IFSOCK); e == unix.EACCES || e == unix.EROFS {
+			return Errno(e)
+		} else if e != 0 {
+			return Continue
+		}
+	}
 	if c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}

@@ -7,8 +7,10 @@ package kernel
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -21,7 +23,10 @@ type Call struct {
 	Identities *identity.Table // who the tasks are
 	Roots      RootWatch       // told of calls that change a task's view of the file tree
 	Devices    Devices         // what placeholders stand for
+	Protected  perm.Protected  // what this kernel protects
 	Listener   Listener        // what the call was notified by
+	// Permissions tells whether the permissions of files hold for others than root.
+	Permissions bool
 	// Again tells that a worker died over this call: its effect may have happened.
 	Again    bool
 	Intent   *Intent // what it makes; outlives the worker
@@ -29,6 +34,9 @@ type Call struct {
 
 	self  identity.State // who the caller is, if known
 	known bool
+
+	assumed   bool // access(2) asks in the name of assumedAs
+	assumedAs cred.Credentials
 
 	stat unix.Stat_t    // scratch space of the handlers
 	rec  owner.Record   // the same
@@ -55,7 +63,7 @@ type Listener interface {
 // Begin prepares c for the notification that it holds now.
 func (c *Call) Begin() {
 	c.Tracee.Reset(c.PID)
-	c.known = false
+	c.known, c.assumed = false, false
 }
 
 // identity returns who the caller is.

@@ -36,7 +36,7 @@ func (c *Call) chmod(o object, mode uint32) Result {
 	}
 	to, e := perm.Chmod(c.identity().Credentials, c.visible(fd), mode)
 	if e != 0 {
-		return refuse(fd, e)
+		return refuseStatus(fd, e)
 	}
 	return Errno(setMode(fd, to))
 }

@@ -82,6 +82,11 @@ func (c *Call) chownFD(to owner.ID) Result {
 	}
 	result := c.chown(fd, to, change)
 	unix.Close(fd)
+	if result == Errno(unix.EPERM) {
+		if path, e := c.Tracee.OpenedAsPath(c.int32(0)); e == 0 && path {
+			return Errno(unix.EBADF)
+		}
+	}
 	return result
 }
 
@@ -97,7 +102,7 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 	}
 	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
 	if e != 0 {
-		return refuse(fd, e)
+		return refuseStatus(fd, e)
 	}
 	result := c.changeOwner(fd, to, change)
 	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no

@@ -33,29 +33,45 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	if c.starting() || rec.Type == 0 && c.leave(dirfd, pathArg) {
 		return Continue
 	}
-	dir, name, slash, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
-	if e != 0 {
-		return Errno(e)
-	}
-	parent, e := c.Tracee.Open(dir, &c.stat)
+	parent, name, slash, e := c.lookUp(dirfd, pathArg)
 	if e != 0 {
 		return Errno(e)
 	}
 	defer unix.Close(parent)
+	if e := c.mayMake(parent, name, slash, mode); e != 0 {
+		return Errno(e)
+	}
 	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
 		return Continue
-	}
-	if slash && mode&unix.S_IFMT != unix.S_IFDIR {
-		// Only a directory can be made by a name with a slash at its end.
-		if e = lookup(parent, name); e == 0 {
-			e = unix.EEXIST
-		}
-		return Errno(e)
 	}
 	_, e = c.makeIn(parent, name, mode, rec, func(parent int, name *byte, mode uint32) (int, unix.Errno) {
 		return -1, make(parent, name, mode)
 	})
 	return Errno(e)
+}
+
+// mayMake decides whether an inode of that mode can be made by name in the directory
+// parent, whose status is c.stat, as far as the kernel does not.
+func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Errno {
+	// Only a directory can be made by a name with a slash at its end.
+	slash = slash && mode&unix.S_IFMT != unix.S_IFDIR
+	restricted := c.Restricted()
+	if !restricted && !slash {
+		return 0
+	}
+	switch e := lookup(parent, name); {
+	case e == 0:
+		if c.mayHaveMade() {
+			return 0
+		}
+		return unix.EEXIST
+	case e != unix.ENOENT || slash:
+		return e
+	}
+	if e := c.mayModify(parent); restricted && e != 0 {
+		return refusal(parent, e)
+	}
+	return 0
 }
 
 // leave tells, at the cost of one system call beside reading the path, that the
@@ -64,7 +80,7 @@ func (c *Call) leave(dirfd int32, pathArg int) bool {
 	switch {
 	case c.starting():
 		return true
-	case !c.isMapped():
+	case !c.isMapped(), c.Restricted():
 		return false
 	}
 	dir, _, _, e := c.Tracee.Parent(dirfd, c.addr(pathArg))
@@ -83,7 +99,7 @@ func (c *Call) isMapped() bool {
 // plain tells, at the cost of one system call as a rule, that the kernel itself
 // does the right thing for what the caller makes in dir.
 func (c *Call) plain(dir tracee.Path) bool {
-	if !c.isMapped() || dir.Stray() {
+	if !c.isMapped() || dir.Stray() || c.Restricted() {
 		return false
 	}
 	switch c.Owners.PeekDirectory(dir.Ptr) {
@@ -104,14 +120,24 @@ func (c *Call) inherits(parent int) bool {
 	return c.rec.Default != nil || c.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
 }
 
-// visible is the inode of descriptor fd as the container sees it; c.stat is its status.
+// visible is the inode of descriptor fd as the container sees it; c.stat is its status. It
+// fills c.rec.
 func (c *Call) visible(fd int) perm.Inode {
-	id := c.recorded(fd)
-	if id == unchanged && !c.isMapped() && c.isAnonymous(fd) {
-		id = c.fsIDs()
+	recorded := c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	id := c.rec.ID
+	if !recorded {
+		if task, ok := c.procOwner(fd); ok {
+			id = task
+		} else if !c.isMapped() && c.isAnonymous(fd) {
+			id = c.fsIDs()
+		}
 	}
 	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
-	return perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
+	i := perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
+	if c.rec.Type != 0 {
+		i.Mode = c.rec.Type | i.Mode&^unix.S_IFMT
+	}
+	return i
 }
 
 // makeIn makes an inode in the directory parent, whose status is c.stat, and
@@ -132,9 +158,7 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 	// The kernel subtracts the umask, or applies a default ACL instead.
 	inode := perm.NewInode(c.identity().Credentials, c.visible(parent), mode, 0)
 	rec.ID = owner.ID{UID: inode.UID, GID: inode.GID}
-	if c.Owners.Record(parent, c.stat.Mode, &c.rec) {
-		rec.Access, rec.Default = inheritACL(&c.rec, mode)
-	}
+	rec.Access, rec.Default = inheritACL(&c.rec, mode)
 
 	fd := -1
 	if !c.made(parent, name) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
@@ -44,7 +45,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		file, e = c.program(p, self)
 	}
 	if e != 0 && !starting { // a runtime lets nobody see what it executes
-		return Continue
+		return denied(e)
 	}
 	to, _, e := self.Exec(file)
 	if e != 0 {
@@ -80,7 +81,15 @@ func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix
 		}
 		if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
 			unix.Close(fd)
-			return cred.ExecFile{}, unix.EACCES
+			return cred.ExecFile{}, unix.ENOEXEC // the kernel says EACCES, or ELOOP of a link
+		}
+		// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
+		// interpreter."
+		if c.Restricted() {
+			if e := c.permits(fd, perm.Exec); e != 0 {
+				unix.Close(fd)
+				return cred.ExecFile{}, e
+			}
 		}
 		var head [headSize]byte
 		interpreter := scriptInterpreter(head[:readHead(fd, &head)])

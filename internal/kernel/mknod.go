@@ -32,7 +32,7 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 		// does not have the CAP_MKNOD capability)". The kernel says so itself, unless it
 		// has more to say of the path.
 		if !c.identity().Capable(unix.CAP_MKNOD) {
-			return Continue
+			return c.mayNot(dirfd, arg, mode)
 		}
 		rec.Type, rec.Rdev = kind, uint64(dev)
 		kind, dev = standIn(&rec), 0
@@ -44,6 +44,20 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 			uintptr(mode&^unix.S_IFMT|kind), uintptr(dev), 0, 0)
 		return e
 	}, rec)
+}
+
+// mayNot lets the kernel refuse to make an inode of that mode, unless the caller may not
+// even make a name there.
+func (c *Call) mayNot(dirfd int32, arg int, mode uint32) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	parent, name, slash, e := c.lookUp(dirfd, arg)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(parent)
+	return denied(c.mayMake(parent, name, slash, mode))
 }
 
 // whiteout is the number of the character device that overlayfs marks removed

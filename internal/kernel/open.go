@@ -94,15 +94,21 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	return true
 }
 
-// open answers a call that opens a device, or may make a file. Opening other files
-// is left to the kernel, and so are all errors of the arguments.
+// creates are the flags that make a file.
+const creates = unix.O_CREAT | unnamed
+
+// open answers a call that opens a device, or may make a file, or may have to be refused.
+// Opening other files is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
-	const creates = unix.O_CREAT | unnamed
 	kind := o.how.Flags & creates
-	if c.starting() || kind == creates || o.how.Flags&unix.O_PATH != 0 {
+	switch {
+	case c.starting(), kind == creates:
 		return Continue
-	}
-	if !o.exact && o.how.Flags&^Large == 0 {
+	case c.Restricted():
+		return c.openRestricted(o, kind)
+	case o.how.Flags&unix.O_PATH != 0:
+		return Continue
+	case kind == 0 && o.how.Flags&(unix.O_ACCMODE|unix.O_TRUNC) == unix.O_RDONLY:
 		return c.openForReading(o)
 	}
 	if kind == unnamed {
@@ -125,7 +131,7 @@ const openAttempts = 16
 // if something has appeared where nothing was.
 func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
-	if e != 0 {
+	if e != 0 || o.how.Resolve != 0 && p.Stray() && c.isMapped() {
 		return Continue
 	}
 	if c.mayHaveMade() {
@@ -146,7 +152,7 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	return c.openNew(p, o)
 }
 
-// openForReading answers open(2) with no flags but, perhaps, O_LARGEFILE.
+// openForReading answers a call that only reads.
 func (c *Call) openForReading(o *opening) Result {
 	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
 	if !identities && !devices {
@@ -157,7 +163,7 @@ func (c *Call) openForReading(o *opening) Result {
 	case e != 0:
 		return Continue
 	case identities && p.HasSuffix(statusName):
-		return c.openStatus(p)
+		return c.openStatus(p, o.how.Flags)
 	case devices: // of null, read as the empty file that it is, the kernel takes care
 		_, result := c.find(p, o)
 		return result
@@ -279,6 +285,11 @@ func (c *Call) openNew(p tracee.Path, o *opening) Result {
 		return Errno(e)
 	}
 	defer unix.Close(parent)
+	if !slash && c.Restricted() {
+		if e := c.mayModify(parent); e != 0 {
+			return refuse(parent, e)
+		}
+	}
 	if slash || c.isMapped() && !c.inherits(parent) {
 		return Continue // EISDIR, if the name has a slash at its end
 	}
@@ -310,9 +321,14 @@ func (c *Call) openUnnamed(o *opening) Result {
 	}
 	parent, e := c.Tracee.OpenResolve(p, o.how.Resolve, &c.stat)
 	if e != 0 {
-		return Continue
+		return denied(e)
 	}
 	defer unix.Close(parent)
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR && c.Restricted() {
+		if e := c.mayModify(parent); e != 0 {
+			return refuse(parent, e)
+		}
+	}
 	if c.isMapped() && !c.inherits(parent) {
 		return Continue
 	}

@@ -12,6 +12,10 @@ func NewRoot(c *Call) Result {
 
 // Chroot answers chroot(path).
 func Chroot(c *Call) Result {
+	// The errors of chdir(2) come first, in its order.
+	if r := Chdir(c); r.Errno != 0 {
+		return r
+	}
 	if e := c.lacksAt(unix.CAP_SYS_CHROOT, 0, 0, true); e != 0 {
 		return Errno(e)
 	}

@@ -10,6 +10,7 @@ import (
 const (
 	SocketcallSocket     = 1
 	SocketcallBind       = 2
+	SocketcallConnect    = 3
 	SocketcallSetsockopt = 14
 	SocketcallGetsockopt = 15
 )
@@ -19,7 +20,7 @@ const (
 func Socketcall(c *Call) Result {
 	var args [5]uint32
 	call, count := c.uint32(0), 5
-	if call == SocketcallSocket || call == SocketcallBind {
+	if call <= SocketcallConnect {
 		count = 3
 	}
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&args)), 4*count)
@@ -31,6 +32,8 @@ func Socketcall(c *Call) Result {
 		return c.socket(int32(args[0]), int32(args[1]), int32(args[2]))
 	case SocketcallBind:
 		return c.bindSocket(int32(args[0]), uintptr(args[1]), args[2])
+	case SocketcallConnect:
+		return c.connect(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallSetsockopt:
 		return c.setsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), int32(args[4]))
 	}

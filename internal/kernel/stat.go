@@ -12,27 +12,24 @@ import (
 
 // StatPath answers stat(path, statbuf).
 func StatPath(l Layout) Handler {
-	return func(c *Call) Result { return c.statPath(unix.AT_FDCWD, 0, 0, l, 1) }
+	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, 0, l, 1) }
 }
 
 // LstatPath answers lstat(path, statbuf).
 func LstatPath(l Layout) Handler {
-	return func(c *Call) Result { return c.statPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, l, 1) }
+	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, l, 1) }
 }
 
 // StatFD answers fstat(fd, statbuf).
 func StatFD(l Layout) Handler {
 	return func(c *Call) Result {
-		if c.stated(c.Tracee.FD(c.int32(0))) {
-			return c.writeStat(l, c.addr(1))
-		}
-		return Continue
+		return c.statPath(c.Tracee.FD(c.int32(0)), l, 1)
 	}
 }
 
 // StatAt answers fstatat(dirfd, path, statbuf, flags).
 func StatAt(l Layout) Handler {
-	return func(c *Call) Result { return c.statPath(c.int32(0), 1, c.uint32(3), l, 2) }
+	return func(c *Call) Result { return c.statAt(c.int32(0), 1, c.uint32(3), l, 2) }
 }
 
 // Statx answers statx(dirfd, path, flags, mask, statxbuf).
@@ -45,9 +42,9 @@ func Statx(c *Call) Result {
 	if e != 0 {
 		return Continue
 	}
-	fd, ok := c.record(p)
-	if !ok {
-		return Continue
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
 	}
 	defer unix.Close(fd)
 	var st unix.Statx_t
@@ -69,24 +66,25 @@ func Statx(c *Call) Result {
 // statFlags are the flags of fstatat(2).
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
 
-// statPath answers with the kernel's own result where nothing is recorded:
-// for most files, and whenever the call will fail.
-func (c *Call) statPath(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
+// statAt answers with the kernel's own result where nothing is recorded: for most files,
+// and whenever the call will fail.
+func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
 	if flags&^statFlags != 0 {
 		return Continue
 	}
 	p, e := c.Tracee.Path(dirfd, c.addr(arg), flags)
-	if e != 0 || !c.stated(p) {
+	if e != 0 {
 		return Continue
 	}
-	return c.writeStat(l, c.addr(buf))
+	return c.statPath(p, l, buf)
 }
 
-// stated fills c.stat for the object that p names, if anything is recorded for it.
-func (c *Call) stated(p tracee.Path) bool {
-	fd, ok := c.record(p)
-	if !ok {
-		return false
+// statPath writes the status of the object that p names to the address that is argument
+// buf, if anything is recorded for it.
+func (c *Call) statPath(p tracee.Path, l Layout, buf int) Result {
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
 	}
 	unix.Close(fd)
 	id := c.rec.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
@@ -96,14 +94,16 @@ func (c *Call) stated(p tracee.Path) bool {
 		c.stat.Rdev = c.rec.Rdev
 		c.stat.Size, c.stat.Blocks = 0, 0
 	}
-	return true
+	return c.writeStat(l, c.addr(buf))
 }
 
 // record opens the object that p names, fills c.stat with what the kernel says of
 // it, and c.rec with what is recorded for it. Everything is read from the one
-// descriptor: a path may lead elsewhere at any time.
-func (c *Call) record(p tracee.Path) (fd int, ok bool) {
-	if !p.Stray() {
+// descriptor: a path may lead elsewhere at any time. The error is EACCES if the caller
+// may not know, and another if there is nothing to know.
+func (c *Call) record(p tracee.Path) (fd int, e unix.Errno) {
+	_, byFD := p.Descriptor()
+	if !p.Stray() && (byFD || !c.Restricted()) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {
@@ -111,20 +111,19 @@ func (c *Call) record(p tracee.Path) (fd int, ok bool) {
 			}
 		case owner.Missing:
 			if !c.Tracee.IsLink(p) {
-				return -1, false
+				return -1, unix.ENOENT
 			}
 		}
 	}
-	fd, e := c.Tracee.Open(p, &c.stat)
-	if e != 0 {
-		return -1, false
+	if fd, e = c.Tracee.Open(p, &c.stat); e != 0 {
+		return -1, e
 	}
 	if c.Owners.Record(fd, c.stat.Mode, &c.rec) {
-		return fd, true
+		return fd, 0
 	}
 	if id, ok := c.procOwner(fd); ok {
 		c.rec.ID, c.rec.Type = id, 0
-		return fd, true
+		return fd, 0
 	}
 	unix.Close(fd)
 	return c.anonymous(p)

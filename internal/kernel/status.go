@@ -18,15 +18,20 @@ import (
 // who a process is.
 const statusName = "/status"
 
-// openStatus answers open(2) of a file that has the name of /proc/PID/status: if
+// openStatus answers open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
 // not all are root, the caller gets a copy that tells who the task is. All other
 // files are the kernel's.
-func (c *Call) openStatus(p tracee.Path) Result {
+func (c *Call) openStatus(p tracee.Path, flags uint64) Result {
 	fd, e := c.Tracee.Open(p, &c.stat)
 	if e != 0 {
 		return Continue
 	}
 	defer unix.Close(fd)
+	return c.openStatusOf(fd, flags)
+}
+
+// openStatusOf is openStatus for what our descriptor fd refers to; c.stat is its status.
+func (c *Call) openStatusOf(fd int, flags uint64) Result {
 	task, e := c.taskOf(fd)
 	if e != 0 || c.stat.Uid != c.Owners.Mapped.UID {
 		return Continue
@@ -43,7 +48,7 @@ func (c *Call) openStatus(p tracee.Path) Result {
 	if err != nil {
 		return Continue
 	}
-	return File(copied, false)
+	return File(copied, flags&unix.O_CLOEXEC != 0)
 }
 
 // rewriteStatus returns the contents of /proc/PID/status with the lines of

@@ -89,11 +89,10 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 		return Errno(unix.EINVAL)
 	}
 	i := c.visible(fd)
-	c.Owners.Record(fd, c.stat.Mode, &c.rec)
 	now := atime == unix.UTIME_NOW && mtime == unix.UTIME_NOW
 	writable := now && c.access(fd, i, perm.Write) == 0
 	if e := perm.Utimes(c.identity().Credentials, i, now, writable); e != 0 {
-		return refuse(fd, e)
+		return refuseStatus(fd, e)
 	}
 	return Errno(setTimes(fd, &times))
 }

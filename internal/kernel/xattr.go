@@ -135,6 +135,9 @@ func (c *Call) nameOf(i int, name *attribute) nameKind {
 
 // getxattr answers a call that reads the attribute of o named by argument name.
 func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
+	if o.isNone() {
+		return Continue
+	}
 	var a attribute
 	switch c.nameOf(name, &a) {
 	case hidden:
@@ -145,14 +148,36 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 		return c.getACL(o, accessACL, value, size)
 	case inherited:
 		return c.getACL(o, defaultACL, value, size)
+	case ordinary:
+		return c.readAttribute(o, &a)
 	}
-	return Continue
+	return c.reach(o, 0)
+}
+
+// readAttribute lets the kernel read the attribute a of o, if the caller may.
+func (c *Call) readAttribute(o object, a *attribute) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	kind := c.stat.Mode & unix.S_IFMT
+	switch {
+	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")), bytes.HasPrefix(a[:], []byte("trusted.")),
+		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
+		return Continue
+	}
+	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+	return denied(c.permits(fd, perm.Read))
 }
 
 // setxattr answers a call that sets the attribute of o named by argument name.
 func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
-	if args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
-		return Continue // EINVAL, E2BIG
+	if o.isNone() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
+		return Continue // EBADF, EINVAL, E2BIG
 	}
 	var a attribute
 	kind := c.nameOf(name, &a)
@@ -190,6 +215,9 @@ const (
 
 // removexattr answers a call that removes the attribute of o named by argument name.
 func (c *Call) removexattr(o object, name int) Result {
+	if o.isNone() {
+		return Continue
+	}
 	var a attribute
 	switch c.nameOf(name, &a) {
 	case unreadable:
@@ -232,11 +260,7 @@ func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.
 }
 
 func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {
-	c.Owners.Record(fd, c.stat.Mode, &c.rec)
 	i := c.visible(fd)
-	if c.rec.Type != 0 {
-		i.Mode = c.rec.Type | i.Mode&^unix.S_IFMT
-	}
 	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
 		if e := cred.CheckFileCaps(value); e != 0 {
 			return e

@@ -45,6 +45,9 @@ func forbidden(path *byte, follow bool) unix.Errno {
 
 // try makes an attempt on the object o.
 func (c *Call) try(o object, try attempt) Result {
+	if r := c.reach(o, 0); r.Errno != 0 {
+		return r
+	}
 	p, e := c.pathOf(o)
 	if e != 0 {
 		return Errno(e)

@@ -73,6 +73,7 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 	attr := stageAttr{
 		env:        c.Process.Env,
 		stdio:      stdio,
+		lean:       c.Lean,
 		unfiltered: !c.Supervised,
 		user:       &c.Process.User,
 		// Also without a terminal: a session of its own keeps the command

@@ -36,9 +36,16 @@ type stageAttr struct {
 	env        []string   // nil: the caller's
 	stdio      []*os.File // nil: the caller's
 	inherit    bool       // descriptors above 2 that are open without close-on-exec
+	lean       bool       // its filter is that of table.Lean
 	unfiltered bool       // an outer supervisor serves it
 	user       *account   // who it is to become, if it is unfiltered; nil: nobody else
 }
+
+// The filters of a stage; anything else says who it is to become without one.
+const (
+	filterAll  = "all"
+	filterLean = "lean"
+)
 
 // startStage starts a stage for the command args.
 func startStage(args []string, a stageAttr) (*stage, error) {
@@ -62,9 +69,12 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		fd = len(attr.Files)
 		attr.Files = append(attr.Files, theirs)
 	}
-	filter := "true"
-	if a.unfiltered {
+	filter := filterAll
+	switch {
+	case a.unfiltered:
 		filter = a.user.String()
+	case a.lean:
+		filter = filterLean
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), filter}, args...)
 	pid, err := startProcess("/proc/self/exe", argv, attr)
@@ -139,9 +149,12 @@ func stageMain(number, filter string, args []string) (status int, err error) {
 	if err != nil {
 		return status, err
 	}
-	if filter == "true" {
-		err = installFilter(socket)
-	} else {
+	switch filter {
+	case filterAll:
+		err = installFilter(socket, table.Rows)
+	case filterLean:
+		err = installFilter(socket, table.Lean(table.Rows))
+	default:
 		err = becomeUser(filter)
 	}
 	if err == nil {
@@ -153,11 +166,11 @@ func stageMain(number, filter string, args []string) (status int, err error) {
 	return execPath(path, args)
 }
 
-// installFilter installs the filter on this thread and tells the parent the
+// installFilter installs the filter for rows on this thread and tells the parent the
 // number of the listener. From here until the parent releases the stage, each
 // call that is in the table would wait for ever: so write(2) and read(2) do.
-func installFilter(socket int) error {
-	prog, err := filter.Compile(runtime.GOARCH, table.Rows)
+func installFilter(socket int, rows []table.Row) error {
+	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		return err
 	}

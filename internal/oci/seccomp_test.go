@@ -176,10 +176,11 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *table.Ro
 }
 
 // The calls that open files are notified by their flags: libseccomp must not need
-// many rules for that.
+// many rules for that. Without permissions, that is.
 func TestInjectOpens(t *testing.T) {
-	i := slices.IndexFunc(table.Rows, func(r table.Row) bool { return r.Name == "openat" })
-	row := &table.Rows[i]
+	rows := table.Lean(table.Rows)
+	i := slices.IndexFunc(rows, func(r table.Row) bool { return r.Name == "openat" })
+	row := &rows[i]
 	for name, tt := range map[string]struct {
 		profile string
 		rules   int // that name openat
@@ -188,7 +189,7 @@ func TestInjectOpens(t *testing.T) {
 		"of an engine": {`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["openat"], "action": "SCMP_ACT_ALLOW"}]}`, 23},
 	} {
 		before, after := parseProfile(t, tt.profile), parseProfile(t, tt.profile)
-		if err := Inject(after, table.Rows); err != nil {
+		if err := Inject(after, rows); err != nil {
 			t.Fatal(err)
 		}
 		rules := 0

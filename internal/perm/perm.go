@@ -168,3 +168,20 @@ func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 	i.Mode &^= umask & 0o777
 	return i
 }
+
+// Written is the mode that the thread leaves on a regular file by truncating it, or by
+// writing to it.
+//
+// inode(7) and write(2): "If the set-user-ID or set-group-ID bits are set on the file" a
+// write by an unprivileged user clears them. Capabilities(7), CAP_FSETID: "Don't clear
+// set-user-ID and set-group-ID mode bits when a file is modified".
+func Written(c cred.Credentials, i Inode) uint32 {
+	if !i.is(unix.S_IFREG) || c.Capable(unix.CAP_FSETID) {
+		return i.Mode
+	}
+	mode := i.Mode &^ unix.S_ISUID
+	if i.Mode&unix.S_IXGRP != 0 || !c.InGroup(i.GID) {
+		mode &^= unix.S_ISGID
+	}
+	return mode
+}

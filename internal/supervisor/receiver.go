@@ -38,7 +38,9 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	r.call = kernel.Call{
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
+		Protected: l.worker.protected, Permissions: !l.worker.cfg.NoPermissions,
 	}
+	t.Guard = &r.call
 	return r, nil
 }
 

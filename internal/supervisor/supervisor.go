@@ -30,6 +30,9 @@ type Config struct {
 	// Sidecar is the absolute path of the directory for owners of files that
 	// cannot carry user.* extended attributes. Empty: the user's default.
 	Sidecar string
+	// NoPermissions lets everybody in the container read, write and search every file
+	// of its root. The filter may then be that of table.Lean.
+	NoPermissions bool
 }
 
 // Process is a process that a container's supervisor is to answer, with those

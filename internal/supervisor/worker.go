@@ -13,6 +13,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/table"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -29,15 +30,16 @@ const (
 // and outside of its PID namespace. So the kernel itself bounds what the worker
 // can do to what the container's own root can do.
 type worker struct {
-	keeper   conn
-	log      *os.File
-	journal  *journal
-	dispatch *table.Dispatch
-	owners   *owner.Store
-	devices  kernel.Devices
-	trace    *trace // nil: none
-	proc     int    // O_PATH descriptor of the supervisor's /proc
-	refused  sync.Once
+	keeper    conn
+	log       *os.File
+	journal   *journal
+	dispatch  *table.Dispatch
+	owners    *owner.Store
+	devices   kernel.Devices
+	protected perm.Protected
+	trace     *trace // nil: none
+	proc      int    // O_PATH descriptor of the supervisor's /proc
+	refused   sync.Once
 
 	identities *identity.Table
 	roots      roots
@@ -127,6 +129,9 @@ func (w *worker) setUp(cfg *Config) error {
 	w.owners.Report = w.reportMalformed
 	if w.devices, err = kernel.OpenDevices(); err != nil {
 		slog.Warn("a device of this name that is made in the container cannot be opened: ENXIO", "err", err)
+	}
+	if w.protected, err = kernel.ReadProtected(); err != nil {
+		return err
 	}
 	if cfg.Trace != "" {
 		if w.trace, err = openTrace(cfg.Trace); err != nil {

@@ -15,7 +15,8 @@ func Markdown() string {
 
 Who answers each system call. *Emulated*: notified, and answered by subuidless (which lets the kernel execute the call
 wherever the kernel's own answer is right). *Native*: left to the kernel, which does the right thing. *Refused*: fails with
-ENOSYS. Calls that are not in the table are native, and cost nothing.
+ENOSYS. Calls that are not in the table are native, and cost nothing. Where *permissions matter* is the only condition, the call is native with
+` + "`--permissions=off`" + `.
 
 The columns of numbers tell on which ABI the call exists. On x86-64, calls of the x32 ABI fail with ENOSYS and a message in the
 log, as do calls of 32-bit Arm on arm64. The last column names the peers that handle the call.
@@ -45,14 +46,24 @@ func (r *Row) condition() string {
 	if r.Support != Emulated {
 		return ""
 	}
+	switch r.Checks {
+	case ChecksOnly:
+		return "permissions matter"
+	case ChecksMore:
+		return "permissions matter, or " + describe(r.Lean)
+	}
 	if len(r.When) == 0 {
 		return "always"
 	}
-	var tests []string
-	for _, t := range r.When {
-		tests = append(tests, fmt.Sprintf("argument %d & %#x = %#x", t.Index+1, t.Mask, t.Value))
+	return describe(r.When)
+}
+
+func describe(tests []ArgTest) string {
+	var b []string
+	for _, t := range tests {
+		b = append(b, fmt.Sprintf("argument %d & %#x = %#x", t.Index+1, t.Mask, t.Value))
 	}
-	return strings.Join(tests, " or ")
+	return strings.Join(b, " or ")
 }
 
 func (r *Row) peers() string {

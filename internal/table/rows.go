@@ -5,7 +5,7 @@ import "slices"
 // Rows is the table. A name that exists only on i386 is marked by its suffix
 // (16, 32, 64, old); where a name means another layout there, the row has an
 // I386 handler.
-var Rows = slices.Concat(ownerRows, xattrRows, changeRows, rootRows, identityRows, execRows, deviceRows, createRows,
+var Rows = slices.Concat(ownerRows, xattrRows, changeRows, reachRows, nameRows, rootRows, identityRows, execRows, deviceRows, createRows,
 	taskRows, socketRows, descriptorRows, nativeRows, otherRows)
 
 // otherRows are the calls that no handler answers.

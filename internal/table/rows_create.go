@@ -8,8 +8,8 @@ import (
 
 // createRows are the calls that make inodes, which belong to their maker.
 var createRows = []Row{
-	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, When: opens(1), Note: "for writing or creating, or with no flags at all; a new file belongs to its maker"},
-	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, When: opens(2), Note: "for writing or creating, or with no flags at all; a new file belongs to its maker"},
+	{Name: "open", Handler: kernel.Open, Args: []Arg{Path, Flags, Flags}, Checks: ChecksMore, Lean: opens(1), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
+	{Name: "openat", Handler: kernel.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, Checks: ChecksMore, Lean: opens(2), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
 	{Name: "openat2", Handler: kernel.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}, Note: "the new inode belongs to its maker"},
 	{Name: "creat", Handler: kernel.Creat, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
 	{Name: "mkdir", Handler: kernel.Mkdir, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},

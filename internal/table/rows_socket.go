@@ -20,8 +20,14 @@ var socketRows = []Row{
 	{Name: "getsockopt", Handler: kernel.Getsockopt, Args: []Arg{FD, Int, Int, Ptr, Ptr}, When: []ArgTest{
 		{2, ^uint32(0), unix.SO_PEERCRED}, {2, ^uint32(0), unix.SO_PEERGROUPS},
 	}, Note: "the peer's emulated ids"},
-	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, When: []ArgTest{
-		{0, ^uint32(0), kernel.SocketcallSocket}, {0, ^uint32(0), kernel.SocketcallBind},
-		{0, ^uint32(0), kernel.SocketcallSetsockopt}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
-	}, Note: "socket, bind, setsockopt and getsockopt"},
+	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, Checks: ChecksMore,
+		When: append(socketcalls, ArgTest{0, ^uint32(0), kernel.SocketcallConnect}), Lean: socketcalls,
+		Note: "socket, bind, connect, setsockopt and getsockopt, as far as these are notified"},
+}
+
+// socketcalls are the tests for the calls of socketcall(2) that do not depend on the
+// permissions of files.
+var socketcalls = []ArgTest{
+	{0, ^uint32(0), kernel.SocketcallSocket}, {0, ^uint32(0), kernel.SocketcallBind},
+	{0, ^uint32(0), kernel.SocketcallSetsockopt}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
 }

@@ -74,10 +74,37 @@ type Row struct {
 	Name    string // as in the man pages; with its suffix for the 32-bit variants
 	Support Support
 	When    []ArgTest      // notified only if one of these holds; none: always
+	Checks  Checks         // what of it is about permissions of files
+	Lean    []ArgTest      // When, if permissions of files do not matter: of ChecksMore
 	Handler kernel.Handler // answers the call
 	I386    kernel.Handler // answers it on i386, if its arguments differ there
 	Args    []Arg          // how --trace shows the arguments
 	Note    string         // for docs/syscalls.md
+}
+
+// Checks says what of a row is needed only to find out whether the caller has the
+// permissions of files: see Lean.
+type Checks int
+
+const (
+	ChecksNothing Checks = iota
+	ChecksMore           // all calls but those of Row.Lean
+	ChecksOnly           // all calls
+)
+
+// Lean returns the rows without what is about permissions of files only.
+func Lean(rows []Row) []Row {
+	var lean []Row
+	for _, r := range rows {
+		switch r.Checks {
+		case ChecksOnly:
+			continue
+		case ChecksMore:
+			r.When = r.Lean
+		}
+		lean = append(lean, r)
+	}
+	return lean
 }
 
 // ArgTest is a test that classic BPF and libseccomp can make on one argument:

@@ -85,7 +85,7 @@ func (t *Tracee) OpenParent(p Path, resolve uint64, st *unix.Stat_t) (parent int
 			return -1, nil, false, e
 		}
 		dir.dirfd = p.dirfd // from which a path may be confined, though it starts with a slash
-		if parent, e = t.OpenResolve(dir, resolve, st); e != 0 {
+		if parent, e = t.openParent(dir, resolve, st); e != 0 {
 			return -1, nil, false, e
 		}
 		if !p.Follow || slash {
@@ -108,6 +108,28 @@ func (t *Tracee) OpenParent(p Path, resolve uint64, st *unix.Stat_t) (parent int
 	return -1, nil, false, unix.ELOOP
 }
 
+// openParent opens the directory dir, in which a name is to be looked up.
+func (t *Tracee) openParent(dir Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+	fd, e := t.OpenResolve(dir, resolve, st)
+	if e != 0 || !t.guarded() {
+		return fd, e
+	}
+	e = unix.ENOTDIR
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		e = t.search(fd, st)
+	}
+	if e != 0 {
+		unix.Close(fd)
+		return -1, e
+	}
+	return fd, 0
+}
+
+// OpenDirectory is Open for a directory in which a name is to be looked up.
+func (t *Tracee) OpenDirectory(dir Path, st *unix.Stat_t) (int, unix.Errno) {
+	return t.openParent(dir, 0, st)
+}
+
 // retarget returns the path that a link in the directory dir leads to.
 func (t *Tracee) retarget(dir Path, target []byte) (Path, unix.Errno) {
 	n := 0
@@ -125,10 +147,13 @@ func (t *Tracee) retarget(dir Path, target []byte) (Path, unix.Errno) {
 }
 
 // OpenResolve is Open with the RESOLVE_* flags of openat2(2). If there are any,
-// magic links lead nowhere: ELOOP.
+// magic links lead nowhere, but in a walk: ELOOP.
 func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
-	if resolve == 0 {
+	switch {
+	case resolve == 0:
 		return t.Open(p, st)
+	case p.text != nil && (p.self || t.guarded()):
+		return t.openStray(p, resolve, st)
 	}
 	start, e := t.openStart(p.dirfd)
 	if e != 0 {
@@ -146,9 +171,5 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 	if e != 0 {
 		return -1, e
 	}
-	if e := Fstat(fd, st); e != 0 {
-		unix.Close(fd)
-		return -1, e
-	}
-	return fd, 0
+	return fd, fstatOrClose(fd, st)
 }

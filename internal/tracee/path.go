@@ -124,6 +124,11 @@ func (t *Tracee) shorten(p Path, start, end int) (Path, unix.Errno) {
 		slash++
 	}
 	if slash == end {
+		if dirfd := p.dirfd; dirfd != unix.AT_FDCWD {
+			if _, bad := t.OpenedAsPath(dirfd); bad != 0 {
+				return Path{}, bad
+			}
+		}
 		return Path{}, unix.ENAMETOOLONG // a name of 2 KiB
 	}
 	t.path[slash] = 0
@@ -155,17 +160,18 @@ func (p *Path) Stray() bool { return p.self }
 // "chown www-data /var/log/nginx/access.log", which links to /dev/stdout, which
 // links to /proc/self/fd/1. The supervisor would find itself there or, in
 // another PID namespace, nothing. So no magic link is followed, and a path that
-// needs one, or that leads nowhere, is walked step by step.
+// needs one, or that leads nowhere, is walked step by step. So is every path of a
+// task that may not search all directories.
 func (t *Tracee) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
-	if p.self {
-		return t.openStray(p, st)
+	if p.self || p.text != nil && t.guarded() {
+		return t.openStray(p, 0, st)
 	}
 	if fd, e := t.openName(p, st); fd >= 0 {
 		return fd, e
 	}
 	fd, e := t.open(p)
 	if p.text != nil && (e == unix.ELOOP || e == unix.ENOENT) {
-		return t.openStray(p, st)
+		return t.openStray(p, 0, st)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)

@@ -21,7 +21,9 @@ import (
 // supervisor's /proc, so that the relative paths "TID/cwd/..." and "TID/fd/N"
 // lead to where the task's relative paths and descriptors lead.
 type Tracee struct {
-	TID  uint32
+	TID   uint32
+	Guard Guard // of where the task may walk; nil: everywhere
+
 	proc int // O_PATH descriptor of the supervisor's /proc
 	long int // descriptor that the last Path needed, or -1
 
@@ -34,11 +36,19 @@ type Tracee struct {
 	// it is written into the room, so that nothing is copied.
 	path [room + unix.PathMax]byte
 	half [room + unix.PathMax]byte // see shorten
-	walk [2 * unix.PathMax]byte    // scratch space of openStray
+
+	// Scratch space of openStray.
+	walk   [2 * unix.PathMax]byte
+	target [unix.PathMax]byte
+	name   [nameMax + 2]byte
+	asked  unix.Stat_t
 }
 
 // room is enough for "TID/fd/N/".
 const room = 64
+
+// nameMax is NAME_MAX of <linux/limits.h>.
+const nameMax = 255
 
 // View is the file tree of a container.
 type View struct {

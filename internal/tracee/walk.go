@@ -13,100 +13,234 @@ import (
 // symbolic links were encountered", path_resolution(7).
 const maxLinks = 40
 
+// A Guard decides where the task may walk. It is asked about our own O_PATH
+// descriptors, and given the status of what they refer to.
+type Guard interface {
+	// Restricted tells whether there is anything that the task may not do. If not, it
+	// is not asked further.
+	Restricted() bool
+	// Search decides whether the task may look up names in the directory dir.
+	Search(dir int, st *unix.Stat_t) unix.Errno
+	// Follow decides whether the task may follow a symbolic link in the directory dir
+	// that is the last name of a path.
+	Follow(dir, link int, st *unix.Stat_t) unix.Errno
+}
+
+// guarded tells whether the guard is to be asked about a path.
+func (t *Tracee) guarded() bool { return t.Guard != nil && t.Guard.Restricted() }
+
 // openStray opens what p names as Open does, walking the path step by step, so
-// that /proc/self and /proc/thread-self mean the task and not the supervisor.
-func (t *Tracee) openStray(p Path, st *unix.Stat_t) (int, unix.Errno) {
+// that /proc/self and /proc/thread-self mean the task and not the supervisor, and
+// that the guard sees each directory. Resolve are the flags of openat2(2).
+func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+	w := walk{resolve: resolve, root: -1, follow: p.Follow}
+	if resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 {
+		var e unix.Errno
+		if w.root, e = t.openStart(p.dirfd); e != 0 {
+			return -1, t.dirfdError(p, e)
+		}
+		defer unix.Close(w.root)
+	}
 	var cur int
 	var e unix.Errno
 	if p.text[0] == '/' {
-		cur, e = openRoot()
+		cur, e = w.top()
 	} else {
 		cur, e = t.openStart(p.dirfd)
+	}
+	if e == 0 {
+		e = fstatOrClose(cur, st)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}
-	rest := t.walk[len(t.walk)-len(p.text):]
-	copy(rest, p.text)
-	for links := 0; ; {
-		name, more := nextName(&rest)
-		if name == nil {
-			e := Fstat(cur, st)
-			if e == 0 && len(rest) > 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-				e = unix.ENOTDIR // a slash at the end
+	guarded := t.guarded()
+	w.rest = t.walk[len(t.walk)-len(p.text):]
+	copy(w.rest, p.text)
+	for t.nextName(&w.rest) {
+		next := -1
+		e := unix.ENOTDIR
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			e = 0
+			if guarded {
+				e = t.search(cur, st)
 			}
-			if e != 0 {
-				unix.Close(cur)
-				return -1, e
-			}
-			return cur, 0
 		}
-		next, e := t.step(cur, name, more || p.Follow, &rest, &links)
+		if e == 0 {
+			next, e = t.step(&w, cur, st)
+		}
+		if e == 0 && w.resolve&unix.RESOLVE_NO_XDEV != 0 && mountOf(next) != mountOf(cur) {
+			unix.Close(next)
+			e = unix.EXDEV
+		}
 		unix.Close(cur)
 		if e != 0 {
 			return -1, e
 		}
 		cur = next
 	}
+	if len(w.rest) > 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		unix.Close(cur)
+		return -1, unix.ENOTDIR // a slash at the end
+	}
+	return cur, 0
 }
 
-// nextName takes the next name off the path, NUL-terminated. More tells whether
-// something comes after it, if only a slash: then a link must be followed.
-func nextName(path *[]byte) (name []byte, more bool) {
-	rest := bytes.TrimLeft(*path, "/")
-	if len(rest) == 0 {
-		return nil, false
+// walk is one walk of a path.
+type walk struct {
+	resolve uint64
+	root    int    // where the walk starts, if resolve confines it, or -1
+	follow  bool   // a link at the end
+	rest    []byte // what is left of the path
+	links   int    // followed
+}
+
+// top opens the directory that absolute paths start from.
+func (w *walk) top() (int, unix.Errno) {
+	switch {
+	case w.resolve&unix.RESOLVE_BENEATH != 0:
+		return -1, unix.EXDEV
+	case w.resolve&unix.RESOLVE_IN_ROOT != 0:
+		return openat(w.root, &dot[0], unix.O_PATH)
 	}
-	end := bytes.IndexByte(rest, '/')
+	return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH)
+}
+
+// up tells whether ".." is to be looked up in the directory dir, or else an error, or 0 if it
+// leads nowhere.
+func (w *walk) up(dir int) (bool, unix.Errno) {
+	switch {
+	case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 || !sameInode(dir, w.root):
+		return true, 0
+	case w.resolve&unix.RESOLVE_BENEATH != 0:
+		return false, unix.EXDEV
+	}
+	return false, 0
+}
+
+// search asks the guard about the directory dir, of status st.
+func (t *Tracee) search(dir int, st *unix.Stat_t) unix.Errno {
+	t.asked = *st // so that st need not be on the heap
+	return t.Guard.Search(dir, &t.asked)
+}
+
+// nextName takes the next name off the path, and puts it into t.name. What is left
+// starts with the slashes that follow it.
+func (t *Tracee) nextName(path *[]byte) bool {
+	name := bytes.TrimLeft(*path, "/")
+	if len(name) == 0 {
+		return false
+	}
+	end := bytes.IndexByte(name, '/')
 	if end < 0 {
-		end = len(rest)
+		end = len(name)
 	}
-	*path = rest[end:]
-	name = make([]byte, end+1)
-	copy(name, rest[:end])
-	return name, end < len(rest)
+	*path = name[end:]
+	// One byte too long is as good as many.
+	n := copy(t.name[:len(t.name)-1], name[:end])
+	t.name[n] = 0
+	return true
 }
 
-// step opens name in the directory dir. The target of a symbolic link that is to
-// be followed is put before rest instead, and the directory to go on from returned.
-func (t *Tracee) step(dir int, name []byte, follow bool, rest *[]byte, links *int) (int, unix.Errno) {
-	fd, e := openat(dir, &name[0], unix.O_PATH|unix.O_NOFOLLOW)
+// step opens t.name in the directory dir, and fills st. The target of a symbolic link that
+// is to be followed is put before w.rest instead, and the directory to go on from returned.
+func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
+	name := &t.name[0]
+	if t.name[0] == '.' && t.name[1] == '.' && t.name[2] == 0 {
+		up, e := w.up(dir)
+		if e != 0 {
+			return -1, e
+		}
+		if !up {
+			name = &dot[0]
+		}
+	}
+	fd, e := openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW)
 	if e != 0 {
 		return -1, e
 	}
-	var st unix.Stat_t
-	if e := Fstat(fd, &st); e != 0 || st.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
+	follow := w.follow || len(w.rest) > 0
+	if e := fstatOrClose(fd, st); e != 0 || st.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
 		return fd, e
 	}
-	if *links++; *links > maxLinks {
-		unix.Close(fd)
+	defer unix.Close(fd)
+	if w.links++; w.links > maxLinks {
 		return -1, unix.ELOOP
 	}
-	if next, done, e := t.procLink(dir, fd, name); done {
-		unix.Close(fd)
+	if t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
+		t.asked = *st
+		if e := t.Guard.Follow(dir, fd, &t.asked); e != 0 {
+			return -1, e
+		}
+	}
+	if w.resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
+		return -1, unix.ELOOP
+	}
+	next, e := t.follow(w, dir, fd)
+	if e == 0 {
+		e = fstatOrClose(next, st)
+	}
+	return next, e
+}
+
+// follow returns the directory to go on from after the symbolic link that fd refers to,
+// which is t.name in the directory dir, or what a link of procfs leads to.
+func (t *Tracee) follow(w *walk, dir, fd int) (int, unix.Errno) {
+	next, magic, done, e := t.procLink(dir, fd)
+	if done {
+		switch {
+		case e != 0 || !magic || w.resolve == 0:
+			return next, e
+		case w.resolve&unix.RESOLVE_NO_MAGICLINKS != 0:
+			e = unix.ELOOP
+		// openat2(2), of RESOLVE_BENEATH and RESOLVE_IN_ROOT: "Currently, this flag also
+		// disables magic-link resolution".
+		case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0:
+			e = unix.EXDEV
+		}
+		if e != 0 {
+			unix.Close(next)
+		}
 		return next, e
 	}
-	room := len(t.walk) - len(*rest)
-	target := make([]byte, unix.PathMax)
-	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
-		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
-	unix.Close(fd)
+	r, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(fd), uintptr(unsafe.Pointer(&emptyPath[0])),
+		uintptr(unsafe.Pointer(&t.target[0])), uintptr(len(t.target)), 0, 0)
 	if e != 0 {
 		return -1, e
 	}
-	if n == 0 || int(n)+1 > room {
+	target := t.target[:r]
+	room := len(t.walk) - len(w.rest)
+	if len(target) == 0 || len(target)+1 > room {
 		return -1, unix.ENAMETOOLONG
 	}
-	start := room - int(n)
-	copy(t.walk[start:], target[:n])
-	*rest = t.walk[start:]
+	w.rest = t.walk[room-len(target):]
+	copy(w.rest, target)
 	if target[0] == '/' {
-		return openRoot()
+		return w.top()
 	}
 	return openat(dir, &dot[0], unix.O_PATH)
 }
 
-func openRoot() (int, unix.Errno) { return openat(unix.AT_FDCWD, &slash[0], unix.O_PATH) }
+// mountOf returns the number of the mount of our descriptor fd.
+func mountOf(fd int) uint64 {
+	var st unix.Statx_t
+	statx(fd, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id
+}
+
+// fstatOrClose fills st for the descriptor fd, or closes it.
+func fstatOrClose(fd int, st *unix.Stat_t) unix.Errno {
+	e := Fstat(fd, st)
+	if e != 0 {
+		unix.Close(fd)
+	}
+	return e
+}
+
+func sameInode(a, b int) bool {
+	var sa, sb unix.Stat_t
+	return Fstat(a, &sa) == 0 && Fstat(b, &sb) == 0 && sa.Dev == sb.Dev && sa.Ino == sb.Ino
+}
 
 var (
 	emptyPath = [...]byte{0}
@@ -114,30 +248,31 @@ var (
 	dot       = [...]byte{'.', 0}
 )
 
-// procLink follows the links of procfs that have no path as their target: to the
-// task itself, and to files that it has open. Done is false for other links.
-func (t *Tracee) procLink(dir, link int, name []byte) (fd int, done bool, e unix.Errno) {
+// procLink follows those links of procfs that have no path as their target: to the
+// task itself, and to files that it has open. The link is t.name in the directory dir.
+// Done is false for other links; magic tells of links that openat2(2) calls so.
+func (t *Tracee) procLink(dir, link int) (fd int, magic, done bool, e unix.Errno) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(link, &fs); err != nil || fs.Type != unix.PROC_SUPER_MAGIC {
-		return -1, false, 0
+		return -1, false, false, 0
 	}
-	switch string(name[:len(name)-1]) {
+	switch string(t.name[:bytes.IndexByte(t.name[:], 0)]) {
 	case "self", "thread-self":
 		// The supervisor's own /proc, by the thread's id: self, which is the
 		// process, differs from that only for threads that share no descriptors.
 		var b [room]byte
 		_ = append(strconv.AppendUint(b[:0], uint64(t.TID), 10), 0)
 		fd, e = openat(t.proc, &b[0], unix.O_PATH)
-		return fd, true, e
+		return fd, false, true, e
 	}
-	if fd, e = openat2(dir, &name[0], unix.O_PATH, 0); e == unix.ELOOP {
-		fd, e = openat(dir, &name[0], unix.O_PATH)
-		return fd, true, e
+	if fd, e = openat2(dir, &t.name[0], unix.O_PATH, 0); e == unix.ELOOP {
+		fd, e = openat(dir, &t.name[0], unix.O_PATH)
+		return fd, true, true, e
 	}
 	if e == 0 {
 		unix.Close(fd)
 	}
-	return -1, false, 0 // an ordinary link, such as /proc/mounts
+	return -1, false, false, 0 // an ordinary link, such as /proc/mounts
 }
 
 // appendSelfFD appends "self/fd/N/".

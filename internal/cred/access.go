@@ -1,0 +1,19 @@
+package cred
+
+// Access are the credentials by which access(2) and faccessat(2) look at files.
+//
+// access(2): "The check is done using the calling process's real UID and GID, rather than the
+// effective IDs". "If the calling process is [...] a root user, [...] the check uses" its
+// permitted capabilities, otherwise none: unless SECBIT_NO_SETUID_FIXUP is set, which leaves
+// the effective ones.
+func (c Credentials) Access() Credentials {
+	c.UID.FS, c.GID.FS = c.UID.Real, c.GID.Real
+	if c.Securebits&SecbitNoSetuidFixup == 0 {
+		if c.UID.Real == 0 {
+			c.Effective = c.Permitted
+		} else {
+			c.Effective = 0
+		}
+	}
+	return c
+}

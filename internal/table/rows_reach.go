@@ -1,0 +1,21 @@
+package table
+
+import "github.com/rootless-containers/subuidless/internal/kernel"
+
+// reachRows are the calls that the kernel executes if the caller may reach what they name.
+var reachRows = []Row{
+	{Name: "access", Handler: kernel.Access, Args: []Arg{Path, Flags}, Checks: ChecksOnly, Note: "by the caller's real ids"},
+	{Name: "faccessat", Handler: kernel.Faccessat, Args: []Arg{DirFD, Path, Flags}, Checks: ChecksOnly, Note: "by the caller's real ids"},
+	{Name: "faccessat2", Handler: kernel.Faccessat2, Args: []Arg{DirFD, Path, Flags, Flags}, Checks: ChecksOnly, Note: "by the caller's real ids, or with AT_EACCESS by the effective ones"},
+	{Name: "readlink", Handler: kernel.Readlink, Args: []Arg{Path, Ptr, Size}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the path"},
+	{Name: "readlinkat", Handler: kernel.Readlinkat, Args: []Arg{DirFD, Path, Ptr, Size}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the path"},
+	{Name: "chdir", Handler: kernel.Chdir, Args: []Arg{Path}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the directory"},
+	{Name: "fchdir", Handler: kernel.Fchdir, Args: []Arg{FD}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the directory"},
+	{Name: "truncate", Handler: kernel.Truncate, Args: []Arg{Path, Size}, Checks: ChecksOnly, Note: "the kernel's own if the caller may write to the file; set-id bits"},
+	{Name: "truncate64", Handler: kernel.Truncate, Args: []Arg{Path, Size, Size}, Checks: ChecksOnly, Note: "the kernel's own if the caller may write to the file; set-id bits"},
+	{Name: "statfs", Handler: kernel.Reach(0), Args: []Arg{Path, Ptr}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the path"},
+	{Name: "statfs64", Handler: kernel.Reach(0), Args: []Arg{Path, Size, Ptr}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the path"},
+	{Name: "name_to_handle_at", Handler: kernel.NameToHandleAt, Args: []Arg{DirFD, Path, Ptr, Ptr, Flags}, Checks: ChecksOnly, Note: "the kernel's own if the caller may search the path"},
+	{Name: "inotify_add_watch", Handler: kernel.InotifyAddWatch, Args: []Arg{FD, Path, Flags}, Checks: ChecksOnly, Note: "the kernel's own if the caller may read the file"},
+	{Name: "connect", Handler: kernel.Connect, Args: []Arg{FD, Ptr, Size}, Checks: ChecksOnly, Note: "of a unix socket to a path: the kernel's own if the caller may write to the socket"},
+}

@@ -1,0 +1,460 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/acl"
+)
+
+// param is what a word of a program means: how it becomes arguments of the system call, one or more, and how
+// what the kernel writes there is shown.
+type param struct {
+	name   string
+	encode func(e *encoder, word string) error
+	// show returns what the kernel wrote to the bytes that encode reserved; result is the call's.
+	show func(out []byte, result int64) string
+}
+
+// Pointers that lead nowhere.
+const (
+	nullPointer = 0
+	badPointer  = 0x1000
+)
+
+// pointer encodes NULL and BAD, or what good encodes.
+func pointer(good func(e *encoder, word string) error) func(*encoder, string) error {
+	return func(e *encoder, word string) error {
+		switch word {
+		case "NULL":
+			e.number(nullPointer)
+		case "BAD":
+			e.number(badPointer)
+		default:
+			return good(e, word)
+		}
+		return nil
+	}
+}
+
+func encodeNumber(e *encoder, word string) error {
+	n, err := number(word)
+	e.number(n)
+	return err
+}
+
+func encodeFD(e *encoder, word string) error {
+	if n, err := variable(word); err == nil {
+		e.argument(kindVariable, int64(n))
+		return nil
+	}
+	return encodeNumber(e, word)
+}
+
+// encodeActor encodes @2.
+func encodeActor(kind byte) func(*encoder, string) error {
+	return func(e *encoder, word string) error {
+		digits, ok := strings.CutPrefix(word, "@")
+		n, err := strconv.Atoi(digits)
+		if !ok || err != nil || n < 1 || n > maxActors {
+			return fmt.Errorf("no actor: %s", word)
+		}
+		e.argument(kind, int64(n))
+		return nil
+	}
+}
+
+// text is what a quoted word stands for; long(N) is a name of N bytes.
+func text(word string) (string, error) {
+	if inner, ok := call1(word, "long"); ok {
+		n, err := strconv.Atoi(inner)
+		if err != nil || n < 0 || n > 5000 {
+			return "", fmt.Errorf("no length: %s", word)
+		}
+		return strings.Repeat("n", n), nil
+	}
+	s, err := strconv.Unquote(word)
+	if err != nil {
+		return "", fmt.Errorf("not quoted: %s", word)
+	}
+	return s, nil
+}
+
+// call1 returns what is between the parentheses of word, if it is name(...).
+func call1(word, name string) (string, bool) {
+	inner, ok := strings.CutPrefix(word, name+"(")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(inner, ")")
+}
+
+func encodeString(e *encoder, word string) error {
+	s, err := text(word)
+	e.bytes(append([]byte(s), 0))
+	return err
+}
+
+// encodeValue encodes a pointer and a size: of text, an ACL, file capabilities, or the interpreter's binary.
+func encodeValue(e *encoder, word string) error {
+	if word == "image" {
+		e.number(imageAddress)
+		e.number(e.imageSize)
+		return nil
+	}
+	b, err := value(word)
+	if err != nil {
+		return err
+	}
+	e.bytes(b)
+	e.number(int64(len(b)))
+	return nil
+}
+
+func value(word string) ([]byte, error) {
+	if inner, ok := call1(word, "acl"); ok {
+		return encodeACL(inner)
+	}
+	if inner, ok := call1(word, "cap"); ok {
+		return encodeFileCaps(inner)
+	}
+	s, err := text(word)
+	return []byte(s), err
+}
+
+var aclTags = map[string]acl.Tag{"u": acl.User, "g": acl.Group, "m": acl.Mask, "o": acl.Other}
+
+// encodeACL encodes u::7,u:1000:6,g::5,m::7,o::0 in the order given, right or wrong.
+func encodeACL(inner string) ([]byte, error) {
+	b := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, entry := range strings.Split(inner, ",") {
+		fields := strings.Split(entry, ":")
+		if len(fields) != 3 || aclTags[fields[0]] == 0 {
+			return nil, fmt.Errorf("no entry of an ACL: %s", entry)
+		}
+		tag, id := aclTags[fields[0]], int64(math.MaxUint32)
+		perm, err := strconv.ParseUint(fields[2], 8, 3)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case fields[1] != "":
+			if id, err = number(fields[1]); err != nil {
+				return nil, err
+			}
+		case tag == acl.User:
+			tag = acl.UserObj
+		case tag == acl.Group:
+			tag = acl.GroupObj
+		}
+		b = binary.LittleEndian.AppendUint16(b, uint16(tag))
+		b = binary.LittleEndian.AppendUint16(b, uint16(perm))
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	return b, nil
+}
+
+// capMask reads CAP_CHOWN,CAP_FOWNER, a number (a bit mask), all or none.
+func capMask(word string, all uint64) (uint64, error) {
+	switch word {
+	case "all":
+		return all, nil
+	case "none":
+		return 0, nil
+	}
+	if mask, err := strconv.ParseUint(word, 0, 64); err == nil {
+		return mask, nil
+	}
+	var mask uint64
+	for _, name := range strings.Split(word, ",") {
+		bit, ok := constants[name]
+		if !ok || !strings.HasPrefix(name, "CAP_") {
+			return 0, fmt.Errorf("no capability: %s", name)
+		}
+		mask |= 1 << bit
+	}
+	return mask, nil
+}
+
+// encodeFileCaps encodes EFFECTIVE:PERMITTED:INHERITABLE, effective being 0 or 1, as vfs_cap_data of revision 2.
+func encodeFileCaps(inner string) ([]byte, error) {
+	fields := strings.Split(inner, ":")
+	if len(fields) != 3 {
+		return nil, fmt.Errorf("no file capabilities: %s", inner)
+	}
+	magic := uint32(0x02000000)
+	if fields[0] == "1" {
+		magic |= 1
+	}
+	var masks [2]uint64
+	for i := range masks {
+		var err error
+		if masks[i], err = capMask(fields[i+1], math.MaxUint64>>23&^(1<<24)); err != nil {
+			return nil, err
+		}
+	}
+	words := []uint32{magic, uint32(masks[0]), uint32(masks[1]), uint32(masks[0] >> 32), uint32(masks[1] >> 32)}
+	var b []byte
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return b, nil
+}
+
+// encodeGroups encodes [1,2,3] as a count and a pointer.
+func encodeGroups(e *encoder, word string) error {
+	items, err := list(word)
+	if err != nil {
+		return err
+	}
+	var b []byte
+	for _, item := range items {
+		n, err := number(item)
+		if err != nil {
+			return err
+		}
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	}
+	e.number(int64(len(items)))
+	e.bytes(b)
+	return nil
+}
+
+// list cuts [a,b,c] at the commas.
+func list(word string) ([]string, error) {
+	inner, ok := strings.CutPrefix(word, "[")
+	inner, ok2 := strings.CutSuffix(inner, "]")
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("no list: %s", word)
+	}
+	if inner == "" {
+		return nil, nil
+	}
+	return strings.Split(inner, ","), nil
+}
+
+// encodeTimes encodes [now,omit] or [SECONDS,SECONDS] as two timespecs.
+func encodeTimes(e *encoder, word string) error {
+	items, err := list(word)
+	if err != nil {
+		return err
+	}
+	var b []byte
+	for _, item := range items {
+		sec, nsec := int64(0), int64(0)
+		switch item {
+		case "now":
+			nsec = unix.UTIME_NOW
+		case "omit":
+			nsec = unix.UTIME_OMIT
+		case "bad":
+			nsec = 1e9
+		default:
+			if sec, err = number(item); err != nil {
+				return err
+			}
+		}
+		b = binary.LittleEndian.AppendUint64(b, uint64(sec))
+		b = binary.LittleEndian.AppendUint64(b, uint64(nsec))
+	}
+	e.bytes(b)
+	return nil
+}
+
+// encodeHow encodes [FLAGS,MODE,RESOLVE] as a struct open_how and its size.
+func encodeHow(e *encoder, word string) error {
+	items, err := list(word)
+	if err != nil {
+		return err
+	}
+	var b []byte
+	for _, item := range items {
+		n, err := number(item)
+		if err != nil {
+			return err
+		}
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	e.bytes(b)
+	e.number(int64(len(b)))
+	return nil
+}
+
+// encodeSockaddr encodes a path as a struct sockaddr_un and its size.
+func encodeSockaddr(e *encoder, word string) error {
+	s, err := text(word)
+	b := binary.LittleEndian.AppendUint16(nil, unix.AF_UNIX)
+	b = append(append(b, s...), 0)
+	e.bytes(b)
+	e.number(int64(len(b)))
+	return err
+}
+
+// encodeArgv encodes ["a","b"] as an array of pointers.
+func encodeArgv(e *encoder, word string) error {
+	items, err := list(word)
+	if err != nil {
+		return err
+	}
+	var array []byte
+	for _, item := range items {
+		s, err := text(item)
+		if err != nil {
+			return err
+		}
+		array = binary.LittleEndian.AppendUint64(array, uint64(e.place(append([]byte(s), 0))))
+	}
+	e.bytes(append(array, make([]byte, 8)...))
+	return nil
+}
+
+// capHeader is a struct __user_cap_header_struct of version 3, for the caller itself.
+var capHeader = binary.LittleEndian.AppendUint64(nil, unix.LINUX_CAPABILITY_VERSION_3)
+
+// encodeCaps encodes [EFFECTIVE;PERMITTED;INHERITABLE] as the two arguments of capset.
+func encodeCaps(e *encoder, word string) error {
+	fields := strings.Split(strings.Trim(word, "[]"), ";")
+	if len(fields) != 3 {
+		return fmt.Errorf("no capability sets: %s", word)
+	}
+	var masks [3]uint64
+	for i := range masks {
+		var err error
+		if masks[i], err = capMask(fields[i], e.allCaps); err != nil {
+			return err
+		}
+	}
+	var b []byte
+	for half := range 2 {
+		for _, m := range masks {
+			b = binary.LittleEndian.AppendUint32(b, uint32(m>>(32*half)))
+		}
+	}
+	e.bytes(capHeader)
+	e.bytes(b)
+	return nil
+}
+
+func encodeCapsOut(e *encoder, word string) error {
+	e.bytes(capHeader)
+	return encodeOut(24)(e, word)
+}
+
+// encodeOut encodes & as a pointer to size bytes.
+func encodeOut(size int) func(*encoder, string) error {
+	return func(e *encoder, word string) error {
+		if word != "&" {
+			return fmt.Errorf("no pointer to a result: %s", word)
+		}
+		e.out(size)
+		return nil
+	}
+}
+
+// encodeBuffer encodes &N as a pointer to N bytes, and N; 0 as a null pointer and 0.
+func encodeBuffer(e *encoder, word string) error {
+	if word == "NULL" || word == "BAD" {
+		e.number(map[string]int64{"NULL": nullPointer, "BAD": badPointer}[word])
+		e.number(64)
+		return nil
+	}
+	size, err := strconv.Atoi(strings.TrimPrefix(word, "&"))
+	if err != nil || size < 0 || size > 4096 {
+		return fmt.Errorf("no buffer: %s", word)
+	}
+	if size == 0 {
+		e.number(0)
+	} else {
+		e.out(size)
+	}
+	e.number(int64(size))
+	return nil
+}
+
+// encodeHandle encodes & as a struct file_handle, and the mount's id.
+func encodeHandle(e *encoder, word string) error {
+	if word != "&" {
+		return fmt.Errorf("no handle: %s", word)
+	}
+	b := make([]byte, 8+128)
+	b[0] = 128
+	e.bytes(b)
+	e.out(4)
+	return nil
+}
+
+// number0 makes a param that is a number; the name says to the generator which (words.go).
+func number0(name string) param { return param{name: name, encode: encodeNumber} }
+
+// The kinds of arguments.
+var (
+	num           = number0("number")
+	mode          = number0("mode")
+	umask         = number0("umask")
+	openFlags     = number0("openFlags")
+	removeFlags   = number0("removeFlags")
+	renameFlags   = number0("renameFlags")
+	linkFlags     = number0("linkFlags")
+	nofollowFlags = number0("nofollowFlags")
+	accessMode    = number0("accessMode")
+	accessFlags   = number0("accessFlags")
+	execFlags     = number0("execFlags")
+	xattrFlags    = number0("xattrFlags")
+	statxMask     = number0("statxMask")
+	node          = number0("node")
+	device        = number0("device")
+	id            = number0("id")
+	length        = number0("length")
+	signal        = number0("signal")
+	unixFamily    = number0("unixFamily")
+	socketType    = number0("socketType")
+	zero          = number0("zero")
+	one           = number0("one")
+	inotifyFlags  = number0("inotifyFlags")
+	inotifyMask   = number0("inotifyMask")
+	actor         = number0("actor")
+
+	fd        = param{name: "fd", encode: encodeFD}
+	watch     = param{name: "watch", encode: encodeFD}
+	dirfd     = param{name: "dirfd", encode: encodeFD}
+	path      = param{name: "path", encode: pointer(encodeString)}
+	null      = param{name: "null", encode: pointer(encodeString)}
+	target    = param{name: "target", encode: pointer(encodeString)}
+	attribute = param{name: "attribute", encode: pointer(encodeString)}
+	val       = param{name: "value", encode: encodeValue}
+	content   = param{name: "content", encode: encodeValue}
+	groups    = param{name: "groups", encode: encodeGroups}
+	times     = param{name: "times", encode: pointer(encodeTimes)}
+	how       = param{name: "how", encode: encodeHow}
+	sockaddr  = param{name: "sockaddr", encode: encodeSockaddr}
+	argv      = param{name: "argv", encode: encodeArgv}
+	caps      = param{name: "caps", encode: encodeCaps}
+	process   = param{name: "actorID", encode: encodeActor(kindProcess)}
+	task      = param{name: "actorID", encode: encodeActor(kindTask)}
+
+	handle    = param{name: "handle", encode: encodeHandle}
+	statOut   = param{name: "out", encode: pointer(encodeOut(144)), show: showStat}
+	statxOut  = param{name: "out", encode: pointer(encodeOut(256)), show: showStatx}
+	statfsOut = param{name: "out", encode: pointer(encodeOut(120))}
+	idOut     = param{name: "out", encode: pointer(encodeOut(4)), show: showID}
+	capsOut   = param{name: "capsOut", encode: encodeCapsOut, show: showCaps}
+	bytesOut  = param{name: "buffer", encode: encodeBuffer, show: showBytes}
+	namesOut  = param{name: "names", encode: encodeBuffer, show: showNames}
+	dirOut    = param{name: "buffer", encode: encodeBuffer, show: showEntries}
+	groupsOut = param{name: "groupsOut", encode: encodeGroupsOut, show: showGroups}
+)
+
+func encodeGroupsOut(e *encoder, word string) error {
+	size, err := strconv.Atoi(strings.TrimPrefix(word, "&"))
+	if err != nil || size < 0 || size > 64 {
+		return fmt.Errorf("no groups: %s", word)
+	}
+	e.number(int64(size))
+	e.out(4 * max(size, 1))
+	return nil
+}

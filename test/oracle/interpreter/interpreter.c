@@ -1,0 +1,314 @@
+// Runs programs of system calls by several actors, one call after the other.
+//
+// The runner compiles a program into numbers (wire.go) and writes it to standard input; the
+// results come back from standard output. The coordinator forks the first actor for each program; actors
+// make the others. Whose turn it is, is handed on by futex(2).
+#include "shared.h"
+#include "tree.h"
+#include "place.h"
+#include <linux/capability.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
+#include <linux/time_types.h>
+#include <linux/resource.h>
+
+static char stacks[ACTORS][16384] __attribute__((aligned(16)));
+
+static void wake(unsigned actor) {
+	__atomic_store_n(&shared->slots[actor].turn, 1, __ATOMIC_SEQ_CST);
+	raw(futex, &shared->slots[actor].turn, FUTEX_WAKE, 1, 0);
+}
+
+// hand_on gives the turn to the actor of the next operation; at the end, to the coordinator.
+static void hand_on(void) {
+	for (; shared->next < program->ops; shared->next++) {
+		struct op *op = &program->op[shared->next];
+		if (op->actor < ACTORS && shared->slots[op->actor].alive) {
+			shared->running = op->actor;
+			wake(op->actor);
+			return;
+		}
+		op->result = DEAD;
+	}
+	shared->running = 0;
+	wake(0);
+}
+
+static void act(word me);
+
+static word fork_actor(word k) {
+	if (k < 2 || k >= ACTORS || shared->slots[k].alive)
+		return -22;
+	struct slot *s = &shared->slots[k];
+	s->turn = 0;
+	// The coordinator is the parent of all, and sees when they end.
+	word pid = raw(clone, SIGCHLD | CLONE_PARENT, 0, 0, 0, 0);
+	if (pid == 0) {
+		act(k);
+	}
+	if (pid < 0)
+		return pid;
+	s->process = s->task = pid;
+	s->alive = 1;
+	return 0;
+}
+
+static word start_thread(word me, word k) {
+	if (k < 2 || k >= ACTORS || shared->slots[k].alive)
+		return -22;
+	struct slot *s = &shared->slots[k];
+	s->turn = 0;
+	word flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+	word tid = raw_thread(flags, stacks[k] + sizeof(stacks[k]), act, k);
+	if (tid < 0)
+		return tid;
+	s->process = shared->slots[me].process;
+	s->task = tid;
+	s->alive = 1;
+	return 0;
+}
+
+// without_fsetid makes a call without CAP_FSETID, which is how docs/ownership.md says that subuidless
+// differs from real root: "Writing to a set-id file clears the bits, also for root".
+static word without_fsetid(word nr, const word a[6]) {
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct sets[2];
+	must("capget", raw(capget, &head, sets));
+	uint32_t effective = sets[0].effective;
+	sets[0].effective &= ~(1U << CAP_FSETID);
+	must("capset", raw(capset, &head, sets));
+	word result = raw6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	sets[0].effective = effective;
+	must("capset", raw(capset, &head, sets));
+	return result;
+}
+
+// clears_bits tells whether a call with these arguments finds a file that loses set-id bits. The set-group-ID bit of a file that
+// its group may not execute stays: to the kernel, everybody in the container is in the group.
+static int clears_bits(enum clears how, const word a[6]) {
+	struct statx st = {0};
+	word r = -1;
+	switch (how) {
+	case NOTHING:
+		return 0;
+	case FD:
+		r = raw(statx, a[0], "", AT_EMPTY_PATH, STATX_MODE, &st);
+		break;
+	case AT:
+		r = raw(statx, a[0], a[1], 0, STATX_MODE, &st);
+		break;
+	case PATH:
+		r = raw(statx, AT_FDCWD, a[0], 0, STATX_MODE, &st);
+		break;
+	}
+	return r == 0 && ((st.stx_mode & 04000) || (st.stx_mode & 02010) == 02010);
+}
+
+static word execute(struct op *op) {
+	word a[6];
+	for (int i = 0; i < 6; i++) {
+		a[i] = op->argument[i];
+		switch ((enum kind)op->kind[i]) {
+		case NUMBER:
+			break;
+		case VARIABLE:
+			a[i] = shared->variables[a[i] % VARIABLES];
+			break;
+		case PROCESS:
+			a[i] = shared->slots[a[i] % ACTORS].process;
+			break;
+		case TASK:
+			a[i] = shared->slots[a[i] % ACTORS].task;
+			break;
+		}
+	}
+	if (op->nr == FORK)
+		return fork_actor(a[0]);
+	if (op->nr == THREAD)
+		return start_thread(op->actor, a[0]);
+	if (shared->real && clears_bits(op->clears, a))
+		return without_fsetid(op->nr, a);
+	return raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+// stay_dumpable makes real root's actors as subuidless has them (docs/identities.md): to change ids, by a call or by execve(2),
+// does not make a process non-dumpable. What it shows as root's in /proc if the effective ids are not the real ones, it shows as well.
+static void stay_dumpable(void) {
+	if (raw(geteuid) == raw(getuid) && raw(getegid) == raw(getgid))
+		raw(prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0);
+}
+
+static void finish(struct op *op, word result) {
+	if (shared->real)
+		stay_dumpable();
+	op->result = result;
+	if (op->store < VARIABLES)
+		shared->variables[op->store] = result;
+	shared->next++;
+	hand_on();
+}
+
+// act is the life of an actor.
+static void act(word me) {
+	struct slot *s = &shared->slots[me];
+	for (;;) {
+		while (!__atomic_exchange_n(&s->turn, 0, __ATOMIC_SEQ_CST))
+			raw(futex, &s->turn, FUTEX_WAIT, 0, 0);
+		struct op *op = &program->op[shared->next];
+		finish(op, execute(op));
+	}
+}
+
+// continue_after_exec is the rest of an actor's life: its execve has succeeded.
+static void continue_after_exec(void) {
+	unsigned me = shared->running;
+	struct slot *s = &shared->slots[me];
+	for (unsigned k = 1; k < ACTORS; k++)
+		if (k != me && shared->slots[k].process == s->process)
+			shared->slots[k].alive = 0; // execve(2): "all threads other than the calling thread are destroyed"
+	s->task = s->process;
+	finish(&program->op[shared->next], 0);
+	act(me);
+}
+
+static void read_all(char *to, unsigned long n) {
+	while (n > 0) {
+		word r = raw(read, INPUT_FD, to, n);
+		if (r == 0)
+			raw(exit_group, 0);
+		must("read", r);
+		to += r;
+		n -= r;
+	}
+}
+
+static void write_all(const void *from, unsigned long n) {
+	while (n > 0) {
+		word r = must("write", raw(write, OUTPUT_FD, from, n));
+		from = (const char *)from + r;
+		n -= r;
+	}
+}
+
+static void first_actor(void) {
+	raw(close, INPUT_FD);
+	raw(close, OUTPUT_FD);
+	raw(close, 2);
+	// Descriptors 0 to 2 are the program's directory.
+	must("open .", raw(openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0));
+	must("dup", raw(dup3, 0, 1, 0));
+	must("dup", raw(dup3, 0, 2, 0));
+	if (program->chroot) {
+		must("chroot", raw(chroot, "."));
+		must("chdir", raw(chdir, "/"));
+	}
+	act(1);
+}
+
+// wait_for_end waits until the program ends, and notes which operation does not.
+static void wait_for_end(void) {
+	struct slot *mine = &shared->slots[0];
+	for (int seconds = 0; !__atomic_load_n(&mine->turn, __ATOMIC_SEQ_CST); seconds++) {
+		struct __kernel_timespec second = {1, 0};
+		if (seconds >= 2) {
+			program->op[shared->next].result = HUNG;
+			break;
+		}
+		raw(futex, &mine->turn, FUTEX_WAIT, 0, &second);
+	}
+	mine->turn = 0;
+}
+
+static void end_actors(void) {
+	for (unsigned k = 1; k < ACTORS; k++)
+		if (shared->slots[k].alive)
+			raw(kill, shared->slots[k].process, SIGKILL);
+	word r;
+	while ((r = raw(wait4, -1, 0, 0, 0)) > 0 || r == -4 /* EINTR */)
+		;
+}
+
+static void run(void) {
+	memset(shared->slots, 0, sizeof(shared->slots));
+	for (int i = 0; i < VARIABLES; i++)
+		shared->variables[i] = -1;
+	shared->next = 0;
+	const char *name = enter_program();
+	struct slot *s = &shared->slots[1];
+	s->alive = 1;
+	word pid = must("fork", raw(clone, SIGCHLD, 0, 0, 0, 0));
+	if (pid == 0)
+		first_actor();
+	s->process = s->task = pid;
+	hand_on();
+	wait_for_end();
+	end_actors();
+
+	struct out o = {(char *)BASE + TREE, (char *)BASE + LIMIT};
+	must("chdir", raw(chdir, place));
+	put_inode(&o, ".");
+	put_tree(&o, name);
+	// What a program did to the directory above its own must not reach the next one.
+	char names[1024];
+	word n = raw(listxattr, ".", names, sizeof(names));
+	for (word i = 0; i < n; i += length(names + i) + 1)
+		raw(removexattr, ".", names + i);
+	must("chown /w", raw(fchownat, AT_FDCWD, ".", 0, 0, 0));
+	must("chmod /w", raw(fchmodat, AT_FDCWD, ".", 0755));
+
+	uint32_t sizes[2] = {program->size, o.at - ((char *)BASE + TREE)};
+	write_all(sizes, sizeof(sizes));
+	write_all(program, sizes[0]);
+	write_all((char *)BASE + TREE, sizes[1]);
+}
+
+static void map(void) {
+	must("mmap", raw(mmap, BASE, LIMIT, 3 /* PROT_READ | PROT_WRITE */, 0x11 /* MAP_SHARED | MAP_FIXED */, SHARED_FD, 0));
+}
+
+// set_up makes the coordinator: its descriptors, the shared memory, and its signals.
+static void set_up(void) {
+	must("dup", raw(dup3, 0, INPUT_FD, 0));
+	must("dup", raw(dup3, 1, OUTPUT_FD, 0));
+	word fd = must("memfd_create", raw(memfd_create, "shared", 0));
+	must("dup", raw(dup3, fd, SHARED_FD, 0));
+	must("ftruncate", raw(ftruncate, SHARED_FD, LIMIT));
+	map();
+	fd = must("open /proc/self/exe", raw(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY, 0));
+	shared->image = must("read /proc/self/exe", raw(read, fd, BASE + IMAGE, PROGRAM - IMAGE));
+	for (fd = 0; fd < 1000; fd++)
+		if (fd != 2)
+			raw(close, fd);
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	int ignored[] = {SIGPIPE, SIGUSR1, SIGUSR2, SIGIO};
+	for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		must("sigaction", raw(rt_sigaction, ignored[i], &ignore, 0, 8));
+	raw(umask, 022);
+}
+
+// begin gets the arguments --interpret and the file system, and for real root ROOT and SOURCE, the directory for /w.
+// Called otherwise, it is the program that an actor executes.
+void begin(word *stack) {
+	word count = stack[0];
+	char **arguments = (char **)stack + 1;
+	if (count < 3 || !equal(arguments[1], "--interpret")) {
+		map();
+		continue_after_exec();
+	}
+	set_up();
+	shared->real = count == 5;
+	if (shared->real)
+		enter_root(arguments[3], arguments[4]);
+	must("setgroups", raw(setgroups, 0, 0));
+	make_place(arguments[2]);
+	write_all(&shared->image, sizeof(shared->image));
+	for (;;) {
+		read_all((char *)program, sizeof(*program));
+		if (program->size > TREE - PROGRAM)
+			fail("the program is too large", program->size);
+		read_all((char *)program + sizeof(*program), program->size - sizeof(*program));
+		run();
+	}
+}

@@ -1,0 +1,209 @@
+// Command oracle runs random programs over files and identities by real root and, under
+// subuidless, by an uid without subordinate ids. The kernel is the oracle: both must see the same.
+//
+//	go run ./test/oracle -n 1000 -seed 1 -fs ext4,tmpfs,overlay
+//	go run ./test/oracle FILE...
+//
+// docs/oracle.md tells more.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/freeid"
+)
+
+func main() {
+	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides is about this thread
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "oracle:", err)
+		os.Exit(1)
+	}
+}
+
+// options are those of the command line.
+type options struct {
+	n       int
+	seed    uint64
+	fs      []string
+	without map[string]bool
+	keep    string
+	dir     string
+	binary  string
+	print   bool
+	most    int
+	files   []string
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("oracle", flag.ContinueOnError)
+	flags.IntVar(&o.n, "n", 1000, "how many programs on each file system")
+	flags.Uint64Var(&o.seed, "seed", 1, "the seed of the first program; the next has the next number")
+	fs := flags.String("fs", "ext4,tmpfs,overlay", "the file systems")
+	without := flags.String("without", "", "what programs are not to use: "+strings.Join(features, ","))
+	flags.StringVar(&o.keep, "keep", "", "write programs that differ to this `directory`, shrunk")
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, which is on ext4")
+	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of the one in this tree")
+	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
+	flags.IntVar(&o.most, "most", 10, "end after so many programs that differ")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	o.fs = strings.Split(*fs, ",")
+	o.without = make(map[string]bool)
+	for name := range strings.SplitSeq(*without, ",") {
+		if name != "" && !slices.Contains(features, name) {
+			return options{}, fmt.Errorf("-without: no such feature: %s", name)
+		}
+		o.without[name] = true
+	}
+	delete(o.without, "")
+	o.files = flags.Args()
+	return o, nil
+}
+
+func run(args []string) (err error) {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		for i := range o.n {
+			fmt.Printf("# seed %d\n%s\n", o.seed+uint64(i), generate(o.seed+uint64(i), o.without))
+		}
+		return nil
+	}
+	all, err := realCaps()
+	if err != nil {
+		return err
+	}
+	uid, reservation, err := freeid.Reserve()
+	if err != nil {
+		return err
+	}
+	defer reservation.Close()
+	pl, err := newPlace(o.dir, o.binary, uid)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pl.remove()) }()
+	differ := 0
+	for _, fs := range o.fs {
+		n, err := o.on(pl, fs, all)
+		if err != nil {
+			return err
+		}
+		differ += n
+	}
+	if differ > 0 {
+		return fmt.Errorf("%d programs differ", differ)
+	}
+	return nil
+}
+
+// on runs all programs on a file system, and returns how many differ.
+func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
+	pr, err := pl.open(fs, all)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, pr.close()) }()
+	if len(o.files) > 0 {
+		return o.replay(pr)
+	}
+	start := time.Now()
+	without := withoutOn(fs, o.without)
+	n := 0
+	for ; n < o.n && differ < o.most; n++ {
+		if n%batch == batch-1 {
+			if err := pr.restart(); err != nil {
+				return differ, err
+			}
+		}
+		seed := o.seed + uint64(n)
+		p := generate(seed, without)
+		if d := pr.ask(p); d != "" {
+			differ++
+			if err := o.report(pr, seed, p, d); err != nil {
+				return differ, err
+			}
+		}
+	}
+	fmt.Printf("%s: %d of %d programs differ, from seed %d on; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
+	return differ, nil
+}
+
+// withoutOn adds what the programs cannot use on a file system.
+func withoutOn(fs string, without map[string]bool) map[string]bool {
+	all := map[string]bool{"sizes": fs == "overlay"} // listxattr(2) counts attributes of overlayfs that it does not show
+	maps.Copy(all, without)
+	return all
+}
+
+// batch is after how many programs the interpreters start afresh: the sidecar keeps what is recorded of removed files.
+const batch = 5000
+
+// report shrinks a program that differs, prints it and keeps it.
+func (o options) report(pr *pair, seed uint64, p program, d string) error {
+	for range 2 {
+		if again := pr.ask(p); again == "" {
+			fmt.Printf("seed %d on %s: FLAKY, it differed once:\n%s%s\n", seed, pr.fs, p, d)
+			return nil
+		}
+	}
+	p = shrink(p, pr.differs)
+	d = pr.ask(p)
+	fmt.Printf("seed %d on %s differs:\n%s%s\n", seed, pr.fs, p, d)
+	if o.keep == "" {
+		return nil
+	}
+	_, err := keep(o.keep, pr.fs, seed, p, d)
+	return err
+}
+
+// replay runs the files of the command line, and prints all that both sides see.
+func (o options) replay(pr *pair) (differ int, err error) {
+	for _, name := range o.files {
+		p, err := readProgram(name)
+		if err != nil {
+			return differ, err
+		}
+		root, user, err := pr.run(p)
+		if err != nil {
+			return differ, err
+		}
+		fmt.Printf("%s on %s:\n", name, pr.fs)
+		for i, op := range p.Ops {
+			fmt.Printf("%s = %s\n", op, root.Results[i])
+		}
+		fmt.Println(strings.Join(root.Tree, "\n"))
+		if d := difference(p, root, user); d != "" {
+			differ++
+			fmt.Printf("differs:\n%s", d)
+		}
+	}
+	return differ, nil
+}
+
+// realCaps are the capabilities of real root on this machine.
+func realCaps() (uint64, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return 0, fmt.Errorf("capget: %w", err)
+	}
+	all := uint64(sets[0].Permitted) | uint64(sets[1].Permitted)<<32
+	missingCaps = ^all
+	return all, nil
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/rootless-containers/subuidless/test/freeid"
+)
+
+// fixedSeeds are how many programs every run of the tests compares on each file system.
+const fixedSeeds = 2500
+
+// TestOracle runs the regression files and the programs of a fixed set of seeds.
+func TestOracle(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs real root to ask the kernel: run the tests as root")
+	}
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip("needs gcc: test/prepare installs it")
+	}
+	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides is about this thread
+	defer runtime.UnlockOSThread()
+	all, err := realCaps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, reservation, err := freeid.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reservation.Close()
+	pl, err := newPlace("/var/tmp", "", uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := pl.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no regression files: ", err)
+	}
+	for _, fs := range []string{"ext4", "tmpfs", "overlay"} {
+		pr, err := pl.open(fs, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			p, err := readProgram(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := pr.ask(p); d != "" {
+				t.Errorf("%s on %s differs:\n%s", file, fs, d)
+			}
+		}
+		for seed := range uint64(fixedSeeds) {
+			p := generate(seed, withoutOn(fs, nil))
+			if d := pr.ask(p); d != "" {
+				t.Errorf("seed %d on %s differs:\n%s%s", seed, fs, p, d)
+			}
+		}
+		if err := errors.Join(pr.close()); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+//go:embed interpreter
+var sources embed.FS
+
+// place is the directory of a run, with a root file system for each side.
+type place struct {
+	dir    string
+	binary string
+	uid    int // that of subuidless
+}
+
+// skeleton is what is in both root file systems. subuidless run mounts over some of them.
+var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "w"}
+
+// newPlace builds what the two sides need, in a new directory in parent: with this binary of subuidless, or one that it
+// builds.
+func newPlace(parent, binary string, uid int) (_ *place, err error) {
+	dir, err := os.MkdirTemp(parent, "subuidless-oracle-")
+	if err != nil {
+		return nil, err
+	}
+	pl := &place{dir: dir, binary: binary, uid: uid}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, pl.remove())
+		}
+	}()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := pl.build(); err != nil {
+		return nil, err
+	}
+	for side, owner := range map[string]int{"root": 0, "user": uid} {
+		dirs := []string{"", "w", "home", "root"}
+		for _, name := range skeleton {
+			dirs = append(dirs, "root/"+name)
+		}
+		for _, name := range dirs {
+			d := pl.path(side, name)
+			if err := errors.Join(os.Mkdir(d, 0o755), os.Chown(d, owner, owner)); err != nil {
+				return nil, err
+			}
+		}
+		b, err := os.ReadFile(pl.path("interpreter", "interpreter"))
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(pl.path(side, "root/bin/interpreter"), b, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return pl, nil
+}
+
+func (pl *place) path(elem ...string) string {
+	return filepath.Join(append([]string{pl.dir}, elem...)...)
+}
+
+// build compiles the interpreter, and subuidless.
+func (pl *place) build() error {
+	if err := os.CopyFS(pl.dir, sources); err != nil {
+		return err
+	}
+	builds := [][]string{
+		{"gcc", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-O2", "-Wall", "-Wextra", "-Werror",
+			"-o", pl.path("interpreter", "interpreter"), pl.path("interpreter", "interpreter.c")},
+	}
+	if pl.binary == "" {
+		pl.binary = pl.path("subuidless")
+		builds = append(builds, []string{"go", "build", "-buildvcs=false", "-o", pl.binary, "github.com/rootless-containers/subuidless/cmd/subuidless"})
+	}
+	for _, argv := range builds {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// sidecar is where subuidless records owners that do not fit into the files.
+func (pl *place) sidecar() string { return pl.path("user", "home", "sidecar") }
+
+// remove removes the directory.
+func (pl *place) remove() error { return os.RemoveAll(pl.dir) }
+
+// realRoot is the side of the kernel: real root, in mount and PID namespaces of its own.
+func (pl *place) realRoot(fs string) *side {
+	return &side{name: "real root", start: func() *exec.Cmd {
+		source := "-"
+		if fs == "ext4" {
+			source = pl.path("root", "w")
+		}
+		cmd := exec.Command(pl.path("root", "root/bin/interpreter"), "--interpret", fs, pl.path("root", "root"), source)
+		cmd.Env = []string{}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+		return cmd
+	}}
+}
+
+// user is the side of subuidless: an uid without subordinate ids.
+func (pl *place) user(fs string) *side {
+	return &side{name: "subuidless", start: func() *exec.Cmd {
+		argv := []string{"run", "--read-only", "--sidecar", pl.sidecar()}
+		if fs == "ext4" {
+			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
+		}
+		argv = append(argv, pl.path("user", "root"), "--", "/bin/interpreter", "--interpret", fs)
+		cmd := exec.Command(pl.binary, argv...)
+		cmd.Env = []string{"HOME=" + pl.path("user", "home"), "PATH=" + os.Getenv("PATH")}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(pl.uid), Gid: uint32(pl.uid)}, Pdeathsig: unix.SIGKILL}
+		return cmd
+	}}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"testing"
+)
+
+// A generated program must survive being written and read, and must be the same whenever it is generated.
+func TestGenerated(t *testing.T) {
+	for seed := range uint64(2000) {
+		p := generate(seed, nil)
+		if again := generate(seed, nil); again.String() != p.String() {
+			t.Fatalf("seed %d gave two programs:\n%s\nand\n%s", seed, p, again)
+		}
+		q, err := parse(p.String())
+		if err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, p)
+		}
+		if q.String() != p.String() {
+			t.Errorf("seed %d: written as\n%s\nand read as\n%s", seed, p, q)
+		}
+		if _, err := encode(p, 1, 1); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// Every call must appear without any feature left out, and none of a feature that is.
+func TestFeatures(t *testing.T) {
+	seen := make(map[string]bool)
+	for seed := range uint64(5000) {
+		for _, o := range generate(seed, nil).Ops {
+			seen[o.Call.name] = true
+		}
+	}
+	for _, c := range calls {
+		if !seen[c.name] {
+			t.Errorf("%s is never called", c.name)
+		}
+	}
+	without := make(map[string]bool)
+	for _, f := range features {
+		without[f] = true
+	}
+	for seed := range uint64(1000) {
+		for _, o := range generate(seed, without).Ops {
+			if o.Call.feature != "" {
+				t.Fatalf("seed %d calls %s without %s", seed, o.Call.name, o.Call.feature)
+			}
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, line := range []string{"1", "1 nothing", "9 getuid", "x getuid", "1 getuid 3", `1 chdir "a`, `1 dup 3 -> x1`, "1 dup 3 -> f64"} {
+		if _, err := parse(line); err == nil {
+			t.Errorf("%s: no error", line)
+		}
+	}
+	for _, line := range []string{"1 chdir a", "1 fchdir O_NOTHING", "1 kill 2 0", `1 setxattr "a" "b" acl(u:x:7) 0`, "1 setgroups 3", `1 setxattr "a" "b" cap(1:CAP_NO:none) 0`} {
+		p, err := parse(line)
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if _, err := encode(p, 1, 1); err == nil {
+			t.Errorf("%s: no error", line)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/acl"
+)
+
+// What is the machine's and not the program's, no function here shows: times, inode numbers, devices that hold files,
+// how many blocks a file has.
+
+func showResult(n int64) string {
+	switch {
+	case n == resultDead:
+		return "-"
+	case n == resultHung:
+		return "hangs"
+	case n < 0 && n > -4096:
+		return unix.ErrnoName(unix.Errno(-n))
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func quote(b []byte) string {
+	if len(b) > 64 {
+		return fmt.Sprintf("%q...", b[:64])
+	}
+	return strconv.Quote(string(b))
+}
+
+func u32(b []byte, at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
+func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+
+func showStat(b []byte, _ int64) string {
+	at := statLayout
+	dev := u64(b, at.rdev)
+	return fmt.Sprintf("%06o nlink %d owner %d:%d size %d device %d:%d", u32(b, at.mode), u32(b, at.nlink), u32(b, at.uid), u32(b, at.gid),
+		u64(b, at.size), unix.Major(dev), unix.Minor(dev))
+}
+
+func showStatx(b []byte, _ int64) string {
+	return fmt.Sprintf("%06o nlink %d owner %d:%d size %d device %d:%d", binary.LittleEndian.Uint16(b[28:]), u32(b, 16), u32(b, 20), u32(b, 24),
+		u64(b, 40), u32(b, 128), u32(b, 132))
+}
+
+func showID(b []byte, _ int64) string { return strconv.FormatUint(uint64(u32(b, 0)), 10) }
+
+// missingCaps are capabilities that real root lacks on this machine; they are shown nowhere.
+var missingCaps uint64
+
+func showCaps(b []byte, _ int64) string {
+	var s []string
+	for i := range 3 {
+		s = append(s, fmt.Sprintf("%x", (uint64(u32(b, 4*i))|uint64(u32(b, 12+4*i))<<32)&^missingCaps))
+	}
+	return strings.Join(s, " ")
+}
+
+func showBytes(b []byte, n int64) string {
+	if n > int64(len(b)) {
+		return ""
+	}
+	return quote(b[:n])
+}
+
+func showNames(b []byte, n int64) string {
+	if n > int64(len(b)) {
+		return ""
+	}
+	names := strings.Split(strings.TrimSuffix(string(b[:n]), "\x00"), "\x00")
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+func showGroups(b []byte, n int64) string {
+	var s []string
+	for i := 0; i < int(n) && 4*i < len(b); i++ {
+		s = append(s, strconv.FormatUint(uint64(u32(b, 4*i)), 10))
+	}
+	return "[" + strings.Join(s, " ") + "]"
+}
+
+// showEntries shows the entries of a directory, sorted, each with its d_type.
+func showEntries(b []byte, n int64) string {
+	var entries []string
+	for b = b[:min(int(n), len(b))]; len(b) > 19; b = b[binary.LittleEndian.Uint16(b[16:]):] {
+		name, _, _ := strings.Cut(string(b[19:]), "\x00")
+		entries = append(entries, fmt.Sprintf("%s(%d)", name, b[18]))
+	}
+	slices.Sort(entries)
+	return strings.Join(entries, " ")
+}
+
+// attributes shows the extended attributes of an inode of the tree.
+func (t *treeReader) attributes() string {
+	size := t.number()
+	if size < 0 {
+		return " llistxattr " + showResult(size)
+	}
+	var s []string
+	for size > 0 {
+		n := t.number()
+		name := string(t.bytes(n))
+		size -= n + 1
+		shown := " " + name + "="
+		if n := t.number(); n < 0 {
+			shown += showResult(n)
+		} else {
+			shown += showAttribute(name, t.bytes(n))
+		}
+		s = append(s, shown)
+		if t.rest == nil {
+			break
+		}
+	}
+	slices.Sort(s)
+	return strings.Join(s, "")
+}
+
+func showAttribute(name string, value []byte) string {
+	if !strings.HasPrefix(name, "system.posix_acl") {
+		return quote(value)
+	}
+	a, e := acl.Decode(value)
+	if e != 0 {
+		return quote(value)
+	}
+	return fmt.Sprint(a)
+}

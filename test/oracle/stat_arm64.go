@@ -1,0 +1,11 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// statLayout are the offsets in struct stat.
+var statLayout = struct{ mode, nlink, uid, gid, rdev, size int }{mode: 16, nlink: 20, uid: 24, gid: 28, rdev: 32, size: 48}
+
+// legacyCalls exist on older architectures only.
+var legacyCalls []call
+
+const sysNewfstatat = unix.SYS_FSTATAT
