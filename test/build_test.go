@@ -23,6 +23,7 @@ func build(work string) error {
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gouser"},
+		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gostorm"},
 	}
 	if canLink() {
 		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {

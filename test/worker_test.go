@@ -105,13 +105,16 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 		}
 	}
 	err := cmd.Wait()
-	// A worker that is killed before it works is told of in its own way.
-	said := regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`).ReplaceAllString(output.String(), "")
+	said := deaths.ReplaceAllString(output.String(), "")
 	if err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
 	}
 	t.Logf("%d workers killed", kills)
 }
+
+// deaths are the messages about killed workers. One that is killed before it works is told
+// of in its own way.
+var deaths = regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`)
 
 // nextWorker waits for a worker of the container that front, a subuidless
 // exec, has started, other than the previous one.

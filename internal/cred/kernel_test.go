@@ -14,9 +14,10 @@ import (
 
 // result is what a call says, and what it makes of the caller.
 type result struct {
-	value uint64
-	errno unix.Errno
-	to    cred.Credentials
+	value   uint64
+	errno   unix.Errno
+	to      cred.Credentials
+	undumps bool
 }
 
 // call is a system call: how the model answers it, and how the kernel does.
@@ -26,10 +27,10 @@ type call struct {
 }
 
 // value is the credentials and the return value of a call that cannot fail.
-func value(to cred.Credentials, id uint32) result { return result{uint64(id), 0, to} }
+func value(to cred.Credentials, id uint32) result { return result{uint64(id), 0, to, false} }
 
 // changed is the outcome of a call that returns 0 or an error.
-func changed(to cred.Credentials, e unix.Errno) result { return result{0, e, to} }
+func changed(to cred.Credentials, e unix.Errno) result { return result{0, e, to, false} }
 
 func system(nr uintptr, args ...uint64) func() (uint64, unix.Errno) {
 	return func() (uint64, unix.Errno) { return credtest.Call(nr, args...) }
@@ -87,7 +88,7 @@ var calls = map[string]func(*rapid.T) call{
 	},
 	"PR_GET_KEEPCAPS": func(*rapid.T) call {
 		return call{
-			func(c cred.Credentials) result { return result{bit(c.KeepCaps()), 0, c} },
+			func(c cred.Credentials) result { return result{bit(c.KeepCaps()), 0, c, false} },
 			system(unix.SYS_PRCTL, unix.PR_GET_KEEPCAPS),
 		}
 	},
@@ -108,7 +109,7 @@ var calls = map[string]func(*rapid.T) call{
 		return call{
 			func(c cred.Credentials) result {
 				in, e := c.ReadBounding(capability)
-				return result{bit(in), e, c}
+				return result{bit(in), e, c, false}
 			},
 			system(unix.SYS_PRCTL, unix.PR_CAPBSET_READ, capability),
 		}
@@ -126,7 +127,7 @@ var calls = map[string]func(*rapid.T) call{
 		return call{
 			func(c cred.Credentials) result {
 				to, value, e := c.CapAmbient(op, capability)
-				return result{value, e, to}
+				return result{value, e, to, false}
 			},
 			system(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, op, capability),
 		}
@@ -200,15 +201,20 @@ func TestKernel(t *testing.T) {
 			c := calls[name](t)
 			from := want
 			wanted := c.model(from)
+			wanted.undumps = from.Undumps(wanted.to)
 			var got result
 			thread.Do(func() {
+				must(t, unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0))
 				got.value, got.errno = c.kernel()
+				dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+				must(t, err)
+				got.undumps = dumpable != 1
 				got.to = credtest.Read()
 			})
 			if got.errno != 0 {
 				got.value = 0
 			}
-			if got.value != wanted.value || got.errno != wanted.errno || !got.to.Equal(wanted.to) {
+			if got.value != wanted.value || got.errno != wanted.errno || !got.to.Equal(wanted.to) || got.undumps != wanted.undumps {
 				t.Fatalf("%s from %+v:\nkernel %+v\nmodel  %+v", name, from, got, wanted)
 			}
 			want = wanted.to
@@ -217,3 +223,10 @@ func TestKernel(t *testing.T) {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func must(t *rapid.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -74,7 +74,7 @@ func MayPing(c Credentials, low, high uint32) bool {
 
 // MayPtrace reports whether a thread of caller may look into, or trace, a thread of target
 // in another process, as PTRACE_MODE_REALCREDS or, with fscreds, PTRACE_MODE_FSCREDS
-// of ptrace(2) asks. The target's dumpable attribute is for the kernel to check.
+// of ptrace(2) asks. The target's dumpable attribute is no part of its credentials.
 func MayPtrace(caller, target Credentials, fscreds bool) bool {
 	// "the caller has the CAP_SYS_PTRACE capability in the user namespace of the target"
 	if caller.Capable(unix.CAP_SYS_PTRACE) {

@@ -17,6 +17,9 @@ type State struct {
 
 	// Locks is the RLIMIT_LOCKS that the program has set.
 	Locks unix.Rlimit
+	// Undumpable tells that the kernel would not let others look into the process: its
+	// "dumpable" attribute, see PR_SET_DUMPABLE of prctl(2), has been cleared.
+	Undumpable bool
 	// Slack is the timer slack that the program has set, in nanoseconds, or 0 if
 	// it has the default.
 	Slack uint64
@@ -45,9 +48,14 @@ type fixed struct {
 	groups                                               uint32 // how many
 	locks                                                unix.Rlimit
 	slack                                                uint64
+	undumpable                                           uint64 // as wide as it is, so that there is no padding
 }
 
 func (s *State) fixed() fixed {
+	var undumpable uint64
+	if s.Undumpable {
+		undumpable = 1
+	}
 	return fixed{
 		uid: s.UID, gid: s.GID,
 		inheritable: s.Inheritable, permitted: s.Permitted, effective: s.Effective, bounding: s.Bounding, ambient: s.Ambient,
@@ -55,6 +63,7 @@ func (s *State) fixed() fixed {
 		groups:     uint32(len(s.Groups)),
 		locks:      s.Locks,
 		slack:      s.Slack,
+		undumpable: undumpable,
 	}
 }
 
@@ -68,6 +77,8 @@ func (f *fixed) state(groups []uint32) State {
 		},
 		Locks: f.locks,
 		Slack: f.slack,
+
+		Undumpable: f.undumpable != 0,
 	}
 }
 

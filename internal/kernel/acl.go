@@ -97,7 +97,7 @@ func (c *Call) give(value []byte, addr uintptr, size uint64) Result {
 	case size < uint64(len(value)):
 		return Errno(unix.ERANGE)
 	}
-	if e := c.Tracee.Write(addr, value); e != 0 {
+	if e := c.write(addr, value); e != 0 {
 		return Errno(e)
 	}
 	return Return(len(value))

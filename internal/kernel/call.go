@@ -27,8 +27,10 @@ type Call struct {
 	Listener   Listener        // what the call was notified by
 	// Permissions tells whether the permissions of files hold for others than root.
 	Permissions bool
-	// Again tells that a worker died over this call: its effect may have happened.
+	// Again tells that a worker died over this call, or that a signal interrupted it:
+	// its effect may have happened, before the time Before, in nanoseconds.
 	Again    bool
+	Before   int64
 	Intent   *Intent // what it makes; outlives the worker
 	Previous *uint32 // the id that it returns, if it is the call of Intent; outlives the worker
 
@@ -108,6 +110,11 @@ type Result struct {
 	// descriptor Val refers to, which is closed then.
 	File        bool
 	CloseOnExec bool // of the new descriptor
+
+	// Final tells that the call must not be made twice, although it notes no Intent: if
+	// a signal interrupts the caller before the answer, this is it when the call comes
+	// back. It is for calls that write nothing to the caller's memory.
+	Final bool
 }
 
 // Continue lets the kernel execute the call.
@@ -124,6 +131,18 @@ func File(fd int, closeOnExec bool) Result {
 
 // Return makes the call return v.
 func Return(v int) Result { return Result{Val: int64(v)} }
+
+// write copies b to the caller's memory at addr, unless the caller has been interrupted
+// by a signal. Then it may be at something else, and use the memory for that.
+//
+// seccomp_unotify(2), of a supervisor that does not check that: "this could lead to
+// memory corruption" of the caller. What is left is the moment until the copy.
+func (c *Call) write(addr uintptr, b []byte) unix.Errno {
+	if !c.Listener.Waits() {
+		return unix.ESRCH // nobody reads it
+	}
+	return c.Tracee.Write(addr, b)
+}
 
 func (c *Call) int32(i int) int32   { return int32(c.Data.Args[i]) }
 func (c *Call) uint32(i int) uint32 { return uint32(c.Data.Args[i]) }

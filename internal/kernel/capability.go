@@ -31,7 +31,7 @@ func (c *Call) capHeader() (sets int, e unix.Errno) {
 	sets, ok := capSets(version[0])
 	if !ok {
 		version[0] = unix.LINUX_CAPABILITY_VERSION_3
-		if e := c.Tracee.Write(c.addr(0), bytesOf(version[:])); e != 0 {
+		if e := c.write(c.addr(0), bytesOf(version[:])); e != 0 {
 			return 0, e
 		}
 		return 0, unix.EINVAL
@@ -96,7 +96,7 @@ func Capget(c *Call) Result {
 		uint32(s.Effective), uint32(s.Permitted), uint32(s.Inheritable),
 		uint32(s.Effective >> 32), uint32(s.Permitted >> 32), uint32(s.Inheritable >> 32),
 	}
-	return Errno(c.Tracee.Write(c.addr(1), bytesOf(data[:3*sets])))
+	return Errno(c.write(c.addr(1), bytesOf(data[:3*sets])))
 }
 
 // Capset answers capset(hdrp, datap).
@@ -154,6 +154,12 @@ func Prctl(c *Call) Result {
 		return c.assume(c.identity().DropBounding(arg))
 	case unix.PR_CAP_AMBIENT:
 		return c.capAmbient()
+	case unix.PR_GET_DUMPABLE:
+		if c.identity().Undumpable {
+			return Return(0)
+		}
+	case unix.PR_SET_DUMPABLE:
+		return c.setDumpable(arg)
 	case unix.PR_SET_TIMERSLACK:
 		return c.setTimerSlack(arg)
 	case unix.PR_GET_TIMERSLACK:
@@ -164,6 +170,19 @@ func Prctl(c *Call) Result {
 		if arg == unix.SECCOMP_MODE_FILTER {
 			return c.filter(c.addr(2))
 		}
+	}
+	return Continue
+}
+
+// setDumpable answers prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
+func (c *Call) setDumpable(dumpable uint64) Result {
+	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or all is the kernel's own
+		return Continue
+	}
+	s := *c.identity()
+	s.Undumpable = dumpable == 0
+	if e := c.become(&s); e != 0 {
+		return Errno(e)
 	}
 	return Continue
 }

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +11,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
-// Intent is what a call makes: the one thing that the next worker has to know of
-// a call that a worker has died over. For "the name exists" may be what the dead
-// worker has done.
+// Intent is what a call makes: the one thing that has to be known of a call that comes
+// back, as the worker has died over it, or a signal has interrupted it. For "the name
+// exists" may be what the first try has done.
 type Intent struct {
 	ID    uint64 // of the notification whose name did not exist at Began; 0: none
 	Began int64  // the time that files had then, in nanoseconds
@@ -152,6 +151,9 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 	c.Owners.Lock(dir)
 	defer c.Owners.Unlock(dir)
 
+	if !c.Listener.Waits() {
+		return -1, unix.ESRCH // the path may be another's by now; nobody reads this
+	}
 	if e := c.Tracee.AdoptUmask(); e != 0 {
 		return -1, e
 	}
@@ -171,6 +173,8 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(parent, name) == 0 {
 				// open(2) with O_DIRECT on a file system that cannot: the file stays.
 				c.recordNew(parent, name, -1, &rec)
+			} else {
+				*c.Intent = Intent{} // who comes back makes it, or fails, as now
 			}
 			return -1, e
 		}
@@ -183,6 +187,7 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 			flags = unix.AT_REMOVEDIR
 		}
 		syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(parent), uintptr(unsafe.Pointer(name)), uintptr(flags))
+		*c.Intent = Intent{}
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -232,23 +237,19 @@ func isNew(parent, fd int) bool {
 // granularity is the coarsest of the times of files: that of vfat.
 const granularity = 2e9
 
-// mayHaveMade tells whether a worker that died over this call was about to make
-// an inode.
+// mayHaveMade tells whether an earlier try of this call was about to make an inode.
 func (c *Call) mayHaveMade() bool { return c.Again && c.Intent.ID == c.ID }
 
-// made tells whether a worker that died over this call has made the inode name in
-// the directory parent. It did not exist then. What has been made since is the
+// made tells whether an earlier try of this call has made the inode name in the
+// directory parent. It did not exist then. What has been made since is the
 // caller's unless a call made it that the kernel was executing in the same moment.
 func (c *Call) made(parent int, name *byte) bool {
 	if !c.mayHaveMade() {
 		return false
 	}
 	birth, e := birth(parent, name, unix.AT_SYMLINK_NOFOLLOW)
-	return e == 0 && birth >= c.Intent.Began-granularity && birth < processStart
+	return e == 0 && birth >= c.Intent.Began-granularity && birth <= c.Before
 }
-
-// processStart is when this worker was started: after the death of the previous one.
-var processStart = time.Now().UnixNano()
 
 // birth is when an inode was made, in nanoseconds. A file system that does not
 // know says when it was changed. Flags are those of statx(2).

@@ -36,10 +36,7 @@ func newUser(t *testing.T) *caller {
 // after the death of the one that made the first.
 func (c *caller) dies(t *testing.T) {
 	t.Helper()
-	old := processStart
-	t.Cleanup(func() { processStart = old })
-	processStart = math.MaxInt64
-	c.call.Again = true
+	c.call.Again, c.call.Before = true, math.MaxInt64
 }
 
 func TestMkdirAgain(t *testing.T) {
@@ -86,7 +83,7 @@ func TestMkdirAgainOfOthers(t *testing.T) {
 	for name, prepare := range map[string]func(c *Call){
 		"another call's":    func(c *Call) { c.Intent.ID = 6 },
 		"older":             func(c *Call) { c.Intent.Began += int64(time.Hour) },
-		"made since":        func(*Call) { processStart = time.Now().Add(-time.Minute).UnixNano() },
+		"made since":        func(c *Call) { c.Before = time.Now().Add(-time.Minute).UnixNano() },
 		"of the first call": func(c *Call) { c.Again = false },
 	} {
 		c := newUser(t)

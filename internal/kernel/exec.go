@@ -55,7 +55,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		e = c.assume(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
 	} else {
 		next := *self
-		next.Credentials = to
+		next.Credentials, next.Undumpable = to, self.UndumpsByExec(to)
 		e = c.Identities.Expect(c.PID, &next)
 	}
 	if e != 0 {

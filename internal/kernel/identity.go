@@ -70,6 +70,7 @@ func (c *Call) assume(to cred.Credentials, e unix.Errno) Result {
 	if e != 0 || s.Credentials.Equal(to) {
 		return Errno(e)
 	}
+	s.Undumpable = s.Undumpable || s.Undumps(to)
 	s.Credentials = to
 	return Errno(c.become(&s))
 }
@@ -141,7 +142,7 @@ func (c *Call) showAll(ids *cred.IDs) Result {
 		return Continue
 	}
 	for i, id := range [...]uint32{ids.Real, ids.Effective, ids.Saved} {
-		if e := c.Tracee.Write(c.addr(i), bytesOf([]uint32{id})); e != 0 {
+		if e := c.write(c.addr(i), bytesOf([]uint32{id})); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -154,7 +155,7 @@ func (c *Call) showAll16(ids *cred.IDs) Result {
 		return Continue
 	}
 	for i, id := range [...]uint32{ids.Real, ids.Effective, ids.Saved} {
-		if e := c.Tracee.Write(c.addr(i), bytesOf([]uint16{narrow(id)})); e != 0 {
+		if e := c.write(c.addr(i), bytesOf([]uint16{narrow(id)})); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -169,7 +170,7 @@ func Getgroups(c *Call) Result {
 		return Errno(e)
 	}
 	if c.int32(0) != 0 {
-		if e := c.Tracee.Write(c.addr(1), bytesOf(groups)); e != 0 {
+		if e := c.write(c.addr(1), bytesOf(groups)); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -187,7 +188,7 @@ func Getgroups16(c *Call) Result {
 		for i, gid := range groups {
 			list[i] = narrow(gid)
 		}
-		if e := c.Tracee.Write(c.addr(1), bytesOf(list)); e != 0 {
+		if e := c.write(c.addr(1), bytesOf(list)); e != 0 {
 			return Errno(e)
 		}
 	}

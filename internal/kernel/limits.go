@@ -29,7 +29,7 @@ func Getrlimit(c *Call) Result {
 	}
 	l := c.identity().Locks
 	limits := rlim64{l.Cur, l.Max}
-	return Errno(c.Tracee.Write(c.addr(1), bytesOf(limits[:])))
+	return Errno(c.write(c.addr(1), bytesOf(limits[:])))
 }
 
 // Setrlimit answers setrlimit(RLIMIT_LOCKS, rlim).
@@ -54,7 +54,7 @@ func (c *Call) getrlimit32(infinity uint64) Result {
 	}
 	l := c.identity().Locks
 	limits := rlim32{uint32(min(l.Cur, infinity)), uint32(min(l.Max, infinity))}
-	return Errno(c.Tracee.Write(c.addr(1), bytesOf(limits[:])))
+	return Errno(c.write(c.addr(1), bytesOf(limits[:])))
 }
 
 // Setrlimit32 answers the setrlimit of i386.
@@ -102,7 +102,7 @@ func Prlimit(c *Call) Result {
 		return Errno(0)
 	}
 	limits = rlim64{old.Cur, old.Max}
-	return Errno(c.Tracee.Write(c.addr(3), bytesOf(limits[:])))
+	return Errno(c.write(c.addr(3), bytesOf(limits[:])))
 }
 
 // limited returns the task that a pid argument of prlimit names, if the caller may read

@@ -75,7 +75,7 @@ func (c *Call) dropOwners(addr uintptr) {
 	}
 	if changed {
 		// If it cannot be written the kernel refuses the option, and says so.
-		_ = c.Tracee.Write(addr, b[:n])
+		_ = c.write(addr, b[:n])
 	}
 }
 

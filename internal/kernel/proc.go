@@ -38,10 +38,9 @@ func (c *Call) procOwner(fd int) (owner.ID, bool) {
 		return owner.ID{}, false
 	}
 	// "However, as a security measure, the ownership is made root:root if the process's
-	// "dumpable" attribute is set to a value other than 1." It is for a program that was
-	// executed, or has gone on, with an effective id that is not the real one:
-	// PR_SET_DUMPABLE of prctl(2). Directories that everybody may read are excepted.
-	if c.stat.Mode != unix.S_IFDIR|0o555 && (s.UID.Effective != s.UID.Real || s.GID.Effective != s.GID.Real) {
+	// "dumpable" attribute is set to a value other than 1." Directories that everybody may
+	// read are excepted.
+	if c.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
 		return owner.ID{}, false
 	}
 	return id, true

@@ -256,5 +256,5 @@ func (c *Call) signalMany(sig int32, none unix.Errno, meant func(pid uint32) boo
 		// ESRCH: it has ended, as it may have after the signal.
 		_ = unix.Kill(int(pid), unix.Signal(sig))
 	}
-	return Errno(0)
+	return Result{Final: true}
 }

@@ -72,7 +72,7 @@ func (c *Call) peer(sock int32) (pid uint32, s identity.State, ok bool) {
 // writeOption writes what the caller has room for, and its size, as the kernel does.
 func (c *Call) writeOption(b []byte, length int, value, size uintptr) Result {
 	b = b[:min(length, len(b))]
-	if e := c.Tracee.Write(value, b); e != 0 {
+	if e := c.write(value, b); e != 0 {
 		return Errno(e)
 	}
 	return Errno(c.writeSize(len(b), size))
@@ -89,7 +89,7 @@ func (c *Call) writeGroups(groups []uint32, length int, value, size uintptr) Res
 		return Errno(unix.ERANGE)
 	}
 	if n > 0 {
-		if e := c.Tracee.Write(value, unsafe.Slice((*byte)(unsafe.Pointer(&groups[0])), n)); e != 0 {
+		if e := c.write(value, unsafe.Slice((*byte)(unsafe.Pointer(&groups[0])), n)); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -99,5 +99,5 @@ func (c *Call) writeGroups(groups []uint32, length int, value, size uintptr) Res
 func (c *Call) writeSize(n int, size uintptr) unix.Errno {
 	var b [4]byte
 	binary.NativeEndian.PutUint32(b[:], uint32(n))
-	return c.Tracee.Write(size, b[:])
+	return c.write(size, b[:])
 }

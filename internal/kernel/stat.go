@@ -60,7 +60,7 @@ func Statx(c *Call) Result {
 		st.Rdev_major, st.Rdev_minor = unix.Major(c.rec.Rdev), unix.Minor(c.rec.Rdev)
 		st.Size, st.Blocks = 0, 0
 	}
-	return Errno(c.Tracee.Write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
+	return Errno(c.write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
 }
 
 // statFlags are the flags of fstatat(2).
@@ -136,5 +136,5 @@ func (c *Call) writeStat(l Layout, addr uintptr) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	return Errno(c.Tracee.Write(addr, c.out[:n]))
+	return Errno(c.write(addr, c.out[:n]))
 }

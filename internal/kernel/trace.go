@@ -11,7 +11,7 @@ import (
 // the container have one user id, checks the rest.
 
 // mayTrace tells whether the caller may trace the thread that the supervisor calls target;
-// also if there is none, which the kernel will find.
+// also if there is none, which the kernel will find. The caller has no CAP_SYS_PTRACE.
 func (c *Call) mayTrace(target uint32) bool {
 	// ptrace(2): "If the calling thread and the target thread are in the same thread group,
 	// access is always allowed."
@@ -19,7 +19,9 @@ func (c *Call) mayTrace(target uint32) bool {
 		return true
 	}
 	s, e := c.Identities.Get(target)
-	return e != 0 || cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
+	// "Deny access if the target process "dumpable" attribute has a value other than 1 [...],
+	// and the caller does not have the CAP_SYS_PTRACE capability".
+	return e != 0 || !s.Undumpable && cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
 }
 
 // refusesTrace tells whether the caller is to be refused the thread that it calls pid.

@@ -256,7 +256,7 @@ func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.
 	if e := c.mayChangeAttribute(fd, a, value); e != 0 {
 		return refuse(fd, e)
 	}
-	return Errno(change(fd))
+	return Result{Errno: change(fd), Final: true} // XATTR_CREATE, ENODATA
 }
 
 func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {

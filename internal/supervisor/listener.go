@@ -23,6 +23,7 @@ type listener struct {
 	view   tracee.View
 	slots  []slot
 
+	several   atomic.Bool // there is more than one receiver
 	mu        sync.Mutex
 	receivers []*receiver
 	running   sync.WaitGroup // the receivers
@@ -83,6 +84,10 @@ func (l *listener) addReceiver() error {
 		if err == nil {
 			l.receivers = append(l.receivers, r)
 			l.running.Add(1)
+			l.several.Store(len(l.receivers) > 1)
+			if len(l.receivers) == 1 {
+				l.worker.sortOut(l.fd, l.slots, r.call.Tracee)
+			}
 		}
 		l.mu.Unlock()
 		ready <- err
@@ -167,6 +172,7 @@ func (l *listener) look(last *[maxReceivers]uint64) (busy int, stuck bool) {
 
 // busy notes that r begins to answer a notification.
 func (l *listener) busy(r *receiver) {
+	r.caller.Store(r.slot.notif.PID)
 	r.busy.Store(r.slot.notif.ID)
 	if l.watchAsleep.Load() {
 		select {

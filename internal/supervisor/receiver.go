@@ -25,6 +25,10 @@ type receiver struct {
 	call     kernel.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
+	caller   atomic.Uint32 // who has made it
+	final    bool          // the call must not be made twice
+	given    bool          // the caller has got a descriptor
+	file     fileID        // of this file, if known
 }
 
 // newReceiver returns a receiver of l for the calling thread, which must be
@@ -66,7 +70,7 @@ func (r *receiver) recover() {
 		// The effects of a handler are the same when it runs again, so it does
 		// not matter how far the dead worker had come. But if it keeps dying,
 		// it dies of this call.
-		r.call.Again = true
+		r.call.Again, r.call.Before = true, processStart
 		s.attempts++
 		if s.attempts > maxAttempts {
 			slog.Error("a system call made every worker crash; it fails with EIO: please report this as a bug",
@@ -109,7 +113,10 @@ func (r *receiver) serve(l *listener) {
 		}
 		l.busy(r)
 		r.policy.received(s.notif.PID)
-		r.answer()
+		if r.awaitFirst(l) && !r.resume() {
+			r.answer()
+		}
+		r.call.Again = false
 		r.busy.Store(0)
 	}
 }
@@ -126,10 +133,12 @@ func (r *receiver) answer() {
 
 // conclude sends the answer that a handler has found.
 func (r *receiver) conclude(result kernel.Result) {
+	r.final, r.given, r.file = result.Final, false, fileID{}
 	if result.File {
 		r.give(result)
 		return
 	}
+	r.settle() // before there is an answer, which the next worker would take for sent
 	r.respond(result)
 	r.send()
 }
@@ -137,12 +146,18 @@ func (r *receiver) conclude(result kernel.Result) {
 // give answers with a new descriptor. A worker that takes over between the two
 // steps gives another one, and the caller has one too many.
 func (r *receiver) give(result kernel.Result) {
+	r.given = true
+	r.settle()
 	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
-	if e != 0 {
-		r.respond(kernel.Errno(e)) // nobody reads ENOENT: the task was killed meanwhile
-	} else {
+	switch e {
+	case 0:
 		r.respond(kernel.Return(n))
+	case unix.ENOENT, unix.ESRCH: // the task was killed or interrupted meanwhile
+		r.interrupted(false)
+		return
+	default:
+		r.respond(kernel.Errno(e))
 	}
 	r.send()
 }
@@ -223,9 +238,16 @@ func (r *receiver) respond(result kernel.Result) {
 }
 
 func (r *receiver) send() {
-	// ENOENT: the task was killed meanwhile. EINPROGRESS: a worker that then died has
-	// sent the answer.
-	if e := r.policy.send(r.listener, &r.slot.resp); e != 0 && e != unix.ENOENT && e != unix.EINPROGRESS {
+	resp := &r.slot.resp
+	switch e := r.policy.send(r.listener, resp); e {
+	case 0, unix.EINPROGRESS: // a worker that then died has sent the answer
+	case unix.ENOENT: // the task was killed or interrupted meanwhile
+		if r.given {
+			r.file = r.fileOf(resp.Val)
+			r.final = r.file != fileID{}
+		}
+		r.interrupted(r.final && resp.Error == 0)
+	default:
 		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
 	}
 }

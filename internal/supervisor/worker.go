@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,9 @@ const (
 	workerLog
 )
 
+// processStart is when this process was started: after the death of the previous worker.
+var processStart = time.Now().UnixNano()
+
 // worker answers the notifications of one container, inside its user namespace
 // and outside of its PID namespace. So the kernel itself bounds what the worker
 // can do to what the container's own root can do.
@@ -43,6 +47,8 @@ type worker struct {
 
 	identities *identity.Table
 	roots      roots
+
+	interruptions interruptions
 
 	cfg Config
 
@@ -106,6 +112,7 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	w.roots.journal = w.journal
+	w.interruptions.open(&w.journal.interrupted)
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}

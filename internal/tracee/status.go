@@ -61,3 +61,25 @@ func valueOf(text []byte, name string) (value []byte, ok bool) {
 	}
 	return nil, false
 }
+
+// Signalled tells whether a signal waits to be taken by the task, perhaps: one to its
+// process may be taken by another thread.
+func (t *Tracee) Signalled() bool {
+	var b [maxStatus]byte
+	status, e := t.status(&b)
+	return e == 0 && signalled(status)
+}
+
+func signalled(status []byte) bool {
+	return (mask(status, "SigPnd")|mask(status, "ShdPnd"))&^mask(status, "SigBlk") != 0
+}
+
+// mask returns a set of signals from /proc/TID/status.
+func mask(status []byte, name string) uint64 {
+	value, _ := valueOf(status, name)
+	set, err := strconv.ParseUint(string(value), 16, 64)
+	if err != nil {
+		return 0
+	}
+	return set
+}

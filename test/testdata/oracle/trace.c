@@ -66,11 +66,15 @@ static const struct someone root = {0, 0, 0};
 // dumpable makes up for a change of ids, which makes a process not dumpable.
 static void dumpable(void) { must(prctl(PR_SET_DUMPABLE, 1)); pause(); }
 
+static void undumpable(void) { pause(); }
+static void (*run)(void) = dumpable;
+
 static void between(struct someone tracer, struct someone of) {
 	printf("%u,%u,%u of %u,%u,%u\n", tracer.real, tracer.effective, tracer.saved, of.real, of.effective, of.saved);
-	struct child t = start(of, 0, dumpable);
+	struct child t = start(of, 0, run);
 	target = t.pid;
 	go_on(t);
+	usleep(100000);
 	finish(start(tracer, -1, trace));
 	must(kill(t.pid, SIGKILL));
 	must(waitpid(t.pid, NULL, 0));
@@ -121,6 +125,11 @@ int main(void) {
 	between(user, (struct someone){21000, 21000, 22000});
 	between((struct someone){21000, 22000, 22000}, user);
 	between((struct someone){21000, 22000, 22000}, other);
+	printf("not dumpable\n");
+	run = undumpable;
+	between(user, user);
+	between(root, user);
+	run = dumpable;
 	uint64_t raw = 1 << CAP_NET_RAW, ptrace = 1 << CAP_SYS_PTRACE;
 	between_capabilities(0, 0, 0);
 	between_capabilities(0, 0, raw);

@@ -1,0 +1,226 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stormSeconds is how long each storm of signals lasts.
+//
+// SUBUIDLESS_STORM=60 makes it a minute.
+func stormSeconds() string {
+	if s := os.Getenv("SUBUIDLESS_STORM"); s != "" {
+		return s
+	}
+	return "1.5"
+}
+
+// storms are the programs, with "" for how many seconds they are to last.
+var storms = []struct {
+	name    string
+	command []string
+}{
+	{"SIGALRM at 1 kHz, restarting", []string{"storm", "", "1000", "restart"}},
+	{"SIGALRM at 1 kHz, not restarting", []string{"storm", "", "1000", "retry"}},
+	{"SIGALRM at 4 kHz, restarting", []string{"storm", "", "250", "restart"}},
+	{"SIGURG of Go, a user", []string{"gostorm", "1000", ""}},
+	{"SIGURG of Go, root", []string{"gostorm", "0", ""}},
+}
+
+// stormed returns the command of a storm, with the time that it is to last.
+func stormed(command []string) []string {
+	var args []string
+	for _, arg := range command {
+		if arg == "" {
+			arg = stormSeconds()
+		}
+		args = append(args, arg)
+	}
+	return args
+}
+
+// rounds is what the program storm says at the end of each process.
+var rounds = regexp.MustCompile(`(?m)^(\w+): (\d+) rounds, (\d+) wrong, \d+ calls, (\d+) signals, \d+ interrupted$`)
+
+// checkStorm looks at what a storm has printed. Of so many signals one may make a
+// round wrong; 0: none.
+func checkStorm(t *testing.T, output string, err error, perWrong int) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%v\n%.4000s", err, output)
+		return
+	}
+	t.Log(strings.TrimSpace(rounds.FindString(output)))
+	for _, m := range rounds.FindAllStringSubmatch(output, -1) {
+		n, _ := strconv.Atoi(m[2])
+		wrong, _ := strconv.Atoi(m[3])
+		signals, _ := strconv.Atoi(m[4])
+		if n == 0 || signals == 0 {
+			t.Errorf("%s: no storm", m[0])
+		}
+		if wrong > 0 && (perWrong == 0 || wrong > 1+signals/perWrong) {
+			t.Errorf("%s:\n%.4000s", m[0], output)
+		}
+	}
+}
+
+// TestStorm sends signals to programs of which each call must have its effect once.
+func TestStorm(t *testing.T) {
+	needs(t, "cc")
+	for _, s := range storms {
+		t.Run(s.name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "subuidless", append([]string{"exec", "--"}, stormed(s.command)...)...)
+			cmd.Dir = openDirectory(t)
+			out, err := cmd.CombinedOutput()
+			checkStorm(t, string(out), err, 0)
+		})
+	}
+}
+
+// openDirectory is a temporary directory that emulated users may enter.
+func openDirectory(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// ambiguous is how many signals may make one round wrong where the runtime has not set
+// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: the kernel then sometimes takes the answer,
+// and restarts the call all the same. It was one in 25000, see docs/security.md.
+const ambiguous = 2000
+
+// TestStormInRuntimes does so in containers of runtimes that let signals interrupt a
+// call that has been received.
+func TestStormInRuntimes(t *testing.T) {
+	for runtime, args := range map[string][]string{
+		"crun": {"--cgroup-manager=disabled"},
+		"runc": {"--root", filepath.Join(work("run"), "runc")},
+	} {
+		for _, s := range storms {
+			t.Run(runtime+"/"+s.name, func(t *testing.T) {
+				needs(t, "busybox", "cc", runtime)
+				cmd, output := inBundle(t, runtime, args, stormed(s.command))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				err := cmd.Wait()
+				checkStorm(t, output.String(), err, ambiguous)
+			})
+		}
+	}
+}
+
+// TestStormWithWorkersKilled kills the worker again and again meanwhile. Between the two
+// steps of an answer that gives a descriptor, that makes a round wrong, too.
+func TestStormWithWorkersKilled(t *testing.T) {
+	needs(t, "busybox", "cc", "crun")
+	cmd, output := inBundle(t, "crun", []string{"--cgroup-manager=disabled"}, []string{"storm", "4", "1000", "restart"})
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := make(chan int)
+	go func() {
+		victim, kills := 0, 0
+		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); kills++ {
+			victim = nextWorker(t, cmd.Process.Pid, victim)
+			time.Sleep(time.Duration(50+rand.IntN(50)) * time.Millisecond)
+			if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+				t.Errorf("killing worker %d: %v", victim, err)
+			}
+		}
+		killed <- kills
+	}()
+	kills := <-killed
+	err := cmd.Wait()
+	t.Logf("%d workers killed", kills)
+	checkStorm(t, output.String(), err, ambiguous/5)
+}
+
+// inBundle returns a command that runs argv, a program of the tests and its arguments,
+// in a container of an OCI runtime with an agent, as root with all that root may.
+func inBundle(t *testing.T, runtime string, options, argv []string) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	dir := openDirectory(t)
+	run, err := os.MkdirTemp(work("run"), "") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(run) })
+	rootfs := filepath.Join(dir, "rootfs")
+	if err := makeRootfs(rootfs); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(filepath.Join(rootfs, "bin", "program"), filepath.Join(work("bin"), argv[0])); err != nil {
+		t.Fatal(err)
+	}
+	socket := startAgent(t, run)
+	subuidless(t, "spec", "--bundle", dir, "--socket", socket)
+	name := filepath.Join(dir, "config.json")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	process := config["process"].(map[string]any)
+	process["terminal"], process["args"], process["cwd"] = false, append([]string{"/bin/program"}, argv[1:]...), "/tmp"
+	sets := process["capabilities"].(map[string]any)
+	for set := range sets {
+		sets[set] = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}
+	}
+	config["root"].(map[string]any)["readonly"] = false
+	if text, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, runtime, append(options, "run", "-b", dir, filepath.Base(run)+strconv.Itoa(os.Getpid()))...)
+	output := new(strings.Builder)
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd, output
+}
+
+// startAgent starts an agent until the end of the test, and returns its socket.
+func startAgent(t *testing.T, dir string) string {
+	t.Helper()
+	socket := filepath.Join(dir, "agent.sock")
+	agent := exec.Command("subuidless", "agent", socket)
+	ready, err := agent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := agent.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		if err := agent.Wait(); err != nil {
+			t.Errorf("the agent: %v", err)
+		}
+	})
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("the agent has said nothing: %v", err)
+	}
+	return socket
+}
