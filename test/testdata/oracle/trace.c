@@ -64,17 +64,19 @@ static void nobody(void) {
 static const struct someone root = {0, 0, 0};
 
 // dumpable makes up for a change of ids, which makes a process not dumpable.
-static void dumpable(void) { must(prctl(PR_SET_DUMPABLE, 1)); pause(); }
+static int told[2];
+static void wait_to_be_traced(void) { must(write(told[1], "", 1)); pause(); }
+static void dumpable(void) { must(prctl(PR_SET_DUMPABLE, 1)); wait_to_be_traced(); }
 
-static void undumpable(void) { pause(); }
 static void (*run)(void) = dumpable;
 
 static void between(struct someone tracer, struct someone of) {
 	printf("%u,%u,%u of %u,%u,%u\n", tracer.real, tracer.effective, tracer.saved, of.real, of.effective, of.saved);
 	struct child t = start(of, 0, run);
+	char byte;
 	target = t.pid;
 	go_on(t);
-	usleep(100000);
+	must(read(told[0], &byte, 1) - 1);
 	finish(start(tracer, -1, trace));
 	must(kill(t.pid, SIGKILL));
 	must(waitpid(t.pid, NULL, 0));
@@ -104,9 +106,10 @@ static void between_capabilities(uint64_t permitted, uint64_t effective, uint64_
 	printf("%llx,%llx of %llx\n", (long long)permitted, (long long)effective, (long long)of);
 	kept = used = of;
 	struct child t = start(root, 0, with_dumpable);
+	char byte;
 	target = t.pid;
 	go_on(t);
-	usleep(100000);
+	must(read(told[0], &byte, 1) - 1);
 	kept = permitted, used = effective;
 	finish(start(root, -1, with_tracing));
 	must(kill(t.pid, SIGKILL));
@@ -116,6 +119,7 @@ static void between_capabilities(uint64_t permitted, uint64_t effective, uint64_
 
 int main(void) {
 	struct someone user = {21000, 21000, 21000}, other = {22000, 22000, 22000};
+	must(pipe(told));
 	between(root, root);
 	between(root, user);
 	between(user, root);
@@ -126,7 +130,7 @@ int main(void) {
 	between((struct someone){21000, 22000, 22000}, user);
 	between((struct someone){21000, 22000, 22000}, other);
 	printf("not dumpable\n");
-	run = undumpable;
+	run = wait_to_be_traced;
 	between(user, user);
 	between(root, user);
 	run = dumpable;
