@@ -22,7 +22,7 @@ func TestOracleInContainer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, name := range []string{"kill", "guard", "peer"} {
+	for _, name := range []string{"kill", "guard", "peer", "trace", "network"} {
 		t.Run(name, func(t *testing.T) {
 			if err := copyFile(filepath.Join(root, "root", name), filepath.Join(oracle(work()), name)); err != nil {
 				t.Fatal(err)

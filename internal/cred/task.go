@@ -1,6 +1,10 @@
 package cred
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // MaySignal reports whether a thread of sender may send sig to a thread of target in
 // another process (to its own, it always may). SameSession tells whether both are
@@ -55,4 +59,36 @@ func MayPrlimit(sender, target Credentials) bool {
 // all reports whether real, effective and saved id are id.
 func (ids IDs) all(id uint32) bool {
 	return ids.Real == id && ids.Effective == id && ids.Saved == id
+}
+
+// MayPing reports whether a thread may make ICMP Echo sockets: else EACCES.
+//
+// icmp(7), ping_group_range: "Range of the group IDs (minimum and maximum group IDs,
+// inclusive) that are allowed to create ICMP Echo sockets."
+func MayPing(c Credentials, low, high uint32) bool {
+	if low <= c.GID.Effective && c.GID.Effective <= high {
+		return true
+	}
+	return slices.ContainsFunc(c.Groups, func(gid uint32) bool { return low <= gid && gid <= high })
+}
+
+// MayPtrace reports whether a thread of caller may look into, or trace, a thread of target
+// in another process, as PTRACE_MODE_REALCREDS or, with fscreds, PTRACE_MODE_FSCREDS
+// of ptrace(2) asks. The target's dumpable attribute is no part of its credentials.
+func MayPtrace(caller, target Credentials, fscreds bool) bool {
+	// "the caller has the CAP_SYS_PTRACE capability in the user namespace of the target"
+	if caller.Capable(unix.CAP_SYS_PTRACE) {
+		return true
+	}
+	// "If the access mode specifies PTRACE_MODE_FSCREDS, then [...] employ the caller's
+	// filesystem UID and GID." "Otherwise [...] use the caller's real UID and GID."
+	uid, gid, caps := caller.UID.Real, caller.GID.Real, caller.Permitted
+	if fscreds {
+		uid, gid, caps = caller.UID.FS, caller.GID.FS, caller.Effective
+	}
+	// "The real, effective, and saved-set user IDs of the target match the caller's user
+	// ID, and the real, effective, and saved-set group IDs of the target match the caller's
+	// group ID", and "the caller's capabilities are a superset of the target process's
+	// permitted capabilities".
+	return target.UID.all(uid) && target.GID.all(gid) && target.Permitted.within(caps)
 }

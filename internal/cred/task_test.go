@@ -30,11 +30,17 @@ func target() {
 	if err := syscall.Setresuid(uid[0], uid[1], uid[2]); err != nil {
 		panic(err)
 	}
+	// A process that changes its ids is not dumpable: prctl(2), PR_SET_DUMPABLE.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
 	fmt.Println("ready")
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		panic(err)
 	}
 }
+
+func all(id uint32) cred.IDs { return cred.IDs{Real: id, Effective: id, Saved: id, FS: id} }
 
 // startTarget starts a process of those ids, in a session of its own if it is to be alone.
 func startTarget(t *testing.T, uid, gid cred.IDs, alone bool) (pid int, stop func()) {
@@ -71,7 +77,6 @@ func startTarget(t *testing.T, uid, gid cred.IDs, alone bool) (pid int, stop fun
 // TestTasksKernel does to processes what needs permission, and compares who may.
 func TestTasksKernel(t *testing.T) {
 	credtest.NeedRoot(t)
-	all := func(id uint32) cred.IDs { return cred.IDs{Real: id, Effective: id, Saved: id, FS: id} }
 	type sender struct {
 		thread *credtest.Thread
 		cred.Credentials
@@ -79,7 +84,7 @@ func TestTasksKernel(t *testing.T) {
 	var senders []sender
 	for _, uid := range []cred.IDs{all(7), {Real: 7, Effective: 8, Saved: 9, FS: 9}} {
 		for _, gid := range []cred.IDs{all(7), {Real: 7, Effective: 8, Saved: 9, FS: 9}} {
-			for _, caps := range []cred.Caps{0, 1 << unix.CAP_KILL, 1 << unix.CAP_SYS_NICE, 1 << unix.CAP_SYS_RESOURCE} {
+			for _, caps := range []cred.Caps{0, 1 << unix.CAP_KILL, 1 << unix.CAP_SYS_NICE, 1 << unix.CAP_SYS_RESOURCE, 1 << unix.CAP_SYS_PTRACE} {
 				c := credtest.Root()
 				c.UID, c.GID = uid, gid
 				c.Permitted &= caps
@@ -107,6 +112,8 @@ func TestTasksKernel(t *testing.T) {
 				{"sched_setscheduler", cred.MaySchedule(from, to), setSchedBatch(pid)},
 				{"ioprio_set", cred.MaySetIOPriority(from, to), system(unix.SYS_IOPRIO_SET, whoProcess, uint64(pid), bestEffort4)},
 				{"prlimit", cred.MayPrlimit(from, to), system(unix.SYS_PRLIMIT64, uint64(pid), unix.RLIMIT_NOFILE, 0, 0)},
+				{"kcmp", cred.MayPtrace(from, to, false), system(unix.SYS_KCMP, uint64(pid), uint64(pid), kcmpFS)},
+				{"move_pages", cred.MayPtrace(from, to, false), system(unix.SYS_MOVE_PAGES, uint64(pid))},
 			} {
 				want := unix.Errno(0)
 				if !op.may {
@@ -138,11 +145,59 @@ const (
 	bestEffort4 = 2<<13 | 4
 )
 
+// kcmpFS is KCMP_FS of <linux/kcmp.h>.
+const kcmpFS = 3
+
 // setSchedBatch is sched_setscheduler(2) to a policy that needs no privilege of its own.
 func setSchedBatch(pid int) func() (uint64, unix.Errno) {
 	return func() (uint64, unix.Errno) {
 		var priority int32
 		_, _, e := syscall.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(pid), unix.SCHED_BATCH, uintptr(unsafe.Pointer(&priority)))
 		return 0, e
+	}
+}
+
+func TestMayPtrace(t *testing.T) {
+	raw, ptrace := cred.Caps(1<<unix.CAP_NET_RAW), cred.Caps(1<<unix.CAP_SYS_PTRACE)
+	user := func(id uint32, permitted, effective cred.Caps) cred.Credentials {
+		return cred.Credentials{UID: all(id), GID: all(id), Permitted: permitted, Effective: effective}
+	}
+	fs := user(7, 0, 0)
+	fs.UID.FS = 8
+	for _, test := range []struct {
+		rule           string
+		caller, target cred.Credentials
+		fscreds, want  bool
+	}{
+		{"The real, effective, and saved-set user IDs of the target match the caller's user ID", user(7, 0, 0), user(7, 0, 0), false, true},
+		{"and else not", user(7, 0, 0), user(8, 0, 0), false, false},
+		{"The caller has the CAP_SYS_PTRACE capability", user(7, ptrace, ptrace), cred.Root(), false, true},
+		{"and can use it", user(7, ptrace, 0), user(8, 0, 0), false, false},
+		{"employ the caller's filesystem UID", fs, user(7, 0, 0), true, false},
+		{"and not the real one", fs, user(8, 0, 0), true, false}, // because of the groups
+		{"Otherwise use the caller's real UID", fs, user(7, 0, 0), false, true},
+		{"the caller's capabilities are a superset of the target process's permitted capabilities", user(7, raw, raw), user(7, raw, 0), true, true},
+		{"and else not", user(7, 0, 0), user(7, raw, 0), true, false},
+		{"use the effective set of the caller", user(7, raw, 0), user(7, raw, 0), true, false},
+		{"or the permitted set", user(7, raw, 0), user(7, raw, 0), false, true},
+	} {
+		if got := cred.MayPtrace(test.caller, test.target, test.fscreds); got != test.want {
+			t.Errorf("%s: %v, want %v", test.rule, got, test.want)
+		}
+	}
+}
+
+func TestMayPing(t *testing.T) {
+	c := cred.Credentials{GID: cred.IDs{Real: 1, Effective: 5, Saved: 1, FS: 1}, Groups: []uint32{10, 20}}
+	for _, test := range []struct {
+		low, high uint32
+		want      bool
+	}{
+		{1, 0, false}, {0, 4, false}, {0, 5, true}, {5, 5, true}, {6, 9, false}, {10, 10, true}, {11, 19, false}, {15, 20, true},
+		{21, 1<<31 - 1, false}, {0, 1<<31 - 1, true},
+	} {
+		if got := cred.MayPing(c, test.low, test.high); got != test.want {
+			t.Errorf("groups %d to %d: %v, want %v", test.low, test.high, got, test.want)
+		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Bind answers bind(sockfd, addr, addrlen).
-func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
+func Bind(c *Call) Result { return c.bindSocket(c.int32(0), c.addr(1), c.uint32(2)) }
 
 // unixPath is where the path starts in a struct sockaddr_un.
 const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))

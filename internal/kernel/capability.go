@@ -166,6 +166,10 @@ func Prctl(c *Call) Result {
 		return c.getTimerSlack()
 	case unix.PR_SET_MM:
 		return c.setMM()
+	case unix.PR_SET_SECCOMP:
+		if arg == unix.SECCOMP_MODE_FILTER {
+			return c.filter(c.addr(2))
+		}
 	}
 	return Continue
 }

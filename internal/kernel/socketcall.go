@@ -8,8 +8,10 @@ import (
 
 // The calls of socketcall(2) that are notified, from <linux/net.h>.
 const (
+	SocketcallSocket     = 1
 	SocketcallBind       = 2
 	SocketcallConnect    = 3
+	SocketcallSetsockopt = 14
 	SocketcallGetsockopt = 15
 )
 
@@ -17,19 +19,23 @@ const (
 // kernels before Linux 4.3 use.
 func Socketcall(c *Call) Result {
 	var args [5]uint32
-	count := 3
-	if c.uint32(0) == SocketcallGetsockopt {
-		count = 5
+	call, count := c.uint32(0), 5
+	if call <= SocketcallConnect {
+		count = 3
 	}
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&args)), 4*count)
 	if n, e := c.Tracee.Read(c.addr(1), b); e != 0 || n < len(b) {
 		return Errno(unix.EFAULT)
 	}
-	switch c.uint32(0) {
-	case SocketcallGetsockopt:
-		return c.getsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), uintptr(args[4]))
+	switch call {
+	case SocketcallSocket:
+		return c.socket(int32(args[0]), int32(args[1]), int32(args[2]))
+	case SocketcallBind:
+		return c.bindSocket(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallConnect:
 		return c.connect(int32(args[0]), uintptr(args[1]), args[2])
+	case SocketcallSetsockopt:
+		return c.setsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), int32(args[4]))
 	}
-	return c.bind(int32(args[0]), uintptr(args[1]), args[2])
+	return c.getsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), uintptr(args[4]))
 }

@@ -49,8 +49,8 @@ var identityRows = []Row{
 		option(unix.PR_GET_SECUREBITS), option(unix.PR_SET_SECUREBITS),
 		option(unix.PR_CAPBSET_READ), option(unix.PR_CAPBSET_DROP), option(unix.PR_CAP_AMBIENT),
 		option(unix.PR_GET_TIMERSLACK), option(unix.PR_SET_TIMERSLACK), option(unix.PR_SET_MM),
-		option(unix.PR_GET_DUMPABLE), option(unix.PR_SET_DUMPABLE),
-	}, Note: "capabilities; dumpable; PR_SET_TIMERSLACK, because a thread's timer slack may hold its identity; PR_SET_MM is watched"},
+		option(unix.PR_GET_DUMPABLE), option(unix.PR_SET_DUMPABLE), option(unix.PR_SET_SECCOMP),
+	}, Note: "capabilities; dumpable; PR_SET_TIMERSLACK, because a thread's timer slack may hold its identity; PR_SET_MM is watched; PR_SET_SECCOMP needs no_new_privs or CAP_SYS_ADMIN"},
 
 	{Name: "getrlimit", Handler: kernel.Getrlimit, I386: kernel.GetrlimitOld, Args: []Arg{Int, Ptr}, When: locks(0), Note: locksNote},
 	{Name: "ugetrlimit", Handler: kernel.Getrlimit32, Args: []Arg{Int, Ptr}, When: locks(0), Note: locksNote},

@@ -9,8 +9,6 @@ var nativeRows = []Row{
 	{Name: "close_range", Support: Native, Note: "nothing is kept by descriptor"},
 	{Name: "dup", Support: Native, Note: "nothing is kept by descriptor"},
 	{Name: "dup2", Support: Native, Note: "nothing is kept by descriptor"},
-	{Name: "fcntl", Support: Native, Note: "nothing is kept by descriptor"},
-	{Name: "fcntl64", Support: Native, Note: "nothing is kept by descriptor"},
 	{Name: "fdatasync", Support: Native, Note: "records are in the inode, and written with it"},
 	{Name: "fork", Support: Native, Note: "the kernel copies the identity"},
 	{Name: "fsync", Support: Native, Note: "records are in the inode, and written with it"},

@@ -6,14 +6,28 @@ import (
 	"github.com/rootless-containers/subuidless/internal/kernel"
 )
 
-// socketRows are the calls that tell who is at the other end of a socket.
+// socketRows are the calls that need a capability over the network namespace, and those
+// that tell who is at the other end of a socket.
 var socketRows = []Row{
+	{Name: "socket", Handler: kernel.Socket, Args: []Arg{Int, Flags, Int}, When: []ArgTest{
+		// Few bits, because package oci needs the complements: AF_NETLINK and AF_PACKET, all
+		// SOCK_RAW, SOCK_PACKET, and what may be IPPROTO_ICMP and IPPROTO_ICMPV6.
+		{0, 0x1e, unix.AF_NETLINK}, {1, 0x7, unix.SOCK_RAW}, {1, 0xf, 10}, {2, 0x7, unix.IPPROTO_ICMP}, {2, 0x3f, unix.IPPROTO_ICMPV6},
+	}, Note: "CAP_NET_RAW or CAP_NET_ADMIN; sockets for ICMP Echo by group"},
+	{Name: "setsockopt", Handler: kernel.Setsockopt, Args: []Arg{FD, Int, Int, Ptr, Size}, When: []ArgTest{
+		{2, ^uint32(0), unix.SO_MARK}, {2, ^uint32(0), unix.SO_RCVMARK /* and IPV6_TRANSPARENT */}, {2, ^uint32(0), unix.IP_TRANSPARENT /* and TCP_REPAIR */},
+	}, Note: "CAP_NET_RAW or CAP_NET_ADMIN"},
 	{Name: "getsockopt", Handler: kernel.Getsockopt, Args: []Arg{FD, Int, Int, Ptr, Ptr}, When: []ArgTest{
 		{2, ^uint32(0), unix.SO_PEERCRED}, {2, ^uint32(0), unix.SO_PEERGROUPS},
 	}, Note: "the peer's emulated ids"},
-	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, Checks: ChecksMore, When: []ArgTest{
-		{0, ^uint32(0), kernel.SocketcallBind}, {0, ^uint32(0), kernel.SocketcallGetsockopt}, {0, ^uint32(0), kernel.SocketcallConnect},
-	}, Lean: []ArgTest{
-		{0, ^uint32(0), kernel.SocketcallBind}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
-	}, Note: "bind, connect and getsockopt, as far as these are notified"},
+	{Name: "socketcall", Handler: kernel.Socketcall, Args: []Arg{Int, Ptr}, Checks: ChecksMore,
+		When: append(socketcalls, ArgTest{0, ^uint32(0), kernel.SocketcallConnect}), Lean: socketcalls,
+		Note: "socket, bind, connect, setsockopt and getsockopt, as far as these are notified"},
+}
+
+// socketcalls are the tests for the calls of socketcall(2) that do not depend on the
+// permissions of files.
+var socketcalls = []ArgTest{
+	{0, ^uint32(0), kernel.SocketcallSocket}, {0, ^uint32(0), kernel.SocketcallBind},
+	{0, ^uint32(0), kernel.SocketcallSetsockopt}, {0, ^uint32(0), kernel.SocketcallGetsockopt},
 }

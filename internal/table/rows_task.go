@@ -25,6 +25,22 @@ var taskRows = []Row{
 	{Name: "sched_setattr", Handler: kernel.SchedSetattr, Args: []Arg{Int, Ptr, Flags}, Note: "of others: their owner, or CAP_SYS_NICE"},
 	{Name: "sched_setaffinity", Handler: kernel.SchedSetaffinity, Args: []Arg{Int, Size, Ptr}, Note: "of others: their owner, or CAP_SYS_NICE"},
 
+	// Other processes' insides.
+	{Name: "ptrace", Handler: kernel.Ptrace, Args: []Arg{Int, Int, Ptr, Ptr}, When: []ArgTest{
+		{0, ^uint32(0), unix.PTRACE_ATTACH}, {0, ^uint32(0), unix.PTRACE_SEIZE},
+	}, Note: "of others: CAP_SYS_PTRACE"},
+	{Name: "process_vm_readv", Handler: kernel.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: "of others: CAP_SYS_PTRACE"},
+	{Name: "process_vm_writev", Handler: kernel.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: "of others: CAP_SYS_PTRACE"},
+	{Name: "kcmp", Handler: kernel.Kcmp, Args: []Arg{Int, Int, Int, Int, Int}, Note: "of others: CAP_SYS_PTRACE"},
+	{Name: "pidfd_getfd", Handler: kernel.PidfdGetfd, Args: []Arg{FD, FD, Flags}, Note: "of others: CAP_SYS_PTRACE"},
+
+	// Restraints.
+	{Name: "seccomp", Handler: kernel.Seccomp, Args: []Arg{Int, Flags, Ptr}, When: []ArgTest{{0, ^uint32(0), unix.SECCOMP_SET_MODE_FILTER}}, Note: "no_new_privs, or CAP_SYS_ADMIN"},
+	{Name: "landlock_restrict_self", Handler: kernel.LandlockRestrictSelf, Args: []Arg{FD, Flags}, Note: "no_new_privs, or CAP_SYS_ADMIN"},
+
+	// The machine.
+	{Name: "reboot", Handler: kernel.Needs(unix.CAP_SYS_BOOT), Args: []Arg{Flags, Flags, Flags, Ptr}, Note: "CAP_SYS_BOOT: the PID namespace's init"},
+
 	// Names and mounts.
 	{Name: "sethostname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},
 	{Name: "setdomainname", Handler: kernel.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN"},

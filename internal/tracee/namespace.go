@@ -1,7 +1,9 @@
 package tracee
 
 import (
+	"bytes"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,3 +63,35 @@ func (t *Tracee) SameUserNamespace(tid uint32) bool { return t.sharesNamespace(t
 // InOwnUserNamespace tells whether the task is in the supervisor's own user
 // namespace, the container's, and not in one that it has made.
 func (t *Tracee) InOwnUserNamespace() bool { return t.sharesNamespace(0, "user") }
+
+// EnterNetwork makes the task's network namespace that of the calling thread. The error
+// is EPERM if it is not the container's, but the host's: then nobody in the container has
+// any capability over it.
+func (t *Tracee) EnterNetwork() unix.Errno {
+	ns, e := openNamespace(t.TID, "net")
+	if e != 0 {
+		return e
+	}
+	_, _, e = syscall.RawSyscall(unix.SYS_SETNS, uintptr(ns), unix.CLONE_NEWNET, 0)
+	unix.Close(ns)
+	return e
+}
+
+// PingGroups returns the range of the groups whose members may make ICMP Echo sockets in
+// the calling thread's network namespace: see ping_group_range in icmp(7).
+func (t *Tracee) PingGroups() (low, high uint32, e unix.Errno) {
+	var b [maxStatus]byte
+	text, e := readProc(&pingGroups[0], &b)
+	if e != 0 {
+		return 0, 0, e
+	}
+	first, last, _ := bytes.Cut(bytes.TrimSpace(text), []byte{'\t'})
+	l, err := strconv.ParseUint(string(first), 10, 32)
+	h, err2 := strconv.ParseUint(string(last), 10, 32)
+	if err != nil || err2 != nil {
+		return 0, 0, unix.EINVAL
+	}
+	return uint32(l), uint32(h), 0
+}
+
+var pingGroups = []byte("sys/net/ipv4/ping_group_range\x00")

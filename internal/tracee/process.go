@@ -33,10 +33,7 @@ func (t *Tracee) SeenPID(host uint32) (int32, unix.Errno) {
 		return t.seenIn(theirs, strconv.Itoa(int(host)))
 	}
 	// ESRCH says that there is no such thread, or that it is none of the namespace.
-	var b [room]byte
-	_ = append(strconv.AppendUint(b[:0], uint64(host), 10), 0)
-	var st unix.Statx_t
-	if statx(unix.AT_FDCWD, &b[0], 0, 0, &st) != 0 {
+	if !t.Exists(host) {
 		return 0, unix.ESRCH
 	}
 	return 0, 0
@@ -75,6 +72,14 @@ func (t *Tracee) SameProcess(a, b uint32) bool {
 	_ = append(strconv.AppendUint(path, uint64(b), 10), 0)
 	var st unix.Statx_t
 	return statx(unix.AT_FDCWD, &p[0], 0, 0, &st) == 0
+}
+
+// Exists tells whether there is a thread that the supervisor calls tid.
+func (t *Tracee) Exists(tid uint32) bool {
+	var b [room]byte
+	_ = append(strconv.AppendUint(b[:0], uint64(tid), 10), 0)
+	var st unix.Statx_t
+	return statx(unix.AT_FDCWD, &b[0], 0, 0, &st) == 0
 }
 
 // Processes lists the processes of the machine, as the supervisor calls them.

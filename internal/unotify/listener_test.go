@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,7 +41,9 @@ func TestMain(m *testing.M) {
 // input, a path and an owner, and prints the result.
 func task() {
 	runtime.LockOSThread()
-	prog, err := filter.Compile(runtime.GOARCH, table.Rows)
+	// Nobody answers yet when it tries to install the second one.
+	rows := slices.DeleteFunc(slices.Clone(table.Rows), func(r table.Row) bool { return r.Name == "seccomp" })
+	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		panic(err)
 	}

@@ -1,0 +1,44 @@
+package kernel
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// capset is what capget(2) and capset(2) take: version 3, for the calling thread.
+type capset struct {
+	header unix.CapUserHeader
+	sets   [2]unix.CapUserData
+}
+
+func (s *capset) call(nr uintptr) unix.Errno {
+	s.header = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	_, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(&s.header)), uintptr(unsafe.Pointer(&s.sets)), 0)
+	return e
+}
+
+// asCaller calls f with no more effective capabilities than the caller has. So the kernel
+// itself says what the caller may do to an object that does not know who asks, such as a
+// socket.
+func (c *Call) asCaller(f func() unix.Errno) unix.Errno {
+	var own capset
+	if e := own.call(unix.SYS_CAPGET); e != 0 {
+		return e
+	}
+	caller := own
+	effective := c.identity().Effective & cred.AllCaps
+	caller.sets[0].Effective &= uint32(effective)
+	caller.sets[1].Effective &= uint32(effective >> 32)
+	if e := caller.call(unix.SYS_CAPSET); e != 0 {
+		return e
+	}
+	e := f()
+	if back := own.call(unix.SYS_CAPSET); back != 0 {
+		panic("the supervisor's capabilities are gone")
+	}
+	return e
+}

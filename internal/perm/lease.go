@@ -1,0 +1,16 @@
+package perm
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// Lease reports whether the thread may take and release leases on the inode: else EACCES.
+//
+// fcntl(2), F_SETLEASE: "An unprivileged process may take out a lease only on a file whose
+// UID (owner) matches the filesystem UID of the process. A process with the CAP_LEASE
+// capability may take out leases on arbitrary files."
+func Lease(c cred.Credentials, i Inode) bool {
+	return c.UID.FS == i.UID || c.Capable(unix.CAP_LEASE)
+}

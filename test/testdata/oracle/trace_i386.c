@@ -1,0 +1,2 @@
+// The same by the calls of 32-bit programs.
+#include "trace.c"
