@@ -60,7 +60,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	if flags&unix.O_PATH != 0 {
 		return Continue
 	}
-	status := p.HasSuffix(statusName)
+	file := fileOfTask(p)
 	if creating {
 		if flags&unix.O_EXCL != 0 {
 			return Errno(unix.EEXIST)
@@ -69,7 +69,7 @@ func (c *Call) openPermitted(o *opening) Result {
 			return Errno(e)
 		}
 	}
-	return c.openExisting(o, fd, status)
+	return c.openExisting(o, fd, file)
 }
 
 // openSlash answers a call that is to make the file p, of which the name ends with a slash.
@@ -82,6 +82,26 @@ func (c *Call) openSlash(p tracee.Path, o *opening) Result {
 	}
 	unix.Close(parent)
 	return Continue
+}
+
+// taskFile is a file in /proc/PID that everybody may read, going by its mode.
+type taskFile int
+
+const (
+	noTaskFile taskFile = iota
+	taskStatus          // tells who the task is
+	taskGuarded         // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
+)
+
+// fileOfTask tells what the name of a file would be in /proc/PID.
+func fileOfTask(p tracee.Path) taskFile {
+	switch {
+	case p.HasSuffix(statusName):
+		return taskStatus
+	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
+		return taskGuarded
+	}
+	return noTaskFile
 }
 
 // mayOpenShared decides whether the caller may open with O_CREAT what fd refers to, whose
@@ -105,8 +125,8 @@ func (c *Call) mayOpenShared(o *opening, fd int) unix.Errno {
 }
 
 // openExisting opens the object that fd refers to, whose status is c.stat, if the caller may.
-// Status tells that it has the name of /proc/PID/status.
-func (c *Call) openExisting(o *opening, fd int, status bool) Result {
+// File is what its name says.
+func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 	flags := o.how.Flags
 	want := accessMode(flags)
 	switch kind := c.stat.Mode & unix.S_IFMT; {
@@ -130,8 +150,10 @@ func (c *Call) openExisting(o *opening, fd int, status bool) Result {
 		return c.openDevice(fd, &c.rec, flags)
 	case c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX:
 		return c.openMultiplexer(fd, flags)
-	case regular && status && want == perm.Read:
+	case regular && want == perm.Read && file == taskStatus:
 		return c.openStatusOf(fd, flags)
+	case want == perm.Read && file == taskGuarded && isProc(fd):
+		return denied(c.mayLookInto(fd))
 	case regular && flags&unix.O_TRUNC != 0:
 		if r := c.clearSetID(fd); r.Errno != 0 {
 			return r

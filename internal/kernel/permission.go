@@ -64,6 +64,15 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 	return c.Protected.MayFollow(*c.subject(), c.visible(dir), target)
 }
 
+// Jump implements tracee.Guard.
+//
+// proc_pid_fd(5), and others: "Permission to dereference or read (readlink(2)) the symbolic links
+// in this directory is governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check".
+func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
+	c.stat = *st
+	return c.mayLookInto(link)
+}
+
 // refuse answers a change of the object that fd refers to which perm refused
 // with e.
 func refuse(fd int, e unix.Errno) Result { return Errno(refusal(fd, e)) }

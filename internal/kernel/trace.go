@@ -24,6 +24,21 @@ func (c *Call) mayTrace(target uint32) bool {
 	return e != 0 || !s.Undumpable && cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
 }
 
+// mayLookInto decides whether the caller may read what the file of procfs which our descriptor
+// fd refers to, and whose status is c.stat, tells of a task: 0 or EACCES. It is for files that the
+// kernel guards by PTRACE_MODE_READ_FSCREDS of ptrace(2).
+func (c *Call) mayLookInto(fd int) unix.Errno {
+	target, e := c.taskOf(fd)
+	if e != 0 || c.Tracee.SameProcess(c.PID, target) {
+		return 0
+	}
+	s, e := c.Identities.Get(target)
+	if e != 0 || c.subject().Capable(unix.CAP_SYS_PTRACE) || !s.Undumpable && cred.MayPtrace(*c.subject(), s.Credentials, true) {
+		return 0
+	}
+	return unix.EACCES
+}
+
 // refusesTrace tells whether the caller is to be refused the thread that it calls pid.
 func (c *Call) refusesTrace(pid int32) bool {
 	target, e := c.Tracee.HostPID(pid)

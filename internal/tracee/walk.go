@@ -24,6 +24,9 @@ type Guard interface {
 	// Follow decides whether the task may follow a symbolic link in the directory dir
 	// that is the last name of a path.
 	Follow(dir, link int, st *unix.Stat_t) unix.Errno
+	// Jump decides whether the task may follow a link of procfs that leads right to what
+	// another task has open.
+	Jump(link int, st *unix.Stat_t) unix.Errno
 }
 
 // guarded tells whether the guard is to be asked about a path.
@@ -176,7 +179,7 @@ func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
 	if w.resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
 		return -1, unix.ELOOP
 	}
-	next, e := t.follow(w, dir, fd)
+	next, e := t.follow(w, dir, fd, st)
 	if e == 0 {
 		e = fstatOrClose(next, st)
 	}
@@ -184,13 +187,19 @@ func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
 }
 
 // follow returns the directory to go on from after the symbolic link that fd refers to,
-// which is t.name in the directory dir, or what a link of procfs leads to.
-func (t *Tracee) follow(w *walk, dir, fd int) (int, unix.Errno) {
+// which is t.name in the directory dir, or what a link of procfs leads to. Its status is st.
+func (t *Tracee) follow(w *walk, dir, fd int, st *unix.Stat_t) (int, unix.Errno) {
 	next, magic, done, e := t.procLink(dir, fd)
 	if done {
-		switch {
-		case e != 0 || !magic || w.resolve == 0:
+		if e != 0 || !magic {
 			return next, e
+		}
+		if t.guarded() {
+			t.asked = *st
+			e = t.Guard.Jump(fd, &t.asked)
+		}
+		switch {
+		case e != 0:
 		case w.resolve&unix.RESOLVE_NO_MAGICLINKS != 0:
 			e = unix.ELOOP
 		// openat2(2), of RESOLVE_BENEATH and RESOLVE_IN_ROOT: "Currently, this flag also
