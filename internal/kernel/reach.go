@@ -92,17 +92,16 @@ func Truncate(c *Call) Result {
 	if !c.Restricted() && c.privileged(1<<unix.CAP_FSETID) {
 		return Continue
 	}
+	if int64(c.Data.Args[1]) < 0 {
+		return Continue // truncate(2): "EINVAL The argument length is negative"
+	}
 	fd, e := c.openObject(byPath)
 	if e != 0 {
-		if e == unix.EACCES {
-			return Errno(e)
-		}
-		return Continue
+		return denied(e)
 	}
 	defer unix.Close(fd)
-	// truncate(2): "EINVAL The argument length is negative", "EISDIR The named file is a directory",
-	// "EINVAL [...] the named file is not a regular file".
-	if c.stat.Mode&unix.S_IFMT != unix.S_IFREG || int64(c.Data.Args[1]) < 0 {
+	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
+	if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return Continue
 	}
 	if e := c.permits(fd, perm.Write); e != 0 {
@@ -151,5 +150,20 @@ func InotifyAddWatch(c *Call) Result {
 	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	return c.reach(o, perm.Read)
+	result := c.reach(o, perm.Read)
+	if result.Errno != 0 && !c.mayWatch(c.int32(0)) {
+		return Continue // EBADF or EINVAL
+	}
+	return result
+}
+
+// mayWatch tells whether the caller's descriptor fd may be one of inotify_init(2): its
+// inode has no type.
+func (c *Call) mayWatch(fd int32) bool {
+	own, e := c.Tracee.OpenFD(fd, &c.stat)
+	if e != 0 {
+		return false
+	}
+	unix.Close(own)
+	return c.stat.Mode&unix.S_IFMT == 0
 }

@@ -23,7 +23,7 @@ type generator struct {
 func generate(seed uint64, without map[string]bool) program {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
-	g.proc = !without["proc"] && !g.p.Chroot
+	g.proc = !without["proc"] && !g.p.Chroot && g.chance(60)
 	g.special = !without["special"] && g.chance(30)
 	g.exec = !without["exec"] && g.chance(25)
 	if !without["inotify"] && g.chance(10) {

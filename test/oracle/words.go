@@ -144,7 +144,7 @@ func (g *generator) path() string {
 		return g.pick("NULL", "BAD")
 	}
 	if !g.without["long"] && g.chance(1) {
-		return g.pick("long(255)", "long(256)", "long(4095)", "long(4096)")
+		return g.pick("long(255)", "long(256)", "long(4096)")
 	}
 	return strconv.Quote(g.way())
 }
@@ -162,7 +162,7 @@ func (g *generator) target() string {
 
 func (g *generator) fd() string {
 	if g.variables == 0 || g.chance(5) {
-		return g.pick("-1", "0", "99", "3")
+		return g.pick("-1", "0", "99")
 	}
 	f := g.IntN(g.variables)
 	if f == g.watch0 {
@@ -203,7 +203,10 @@ func (g *generator) openFlags() string {
 }
 
 func (g *generator) how() string {
-	resolve := g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
+	resolve := "0"
+	if !g.proc { // package tracee resolves no path with these flags that leads through /proc/self
+		resolve = g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
+	}
 	flags, mode := g.openFlags(), "0"
 	if strings.Contains(flags, "O_CREAT") || strings.Contains(flags, "O_TMPFILE") || g.chance(3) {
 		mode = g.mode()
