@@ -25,6 +25,7 @@ func generate(seed uint64, without map[string]bool) program {
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot && g.chance(60)
 	g.special = !without["special"] && g.chance(30)
+	g.proc = g.proc && !g.special // a socket that is opened again by a path counts as the caller's (docs/ownership.md)
 	g.exec = !without["exec"] && g.chance(25)
 	if !without["inotify"] && g.chance(10) {
 		g.proc = false // where the descriptor could be opened again

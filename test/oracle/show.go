@@ -91,10 +91,23 @@ func showEntries(b []byte, n int64) string {
 	var entries []string
 	for b = b[:min(int(n), len(b))]; len(b) > 19; b = b[binary.LittleEndian.Uint16(b[16:]):] {
 		name, _, _ := strings.Cut(string(b[19:]), "\x00")
-		entries = append(entries, fmt.Sprintf("%s(%d)", name, b[18]))
+		entries = append(entries, name+"("+showType(b[18])+")")
 	}
 	slices.Sort(entries)
 	return strings.Join(entries, " ")
+}
+
+// showType shows a d_type. Of a device it is that of the placeholder (docs/ownership.md), a socket or regular file.
+func showType(kind byte) string {
+	switch kind {
+	case unix.DT_DIR:
+		return "directory"
+	case unix.DT_LNK:
+		return "link"
+	case unix.DT_FIFO:
+		return "FIFO"
+	}
+	return "file"
 }
 
 // attributes shows the extended attributes of an inode of the tree.

@@ -227,7 +227,7 @@ func (g *generator) node() []string {
 	kind := g.pick(types...)
 	switch kind {
 	case "S_IFCHR":
-		return []string{kind + "|" + g.mode(), g.pick("0x103", "0x105", "0x107", "0x7801", "0")}
+		return []string{kind + "|" + g.mode(), g.pick("0x105", "0x107", "0x7801")}
 	case "S_IFBLK":
 		return []string{kind + "|" + g.mode(), g.pick("0x7802", "0x7f00")}
 	}
