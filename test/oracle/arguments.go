@@ -420,6 +420,7 @@ var (
 	actor         = number0("actor")
 
 	fd        = param{name: "fd", encode: encodeFD}
+	socket    = param{name: "socket", encode: encodeFD}
 	watch     = param{name: "watch", encode: encodeFD}
 	dirfd     = param{name: "dirfd", encode: encodeFD}
 	path      = param{name: "path", encode: pointer(encodeString)}

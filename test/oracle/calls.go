@@ -108,9 +108,9 @@ var calls = append([]call{
 	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signal}, feature: "signals", weight: 3},
 
 	{name: "socket", number: unix.SYS_SOCKET, params: []param{unixFamily, socketType, zero}, fd: true, feature: "sockets", weight: 3},
-	{name: "bind", number: unix.SYS_BIND, params: []param{fd, sockaddr}, feature: "sockets", weight: 4},
-	{name: "connect", number: unix.SYS_CONNECT, params: []param{fd, sockaddr}, feature: "sockets", weight: 4},
-	{name: "listen", number: unix.SYS_LISTEN, params: []param{fd, one}, feature: "sockets", weight: 3},
+	{name: "bind", number: unix.SYS_BIND, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
+	{name: "connect", number: unix.SYS_CONNECT, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
+	{name: "listen", number: unix.SYS_LISTEN, params: []param{socket, one}, feature: "sockets", weight: 3},
 
 	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, feature: "inotify", weight: -1},
 	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, feature: "inotify"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,6 +35,7 @@ var randomWord = map[string]func(*generator) string{
 	"zero":         func(*generator) string { return "0" },
 	"one":          func(*generator) string { return "1" },
 	"inotifyFlags": func(*generator) string { return "IN_NONBLOCK" },
+	"socket":       (*generator).socket,
 	"watch":        (*generator).watch,
 	"inotifyMask": func(g *generator) string {
 		return g.pick("IN_MODIFY", "IN_MODIFY|IN_DONT_FOLLOW", "IN_MODIFY|IN_ONLYDIR", "0")
@@ -165,10 +167,18 @@ func (g *generator) fd() string {
 		return g.pick("-1", "0", "99")
 	}
 	f := g.IntN(g.variables)
-	if f == g.watch0 {
+	if f == g.watch0 || slices.Contains(g.sockets, f) {
 		return "-1"
 	}
 	return "f" + strconv.Itoa(f)
+}
+
+// socket is a descriptor of socket(2). They are used for nothing else, because they count as their user's own.
+func (g *generator) socket() string {
+	if len(g.sockets) == 0 || g.chance(5) {
+		return g.fd()
+	}
+	return "f" + strconv.Itoa(g.sockets[g.IntN(len(g.sockets))])
 }
 
 // watch is the descriptor of inotify_init(2).
