@@ -150,20 +150,5 @@ func InotifyAddWatch(c *Call) Result {
 	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	result := c.reach(o, perm.Read)
-	if result.Errno != 0 && !c.mayWatch(c.int32(0)) {
-		return Continue // EBADF or EINVAL
-	}
-	return result
-}
-
-// mayWatch tells whether the caller's descriptor fd may be one of inotify_init(2): its
-// inode has no type.
-func (c *Call) mayWatch(fd int32) bool {
-	own, e := c.Tracee.OpenFD(fd, &c.stat)
-	if e != 0 {
-		return false
-	}
-	unix.Close(own)
-	return c.stat.Mode&unix.S_IFMT == 0
+	return c.reach(o, perm.Read)
 }

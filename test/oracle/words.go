@@ -157,7 +157,7 @@ func (g *generator) target() string {
 		return strconv.Quote("/" + g.name())
 	}
 	if g.proc && g.chance(5) {
-		return strconv.Quote(g.pick("/proc/self/cwd", "/proc/self/fd/3", "/proc/self/cwd/a"))
+		return strconv.Quote(g.pick("/proc/self/fd/3", "/proc/self/cwd/a"))
 	}
 	return g.pick(`"a"`, `"b"`, `"d1"`, `"d1"`, `"d2"`, `"d1/a"`, `"../a"`, `"l"`, `"n"`, `"."`, `".."`, `"d1/"`, `""`)
 }
