@@ -150,5 +150,14 @@ func InotifyAddWatch(c *Call) Result {
 	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	return c.reach(o, perm.Read)
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
+	if c.uint32(2)&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return Continue
+	}
+	return denied(c.permits(fd, perm.Read))
 }

@@ -94,7 +94,7 @@ func simpler(word string) []string {
 		}
 	}
 	if !strings.Contains(word, "NONBLOCK") {
-		words = append(words, "0", "1000", "0755", "AT_FDCWD")
+		words = append(words, "0", "1000", "0755")
 	}
 	return slices.DeleteFunc(words, func(w string) bool {
 		return len(w) > len(word) || len(w) == len(word) && w >= word
