@@ -410,7 +410,7 @@ var (
 	device        = numeric("device")
 	id            = numeric("id")
 	length        = numeric("length")
-	signal        = numeric("signal")
+	signalNumber  = numeric("signal")
 	unixFamily    = numeric("unixFamily")
 	socketType    = numeric("socketType")
 	zero          = numeric("zero")

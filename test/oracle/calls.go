@@ -104,8 +104,8 @@ var calls = append([]call{
 	{name: "execve", number: unix.SYS_EXECVE, params: []param{path, argv, argv}, feature: "exec", weight: 6},
 	{name: "execveat", number: unix.SYS_EXECVEAT, params: []param{dirfd, path, argv, argv, execFlags}, feature: "exec", weight: 6},
 
-	{name: "kill", number: unix.SYS_KILL, params: []param{process, signal}, feature: "signals", weight: 4},
-	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signal}, feature: "signals", weight: 3},
+	{name: "kill", number: unix.SYS_KILL, params: []param{process, signalNumber}, feature: "signals", weight: 4},
+	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signalNumber}, feature: "signals", weight: 3},
 
 	{name: "socket", number: unix.SYS_SOCKET, params: []param{unixFamily, socketType, zero}, fd: true, feature: "sockets", weight: 3},
 	{name: "bind", number: unix.SYS_BIND, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
