@@ -35,7 +35,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		}
 		c.known = false
 	}
-	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
+	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 || c.addr(path) == 0 {
 		return Continue // an error, or AT_EXECVE_CHECK, which executes nothing
 	}
 	self := c.identity()

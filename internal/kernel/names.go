@@ -85,7 +85,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	}
 	switch {
 	case !named || !isName(newName) || c.stat.Dev != dir.Dev, // EBUSY, EEXIST or EXDEV
-		!source.exists(), // ENOENT
+		!source.exists(), target.long, // ENOENT, ENAMETOOLONG
 		flags&unix.RENAME_NOREPLACE != 0 && target.exists(), exchange && !target.exists(), // EEXIST, ENOENT
 		!source.isDir() && (oldSlash || !exchange && newSlash), exchange && !target.isDir() && newSlash, // ENOTDIR
 		source.isAbove(newParent), // EINVAL
@@ -196,6 +196,7 @@ func refuseIf(fd int, e unix.Errno) Result {
 type entry struct {
 	fd   int // O_PATH
 	stat unix.Stat_t
+	long bool // the name is too long for the file system
 }
 
 // entry looks name up in the directory parent.
@@ -203,6 +204,7 @@ func (c *Call) entry(parent int, name *byte) entry {
 	n := entry{fd: -1}
 	fd, e := openat(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if e != 0 {
+		n.long = e == unix.ENAMETOOLONG
 		return n
 	}
 	if tracee.Fstat(fd, &n.stat) != 0 {

@@ -22,8 +22,8 @@ var byPath = object{dirfd: unix.AT_FDCWD}
 // byLink is the same, without following a symbolic link at its end.
 var byLink = object{dirfd: unix.AT_FDCWD, flags: unix.AT_SYMLINK_NOFOLLOW}
 
-// isNone tells whether o is a number that no descriptor has; AT_FDCWD is none where a call has no path.
-func (o object) isNone() bool { return o.path == byFD && o.dirfd < 0 }
+// isNone tells whether o is AT_FDCWD, which is no descriptor where a call has no path.
+func (o object) isNone() bool { return o.path == byFD && o.dirfd == unix.AT_FDCWD }
 
 // pathOf returns the path of o.
 func (c *Call) pathOf(o object) (tracee.Path, unix.Errno) {

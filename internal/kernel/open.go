@@ -60,6 +60,7 @@ func Openat2(c *Call) Result {
 		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
 		// an error if unknown or conflicting flags are specified in how.flags."
 		o.how.Flags&^knownFlags != 0,
+		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
 		o.how.Resolve&resolveCached != 0:
 		return Continue

@@ -100,17 +100,16 @@ func Truncate(c *Call) Result {
 	if !c.Restricted() && c.privileged(1<<unix.CAP_FSETID) {
 		return Continue
 	}
+	if int64(c.Data.Args[1]) < 0 {
+		return Continue // truncate(2): "EINVAL The argument length is negative"
+	}
 	fd, e := c.openObject(byPath)
 	if e != 0 {
-		if e == unix.EACCES {
-			return Errno(e)
-		}
-		return Continue
+		return denied(e)
 	}
 	defer unix.Close(fd)
-	// truncate(2): "EINVAL The argument length is negative", "EISDIR The named file is a directory",
-	// "EINVAL [...] the named file is not a regular file".
-	if c.stat.Mode&unix.S_IFMT != unix.S_IFREG || int64(c.Data.Args[1]) < 0 {
+	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
+	if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return Continue
 	}
 	if e := c.permits(fd, perm.Write); e != 0 {
@@ -159,5 +158,14 @@ func InotifyAddWatch(c *Call) Result {
 	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	return c.reach(o, perm.Read)
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
+	if c.uint32(2)&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return Continue
+	}
+	return denied(c.permits(fd, perm.Read))
 }

@@ -48,7 +48,7 @@ func (c *Call) utimesat(f TimeFormat, flags uint32) Result {
 	// referred to by the file descriptor dirfd".
 	if c.addr(1) == 0 && o.dirfd != unix.AT_FDCWD {
 		if flags != 0 {
-			return Errno(unix.EINVAL)
+			return Continue // EINVAL, unless both times are UTIME_OMIT
 		}
 		o.path = byFD
 	}

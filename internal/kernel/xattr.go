@@ -140,6 +140,8 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 	}
 	var a attribute
 	switch c.nameOf(name, &a) {
+	case unreadable:
+		return Continue // ERANGE or EFAULT
 	case hidden:
 		return c.try(o, absent)
 	case probe:

@@ -155,7 +155,12 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 	case p.text != nil && (p.self || t.guarded()):
 		return t.openStray(p, resolve, st)
 	}
-	start, e := t.openStart(p.dirfd)
+	dirfd := p.dirfd
+	// openat2(2), RESOLVE_IN_ROOT: "Treat the directory referred to by dirfd as the root directory".
+	if p.text != nil && p.text[0] == '/' && resolve&unix.RESOLVE_IN_ROOT == 0 {
+		dirfd = unix.AT_FDCWD
+	}
+	start, e := t.openStart(dirfd)
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}

@@ -71,7 +71,7 @@ func encodeActor(kind byte) func(*encoder, string) error {
 
 // text is what a quoted word stands for; long(N) is a name of N bytes.
 func text(word string) (string, error) {
-	if inner, ok := call1(word, "long"); ok {
+	if inner, ok := parenthesized(word, "long"); ok {
 		n, err := strconv.Atoi(inner)
 		if err != nil || n < 0 || n > 5000 {
 			return "", fmt.Errorf("no length: %s", word)
@@ -85,8 +85,8 @@ func text(word string) (string, error) {
 	return s, nil
 }
 
-// call1 returns what is between the parentheses of word, if it is name(...).
-func call1(word, name string) (string, bool) {
+// parenthesized returns what is between the parentheses of word, if it is name(...).
+func parenthesized(word, name string) (string, bool) {
 	inner, ok := strings.CutPrefix(word, name+"(")
 	if !ok {
 		return "", false
@@ -117,10 +117,10 @@ func encodeValue(e *encoder, word string) error {
 }
 
 func value(word string) ([]byte, error) {
-	if inner, ok := call1(word, "acl"); ok {
+	if inner, ok := parenthesized(word, "acl"); ok {
 		return encodeACL(inner)
 	}
-	if inner, ok := call1(word, "cap"); ok {
+	if inner, ok := parenthesized(word, "cap"); ok {
 		return encodeFileCaps(inner)
 	}
 	s, err := text(word)
@@ -388,38 +388,39 @@ func encodeHandle(e *encoder, word string) error {
 	return nil
 }
 
-// number0 makes a param that is a number; the name says to the generator which (words.go).
-func number0(name string) param { return param{name: name, encode: encodeNumber} }
+// numeric makes a param that is a number; the name says to the generator which (words.go).
+func numeric(name string) param { return param{name: name, encode: encodeNumber} }
 
 // The kinds of arguments.
 var (
-	num           = number0("number")
-	mode          = number0("mode")
-	umask         = number0("umask")
-	openFlags     = number0("openFlags")
-	removeFlags   = number0("removeFlags")
-	renameFlags   = number0("renameFlags")
-	linkFlags     = number0("linkFlags")
-	nofollowFlags = number0("nofollowFlags")
-	accessMode    = number0("accessMode")
-	accessFlags   = number0("accessFlags")
-	execFlags     = number0("execFlags")
-	xattrFlags    = number0("xattrFlags")
-	statxMask     = number0("statxMask")
-	node          = number0("node")
-	device        = number0("device")
-	id            = number0("id")
-	length        = number0("length")
-	signal        = number0("signal")
-	unixFamily    = number0("unixFamily")
-	socketType    = number0("socketType")
-	zero          = number0("zero")
-	one           = number0("one")
-	inotifyFlags  = number0("inotifyFlags")
-	inotifyMask   = number0("inotifyMask")
-	actor         = number0("actor")
+	num           = numeric("number")
+	mode          = numeric("mode")
+	umask         = numeric("umask")
+	openFlags     = numeric("openFlags")
+	removeFlags   = numeric("removeFlags")
+	renameFlags   = numeric("renameFlags")
+	linkFlags     = numeric("linkFlags")
+	nofollowFlags = numeric("nofollowFlags")
+	accessMode    = numeric("accessMode")
+	accessFlags   = numeric("accessFlags")
+	execFlags     = numeric("execFlags")
+	xattrFlags    = numeric("xattrFlags")
+	statxMask     = numeric("statxMask")
+	node          = numeric("node")
+	device        = numeric("device")
+	id            = numeric("id")
+	length        = numeric("length")
+	signalNumber  = numeric("signal")
+	unixFamily    = numeric("unixFamily")
+	socketType    = numeric("socketType")
+	zero          = numeric("zero")
+	one           = numeric("one")
+	inotifyFlags  = numeric("inotifyFlags")
+	inotifyMask   = numeric("inotifyMask")
+	actor         = numeric("actor")
 
 	fd        = param{name: "fd", encode: encodeFD}
+	socket    = param{name: "socket", encode: encodeFD}
 	watch     = param{name: "watch", encode: encodeFD}
 	dirfd     = param{name: "dirfd", encode: encodeFD}
 	path      = param{name: "path", encode: pointer(encodeString)}

@@ -104,13 +104,13 @@ var calls = append([]call{
 	{name: "execve", number: unix.SYS_EXECVE, params: []param{path, argv, argv}, feature: "exec", weight: 6},
 	{name: "execveat", number: unix.SYS_EXECVEAT, params: []param{dirfd, path, argv, argv, execFlags}, feature: "exec", weight: 6},
 
-	{name: "kill", number: unix.SYS_KILL, params: []param{process, signal}, feature: "signals", weight: 4},
-	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signal}, feature: "signals", weight: 3},
+	{name: "kill", number: unix.SYS_KILL, params: []param{process, signalNumber}, feature: "signals", weight: 4},
+	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signalNumber}, feature: "signals", weight: 3},
 
 	{name: "socket", number: unix.SYS_SOCKET, params: []param{unixFamily, socketType, zero}, fd: true, feature: "sockets", weight: 3},
-	{name: "bind", number: unix.SYS_BIND, params: []param{fd, sockaddr}, feature: "sockets", weight: 4},
-	{name: "connect", number: unix.SYS_CONNECT, params: []param{fd, sockaddr}, feature: "sockets", weight: 4},
-	{name: "listen", number: unix.SYS_LISTEN, params: []param{fd, one}, feature: "sockets", weight: 3},
+	{name: "bind", number: unix.SYS_BIND, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
+	{name: "connect", number: unix.SYS_CONNECT, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
+	{name: "listen", number: unix.SYS_LISTEN, params: []param{socket, one}, feature: "sockets", weight: 3},
 
 	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, feature: "inotify", weight: -1},
 	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, feature: "inotify"},

@@ -11,20 +11,22 @@ type generator struct {
 	without map[string]bool // features
 	p       program
 
-	actors    int  // so many there are
-	variables int  // so many descriptors
-	watch0    int  // that of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
-	special   bool // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc      bool // there is a /proc
-	exec      bool // there is a program that can be executed, named x
+	actors    int   // so many there are
+	variables int   // so many descriptors
+	watch0    int   // that of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
+	sockets   []int // those of socket
+	special   bool  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
+	proc      bool  // there is a /proc
+	exec      bool  // there is a program that can be executed, named x
 }
 
 // generate makes the program of a seed.
 func generate(seed uint64, without map[string]bool) program {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
-	g.proc = !without["proc"] && !g.p.Chroot
+	g.proc = !without["proc"] && !g.p.Chroot && g.chance(60)
 	g.special = !without["special"] && g.chance(30)
+	g.proc = g.proc && !g.special // a socket that is opened again by a path counts as the caller's (docs/ownership.md)
 	g.exec = !without["exec"] && g.chance(25)
 	if !without["inotify"] && g.chance(10) {
 		g.proc = false // where the descriptor could be opened again
@@ -127,6 +129,9 @@ func (g *generator) by(actor int, name string, words ...string) string {
 	if c.fd && g.variables < maxVariables-1 {
 		o.Store = g.variables
 		g.variables++
+		if name == "socket" {
+			g.sockets = append(g.sockets, o.Store)
+		}
 	}
 	g.p.Ops = append(g.p.Ops, o)
 	return "f" + strconv.Itoa(max(o.Store, 0))

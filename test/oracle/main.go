@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
@@ -125,7 +126,10 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 	start := time.Now()
 	without := withoutOn(fs, o.without)
 	n := 0
-	for ; n < o.n && differ < o.most; n++ {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, unix.SIGINT, unix.SIGTERM)
+	defer signal.Stop(interrupted)
+	for ; n < o.n && differ < o.most && len(interrupted) == 0; n++ {
 		if n%batch == batch-1 {
 			if err := pr.restart(); err != nil {
 				return differ, err

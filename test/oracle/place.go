@@ -110,7 +110,7 @@ func (pl *place) realRoot(fs string) *side {
 		cmd := exec.Command(pl.path("root", "root/bin/interpreter"), "--interpret", fs, pl.path("root", "root"), source)
 		cmd.Env = []string{}
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Setpgid: true, Pdeathsig: unix.SIGKILL}
 		return cmd
 	}}
 }
@@ -126,7 +126,7 @@ func (pl *place) user(fs string) *side {
 		cmd := exec.Command(pl.binary, argv...)
 		cmd.Env = []string{"HOME=" + pl.path("user", "home"), "PATH=" + os.Getenv("PATH")}
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(pl.uid), Gid: uint32(pl.uid)}, Pdeathsig: unix.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(pl.uid), Gid: uint32(pl.uid)}, Setpgid: true, Pdeathsig: unix.SIGKILL}
 		return cmd
 	}}
 }

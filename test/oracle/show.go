@@ -39,13 +39,23 @@ func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 
 func showStat(b []byte, _ int64) string {
 	at := statLayout
-	dev := u64(b, at.rdev)
-	return fmt.Sprintf("%06o nlink %d owner %d:%d size %d device %d:%d", u32(b, at.mode), u32(b, at.nlink), u32(b, at.uid), u32(b, at.gid),
+	dev, mode := u64(b, at.rdev), u32(b, at.mode)
+	return fmt.Sprintf("%06o nlink %d owner %s size %d device %d:%d", mode, u32(b, at.nlink), showOwner(mode, u32(b, at.uid), u32(b, at.gid)),
 		u64(b, at.size), unix.Major(dev), unix.Minor(dev))
 }
 
+// showOwner shows an owner. Who has made a socket without a name, or an inode without a type such as inotify's, is recorded
+// nowhere (docs/ownership.md).
+func showOwner(mode, uid, gid uint32) string {
+	if mode == unix.S_IFSOCK|0o777 || mode&unix.S_IFMT == 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d:%d", uid, gid)
+}
+
 func showStatx(b []byte, _ int64) string {
-	return fmt.Sprintf("%06o nlink %d owner %d:%d size %d device %d:%d", binary.LittleEndian.Uint16(b[28:]), u32(b, 16), u32(b, 20), u32(b, 24),
+	mode := uint32(binary.LittleEndian.Uint16(b[28:]))
+	return fmt.Sprintf("%06o nlink %d owner %s size %d device %d:%d", mode, u32(b, 16), showOwner(mode, u32(b, 20), u32(b, 24)),
 		u64(b, 40), u32(b, 128), u32(b, 132))
 }
 
@@ -91,10 +101,23 @@ func showEntries(b []byte, n int64) string {
 	var entries []string
 	for b = b[:min(int(n), len(b))]; len(b) > 19; b = b[binary.LittleEndian.Uint16(b[16:]):] {
 		name, _, _ := strings.Cut(string(b[19:]), "\x00")
-		entries = append(entries, fmt.Sprintf("%s(%d)", name, b[18]))
+		entries = append(entries, name+"("+showType(b[18])+")")
 	}
 	slices.Sort(entries)
 	return strings.Join(entries, " ")
+}
+
+// showType shows a d_type. Of a device it is that of the placeholder (docs/ownership.md), a socket or regular file.
+func showType(kind byte) string {
+	switch kind {
+	case unix.DT_DIR:
+		return "directory"
+	case unix.DT_LNK:
+		return "link"
+	case unix.DT_FIFO:
+		return "FIFO"
+	}
+	return "file"
 }
 
 // attributes shows the extended attributes of an inode of the tree.

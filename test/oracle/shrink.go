@@ -53,6 +53,9 @@ func simplifyWords(p program, differs func(program) bool) program {
 			}
 		}
 		for j := range p.Ops[i].Args {
+			if p.Ops[i].Call.params[j].name == device.name {
+				continue // another number might be a device that does something
+			}
 			for _, word := range simpler(p.Ops[i].Args[j]) {
 				if q := withOp(p, i, func(o *op) { o.Args[j] = word }); differs(q) {
 					p = q
@@ -91,7 +94,7 @@ func simpler(word string) []string {
 		}
 	}
 	if !strings.Contains(word, "NONBLOCK") {
-		words = append(words, "0", "1000", "0755", "AT_FDCWD")
+		words = append(words, "0", "1000", "0755")
 	}
 	return slices.DeleteFunc(words, func(w string) bool {
 		return len(w) > len(word) || len(w) == len(word) && w >= word

@@ -215,7 +215,7 @@ func (t *treeReader) directory(prefix string) {
 		kind := t.number()
 		mode := t.inode(path)
 		if len(t.lines) > 0 {
-			t.lines[len(t.lines)-1] += fmt.Sprintf(" d_type %d", kind)
+			t.lines[len(t.lines)-1] += " d_type " + showType(byte(kind))
 		}
 		if mode&0o170000 == 0o040000 {
 			t.directory(path + "/")

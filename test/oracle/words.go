@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,6 +35,7 @@ var randomWord = map[string]func(*generator) string{
 	"zero":         func(*generator) string { return "0" },
 	"one":          func(*generator) string { return "1" },
 	"inotifyFlags": func(*generator) string { return "IN_NONBLOCK" },
+	"socket":       (*generator).socket,
 	"watch":        (*generator).watch,
 	"inotifyMask": func(g *generator) string {
 		return g.pick("IN_MODIFY", "IN_MODIFY|IN_DONT_FOLLOW", "IN_MODIFY|IN_ONLYDIR", "0")
@@ -144,7 +146,7 @@ func (g *generator) path() string {
 		return g.pick("NULL", "BAD")
 	}
 	if !g.without["long"] && g.chance(1) {
-		return g.pick("long(255)", "long(256)", "long(4095)", "long(4096)")
+		return g.pick("long(255)", "long(256)", "long(4096)")
 	}
 	return strconv.Quote(g.way())
 }
@@ -155,20 +157,28 @@ func (g *generator) target() string {
 		return strconv.Quote("/" + g.name())
 	}
 	if g.proc && g.chance(5) {
-		return strconv.Quote(g.pick("/proc/self/cwd", "/proc/self/fd/3", "/proc/self/cwd/a"))
+		return strconv.Quote(g.pick("/proc/self/fd/3", "/proc/self/cwd/a"))
 	}
 	return g.pick(`"a"`, `"b"`, `"d1"`, `"d1"`, `"d2"`, `"d1/a"`, `"../a"`, `"l"`, `"n"`, `"."`, `".."`, `"d1/"`, `""`)
 }
 
 func (g *generator) fd() string {
 	if g.variables == 0 || g.chance(5) {
-		return g.pick("-1", "0", "99", "3")
+		return g.pick("-1", "0", "99")
 	}
 	f := g.IntN(g.variables)
-	if f == g.watch0 {
+	if f == g.watch0 || slices.Contains(g.sockets, f) {
 		return "-1"
 	}
 	return "f" + strconv.Itoa(f)
+}
+
+// socket is a descriptor of socket(2). They are used for nothing else, because they count as their user's own.
+func (g *generator) socket() string {
+	if len(g.sockets) == 0 || g.chance(5) {
+		return g.fd()
+	}
+	return "f" + strconv.Itoa(g.sockets[g.IntN(len(g.sockets))])
 }
 
 // watch is the descriptor of inotify_init(2).
@@ -203,7 +213,10 @@ func (g *generator) openFlags() string {
 }
 
 func (g *generator) how() string {
-	resolve := g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
+	resolve := "0"
+	if !g.proc { // package tracee resolves no path with these flags that leads through /proc/self
+		resolve = g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
+	}
 	flags, mode := g.openFlags(), "0"
 	if strings.Contains(flags, "O_CREAT") || strings.Contains(flags, "O_TMPFILE") || g.chance(3) {
 		mode = g.mode()
@@ -224,7 +237,7 @@ func (g *generator) node() []string {
 	kind := g.pick(types...)
 	switch kind {
 	case "S_IFCHR":
-		return []string{kind + "|" + g.mode(), g.pick("0x103", "0x105", "0x107", "0x7801", "0")}
+		return []string{kind + "|" + g.mode(), g.pick("0x105", "0x107", "0x7801")}
 	case "S_IFBLK":
 		return []string{kind + "|" + g.mode(), g.pick("0x7802", "0x7f00")}
 	}

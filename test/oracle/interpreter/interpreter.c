@@ -70,40 +70,40 @@ static word start_thread(word me, word k) {
 	return 0;
 }
 
-// without_fsetid makes a call without CAP_FSETID, which is how docs/ownership.md says that subuidless
-// differs from real root: "Writing to a set-id file clears the bits, also for root".
-static word without_fsetid(word nr, const word a[6]) {
+// find_written fills st for the file that a call with these arguments writes to.
+static int find_written(enum clears how, const word a[6], struct statx *st) {
+	switch (how) {
+	case NOTHING:
+		return 0;
+	case FD:
+		return raw(statx, a[0], "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0;
+	case AT:
+		return raw(statx, a[0], a[1], 0, STATX_BASIC_STATS, st) == 0;
+	case PATH:
+		return raw(statx, AT_FDCWD, a[0], 0, STATX_BASIC_STATS, st) == 0;
+	}
+	return 0;
+}
+
+// write_as_user makes real root's call that writes to the file of status st as docs/ownership.md says that subuidless differs:
+// "Writing to a set-id file clears the bits, also for root", so without CAP_FSETID. The set-group-ID bit of a file that its group may not
+// execute stays, because to the kernel everybody in the container is in the group.
+static word write_as_user(word nr, const word a[6], const struct statx *st) {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct sets[2];
+	word group = -1;
 	must("capget", raw(capget, &head, sets));
+	if ((st->stx_mode & 02010) == 02000)
+		group = raw(setfsgid, st->stx_gid);
 	uint32_t effective = sets[0].effective;
 	sets[0].effective &= ~(1U << CAP_FSETID);
 	must("capset", raw(capset, &head, sets));
 	word result = raw6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	sets[0].effective = effective;
 	must("capset", raw(capset, &head, sets));
+	if (group >= 0)
+		raw(setfsgid, group);
 	return result;
-}
-
-// clears_bits tells whether a call with these arguments finds a file that loses set-id bits. The set-group-ID bit of a file that
-// its group may not execute stays: to the kernel, everybody in the container is in the group.
-static int clears_bits(enum clears how, const word a[6]) {
-	struct statx st = {0};
-	word r = -1;
-	switch (how) {
-	case NOTHING:
-		return 0;
-	case FD:
-		r = raw(statx, a[0], "", AT_EMPTY_PATH, STATX_MODE, &st);
-		break;
-	case AT:
-		r = raw(statx, a[0], a[1], 0, STATX_MODE, &st);
-		break;
-	case PATH:
-		r = raw(statx, AT_FDCWD, a[0], 0, STATX_MODE, &st);
-		break;
-	}
-	return r == 0 && ((st.stx_mode & 04000) || (st.stx_mode & 02010) == 02010);
 }
 
 static word execute(struct op *op) {
@@ -128,8 +128,9 @@ static word execute(struct op *op) {
 		return fork_actor(a[0]);
 	if (op->nr == THREAD)
 		return start_thread(op->actor, a[0]);
-	if (shared->real && clears_bits(op->clears, a))
-		return without_fsetid(op->nr, a);
+	struct statx st = {0};
+	if (shared->real && find_written(op->clears, a, &st) && st.stx_mode & 06000)
+		return write_as_user(op->nr, a, &st);
 	return raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
