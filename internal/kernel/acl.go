@@ -142,8 +142,13 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	} else {
 		e = c.setNativeACL(fd, kind, value)
 	}
-	if e == 0 && kind == accessACL && len(a) > 0 {
-		e = c.dropSetgid(fd, a.Mode())
+	if e == 0 && kind == accessACL {
+		switch {
+		case len(a) > 0:
+			e = c.dropSetgid(fd, a.Mode())
+		case removalDropsSetgid(fd):
+			e = c.dropSetgid(fd, c.stat.Mode&0o777)
+		}
 	}
 	return Errno(e)
 }
@@ -212,6 +217,13 @@ func (c *Call) dropSetgid(fd int, permissions uint32) unix.Errno {
 		return e
 	}
 	return setMode(fd, to)
+}
+
+// removalDropsSetgid tells whether to remove an ACL is a change of permissions to the file system
+// of what fd refers to.
+func removalDropsSetgid(fd int) bool {
+	var fs unix.Statfs_t
+	return fstatfs(fd, &fs) == 0 && (fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.OVERLAYFS_SUPER_MAGIC)
 }
 
 // inheritACL is what to record of the ACLs of a new inode of that mode in a directory

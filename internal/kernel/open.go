@@ -102,6 +102,9 @@ const creates = unix.O_CREAT | unnamed
 // Opening other files is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
 	kind := o.how.Flags & creates
+	if o.how.Flags&unix.O_PATH != 0 {
+		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
+	}
 	switch {
 	case c.starting(), kind == creates:
 		return Continue

@@ -47,6 +47,7 @@ func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 	var cur int
 	var e unix.Errno
 	if p.text[0] == '/' {
+		w.rooted = true
 		cur, e = w.top()
 	} else {
 		cur, e = t.openStart(p.dirfd)
@@ -96,12 +97,17 @@ type walk struct {
 	follow  bool   // a link at the end
 	rest    []byte // what is left of the path
 	links   int    // followed
+	rooted  bool   // the kernel knows the root directory by now
 }
 
 // top opens the directory that absolute paths start from.
 func (w *walk) top() (int, unix.Errno) {
+	rooted := w.rooted
+	w.rooted = true
 	switch {
-	case w.resolve&unix.RESOLVE_BENEATH != 0:
+	case w.resolve&unix.RESOLVE_BENEATH != 0,
+		// A link to "/" counts as another mount until the kernel has looked which it is.
+		w.resolve&unix.RESOLVE_NO_XDEV != 0 && !rooted:
 		return -1, unix.EXDEV
 	case w.resolve&unix.RESOLVE_IN_ROOT != 0:
 		return openat(w.root, &dot[0], unix.O_PATH)
@@ -112,6 +118,7 @@ func (w *walk) top() (int, unix.Errno) {
 // up tells whether ".." is to be looked up in the directory dir, or else an error, or 0 if it
 // leads nowhere.
 func (w *walk) up(dir int) (bool, unix.Errno) {
+	w.rooted = true
 	switch {
 	case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 || !sameInode(dir, w.root):
 		return true, 0

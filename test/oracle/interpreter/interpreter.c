@@ -134,16 +134,7 @@ static word execute(struct op *op) {
 	return raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-// stay_dumpable makes real root's actors as subuidless has them (docs/identities.md): to change ids, by a call or by execve(2),
-// does not make a process non-dumpable. What it shows as root's in /proc if the effective ids are not the real ones, it shows as well.
-static void stay_dumpable(void) {
-	if (raw(geteuid) == raw(getuid) && raw(getegid) == raw(getgid))
-		raw(prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0);
-}
-
 static void finish(struct op *op, word result) {
-	if (shared->real)
-		stay_dumpable();
 	op->result = result;
 	if (op->store < VARIABLES)
 		shared->variables[op->store] = result;

@@ -1,3 +1,28 @@
-# What one process may see of another in /proc.
-sleep 5 & root=$!
-setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'sleep 3 & own=$!; sleep 0.1; for p in '$root' $own self; do for f in exe cwd ns/mnt; do readlink /proc/$p/$f | sed "s/[0-9]\{5,\}/N/"; stat -Lc %F /proc/$p/$f; done; for f in maps smaps environ status smaps_rollup io; do head -c1 /proc/$p/$f | wc -c; done; ls /proc/$p/fd | wc -l; cd /proc/$p/cwd && echo in; ls /proc/$p/fdinfo | wc -l; done' 2>&1 | sed "s/[0-9]\{4,\}/PID/g"
+# What a user sees of the processes of others in /proc, and of the user's own.
+look() {
+	for link in exe ns/mnt; do
+		readlink /proc/$1/$link | sed 's/[0-9]\{5,\}/N/'
+	done
+	for link in exe cwd root ns/mnt; do
+		stat -L -c %F /proc/$1/$link
+	done
+	for file in maps smaps smaps_rollup numa_maps environ status io; do
+		head -c 1 /proc/$1/$file | wc -c
+	done
+	for dir in fd fdinfo; do
+		ls /proc/$1/$dir | wc -l
+	done
+	cd /proc/$1/cwd && echo there
+	cd /proc/$1/root && echo there
+}
+if [ $# = 0 ]; then
+	sleep 60 &
+	root=$!
+	# Bare names are looked up where everybody can.
+	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'exec sleep 60' &
+	own=$!
+	until [ "$(stat -c %u /proc/$own)" = 1000 ] && [ "$(cat /proc/$own/comm)" = sleep ]; do sleep 0.05; done
+	{ cat "$0"; echo "look $root; look $own; look self"; } |
+		setpriv --reuid 1000 --regid 1000 --clear-groups sh -s user 2>&1 | sed "s/$root/ROOT/; s/$own/OWN/"
+	kill $root $own
+fi
