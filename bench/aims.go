@@ -24,6 +24,10 @@ var aims = []aim{
 	{"stat is at most 2x the bare round trip", atMost(rowStat, columnBare, 2)},
 	{"every row but the builds is ahead of the other fakeroots (of a preloaded library's own answers about ids: not)", aheadOfPeers},
 	{"the -j2 build is at most 1.2x native", atMost(rowBuild2, columnNative, 1.2)},
+	{"the -j1 build is at most 1.1x native", atMost(rowBuild1, columnNative, 1.1)},
+	{"git status is at most 2x native", atMost(rowStatus, columnNative, 2)},
+	{"git status in a running container is at most 2x native", atMost(rowInside, columnNative, 2)},
+	{"apt-get install is at most 1.25x native", atMost(rowInstall, columnNative, 1.25)},
 }
 
 func (a aim) judge(m *results) string {

@@ -8,7 +8,7 @@ import (
 	"text/template"
 )
 
-const cFiles = 60
+const cFiles = 100
 
 // generateCProject writes a project of small C files, each with the includes and the few functions such files have.
 func generateCProject(dir string) error {
@@ -24,7 +24,7 @@ func generateCProject(dir string) error {
 	}
 	units := make([]string, cFiles)
 	for i := range units {
-		units[i] = fmt.Sprintf("unit%02d", i)
+		units[i] = fmt.Sprintf("unit%03d", i)
 		if err := write(units[i]+".c", cUnit, units[i]); err != nil {
 			return err
 		}

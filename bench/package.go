@@ -7,6 +7,7 @@ import (
 
 // debianPackage tells, for each program that the harness runs, what to install.
 var debianPackage = map[string]string{
+	"bash":     "bash",
 	"chroot":   "coreutils",
 	"cp":       "coreutils",
 	"fakeroot": "fakeroot",

@@ -22,7 +22,7 @@ var cSources embed.FS
 
 // buildPrograms fills the bin directory with what the wanted columns and rows need.
 func buildPrograms(ctx context.Context, w workdir, o options) error {
-	if o.columns.matches(columnSubuidless) {
+	if o.columns.matches(columnSubuidless) || o.columns.matches(columnLean) {
 		if err := provideSubuidless(ctx, w, o.subuidless); err != nil {
 			return err
 		}

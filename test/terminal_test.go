@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,26 @@ func TestJobControl(t *testing.T) {
 				t.Errorf("exit status %d, want 5", status)
 			}
 		})
+	}
+}
+
+// TestTerminalSignals types what interrupts and quits the programs in the foreground. The supervisor, of the same session, goes on answering.
+func TestTerminalSignals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	term := startOnTerminal(t, "subuidless", "exec", "--", "sh", "-c", `
+		show() { echo; stat -c "$1, owner %u" "$file"; } # not in the line of the key's echo
+		trap 'show interrupted' INT
+		trap 'show quit; exit 3' QUIT
+		file=$1
+		touch "$file" && chown 5 "$file" && echo ready
+		while :; do sleep 0.1; done`, "sh", file)
+	term.expect("ready")
+	term.typeKey('C')
+	term.expect("interrupted, owner 5")
+	term.typeKey('\\')
+	term.expect("quit, owner 5")
+	if status := term.wait(); status != 3 {
+		t.Errorf("exit status %d, want 3", status)
 	}
 }
 

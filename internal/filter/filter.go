@@ -3,7 +3,9 @@
 package filter
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -58,19 +60,45 @@ func compileArch(a table.Arch, rows []table.Row) []bpf.Instruction {
 	if a == table.X8664 {
 		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: table.X32Bit, SkipFalse: 1}, notify)
 	}
+	var calls []call
 	for i := range rows {
 		nr, ok := rows[i].Number(a)
 		if !ok {
 			continue
 		}
-		verdict := compileRow(&rows[i])
-		if verdict == nil {
-			continue
+		if verdict := compileRow(&rows[i]); verdict != nil {
+			calls = append(calls, call{uint32(nr), verdict})
 		}
-		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(nr), SkipTrue: uint8(len(verdict))})
-		prog = append(prog, verdict...)
 	}
-	return append(prog, allow)
+	slices.SortFunc(calls, func(x, y call) int { return cmp.Compare(x.nr, y.nr) })
+	return append(prog, search(calls)...)
+}
+
+// call is a system call and the instructions that decide about it.
+type call struct {
+	nr      uint32
+	verdict []bpf.Instruction
+}
+
+// search returns the instructions that find the call whose number has been loaded
+// among calls, which are sorted, and allow all others. A notified call pays for each
+// comparison: so they halve the calls, instead of going through them.
+func search(calls []call) []bpf.Instruction {
+	switch len(calls) {
+	case 0:
+		return []bpf.Instruction{allow}
+	case 1:
+		c := calls[0]
+		prog := append([]bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.nr, SkipTrue: uint8(len(c.verdict))}}, c.verdict...)
+		return append(prog, allow)
+	}
+	half := len(calls) / 2
+	lower := search(calls[:half])
+	prog := append([]bpf.Instruction{
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: calls[half].nr, SkipFalse: 1},
+		bpf.Jump{Skip: uint32(len(lower))},
+	}, lower...)
+	return append(prog, search(calls[half:])...)
 }
 
 // compileRow returns the instructions that decide about one system call, or

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,17 @@ func oneID(namespaces uintptr) *syscall.SysProcAttr {
 
 // startProcess starts a child that waitFor will wait for.
 func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
-	p, err := os.StartProcess(exe, argv, attr)
+	own := &syscall.ProcAttr{Dir: attr.Dir, Env: attr.Env, Sys: attr.Sys}
+	if own.Env == nil {
+		own.Env = os.Environ()
+	}
+	for _, f := range attr.Files {
+		own.Files = append(own.Files, f.Fd())
+	}
+	// Not os.StartProcess: it forks once more, to find out whether the kernel has
+	// pidfds, and its Process does not tell of a child that stops.
+	pid, err = syscall.ForkExec(exe, argv, own)
+	runtime.KeepAlive(attr)
 	if err != nil {
 		// Which path could not be executed says nothing to the user here.
 		err = errnoOf(err)
@@ -34,11 +45,6 @@ func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err er
 			return 0, userns.Explain(fmt.Errorf("creating a user namespace: %w", err))
 		}
 		return 0, fmt.Errorf("starting %s: %w", argv[0], err)
-	}
-	pid = p.Pid
-	// os.Process.Wait does not tell of a child that stops.
-	if err := p.Release(); err != nil {
-		return 0, fmt.Errorf("releasing the handle of process %d: %w", pid, err)
 	}
 	return pid, nil
 }

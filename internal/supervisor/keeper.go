@@ -47,10 +47,12 @@ func KeeperMain() int {
 		slog.Error("keeper", "err", err)
 		return 1
 	}
-	// Of its own session and nobody's working directory: the terminal's signals
-	// are not meant for it, and it does not keep a file system busy.
-	if _, err := unix.Setsid(); err != nil {
-		slog.Warn("keeper: setsid", "err", err)
+	// Of its own process group, in the background, and nobody's working directory: the
+	// terminal's signals are not meant for it, and it does not keep a file system busy.
+	// Not of its own session: each has its share of the CPU (sched(7), autogroup), and
+	// two tasks that take turns across such a border pay for it at every switch.
+	if err := unix.Setpgid(0, 0); err != nil {
+		slog.Warn("keeper: setpgid", "err", err)
 	}
 	if err := os.Chdir("/"); err != nil {
 		slog.Warn("keeper: chdir", "err", err)
