@@ -113,7 +113,7 @@ func prepareAndRun() (status int, err error) {
 		if err := errors.Join(askOracle(work), askBootstraps(work)); err != nil {
 			return 0, err
 		}
-		if err := askServices(work); err != nil {
+		if err := errors.Join(askServices(work), askSuites(work)); err != nil {
 			return 0, err
 		}
 	}

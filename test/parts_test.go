@@ -34,6 +34,7 @@ var parts = map[string]part{
 	"services":    {file(servicesTar), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"setcap":      {program("setcap"), "apt-get install libcap2-bin"},
 	"small":       {file("small"), "run the tests as root"},
+	"suites":      {file(suitesTar), "sudo test/prepare, and SUBUIDLESS_CACHE if it was for another user"},
 	"umoci":       {program("umoci"), "apt-get install umoci"},
 }
 

@@ -74,7 +74,10 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	for _, name := range []string{"debian12.tar", servicesTar, "repository"} {
+	if err := copyFile(filepath.Join(work, "suites.md"), filepath.Join("..", "docs", "suites.md")); err != nil {
+		return err
+	}
+	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, "repository"} {
 		if err := linkCache(work, name); err != nil {
 			return err
 		}

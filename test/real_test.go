@@ -103,17 +103,17 @@ func runScript(work, rootfs, name string, in container) ([]byte, error) {
 	var out bytes.Buffer
 	for _, script := range []string{name + ".sh", name + ".again.sh"} {
 		fmt.Fprintf(&out, "# %s\n", script)
-		if stderr, err := runTimed(&out, rootfs, "/test/"+script, in); err != nil {
+		if stderr, err := runTimed(&out, scriptTimeout, in, rootfs, "/bin/sh", "-eu", "/test/"+script); err != nil {
 			return out.Bytes(), fmt.Errorf("%s: %w\n%s", script, err, stderr)
 		}
 	}
 	return out.Bytes(), nil
 }
 
-func runTimed(out *bytes.Buffer, rootfs, script string, in container) (stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+func runTimed(out *bytes.Buffer, timeout time.Duration, in container, rootfs string, command ...string) (stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	cmd := in(ctx, rootfs, "/bin/sh", "-eu", script)
+	cmd := in(ctx, rootfs, command...)
 	var messages strings.Builder
 	cmd.Stdout, cmd.Stderr = out, &messages
 	if err := cmd.Run(); err != nil {

@@ -88,16 +88,21 @@ func askService(work, base, name string) ([]byte, error) {
 	// PR_SET_PDEATHSIG is about this very thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	out, err := runScript(work, rootfs, name, func(ctx context.Context, rootfs string, command ...string) *exec.Cmd {
-		args := append([]string{filepath.Join(work, "testdata", "real", "chroot"), rootfs}, command...)
-		cmd := exec.CommandContext(ctx, "sh", args...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-		return cmd
-	})
+	out, err := runScript(work, rootfs, name, chrooted(work))
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
 	return out, nil
+}
+
+// chrooted is the container of real root. It ends with the thread that starts it.
+func chrooted(work string) container {
+	return func(ctx context.Context, rootfs string, command ...string) *exec.Cmd {
+		args := append([]string{filepath.Join(work, "testdata", "real", "chroot"), rootfs}, command...)
+		cmd := exec.CommandContext(ctx, "sh", args...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+		return cmd
+	}
 }
 
 func runAsRoot(argv ...string) error {

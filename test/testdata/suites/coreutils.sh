@@ -1,7 +1,11 @@
-# coreutils.sh USER [TEST...]: coreutils' tests.
+# coreutils.sh USER [PATTERN...]: coreutils' tests, or those below tests/ whose names begin with a pattern.
 . /test/functions
 user=$1
 shift
 dir=$(copy coreutils "$user")
-as "$user" "$dir" make -s -k -j2 check-TESTS VERBOSE=yes ${1:+"TESTS=$*"}
+chosen=
+for pattern; do
+	chosen="$chosen $(sed -n "s|^ *\(tests/$pattern[^ ]*\).*|\1|p" "$dir/tests/local.mk")"
+done
+as "$user" "$dir" make -s -k -j2 check-TESTS VERBOSE=yes ${1:+"TESTS=$chosen"}
 find tests -name '*.trs' -exec sed -n "s|^:test-result: \([A-Z]*\).*|\1 {}|p" {} \; | sed 's/\.trs$//'

@@ -1,0 +1,181 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The scripts in testdata/suites run the test suites of programs that ask much
+// of the kernel, and print the result of each test. By root and by another
+// user in a container of subuidless, the results must be what real root and a
+// real user get in a chroot, but for those in the table of docs/suites.md.
+
+// suitesTar is the root file system of the suites, which test/suites12 makes.
+const suitesTar = "suites12.tar"
+
+// suitesVar says which tests of the suites run: all, or by default the quick ones.
+const suitesVar = "SUBUIDLESS_SUITES"
+
+// suiteTimeout is for one suite, by one user.
+const suiteTimeout = 20 * time.Minute
+
+// A suite is a script in testdata/suites.
+type suite struct {
+	name  string
+	quick []string // its arguments that choose the quick tests
+}
+
+var suites = []suite{
+	{name: "python"},
+	// Without those that go through gigabytes of holes.
+	{"tar", []string{"1-63", "65-166", "168", "170-"}},
+	{"coreutils", []string{
+		"chgrp/", "chmod/", "chown/", "df/", "id/", "install/", "mkdir/", "touch/",
+		"cp/", "du/", "ls/", "mv/", "rm/", "rmdir/", "misc/chroot", "misc/ls-", "misc/stat", "misc/mknod", "misc/truncate-owned-by-other",
+	}},
+}
+
+// suiteUsers are who runs them: names in the root file system.
+var suiteUsers = []string{"root", "tester"}
+
+// command is the suite's in the container, by a user.
+func (s suite) command(user string) []string {
+	argv := []string{"/bin/sh", "-eu", "/test/" + s.name + ".sh", user}
+	if os.Getenv(suitesVar) == "all" {
+		return argv
+	}
+	return append(argv, s.quick...)
+}
+
+// run runs the suite in a root file system. It returns a line for each test:
+// the result, a space, and the name.
+func (s suite) run(work, rootfs, user string, in container) ([]byte, error) {
+	scripts := filepath.Join(rootfs, "test")
+	if err := os.RemoveAll(scripts); err != nil {
+		return nil, err
+	}
+	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(work, "testdata", "suites"))); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if stderr, err := runTimed(&out, suiteTimeout, in, rootfs, s.command(user)...); err != nil {
+		return nil, fmt.Errorf("%s by %s: %w\n%s%s", s.name, user, err, stderr, out.Bytes())
+	}
+	if out.Len() == 0 {
+		return nil, fmt.Errorf("%s by %s ran no test", s.name, user)
+	}
+	return out.Bytes(), nil
+}
+
+// result is how a test ended for real and in a container, in the suites' own words.
+type result struct{ real, emulated string }
+
+func TestSuites(t *testing.T) {
+	needs(t, "suites")
+	expected, err := expectedDifferences(work("suites.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	subuidless(t, "exec", "--", "tar", "-C", dir, "--exclude=./dev/*", "-xpf", work(suitesTar))
+	t.Cleanup(func() {
+		// By the emulated root: the suites make directories that t.TempDir cannot remove.
+		subuidless(t, "exec", "--", "find", dir, "-mindepth", "1", "-delete")
+	})
+	for _, s := range suites {
+		for _, user := range suiteUsers {
+			t.Run(s.name+"/"+user, func(t *testing.T) {
+				answer, err := os.ReadFile(work("answers", "suites", s.name+"-"+user))
+				if errors.Is(err, os.ErrNotExist) {
+					t.Skip("needs real root to ask the kernel: run the tests as root")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.run(work(), dir, user, supervised)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compareResults(t, results(answer, got), expected[s.name+" "+user])
+				if t.Failed() {
+					log, err := os.ReadFile(filepath.Join(dir, "test", "log"))
+					t.Logf("%s%v", log, err)
+				}
+			})
+		}
+	}
+}
+
+// results joins two lists of results by the names of the tests.
+func results(real, emulated []byte) map[string]result {
+	all := map[string]result{}
+	for line := range strings.Lines(string(real)) {
+		outcome, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		all[name] = result{outcome, "none"}
+	}
+	for line := range strings.Lines(string(emulated)) {
+		outcome, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		r, both := all[name]
+		if !both {
+			r.real = "none"
+		}
+		r.emulated = outcome
+		all[name] = r
+	}
+	return all
+}
+
+// compareResults fails if other tests differ than are expected to.
+func compareResults(t *testing.T, all, expected map[string]result) {
+	var wrong []string
+	for name, r := range all {
+		switch e, listed := expected[name]; {
+		case listed && r != e:
+			wrong = append(wrong, fmt.Sprintf("%s: %s for real, %s in a container; docs/suites.md has %s and %s", name, r.real, r.emulated, e.real, e.emulated))
+		case !listed && r.real != r.emulated:
+			wrong = append(wrong, fmt.Sprintf("%s: %s for real, %s in a container", name, r.real, r.emulated))
+		}
+	}
+	slices.Sort(wrong)
+	if len(wrong) > 0 {
+		t.Errorf("%d of %d tests:\n%s", len(wrong), len(all), strings.Join(wrong, "\n"))
+	}
+}
+
+// expectedDifferences reads the table in docs/suites.md: suite, user, test,
+// result for real, result in a container, reason. The result is by
+// "SUITE USER" and test.
+func expectedDifferences(file string) (map[string]map[string]result, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	expected := map[string]map[string]result{}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		row := strings.Split(lines.Text(), "|")
+		for i := range row {
+			row[i] = strings.Trim(row[i], " `")
+		}
+		if len(row) != 8 || !slices.ContainsFunc(suites, func(s suite) bool { return s.name == row[1] }) {
+			continue
+		}
+		if row[6] == "" {
+			return nil, fmt.Errorf("%s: no reason for %s", file, row[3])
+		}
+		of := row[1] + " " + row[2]
+		if expected[of] == nil {
+			expected[of] = map[string]result{}
+		}
+		expected[of][row[3]] = result{row[4], row[5]}
+	}
+	return expected, nil
+}
