@@ -12,9 +12,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// The container does not see user.rootlesscontainers, and sees ACLs as acl.go has
-// it. Of the other attributes the kernel is in charge; who may change them is for
-// package perm to say.
+// The container does not see user.rootlesscontainers, sees ACLs as acl.go has it, and
+// has trusted attributes of its own. Of the other attributes the kernel is in
+// charge; who may change them is for package perm to say.
 
 // Getxattr answers getxattr(path, name, value, size).
 func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
@@ -113,6 +113,7 @@ const (
 	probe
 	access
 	inherited
+	trusted
 )
 
 // nameOf reads the name at argument i.
@@ -129,6 +130,10 @@ func (c *Call) nameOf(i int, name *attribute) nameKind {
 		return access
 	case string(name[:n+1]) == string(defaultACL):
 		return inherited
+	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
+		return trusted
+	case bytes.HasPrefix(name[:n], []byte(keptPrefix)):
+		return hidden
 	}
 	return ordinary
 }
@@ -150,6 +155,8 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 		return c.getACL(o, accessACL, value, size)
 	case inherited:
 		return c.getACL(o, defaultACL, value, size)
+	case trusted:
+		return c.getTrusted(o, &a, value, size)
 	case ordinary:
 		return c.readAttribute(o, &a)
 	}
@@ -206,7 +213,11 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	case inherited:
 		return c.setACL(o, defaultACL, value)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &a[0], value, args.flags) }, value)
+	stored := a
+	if kind == trusted && !stored.keep() {
+		return Errno(unix.EOPNOTSUPP)
+	}
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &stored[0], value, args.flags) }, value)
 }
 
 // Of <linux/limits.h>.
@@ -221,7 +232,8 @@ func (c *Call) removexattr(o object, name int) Result {
 		return Continue
 	}
 	var a attribute
-	switch c.nameOf(name, &a) {
+	kind := c.nameOf(name, &a)
+	switch kind {
 	case unreadable:
 		return Continue
 	case hidden:
@@ -230,11 +242,16 @@ func (c *Call) removexattr(o object, name int) Result {
 		return c.setACL(o, accessACL, nil)
 	case inherited:
 		return c.setACL(o, defaultACL, nil)
+	case ordinary, probe:
+		if c.privileged(xattrCaps) {
+			return Continue
+		}
 	}
-	if c.privileged(xattrCaps) {
-		return Continue
+	stored := a
+	if kind == trusted && !stored.keep() {
+		return c.try(o, removal)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &a[0]) }, nil)
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &stored[0]) }, nil)
 }
 
 // xattrCaps are the capabilities with which package perm has nothing to say.
@@ -272,7 +289,7 @@ func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno
 	if e := perm.SetXattr(c.identity().Credentials, i, unsafe.String(&name[0], len(name))); e != 0 {
 		return e
 	}
-	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) {
+	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) || bytes.HasPrefix(name, []byte(trustedPrefix)) {
 		return 0
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".

@@ -10,27 +10,27 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-func TestIndexName(t *testing.T) {
+func TestShownNames(t *testing.T) {
 	const x = owner.Xattr
-	for _, tt := range []struct {
-		names string
-		want  int
-	}{
-		{"", -1},
-		{x + "\x00", 0},
-		{"user.a\x00" + x + "\x00", 7},
-		{"user.a\x00" + x + "\x00user.b\x00", 7},
-		{x + "\x00" + x + "\x00", 0},
-		{"user.a\x00", -1},
-		{x + ".supervised\x00", -1},
-		{x + "s\x00", -1},
-		{"user." + x + "\x00", -1},
-		{x[:len(x)-1] + "\x00", -1},
-		{x, -1}, // not ended
-		{"\x00" + x + "\x00", 1},
+	for _, tt := range []struct{ names, want, privileged string }{
+		{"", "", ""},
+		{x + "\x00", "", ""},
+		{"user.a\x00" + x + "\x00", "user.a\x00", "user.a\x00"},
+		{"user.a\x00" + x + "\x00user.b\x00", "user.a\x00user.b\x00", "user.a\x00user.b\x00"},
+		{"user.a\x00", "user.a\x00", "user.a\x00"},
+		{x + "s\x00", x + "s\x00", x + "s\x00"},
+		{"user." + x + "\x00", "user." + x + "\x00", "user." + x + "\x00"},
+		{x[:len(x)-1] + "\x00", x[:len(x)-1] + "\x00", x[:len(x)-1] + "\x00"},
+		{x + ".other\x00", "", ""},
+		{x + ".trusted.a\x00user.b\x00", "user.b\x00", "trusted.a\x00user.b\x00"},
+		{"user.a\x00" + x + "\x00" + x + ".trusted.b\x00", "user.a\x00", "user.a\x00trusted.b\x00"},
+		{x, "", ""}, // not ended
 	} {
-		if got := indexName([]byte(tt.names)); got != tt.want {
-			t.Errorf("indexName(%q) = %d, want %d", tt.names, got, tt.want)
+		if got := shownNames([]byte(tt.names), false); string(got) != tt.want {
+			t.Errorf("shownNames(%q, false) = %q, want %q", tt.names, got, tt.want)
+		}
+		if got := shownNames([]byte(tt.names), true); string(got) != tt.privileged {
+			t.Errorf("shownNames(%q, true) = %q, want %q", tt.names, got, tt.privileged)
 		}
 	}
 }

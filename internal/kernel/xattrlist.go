@@ -1,13 +1,10 @@
 package kernel
 
 import (
-	"bytes"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
 // Listxattr answers listxattr(path, list, size).
@@ -22,7 +19,7 @@ func Listxattrat(c *Call) Result { return c.list(c.objectAt(), 3) }
 // Flistxattr answers flistxattr(fd, list, size).
 func Flistxattr(c *Call) Result { return c.list(c.descriptor(), 1) }
 
-// list answers with the names of the attributes of o but the hidden one, in the
+// list answers with the names of the attributes of o that the container sees, in the
 // buffer at argument buf, whose size is the next argument.
 func (c *Call) list(o object, buf int) Result {
 	if r := c.reach(o, 0); r.Errno != 0 {
@@ -36,11 +33,11 @@ func (c *Call) list(o object, buf int) Result {
 		c.xbuf = make([]byte, xattrListMax)
 	}
 	var names []byte
-	at := -1
+	changed := false
 	if !p.Stray() {
-		names, at = c.namesAt(p.Ptr, p.Follow)
+		names, changed = c.namesAt(p.Ptr, p.Follow)
 	}
-	if at < 0 {
+	if !changed {
 		if !p.Stray() && !c.Tracee.IsLink(p) {
 			return Continue
 		}
@@ -50,42 +47,27 @@ func (c *Call) list(o object, buf int) Result {
 		}
 		defer unix.Close(fd)
 		var s selfFD
-		if names, at = c.namesAt(s.set(fd), true); at < 0 {
+		if names, changed = c.namesAt(s.set(fd), true); !changed {
 			return Continue
 		}
 	}
 	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
-	names = append(names[:at], names[at+len(owner.Xattr)+1:]...)
 	return c.give(names, c.addr(buf), c.Data.Args[buf+1])
 }
 
-// namesAt lists the attributes of path into c.xbuf, and returns where the hidden name starts, or -1.
-func (c *Call) namesAt(path *byte, follow bool) (names []byte, at int) {
+// namesAt lists into c.xbuf the attributes of path that the container sees, and tells
+// whether the kernel shows others.
+func (c *Call) namesAt(path *byte, follow bool) (names []byte, changed bool) {
 	nr := uintptr(unix.SYS_LLISTXATTR)
 	if follow {
 		nr = unix.SYS_LISTXATTR
 	}
 	n, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&c.xbuf[0])), uintptr(len(c.xbuf)))
 	if e != 0 {
-		return nil, -1
+		return nil, false
 	}
-	return c.xbuf[:n], indexName(c.xbuf[:n])
-}
-
-// indexName returns where the hidden name starts in a list of NUL-terminated
-// names, or -1.
-func indexName(names []byte) int {
-	for at := 0; at < len(names); {
-		end := bytes.IndexByte(names[at:], 0)
-		if end < 0 {
-			return -1
-		}
-		if string(names[at:at+end]) == owner.Xattr {
-			return at
-		}
-		at += end + 1
-	}
-	return -1
+	names = shownNames(c.xbuf[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
+	return names, len(names) < int(n)
 }
