@@ -3,7 +3,7 @@
 user=$1
 shift
 dir=$(copy tar "$user")
-as "$user" "$dir/tests" sh ./testsuite --jobs=2 "$@"
+as "$user" "$dir/tests" sh ./testsuite --jobs=8 "$@"
 sed -nE '
 	s/^ *([0-9]+): (.*[^ ]) +ok$/PASS \1: \2/p
 	s/^ *([0-9]+): (.*[^ ]) +skipped .*/SKIP \1: \2/p
