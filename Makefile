@@ -19,6 +19,12 @@ oracle:
 	test/prepare
 	go run ./test/oracle -n $(N) -seed $(SEED) -fs $(FS) -keep test/oracle/testdata
 
+# All of the test suites in docs/suites.md, of which test runs the quick tests.
+suites: export SUBUIDLESS_SUITES = all
+suites:
+	test/prepare
+	go test -count=1 -v -timeout=90m -run='^TestSuites$$' ./test
+
 bench:
 	go run ./bench -aims
 

@@ -55,16 +55,9 @@ func (s suite) command(user string) []string {
 	return append(argv, s.quick...)
 }
 
-// run runs the suite in a root file system. It returns a line for each test:
-// the result, a space, and the name.
-func (s suite) run(work, rootfs, user string, in container) ([]byte, error) {
-	scripts := filepath.Join(rootfs, "test")
-	if err := os.RemoveAll(scripts); err != nil {
-		return nil, err
-	}
-	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(work, "testdata", "suites"))); err != nil {
-		return nil, err
-	}
+// run runs the suite in a root file system that has the scripts in /test. It
+// returns a line for each test: the result, a space, and the name.
+func (s suite) run(rootfs, user string, in container) ([]byte, error) {
 	var out bytes.Buffer
 	if stderr, err := runTimed(&out, suiteTimeout, in, rootfs, s.command(user)...); err != nil {
 		return nil, fmt.Errorf("%s by %s: %w\n%s%s", s.name, user, err, stderr, out.Bytes())
@@ -92,27 +85,35 @@ func TestSuites(t *testing.T) {
 		}
 	})
 	subuidless(t, "exec", "--", "tar", "-C", dir, "--exclude=./dev/*", "-xpf", work(suitesTar))
+	if err := os.CopyFS(filepath.Join(dir, "test"), os.DirFS(work("testdata", "suites"))); err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range suites {
-		for _, user := range suiteUsers {
-			t.Run(s.name+"/"+user, func(t *testing.T) {
-				answer, err := os.ReadFile(work("answers", "suites", s.name+"-"+user))
-				if errors.Is(err, os.ErrNotExist) {
-					t.Skip("needs real root to ask the kernel: run the tests as root")
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := s.run(work(), dir, user, supervised)
-				if err != nil {
-					t.Fatal(err)
-				}
-				compareResults(t, results(answer, got), expected[s.name+" "+user])
-				if t.Failed() {
-					log, err := os.ReadFile(filepath.Join(dir, "test", "log"))
-					t.Logf("%s%v", log, err)
-				}
-			})
-		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel() // much of what tar's tests do is to wait
+			for _, user := range suiteUsers {
+				t.Run(user, func(t *testing.T) { s.test(t, dir, user, expected[s.name+" "+user]) })
+			}
+		})
+	}
+}
+
+// test compares the results of the suite by a user in a container with those for real.
+func (s suite) test(t *testing.T, rootfs, user string, expected map[string]result) {
+	answer, err := os.ReadFile(work("answers", "suites", s.name+"-"+user))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("needs real root to ask the kernel: run the tests as root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.run(rootfs, user, supervised)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if compareResults(t, results(answer, got), expected); t.Failed() {
+		log, err := os.ReadFile(filepath.Join(rootfs, "test", s.name+".log"))
+		t.Logf("%s%v", log, err)
 	}
 }
 

@@ -37,7 +37,10 @@ func askSuites(work string) error {
 		if err := os.Mkdir(rootfs, 0o755); err != nil {
 			return err
 		}
-		return runAsRoot("tar", "-C", rootfs, "--xattrs", "--xattrs-include=*", "-xpf", tar)
+		if err := runAsRoot("tar", "-C", rootfs, "--xattrs", "--xattrs-include=*", "-xpf", tar); err != nil {
+			return err
+		}
+		return os.CopyFS(filepath.Join(rootfs, "test"), os.DirFS(filepath.Join(work, "testdata", "suites")))
 	})
 	for _, s := range suites {
 		for _, user := range suiteUsers {
@@ -50,7 +53,7 @@ func askSuites(work string) error {
 				if err := unpack(); err != nil {
 					return nil, err
 				}
-				return s.run(work, rootfs, user, chrooted(work))
+				return s.run(rootfs, user, chrooted(work))
 			})
 			if err != nil {
 				return fmt.Errorf("in a chroot: %w", err)

@@ -81,6 +81,10 @@ int main(void) {
 	use("dir");
 	use("sticky");
 	list("file");
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/file", must(open(".", O_PATH)));
+	list(path);
+	use(path);
 	as(0);
 	as(1 << CAP_SYS_ADMIN);
 	show("file");

@@ -10,4 +10,4 @@ sed -nE '
 	s/^ *([0-9]+): (.*[^ ]) +expected failure .*/XFAIL \1: \2/p
 	s/^ *([0-9]+): (.*[^ ]) +UNEXPECTED PASS$/XPASS \1: \2/p
 	s/^ *([0-9]+): (.*[^ ]) +FAILED .*/FAIL \1: \2/p
-' /test/log
+' "$log"
