@@ -88,9 +88,9 @@ func (c *Call) openSlash(p tracee.Path, o *opening) Result {
 type taskFile int
 
 const (
-	noTaskFile taskFile = iota
-	taskStatus          // tells who the task is
-	taskGuarded         // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
+	noTaskFile  taskFile = iota
+	taskStatus           // tells who the task is
+	taskGuarded          // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
 )
 
 // fileOfTask tells what the name of a file would be in /proc/PID.

@@ -69,7 +69,7 @@ func TestXattrIsHidden(t *testing.T) {
 		{"getxattr, bad path", Getxattr, []any{8, x, b, 64}, Errno(unix.EFAULT)},
 		{"the probe", Getxattr, []any{"/", Probe, 0, 0}, Return(1)},
 		{"lgetxattr", Lgetxattr, []any{path, x, b, 64}, Errno(unix.ENODATA)},
-		{"fgetxattr, bad descriptor", Fgetxattr, []any{-1, x, b, 64}, Continue},
+		{"fgetxattr, bad descriptor", Fgetxattr, []any{-1, x, b, 64}, Errno(unix.EBADF)},
 		{"setxattr", Setxattr, []any{path, x, "v", 1, 0}, Errno(unix.EPERM)},
 		{"setxattr of another", Setxattr, []any{path, "user.other", "v", 1, 0}, Continue},
 		{"setxattr, unknown flag", Setxattr, []any{path, x, "v", 1, 0x80}, Continue},
