@@ -107,7 +107,7 @@ func showEntries(b []byte, n int64) string {
 	return strings.Join(entries, " ")
 }
 
-// showType shows a d_type. Of a device it is that of the placeholder (docs/ownership.md), a socket or regular file.
+// showType shows a d_type.
 func showType(kind byte) string {
 	switch kind {
 	case unix.DT_DIR:
@@ -116,8 +116,16 @@ func showType(kind byte) string {
 		return "link"
 	case unix.DT_FIFO:
 		return "FIFO"
+	case unix.DT_CHR:
+		return "character device"
+	case unix.DT_BLK:
+		return "block device"
+	case unix.DT_SOCK:
+		return "socket"
+	case unix.DT_REG:
+		return "file"
 	}
-	return "file"
+	return "unknown"
 }
 
 // attributes shows the extended attributes of an inode of the tree.

@@ -85,3 +85,21 @@ look out/null
 mknod -m 600 out/again c 1 5
 mv out/again out/null
 look out/null
+
+echo "types in the directory"
+mkdir types
+mknod types/block b 1 2
+mknod types/char c 10 10
+mkfifo types/pipe
+touch types/file
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("types/socket")'
+ls -F types
+for type in b c d f p s; do
+	find types -type $type | sort
+done
+i=0
+while [ $i -lt 600 ]; do # more than one call's worth
+	mknod types/$(printf %0200d $i) c 10 $i
+	i=$((i + 1))
+done
+find types -type c | wc -l
