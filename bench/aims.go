@@ -25,6 +25,8 @@ var aims = []aim{
 	{"every row but the builds is ahead of the other fakeroots (of a preloaded library's own answers about ids: not)", aheadOfPeers},
 	{"the -j2 build is at most 1.2x native", atMost(rowBuild2, columnNative, 1.2)},
 	{"the -j1 build is at most 1.1x native", atMost(rowBuild1, columnNative, 1.1)},
+	{"the -j1 build of a real library is at most 1.1x native", atMost(rowLibrary1, columnNative, 1.1)},
+	{"the -j2 build of a real library is at most 1.1x native", atMost(rowLibrary2, columnNative, 1.1)},
 	{"git status is at most 2x native", atMost(rowStatus, columnNative, 2)},
 	{"git status in a running container is at most 2x native", atMost(rowInside, columnNative, 2)},
 	{"apt-get install is at most 1.25x native", atMost(rowInstall, columnNative, 1.25)},

@@ -12,15 +12,41 @@ const debianDir = "debian"
 // debianPackages are all of root's: a one-id namespace can install them.
 var debianPackages = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
 
-// provideDebian takes them from where test/prepare keeps what it made; without that, the second stage skips the rows.
+// sourcesDir is where, beneath the fixtures, the first stage puts a Debian root file system with the sources of tar, and what
+// it takes to build them.
+const sourcesDir = "sources"
+
+// cacheDir is where test/prepare keeps what it made.
+func cacheDir() (string, error) {
+	if cache := os.Getenv("SUBUIDLESS_CACHE"); cache != "" {
+		return cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "subuidless-test"), err
+}
+
+// provideSources takes them from there; without that, the second stage skips the rows.
+func provideSources(w workdir) error {
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(cache, "suites12.tar")
+	if !exists(root) {
+		return nil
+	}
+	to := filepath.Join(w.fixtures(), sourcesDir)
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return err
+	}
+	return copyFile(filepath.Join(to, "root.tar"), root, 0o644)
+}
+
+// provideDebian takes them from there, too.
 func provideDebian(w workdir) error {
-	cache := os.Getenv("SUBUIDLESS_CACHE")
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		cache = filepath.Join(dir, "subuidless-test")
+	cache, err := cacheDir()
+	if err != nil {
+		return err
 	}
 	var packages []string
 	for _, name := range debianPackages {

@@ -33,6 +33,11 @@ func prepare(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	if o.rows.matches(rowLibrary1) || o.rows.matches(rowLibrary2) {
+		if err := provideSources(w); err != nil {
+			return err
+		}
+	}
 	self, err := copySelf(w)
 	if err != nil {
 		return err

@@ -11,8 +11,11 @@ const (
 	rowStatus  = "git status, 10k files"
 	rowInside  = "the same, in a running container"
 	rowInstall = "apt-get install, 2k files"
-	rowBuild1  = "C build of 100 files, make -j1"
-	rowBuild2  = "C build of 100 files, make -j2"
+	rowBuild1  = "C build of 100 tiny files, make -j1"
+	rowBuild2  = "C build of 100 tiny files, make -j2"
+
+	rowLibrary1 = "C build of tar's 129 library files, make -j1"
+	rowLibrary2 = "C build of tar's 129 library files, make -j2"
 )
 
 // row is one workload. Its strings may hold the placeholders of expand.
@@ -72,6 +75,22 @@ func build(name string, jobs int) row {
 		argv:    []string{"make", "-s", "-C", "{fixtures}/c", fmt.Sprintf("-j%d", jobs), "OUT={run}"},
 		slow:    true,
 		build:   true,
+	}
+}
+
+// library builds what real C files are: those of gnulib in tar.
+func library(name string, jobs int) row {
+	return row{
+		name:     name,
+		needs:    []string{"tar", "chroot", "find"},
+		provided: sourcesDir,
+		warm: []string{"sh", "-c", "mkdir {run}/root && tar -C {run}/root --no-same-owner -xpf {fixtures}/" + sourcesDir + "/root.tar" +
+			" --exclude=./dev/* --exclude=./build/coreutils --exclude=./usr/share/doc --exclude=./usr/share/locale && : >{run}/root/dev/null" +
+			" && find {run}/root/build/tar -name '*.[ao]' -delete"},
+		argv:   []string{"make", "-s", "-C", "/build/tar/gnu", fmt.Sprintf("-j%d", jobs)},
+		chroot: true,
+		slow:   true,
+		build:  true,
 	}
 }
 
@@ -152,6 +171,8 @@ var rows = []row{
 	},
 	build(rowBuild1, 1),
 	build(rowBuild2, 2),
+	library(rowLibrary1, 1),
+	library(rowLibrary2, 2),
 }
 
 // tree10k is what several rows read.
