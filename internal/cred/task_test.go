@@ -108,7 +108,7 @@ func TestTasksKernel(t *testing.T) {
 			}{
 				{"kill 0", cred.MaySignal(from, to, 0, !alone), system(unix.SYS_KILL, uint64(pid), 0)},
 				{"kill SIGCONT", cred.MaySignal(from, to, unix.SIGCONT, !alone), system(unix.SYS_KILL, uint64(pid), uint64(unix.SIGCONT))},
-				{"setpriority", cred.MaySchedule(from, to), system(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, uint64(pid), 0)},
+				{"setpriority", cred.MaySchedule(from, to), system(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, uint64(pid), lowest)},
 				{"sched_setscheduler", cred.MaySchedule(from, to), setSchedBatch(pid)},
 				{"ioprio_set", cred.MaySetIOPriority(from, to), system(unix.SYS_IOPRIO_SET, whoProcess, uint64(pid), bestEffort4)},
 				{"prlimit", cred.MayPrlimit(from, to), system(unix.SYS_PRLIMIT64, uint64(pid), unix.RLIMIT_NOFILE, 0, 0)},
@@ -137,6 +137,9 @@ func TestTasksKernel(t *testing.T) {
 		}
 	}
 }
+
+// lowest is the priority that may be set whatever the present one is.
+const lowest = 19
 
 // Arguments of ioprio_set(2), from <linux/ioprio.h>: a process, and the class and the level
 // that processes have anyway.

@@ -10,29 +10,22 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// Commands of ioctl(2).
+// Commands of ioctl(2), from <linux/fs.h>.
 const (
-	// Those for sockets have this second byte, and nothing above it.
-	SocketCommands     = 0x8900
-	SocketCommandsMask = 0xffffff00
-
-	// FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION and FS_IOC32_SETVERSION of
-	// <linux/fs.h>.
-	SetFlags32    = 0x40046602
-	SetAttributes = 0x401c5820
-	SetVersion    = 0x40087602
-	SetVersion32  = 0x40047602
-
-	getVersion = 0x80087601 // FS_IOC_GETVERSION
+	setFlags32    = 0x40046602 // FS_IOC32_SETFLAGS
+	setAttributes = 0x401c5820 // FS_IOC_FSSETXATTR
+	getVersion    = 0x80087601 // FS_IOC_GETVERSION
+	setVersion    = 0x40087602 // FS_IOC_SETVERSION
+	setVersion32  = 0x40047602 // FS_IOC32_SETVERSION
 )
 
 // Ioctl answers ioctl(fd, cmd, argp).
 func Ioctl(c *Call) Result {
 	switch cmd := c.uint32(1); {
 	case !c.Identities.InUse():
-	case cmd == unix.FS_IOC_SETFLAGS, cmd == SetFlags32, cmd == SetAttributes:
+	case cmd == unix.FS_IOC_SETFLAGS, cmd == setFlags32, cmd == setAttributes:
 		return c.setAttributes(unix.FS_IOC_GETFLAGS)
-	case cmd == SetVersion, cmd == SetVersion32:
+	case cmd == setVersion, cmd == setVersion32:
 		return c.setAttributes(getVersion)
 	case configures(cmd):
 		return c.configure()

@@ -56,11 +56,11 @@ func injection(sec *specs.LinuxSeccomp, rows []table.Row) (*edit, error) {
 		return nil, err
 	}
 	var r ruleSet
-	taken := map[string]bool{}   // notified or refused now, where it passed
+	taken := map[string]bool{}   // has new rules, where it passed
 	decided := map[string]bool{} // an unconditional rule said so
 	for i := range rows {
 		row := &rows[i]
-		if row.Support != table.Emulated && row.Support != table.Refused {
+		if row.Support == table.Native && !p.leftOver(row) {
 			continue
 		}
 		grants, byOne, err := p.grants(row.Name)
@@ -124,6 +124,12 @@ func (r *ruleSet) addRow(row *table.Row, g grant, defaultAction specs.LinuxSecco
 	if row.Support == table.Refused {
 		enosys := uint(unix.ENOSYS)
 		r.add(row.Name, specs.ActErrno, &enosys, g.when)
+		return nil
+	}
+	if row.Support == table.Native {
+		if g.action != defaultAction {
+			r.add(row.Name, g.action, nil, g.when)
+		}
 		return nil
 	}
 	if len(row.When) == 0 {
@@ -195,6 +201,12 @@ func split(c condition, tests []table.ArgTest) (notified, rest []condition, err 
 	return notified, rest, nil
 }
 
+// leftOver tells whether the profile notifies the call of a native row because it was once
+// made with permissions, and is now to be made without.
+func (p profile) leftOver(row *table.Row) bool {
+	return row.Checks == table.ChecksOnly && slices.ContainsFunc(p.rulesFor(row.Name), func(r *specs.LinuxSyscall) bool { return r.Action == specs.ActNotify })
+}
+
 // checkNotified reports calls that the profile already notifies, and that
 // subuidless does not answer: the kernel allows one agent for a container.
 func (p profile) checkNotified(rows []table.Row) error {
@@ -207,7 +219,9 @@ func (p profile) checkNotified(rows []table.Row) error {
 			continue
 		}
 		for _, name := range rule.Names {
-			if !slices.ContainsFunc(rows, func(r table.Row) bool { return r.Name == name && r.Support == table.Emulated }) {
+			if !slices.ContainsFunc(rows, func(r table.Row) bool {
+				return r.Name == name && (r.Support == table.Emulated || r.Checks == table.ChecksOnly)
+			}) {
 				return fmt.Errorf("the seccomp profile notifies %s, which subuidless does not answer: %s", name, remedy)
 			}
 		}

@@ -175,6 +175,30 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *table.Ro
 	}
 }
 
+// Under a profile that allows calls by name, what is not notified has to be allowed on
+// conditions. Their number makes libseccomp's filter long, and the runtime slow to start.
+func TestInjectFewRules(t *testing.T) {
+	var names []string
+	for _, row := range table.Rows {
+		names = append(names, row.Name)
+	}
+	engine := specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{{Names: names, Action: specs.ActAllow}}}
+	if err := Inject(&engine, table.Rows); err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string]int{}
+	for _, r := range engine.Syscalls {
+		for _, name := range r.Names {
+			rules[name]++
+		}
+	}
+	for name, n := range rules {
+		if n > 60 {
+			t.Errorf("%s needs %d rules, want at most 60: compare fewer bits in its row", name, n)
+		}
+	}
+}
+
 // The calls that open files are notified by their flags: libseccomp must not need
 // many rules for that. Without permissions, that is.
 func TestInjectOpens(t *testing.T) {
@@ -234,6 +258,36 @@ func TestInjectTwice(t *testing.T) {
 			}
 			if string(first) != string(second) {
 				t.Errorf("another time makes\n%s\nof\n%s", second, first)
+			}
+		})
+	}
+}
+
+// A profile made with permissions can be made again without, and the other way round.
+func TestInjectOtherwise(t *testing.T) {
+	rows := append([]table.Row{{Name: "access", Checks: table.ChecksOnly},
+		{Name: "open", Checks: table.ChecksMore, Lean: []table.ArgTest{{Index: 1, Mask: 0x40, Value: 0x40}}}}, testRows...)
+	for name, text := range profiles {
+		// What the tests of the profile are about is in the rows of TestInjectVerdicts.
+		text = strings.Replace(text, `"lstat", `, `"lstat", "access", "open", `, 1)
+		t.Run(name, func(t *testing.T) {
+			for _, order := range [][2][]table.Row{{rows, table.Lean(rows)}, {table.Lean(rows), rows}} {
+				changed, fresh := parseProfile(t, text), parseProfile(t, text)
+				for _, err := range []error{Inject(changed, order[0]), Inject(changed, order[1]), Inject(fresh, order[1])} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if changed.DefaultAction == specs.ActLog {
+					continue // of what was notified, nobody knows that it was to be logged
+				}
+				for _, args := range samples() {
+					for i := range rows {
+						if got, want := verdict(t, changed, rows[i].Name, args), verdict(t, fresh, rows[i].Name, args); got != want {
+							t.Errorf("%s%v: %s, want %s", rows[i].Name, args, got, want)
+						}
+					}
+				}
 			}
 		})
 	}

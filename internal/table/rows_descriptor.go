@@ -10,9 +10,10 @@ import (
 // everybody may give each. The kernel executes them, unless they are refused.
 var descriptorRows = []Row{
 	{Name: "ioctl", Handler: kernel.Ioctl, Args: []Arg{FD, Flags, Ptr}, When: []ArgTest{
-		{1, kernel.SocketCommandsMask, kernel.SocketCommands},
-		{1, ^uint32(0), unix.FS_IOC_SETFLAGS}, {1, ^uint32(0), kernel.SetFlags32}, {1, ^uint32(0), kernel.SetAttributes},
-		{1, ^uint32(0), kernel.SetVersion}, {1, ^uint32(0), kernel.SetVersion32},
+		// Few bits of the second byte, because package oci needs the complements: of 0x89
+		// (SIOC*) and 0x58 (FS_IOC_FSSETXATTR), of 0x66 and 0x76 (FS_IOC_SETFLAGS, FS_IOC_SETVERSION);
+		// not of 0x54 (terminals), 0x64 (DRM) and 0xae (KVM).
+		{1, 0x0c00, 0x0800}, {1, 0xa200, 0x2200},
 	}, Note: "CAP_NET_ADMIN for network interfaces; attributes of files are their owner's"},
 	{Name: "fcntl", Handler: kernel.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: "a lease: the file's owner, or CAP_LEASE"},
 	{Name: "fcntl64", Handler: kernel.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: "a lease: the file's owner, or CAP_LEASE"},

@@ -10,9 +10,9 @@ import (
 // that tell who is at the other end of a socket.
 var socketRows = []Row{
 	{Name: "socket", Handler: kernel.Socket, Args: []Arg{Int, Flags, Int}, When: []ArgTest{
-		// Few bits, because package oci needs the complements: AF_NETLINK and AF_PACKET, all
-		// SOCK_RAW, SOCK_PACKET, and what may be IPPROTO_ICMP and IPPROTO_ICMPV6.
-		{0, 0x1e, unix.AF_NETLINK}, {1, 0x7, unix.SOCK_RAW}, {1, 0xf, 10}, {2, 0x7, unix.IPPROTO_ICMP}, {2, 0x3f, unix.IPPROTO_ICMPV6},
+		// Few bits, because package oci needs the complements: those of AF_NETLINK and AF_PACKET,
+		// SOCK_RAW, SOCK_PACKET, IPPROTO_ICMP and IPPROTO_ICMPV6 that sockets for TCP, UDP and AF_UNIX do not have.
+		{0, 0x10, 0x10}, {1, 0x3, unix.SOCK_RAW}, {1, 0x8, 0x8}, {2, 0x11, unix.IPPROTO_ICMP}, {2, 0x20, 0x20},
 	}, Note: "CAP_NET_RAW or CAP_NET_ADMIN; sockets for ICMP Echo by group"},
 	{Name: "setsockopt", Handler: kernel.Setsockopt, Args: []Arg{FD, Int, Int, Ptr, Size}, When: []ArgTest{
 		{2, ^uint32(0), unix.SO_MARK}, {2, ^uint32(0), unix.SO_RCVMARK /* and IPV6_TRANSPARENT */}, {2, ^uint32(0), unix.IP_TRANSPARENT /* and TCP_REPAIR */},

@@ -130,3 +130,48 @@ func TestAsks(t *testing.T) {
 		}
 	}
 }
+
+// The tests of ioctl and socket are of few bits. They hold for all that the handlers know,
+// and not for what programs call often.
+func TestAsksFewBits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args [6]uint64
+		want bool
+	}{
+		{"ioctl", [6]uint64{1: unix.SIOCADDRT}, true},
+		{"ioctl", [6]uint64{1: unix.SIOCSIFFLAGS}, true},
+		{"ioctl", [6]uint64{1: unix.SIOCBRDELIF}, true},
+		{"ioctl", [6]uint64{1: unix.FS_IOC_SETFLAGS}, true},
+		{"ioctl", [6]uint64{1: 0x40046602}, true}, // FS_IOC32_SETFLAGS
+		{"ioctl", [6]uint64{1: 0x401c5820}, true}, // FS_IOC_FSSETXATTR
+		{"ioctl", [6]uint64{1: 0x40087602}, true}, // FS_IOC_SETVERSION
+		{"ioctl", [6]uint64{1: 0x40047602}, true}, // FS_IOC32_SETVERSION
+		{"ioctl", [6]uint64{1: unix.TCGETS}, false},
+		{"ioctl", [6]uint64{1: unix.TIOCGWINSZ}, false},
+		{"ioctl", [6]uint64{1: unix.TIOCINQ}, false},
+		{"ioctl", [6]uint64{1: 0x5451}, false}, // FIOCLEX
+		{"ioctl", [6]uint64{1: unix.FICLONE}, false},
+		{"ioctl", [6]uint64{1: 0xae80}, false},     // KVM_RUN
+		{"ioctl", [6]uint64{1: 0xc0406429}, false}, // DRM_IOCTL_I915_GEM_EXECBUFFER2_WR
+
+		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE}, true},
+		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_ROUTE}, true},
+		{"socket", [6]uint64{unix.AF_PACKET, unix.SOCK_DGRAM, 0x300}, true},
+		{"socket", [6]uint64{unix.AF_KEY, unix.SOCK_RAW, 2}, true},
+		{"socket", [6]uint64{unix.AF_XDP, unix.SOCK_RAW, 0}, true},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_UDP}, true},
+		{"socket", [6]uint64{unix.AF_INET, 10 /* SOCK_PACKET */, 0x300}, true},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_NONBLOCK, unix.IPPROTO_ICMP}, true},
+		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6}, true},
+		{"socket", [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK, 0}, false},
+		{"socket", [6]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET, 0}, false},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}, false},
+		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, false},
+	} {
+		i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == c.name })
+		if got := Rows[i].Asks(&c.args); got != c.want {
+			t.Errorf("%s(%#x): %v, want %v", c.name, c.args, got, c.want)
+		}
+	}
+}

@@ -175,15 +175,15 @@ func TestAnswers(t *testing.T) {
 		if got := readString(t, n.PID, uintptr(n.Data.Args[1])); got != tt.path {
 			t.Errorf("%s: the path is %q, want %q", tt.name, got, tt.path)
 		}
-		if !unotify.Valid(s.listener, n.ID) {
-			t.Errorf("%s: not valid before the answer", tt.name)
+		if !unotify.Waits(s.listener, n.ID) {
+			t.Errorf("%s: does not wait before the answer", tt.name)
 		}
 		tt.answer.ID = n.ID
 		if e := unotify.Send(s.listener, &tt.answer); e != 0 {
 			t.Fatalf("%s: Send: %v", tt.name, e)
 		}
-		if unotify.Valid(s.listener, n.ID) {
-			t.Errorf("%s: valid after the answer", tt.name)
+		if unotify.Waits(s.listener, n.ID) {
+			t.Errorf("%s: waits after the answer", tt.name)
 		}
 		if got := s.line(); got != tt.want {
 			t.Errorf("%s: the task sees %q, want %q", tt.name, got, tt.want)
@@ -215,7 +215,7 @@ func TestAnotherDescriptorAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(other)
-	if !unotify.Valid(other, n.ID) {
+	if !unotify.Waits(other, n.ID) {
 		t.Error("not valid at the duplicate")
 	}
 	if e := unotify.Send(other, &unotify.Resp{ID: n.ID, Error: -int32(unix.EIO)}); e != 0 {
@@ -233,7 +233,7 @@ func TestKilledTask(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = s.cmd.Wait()
-	if unotify.Valid(s.listener, n.ID) {
+	if unotify.Waits(s.listener, n.ID) {
 		t.Error("the notification of a dead task is valid")
 	}
 	if e := unotify.Send(s.listener, &unotify.Resp{ID: n.ID}); e != unix.ENOENT {

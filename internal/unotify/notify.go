@@ -37,14 +37,6 @@ func Send(listener int, r *Resp) unix.Errno {
 	}
 }
 
-// Valid tells whether the notification with this id still waits for an answer.
-// Data read from the caller's memory or /proc before a successful check really
-// was the caller's: its thread id had not been used again.
-func Valid(listener int, id uint64) bool {
-	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
-	return e == 0
-}
-
 // SetSyncWakeUp turns SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6) on or off:
 // with it the two sides wake each other on the same CPU. It returns EINVAL on
 // an older kernel.
@@ -58,7 +50,8 @@ func SetSyncWakeUp(listener int, on bool) unix.Errno {
 }
 
 // Waits tells whether the task still waits for the answer to the notification id. One
-// that has been killed does not, and its thread id may be another thread's.
+// that has been killed does not, and its thread id may be another thread's: so what was read
+// from the caller's memory or /proc before really was the caller's.
 func Waits(listener int, id uint64) bool {
 	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
 	return e == 0

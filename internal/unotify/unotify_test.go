@@ -55,8 +55,8 @@ func TestNoListener(t *testing.T) {
 	if e := Send(null, &Resp{ID: 1}); e != unix.ENOTTY {
 		t.Errorf("Send: %v, want ENOTTY", e)
 	}
-	if Valid(null, 1) {
-		t.Error("Valid: a notification of /dev/null")
+	if Waits(null, 1) {
+		t.Error("Waits: a notification of /dev/null")
 	}
 	if err := WaitHangup(1 << 20); err != nil { // POLLNVAL
 		t.Errorf("WaitHangup of no descriptor: %v", err)
