@@ -1,5 +1,7 @@
 package cred
 
+import "golang.org/x/sys/unix"
+
 // Access are the credentials by which access(2) and faccessat(2) look at files.
 //
 // access(2): "The check is done using the calling process's real UID and GID, rather than the
@@ -17,3 +19,9 @@ func (c Credentials) Access() Credentials {
 	}
 	return c
 }
+
+// reachCaps are the capabilities without which files may be out of one's reach.
+const reachCaps Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
+
+// ReachesAll tells whether the permissions of files do not restrict c.
+func (c *Credentials) ReachesAll() bool { return c.Effective&reachCaps == reachCaps }

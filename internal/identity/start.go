@@ -168,12 +168,13 @@ func (t *Table) begin(tid uint32, s *State) error {
 }
 
 // beginInitial makes s the initial state, if it differs from that only in what the
-// kernel shows of a task without a cookie, and no other program has begun.
+// kernel shows of a task without a cookie, and no other program has begun. Who cannot reach
+// every file is not the one for whom the kernel decides while no cookie is in use.
 func (t *Table) beginInitial(s *State) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.state(initial)
-	if t.InUse() || t.shared.begins != 0 || s.UID != now.UID || s.GID != now.GID || len(s.Groups) != 0 {
+	if t.InUse() || t.shared.begins != 0 || s.UID != now.UID || s.GID != now.GID || len(s.Groups) != 0 || !s.ReachesAll() {
 		return false
 	}
 	t.put(initial, s)

@@ -25,13 +25,10 @@ func (c *Call) privileged(caps cred.Caps) bool {
 	return c.identity().Effective&caps == caps && !c.Restricted()
 }
 
-// reachCaps are the capabilities without which files may be out of a caller's reach.
-const reachCaps cred.Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
-
 // Restricted implements tracee.Guard. Who is not restricted has the kernel's own
 // decision about every file.
 func (c *Call) Restricted() bool {
-	return c.Permissions && c.Identities.InUse() && c.subject().Effective&reachCaps != reachCaps
+	return c.Permissions && c.Identities.InUse() && !c.subject().ReachesAll()
 }
 
 // subject is who is asked about where files are concerned: the caller, but for access(2).
