@@ -21,7 +21,7 @@ type Call struct {
 	Tracee     *tracee.Tracee  // the task that makes the call
 	Owners     *owner.Store    // where owners are recorded
 	Identities *identity.Table // who the tasks are
-	Roots      RootWatch       // told of calls that change a task's view of the file tree
+	Roots      RootWatch       // told what matters of the tasks' root directories
 	Devices    Devices         // what placeholders stand for
 	Protected  perm.Protected  // what this kernel protects
 	Listener   Listener        // what the call was notified by
@@ -46,9 +46,14 @@ type Call struct {
 	xbuf []byte         // scratch space for lists of extended attributes
 }
 
-// RootWatch is told when a task of the container may from now on see another
-// file tree than the container's init does.
-type RootWatch interface{ RootsDiffer(tid uint32) }
+// RootWatch watches root directories.
+type RootWatch interface {
+	// RootsDiffer tells that a task of the container may from now on see another
+	// file tree than the container's init does.
+	RootsDiffer(tid uint32)
+	// Closed tells that a task may not search the directory with the status st.
+	Closed(st *unix.Stat_t)
+}
 
 // Listener is the seccomp listener that a call was notified by.
 type Listener interface {

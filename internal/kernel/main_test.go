@@ -29,6 +29,8 @@ type rootWatch bool
 
 func (r *rootWatch) RootsDiffer(uint32) { *r = true }
 
+func (r *rootWatch) Closed(*unix.Stat_t) {}
+
 // newCaller makes the test's thread one that answers calls, and the task that
 // makes them too. The thread ends with the test.
 func newCaller(t *testing.T) *caller {

@@ -45,7 +45,11 @@ func (c *Call) subject() *cred.Credentials {
 // directory, an EACCES error is returned ("Permission denied")."
 func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
 	c.stat = *st
-	return c.permits(dir, perm.Exec)
+	e := c.permits(dir, perm.Exec)
+	if e != 0 {
+		c.Roots.Closed(st)
+	}
+	return e
 }
 
 // Follow implements tracee.Guard.

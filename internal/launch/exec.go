@@ -35,7 +35,7 @@ type ExecOptions struct {
 // supervised already the program takes the place of the caller.
 func Exec(o ExecOptions) (status int, err error) {
 	if supervisor.Active() {
-		warnUntraced(o.Supervisor)
+		warnIneffective(o.Supervisor)
 		return execute(o.Args)
 	}
 	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
@@ -90,9 +90,15 @@ func killAndReap(pid int) error {
 	return err
 }
 
-// warnUntraced tells a nested caller why its trace stays empty.
-func warnUntraced(cfg supervisor.Config) {
+// warnIneffective tells a nested caller which options of its supervisor have no effect.
+func warnIneffective(cfg supervisor.Config) {
 	if cfg.Trace != "" {
 		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless answers the calls, and only its own --trace records them")
+	}
+	if cfg.NoPermissions {
+		fmt.Fprintln(os.Stderr, "subuidless: --permissions=off has no effect here: the outer subuidless answers the calls, and its own --permissions counts")
+	}
+	if cfg.Sidecar != "" {
+		fmt.Fprintln(os.Stderr, "subuidless: --sidecar has no effect here: the outer subuidless answers the calls, and records owners in its own sidecar")
 	}
 }

@@ -37,7 +37,7 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	var sup *supervisor.Prepared
 	if !c.Supervised {
-		warnUntraced(o.Supervisor)
+		warnIneffective(o.Supervisor)
 	} else {
 		o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
 		if sup, err = supervisor.Prepare(o.Supervisor); err != nil {

@@ -38,13 +38,14 @@ type stageAttr struct {
 	inherit    bool       // descriptors above 2 that are open without close-on-exec
 	lean       bool       // its filter is that of table.Lean
 	unfiltered bool       // an outer supervisor serves it
-	user       *account   // who it is to become, if it is unfiltered; nil: nobody else
+	user       *account   // who the command is to be; nil: who the stage is
 }
 
-// The filters of a stage; anything else says who it is to become without one.
+// The filters of a stage.
 const (
 	filterAll  = "all"
 	filterLean = "lean"
+	filterNone = "none" // it becomes its user by itself
 )
 
 // startStage starts a stage for the command args.
@@ -72,11 +73,11 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	filter := filterAll
 	switch {
 	case a.unfiltered:
-		filter = a.user.String()
+		filter = filterNone
 	case a.lean:
 		filter = filterLean
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.user.String()}, args...)
 	pid, err := startProcess("/proc/self/exe", argv, attr)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
@@ -134,12 +135,12 @@ func StageMain() int {
 	// The filter applies to this thread and to what this thread executes. Go
 	// starts no thread from a locked one, so no other can inherit it.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter string, args []string) (status int, err error) {
+func stageMain(number, filter, user string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%s is no descriptor: %w", number, err)
@@ -154,11 +155,12 @@ func stageMain(number, filter string, args []string) (status int, err error) {
 		err = installFilter(socket, table.Rows)
 	case filterLean:
 		err = installFilter(socket, table.Lean(table.Rows))
-	default:
-		err = becomeUser(filter)
 	}
 	if err == nil {
 		err = awaitRelease(socket)
+	}
+	if err == nil {
+		err = handOverTo(user, filter == filterNone)
 	}
 	if err != nil {
 		return StatusFailed, err

@@ -30,7 +30,7 @@ func (a *account) user() *identity.User {
 	return u
 }
 
-// String returns the ids of a, separated by colons, for becomeUser. Nil is nobody.
+// String returns the ids of a, separated by colons, for handOverTo. Nil is nobody.
 func (a *account) String() string {
 	if a == nil {
 		return ""
@@ -42,9 +42,9 @@ func (a *account) String() string {
 	return strings.Join(ids, ":")
 }
 
-// becomeUser makes this process the account with these ids; an empty text, none.
-// An outer supervisor answers the calls.
-func becomeUser(text string) error {
+// handOverTo gives the standard streams to the account with the ids in text, and makes this
+// process that account if become is set: else its supervisor does. An empty text is nobody.
+func handOverTo(text string, become bool) error {
 	if text == "" {
 		return nil
 	}
@@ -59,6 +59,12 @@ func becomeUser(text string) error {
 	if len(ids) < 2 {
 		return fmt.Errorf("%q is no list of ids", text)
 	}
+	if ids[0] != 0 {
+		giveStreams(ids[0])
+	}
+	if !become {
+		return nil
+	}
 	if err := unix.Setgroups(ids[2:]); err != nil {
 		return fmt.Errorf("setgroups: %w", err)
 	}
@@ -69,6 +75,32 @@ func becomeUser(text string) error {
 		return fmt.Errorf("setresuid(%d): %w", ids[0], err)
 	}
 	return nil
+}
+
+// giveStreams makes the standard streams belong to uid, as OCI runtimes do, so that the
+// command can open /dev/stdout. Not files that are only read, and not the host's devices.
+func giveStreams(uid int) {
+	var terminals unix.Stat_t
+	ownTerminals := unix.Stat("/dev/pts", &terminals) == nil
+	for fd := range 3 {
+		var st unix.Stat_t
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil || unix.Fstat(fd, &st) != nil {
+			continue // it is closed
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			if flags&unix.O_ACCMODE == unix.O_RDONLY {
+				continue
+			}
+		case unix.S_IFCHR:
+			if !ownTerminals || st.Dev != terminals.Dev {
+				continue
+			}
+		}
+		// What cannot be given away stays usable as it is open.
+		_ = unix.Fchown(fd, uid, -1)
+	}
 }
 
 // lookUpUser resolves spec, NAME|UID[:GROUP|:GID], against the rootfs's

@@ -1,8 +1,12 @@
 package supervisor
 
 import (
+	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // roots knows when a receiver may keep the root directory that it has taken on for
@@ -12,6 +16,9 @@ type roots struct {
 	journal *journal
 	changes atomic.Uint64 // calls that give a task another root
 	pending atomic.Int32  // such calls that the kernel may not have executed yet
+
+	root   unix.Stat_t // the container's root directory
+	closed sync.Once   // it has been said that some may not search it
 
 	mu      sync.Mutex
 	changer [maxChangers]uint32 // the tasks that made those, until they call again; 0: free
@@ -37,6 +44,18 @@ func (r *roots) RootsDiffer(tid uint32) {
 		}
 	}
 	r.pending.Add(1) // for ever
+}
+
+// Closed implements kernel.RootWatch: a task may not search the directory with the status st.
+// Of the container's own root directory that is seldom meant: mktemp(1) and some programs
+// that unpack images give it the mode 0700.
+func (r *roots) Closed(st *unix.Stat_t) {
+	if st.Dev == r.root.Dev && st.Ino == r.root.Ino {
+		r.closed.Do(func() {
+			slog.Warn("a user may not search the container's root directory, and so gets Permission denied for every path",
+				"mode", fmt.Sprintf("%04o", st.Mode&0o7777), "remedy", "chmod 755 the root file system's directory, or --permissions=off")
+		})
+	}
 }
 
 // called tells that the task tid calls again: what it did before has been done.

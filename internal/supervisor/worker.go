@@ -173,6 +173,11 @@ func (w *worker) take(m message, fds []int) error {
 	if err := w.identify(m); err != nil {
 		return err
 	}
+	if w.roots.root == (unix.Stat_t{}) {
+		if err := unix.Fstat(fds[fdRoot], &w.roots.root); err != nil {
+			return fmt.Errorf("fstat of the container's root directory: %w", err)
+		}
+	}
 	return w.serve(m.Index, fds)
 }
 
