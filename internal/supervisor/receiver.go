@@ -186,8 +186,7 @@ func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel
 		}
 	}()
 	if row == nil {
-		r.worker.refuse(r.call.Notif)
-		return kernel.Errno(unix.ENOSYS)
+		return r.worker.unknown(r.call.Notif)
 	}
 	if !row.Asks(&r.call.Data.Args) {
 		return kernel.Continue

@@ -41,9 +41,9 @@ type worker struct {
 	owners    *owner.Store
 	devices   kernel.Devices
 	protected perm.Protected
-	trace     *trace // nil: none
-	proc      int    // O_PATH descriptor of the supervisor's /proc
-	refused   sync.Once
+	trace     *trace    // nil: none
+	proc      int       // O_PATH descriptor of the supervisor's /proc
+	reported  sync.Once // that a call has no row
 
 	identities *identity.Table
 	roots      roots
@@ -217,10 +217,20 @@ func (w *worker) forget(l *listener, index int) {
 	}
 }
 
-// refuse logs that a program of an ABI that is not emulated runs in the container.
-func (w *worker) refuse(n *unotify.Notif) {
-	w.refused.Do(func() {
-		slog.Error("a program makes system calls of an ABI that subuidless does not emulate (x32, or 32-bit Arm); they fail with ENOSYS",
-			"pid", n.PID, "arch", fmt.Sprintf("%#x", n.Data.Arch), "nr", fmt.Sprintf("%#x", uint32(n.Data.NR)))
+// unknown answers a call that the table has no row for. Of an ABI that is emulated, the filter
+// is that of a newer subuidless: the kernel executes the call.
+func (w *worker) unknown(n *unotify.Notif) kernel.Result {
+	emulated := table.Emulates(n.Data.Arch, n.Data.NR)
+	w.reported.Do(func() {
+		call := []any{"pid", n.PID, "arch", fmt.Sprintf("%#x", n.Data.Arch), "nr", fmt.Sprintf("%#x", uint32(n.Data.NR))}
+		if emulated {
+			slog.Warn("a system call is notified that this subuidless does not answer: the container's config.json was written by a newer one; it is the kernel's own", call...)
+		} else {
+			slog.Error("a program makes system calls of an ABI that subuidless does not emulate (x32, or 32-bit Arm); they fail with ENOSYS", call...)
+		}
 	})
+	if emulated {
+		return kernel.Continue
+	}
+	return kernel.Errno(unix.ENOSYS)
 }

@@ -52,6 +52,17 @@ func (a Arch) Audit() uint32 {
 	return [...]uint32{X8664: unix.AUDIT_ARCH_X86_64, I386: unix.AUDIT_ARCH_I386, ARM64: unix.AUDIT_ARCH_AARCH64}[a]
 }
 
+// Emulates tells whether the call nr of the ABI audit belongs to an ABI that is emulated.
+func Emulates(audit uint32, nr int32) bool {
+	switch audit {
+	case unix.AUDIT_ARCH_X86_64:
+		return nr&X32Bit == 0
+	case unix.AUDIT_ARCH_I386, unix.AUDIT_ARCH_AARCH64:
+		return true
+	}
+	return false
+}
+
 // Support says who answers a system call.
 type Support int
 
@@ -174,8 +185,7 @@ func NewDispatch() *Dispatch {
 	return d
 }
 
-// Lookup returns the row of a notified call, or nil if the call belongs to an
-// ABI that is not emulated.
+// Lookup returns the row of a notified call, or nil if there is none: see Emulates.
 func (d *Dispatch) Lookup(audit uint32, nr int32) (*Row, kernel.Handler) {
 	if uint32(nr) >= maxNR {
 		return nil, nil
