@@ -9,6 +9,28 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
+// The calls that need a capability which the kernel sees in every task of the
+// container, but which the caller, as it has become somebody else, has not. They
+// are refused where the kernel would; everything else continues.
+
+// lacks tells whether the caller is to be refused what needs a capability.
+//
+// user_namespaces(7): a process that has made a user namespace "has a full set of
+// capabilities in that namespace". What it may do there is the kernel's to say.
+func (c *Call) lacks(capability int) bool {
+	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Tracee.InOwnUserNamespace()
+}
+
+// Needs answers calls of which the kernel checks a capability before anything else.
+func Needs(capability int) Handler {
+	return func(c *Call) Result {
+		if c.lacks(capability) {
+			return Errno(unix.EPERM)
+		}
+		return Continue
+	}
+}
+
 // capset is what capget(2) and capset(2) take: version 3, for the calling thread.
 type capset struct {
 	header unix.CapUserHeader

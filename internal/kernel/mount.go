@@ -2,27 +2,7 @@ package kernel
 
 import "golang.org/x/sys/unix"
 
-// The calls that need a capability which the kernel sees in every task of the
-// container, but which the caller, as it has become somebody else, has not. They
-// are refused where the kernel would; everything else continues.
-
-// lacks tells whether the caller is to be refused what needs a capability.
-//
-// user_namespaces(7): a process that has made a user namespace "has a full set of
-// capabilities in that namespace". What it may do there is the kernel's to say.
-func (c *Call) lacks(capability int) bool {
-	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Tracee.InOwnUserNamespace()
-}
-
-// Needs answers calls of which the kernel checks a capability before anything else.
-func Needs(capability int) Handler {
-	return func(c *Call) Result {
-		if c.lacks(capability) {
-			return Errno(unix.EPERM)
-		}
-		return Continue
-	}
-}
+// The calls that mount. Whether a task may is for its emulated capabilities to say.
 
 // lacksAt refuses what needs a capability, and comes after the walk of the path
 // at argument i, with the flags of Tracee.Path: its errors come first.
