@@ -38,14 +38,24 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	return text[:bytes.IndexByte(text, 0)]
 }
 
-// isSocket tells whether the caller's descriptor fd is a socket. It fills c.stat.
-func (c *Call) isSocket(fd int32) bool {
-	own, e := c.Tracee.OpenFD(fd, &c.stat)
+// isUnixSocket tells whether the caller's descriptor fd is a unix socket; before Linux 6.9,
+// whether it is any socket.
+func (c *Call) isUnixSocket(fd int32) bool {
+	socket, e := c.Tracee.Dup(fd)
+	if e == unix.ENOSYS {
+		own, e := c.Tracee.OpenFD(fd, &c.stat)
+		if e != 0 {
+			return false
+		}
+		unix.Close(own)
+		return c.stat.Mode&unix.S_IFMT == unix.S_IFSOCK
+	}
 	if e != 0 {
 		return false
 	}
-	unix.Close(own)
-	return c.stat.Mode&unix.S_IFMT == unix.S_IFSOCK
+	defer unix.Close(socket)
+	domain, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	return err == nil && domain == unix.AF_UNIX
 }
 
 // bind binds a unix socket to a path, which makes an inode. All other sockets are
@@ -59,8 +69,8 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	if text == nil {
 		return Continue
 	}
-	if c.Restricted() && !c.isSocket(sockfd) {
-		return Continue // EBADF or ENOTSOCK
+	if c.Restricted() && !c.isUnixSocket(sockfd) {
+		return Continue // EBADF, ENOTSOCK or EINVAL
 	}
 	dir, name, slash, e := c.Tracee.ParentOfText(text)
 	if e != 0 || !c.Restricted() && (slash || c.plain(dir)) {

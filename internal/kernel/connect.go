@@ -22,8 +22,8 @@ func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 	if text == nil {
 		return Continue
 	}
-	if !c.isSocket(sockfd) {
-		return Continue // EBADF or ENOTSOCK
+	if !c.isUnixSocket(sockfd) {
+		return Continue // EBADF, ENOTSOCK or EAFNOSUPPORT
 	}
 	p, e := c.Tracee.PathOf(text)
 	if e != 0 {

@@ -74,7 +74,7 @@ const maxInterpreters = 5
 //
 // execve(2): "Linux ignores the set-user-ID and set-group-ID bits on scripts."
 func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix.Errno) {
-	for range maxInterpreters {
+	for depth := 0; ; depth++ {
 		fd, e := c.Tracee.Open(p, &c.stat)
 		if e != 0 {
 			return cred.ExecFile{}, e
@@ -91,6 +91,10 @@ func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix
 				return cred.ExecFile{}, e
 			}
 		}
+		if depth > maxInterpreters {
+			unix.Close(fd)
+			return cred.ExecFile{}, unix.ELOOP
+		}
 		var head [headSize]byte
 		interpreter := scriptInterpreter(head[:readHead(fd, &head)])
 		if interpreter == nil {
@@ -103,7 +107,6 @@ func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix
 			return cred.ExecFile{}, e
 		}
 	}
-	return cred.ExecFile{}, unix.ELOOP
 }
 
 // execFile returns what there is to know of the file that fd refers to; c.stat is

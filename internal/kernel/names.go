@@ -84,7 +84,8 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 		return Errno(e)
 	}
 	switch {
-	case !named || !isName(newName) || c.stat.Dev != dir.Dev, // EBUSY, EEXIST or EXDEV
+	case !named || !isName(newName), // EBUSY or EEXIST
+		dir.Nlink == 0,                // removed: ENOENT
 		!source.exists(), target.long, // ENOENT, ENAMETOOLONG
 		flags&unix.RENAME_NOREPLACE != 0 && target.exists(), exchange && !target.exists(), // EEXIST, ENOENT
 		!source.isDir() && (oldSlash || !exchange && newSlash), exchange && !target.isDir() && newSlash, // ENOTDIR
@@ -95,8 +96,12 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 		target.is(&source.stat):
 		return Continue
 	}
-	moves := c.stat.Ino != dir.Ino
-	return refuseIf(oldParent, c.mayRename(oldParent, newParent, &source, &target, exchange, moves))
+	moves := c.stat.Ino != dir.Ino || c.stat.Dev != dir.Dev
+	e = c.mayRename(oldParent, newParent, &source, &target, exchange, moves)
+	if e != 0 && tracee.Mount(oldParent) != tracee.Mount(newParent) {
+		return Continue // EXDEV
+	}
+	return refuseIf(oldParent, e)
 }
 
 // mayRename decides about a rename between existing directories.
@@ -169,18 +174,22 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return denied(e)
 	}
 	defer unix.Close(parent)
-	// EEXIST, ENOENT and EXDEV.
-	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Dev != stat.Dev {
+	// EEXIST and ENOENT.
+	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT {
 		return Continue
 	}
 	dir := c.stat
 	c.stat = stat
 	i := c.visible(fd)
-	if e := c.Protected.MayLink(*c.subject(), i, c.accessACL(fd)); e != 0 {
-		return refuseIf(parent, e)
+	e = c.Protected.MayLink(*c.subject(), i, c.accessACL(fd))
+	if e == 0 {
+		c.stat = dir
+		e = c.mayModify(parent)
 	}
-	c.stat = dir
-	return refuseIf(parent, c.mayModify(parent))
+	if e != 0 && refusal(parent, e) != unix.EROFS && tracee.Mount(fd) != tracee.Mount(parent) {
+		return Continue // EXDEV
+	}
+	return refuseIf(parent, e)
 }
 
 // refuseIf lets the kernel execute a call, unless there was an error e in the directory

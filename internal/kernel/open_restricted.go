@@ -96,7 +96,7 @@ const (
 // fileOfTask tells what the name of a file would be in /proc/PID.
 func fileOfTask(p tracee.Path) taskFile {
 	switch {
-	case p.HasSuffix(statusName):
+	case p.IsNamed(statusName):
 		return taskStatus
 	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
 		return taskGuarded
@@ -135,7 +135,12 @@ func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 		kind != unix.S_IFDIR && flags&unix.O_DIRECTORY != 0:                       // ENOTDIR
 		return Continue
 	}
+	regular := c.stat.Mode&unix.S_IFMT == unix.S_IFREG
 	if e := c.permits(fd, want); e != 0 {
+		// Before it truncates a file the kernel asks whether the mount can be written to.
+		if regular && flags&unix.O_TRUNC != 0 {
+			e = refusal(fd, e)
+		}
 		return Errno(e)
 	}
 	i := c.visible(fd)
@@ -144,7 +149,6 @@ func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), i) {
 		return Errno(unix.EPERM)
 	}
-	regular := c.stat.Mode&unix.S_IFMT == unix.S_IFREG
 	switch {
 	case c.rec.Type != 0:
 		return c.openDevice(fd, &c.rec, flags)

@@ -96,11 +96,19 @@ func (c *Call) faccess(o object, mode, effective uint32) Result {
 }
 
 // Truncate answers truncate(path, length).
-func Truncate(c *Call) Result {
+func Truncate(c *Call) Result { return c.truncate(int64(c.Data.Args[1])) }
+
+// Truncate32 answers truncate(path, length) of i386.
+func Truncate32(c *Call) Result { return c.truncate(int64(c.int32(1))) }
+
+// Truncate64 answers truncate64(path, low, high) of i386.
+func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int64(c.uint32(1))) }
+
+func (c *Call) truncate(length int64) Result {
 	if !c.Restricted() && c.privileged(1<<unix.CAP_FSETID) {
 		return Continue
 	}
-	if int64(c.Data.Args[1]) < 0 {
+	if length < 0 {
 		return Continue // truncate(2): "EINVAL The argument length is negative"
 	}
 	fd, e := c.openObject(byPath)
@@ -113,7 +121,7 @@ func Truncate(c *Call) Result {
 		return Continue
 	}
 	if e := c.permits(fd, perm.Write); e != 0 {
-		return refuse(fd, e)
+		return Errno(e)
 	}
 	return c.clearSetID(fd)
 }
@@ -136,6 +144,9 @@ func (c *Call) clearSetID(fd int) Result {
 // NameToHandleAt answers name_to_handle_at(dirfd, path, handle, mount_id, flags).
 func NameToHandleAt(c *Call) Result {
 	given := c.uint32(4)
+	if given&^handleFlags != 0 {
+		return Continue // EINVAL
+	}
 	flags := given & unix.AT_EMPTY_PATH
 	if given&unix.AT_SYMLINK_FOLLOW == 0 {
 		flags |= unix.AT_SYMLINK_NOFOLLOW
@@ -143,19 +154,25 @@ func NameToHandleAt(c *Call) Result {
 	return c.reach(object{dirfd: c.int32(0), path: 1, flags: flags}, 0)
 }
 
+// handleFlags are those of name_to_handle_at(2): these, AT_HANDLE_FID, AT_HANDLE_MNT_ID_UNIQUE and
+// AT_HANDLE_CONNECTABLE of <linux/fcntl.h>.
+const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | 0x200 | 0x001 | 0x002
+
 // InotifyAddWatch answers inotify_add_watch(fd, path, mask).
 //
 // "EACCES Read access to the given file is not permitted."
 func InotifyAddWatch(c *Call) Result {
+	mask := c.uint32(2)
+	const both = unix.IN_MASK_ADD | unix.IN_MASK_CREATE
 	// EINVAL and EBADF come first: an inotify descriptor has no type of file.
-	if !c.Restricted() || c.uint32(2)&unix.IN_ALL_EVENTS == 0 {
+	if !c.Restricted() || mask&watchBits == 0 || mask&both == both {
 		return Continue
 	}
 	if fd, e := c.Tracee.OpenFD(c.int32(0), &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != 0 {
 		return Continue
 	}
 	o := object{dirfd: unix.AT_FDCWD, path: 1}
-	if c.uint32(2)&unix.IN_DONT_FOLLOW != 0 {
+	if mask&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
 	fd, e := c.openObject(o)
@@ -164,8 +181,13 @@ func InotifyAddWatch(c *Call) Result {
 	}
 	defer unix.Close(fd)
 	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
-	if c.uint32(2)&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if mask&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return Continue
 	}
 	return denied(c.permits(fd, perm.Read))
 }
+
+// watchBits are the bits that inotify_add_watch(2) knows, ALL_INOTIFY_BITS of <linux/inotify.h>:
+// "EINVAL The given event mask contains no valid events".
+const watchBits = unix.IN_ALL_EVENTS | unix.IN_UNMOUNT | unix.IN_Q_OVERFLOW | unix.IN_IGNORED | unix.IN_ONLYDIR |
+	unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK | unix.IN_MASK_ADD | unix.IN_MASK_CREATE | unix.IN_ISDIR | unix.IN_ONESHOT

@@ -35,8 +35,9 @@ func StatAt(l Layout) Handler {
 // Statx answers statx(dirfd, path, flags, mask, statxbuf).
 func Statx(c *Call) Result {
 	flags := c.uint32(2)
-	if flags&^(statFlags|unix.AT_STATX_FORCE_SYNC|unix.AT_STATX_DONT_SYNC) != 0 {
-		return Continue
+	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC
+	if flags&^(statFlags|sync) != 0 || flags&sync == sync || c.uint32(3)&unix.STATX__RESERVED != 0 {
+		return Continue // EINVAL
 	}
 	p, e := c.Tracee.Path(c.int32(0), c.addr(1), flags)
 	if e != 0 {

@@ -14,9 +14,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
-// statusName is the end of the path of the file that ps(1) and pgrep(1) learn from
-// who a process is.
-const statusName = "/status"
+// statusName is the name of the file in /proc/PID that ps(1) and pgrep(1) learn from who a
+// process is.
+const statusName = "status"
 
 // openStatus answers open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
 // not all are root, the caller gets a copy that tells who the task is. All other

@@ -38,7 +38,7 @@ func (t *Tracee) split(dirfd int32, n int) (dir Path, name *byte, slash bool, e 
 	cut := bytes.LastIndexByte(trimmed, '/')
 	name = &trimmed[cut+1]
 	if cut < 0 {
-		return t.start(dirfd), name, slash, 0
+		return t.start(dirfd), name, slash, 0 // which leads over no link
 	}
 	head := bytes.TrimRight(trimmed[:cut], "/")
 	if len(head) == 0 {
@@ -46,6 +46,7 @@ func (t *Tracee) split(dirfd int32, n int) (dir Path, name *byte, slash bool, e 
 	}
 	t.path[room+len(head)] = 0 // in the place of a slash
 	dir, e = t.relative(dirfd, len(head), true)
+	dir.parent = true
 	return dir, name, slash, e
 }
 
@@ -116,7 +117,8 @@ func (t *Tracee) openParent(dir Path, resolve uint64, st *unix.Stat_t) (int, uni
 	}
 	e = unix.ENOTDIR
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		e = t.search(fd, st)
+		t.at = *st // so that st need not be on the heap
+		e = t.Guard.Search(fd, &t.at)
 	}
 	if e != 0 {
 		unix.Close(fd)

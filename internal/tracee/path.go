@@ -13,9 +13,10 @@ type Path struct {
 	Ptr    *byte // NUL-terminated, for calls by the receiving thread
 	Follow bool  // a symbolic link at its end is to be followed
 
-	text  []byte // as the task gave it
-	dirfd int32  // where text starts, if it is relative
-	self  bool   // text may lead through the task's own part of /proc
+	text   []byte // as the task gave it
+	dirfd  int32  // where text starts, if it is relative
+	self   bool   // text may lead through the task's own part of /proc
+	parent bool   // a name is to be looked up where it leads
 }
 
 // FD returns the path of the task's descriptor fd.

@@ -15,6 +15,12 @@ func (p *Path) HasPrefix(text string) bool { return bytes.HasPrefix(p.text, []by
 // HasSuffix tells whether the path, as the task gave it, ends with text.
 func (p *Path) HasSuffix(text string) bool { return bytes.HasSuffix(p.text, []byte(text)) }
 
+// IsNamed tells whether name is the last one of the path, as the task gave it.
+func (p *Path) IsNamed(name string) bool {
+	before, ok := bytes.CutSuffix(p.text, []byte(name))
+	return ok && (len(before) == 0 || before[len(before)-1] == '/')
+}
+
 // procRoot is the inode number of the root directory of every procfs,
 // PROC_ROOT_INO of <linux/proc_fs.h>.
 const procRoot = 1

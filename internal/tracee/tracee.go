@@ -41,7 +41,7 @@ type Tracee struct {
 	walk   [2 * unix.PathMax]byte
 	target [unix.PathMax]byte
 	name   [nameMax + 2]byte
-	asked  unix.Stat_t
+	at     unix.Stat_t // of what the walk has come to
 }
 
 // room is enough for "TID/fd/N/".

@@ -22,7 +22,8 @@ type Guard interface {
 	// Search decides whether the task may look up names in the directory dir.
 	Search(dir int, st *unix.Stat_t) unix.Errno
 	// Follow decides whether the task may follow a symbolic link in the directory dir
-	// that is the last name of a path.
+	// that is the last name of a path: of the whole one that it has given, and not of
+	// the directory part.
 	Follow(dir, link int, st *unix.Stat_t) unix.Errno
 	// Jump decides whether the task may follow a link of procfs that leads right to what
 	// another task has open.
@@ -36,7 +37,7 @@ func (t *Tracee) guarded() bool { return t.Guard != nil && t.Guard.Restricted() 
 // that /proc/self and /proc/thread-self mean the task and not the supervisor, and
 // that the guard sees each directory. Resolve are the flags of openat2(2).
 func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
-	w := walk{resolve: resolve, root: -1, follow: p.Follow}
+	w := walk{resolve: resolve, root: -1, follow: p.Follow, whole: !p.parent}
 	if resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 {
 		var e unix.Errno
 		if w.root, e = t.openStart(p.dirfd); e != 0 {
@@ -53,7 +54,7 @@ func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 		cur, e = t.openStart(p.dirfd)
 	}
 	if e == 0 {
-		e = fstatOrClose(cur, st)
+		e = fstatOrClose(cur, &t.at)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
@@ -64,16 +65,16 @@ func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 	for t.nextName(&w.rest) {
 		next := -1
 		e := unix.ENOTDIR
-		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if t.at.Mode&unix.S_IFMT == unix.S_IFDIR {
 			e = 0
 			if guarded {
-				e = t.search(cur, st)
+				e = t.Guard.Search(cur, &t.at)
 			}
 		}
 		if e == 0 {
-			next, e = t.step(&w, cur, st)
+			next, e = t.step(&w, cur)
 		}
-		if e == 0 && w.resolve&unix.RESOLVE_NO_XDEV != 0 && mountOf(next) != mountOf(cur) {
+		if e == 0 && w.resolve&unix.RESOLVE_NO_XDEV != 0 && Mount(next) != Mount(cur) {
 			unix.Close(next)
 			e = unix.EXDEV
 		}
@@ -83,10 +84,11 @@ func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 		}
 		cur = next
 	}
-	if len(w.rest) > 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if len(w.rest) > 0 && t.at.Mode&unix.S_IFMT != unix.S_IFDIR {
 		unix.Close(cur)
 		return -1, unix.ENOTDIR // a slash at the end
 	}
+	*st = t.at
 	return cur, 0
 }
 
@@ -95,6 +97,7 @@ type walk struct {
 	resolve uint64
 	root    int    // where the walk starts, if resolve confines it, or -1
 	follow  bool   // a link at the end
+	whole   bool   // the path is not the directory part of another
 	rest    []byte // what is left of the path
 	links   int    // followed
 	rooted  bool   // the kernel knows the root directory by now
@@ -128,12 +131,6 @@ func (w *walk) up(dir int) (bool, unix.Errno) {
 	return false, 0
 }
 
-// search asks the guard about the directory dir, of status st.
-func (t *Tracee) search(dir int, st *unix.Stat_t) unix.Errno {
-	t.asked = *st // so that st need not be on the heap
-	return t.Guard.Search(dir, &t.asked)
-}
-
 // nextName takes the next name off the path, and puts it into t.name. What is left
 // starts with the slashes that follow it.
 func (t *Tracee) nextName(path *[]byte) bool {
@@ -152,9 +149,9 @@ func (t *Tracee) nextName(path *[]byte) bool {
 	return true
 }
 
-// step opens t.name in the directory dir, and fills st. The target of a symbolic link that
+// step opens t.name in the directory dir, and fills t.at. The target of a symbolic link that
 // is to be followed is put before w.rest instead, and the directory to go on from returned.
-func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
+func (t *Tracee) step(w *walk, dir int) (int, unix.Errno) {
 	name := &t.name[0]
 	if t.name[0] == '.' && t.name[1] == '.' && t.name[2] == 0 {
 		up, e := w.up(dir)
@@ -170,40 +167,38 @@ func (t *Tracee) step(w *walk, dir int, st *unix.Stat_t) (int, unix.Errno) {
 		return -1, e
 	}
 	follow := w.follow || len(w.rest) > 0
-	if e := fstatOrClose(fd, st); e != 0 || st.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
+	if e := fstatOrClose(fd, &t.at); e != 0 || t.at.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
 		return fd, e
 	}
 	defer unix.Close(fd)
 	if w.links++; w.links > maxLinks {
 		return -1, unix.ELOOP
 	}
-	if t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
-		t.asked = *st
-		if e := t.Guard.Follow(dir, fd, &t.asked); e != 0 {
+	if w.whole && t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
+		if e := t.Guard.Follow(dir, fd, &t.at); e != 0 {
 			return -1, e
 		}
 	}
 	if w.resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
 		return -1, unix.ELOOP
 	}
-	next, e := t.follow(w, dir, fd, st)
+	next, e := t.follow(w, dir, fd)
 	if e == 0 {
-		e = fstatOrClose(next, st)
+		e = fstatOrClose(next, &t.at)
 	}
 	return next, e
 }
 
 // follow returns the directory to go on from after the symbolic link that fd refers to,
-// which is t.name in the directory dir, or what a link of procfs leads to. Its status is st.
-func (t *Tracee) follow(w *walk, dir, fd int, st *unix.Stat_t) (int, unix.Errno) {
+// which is t.name in the directory dir, or what a link of procfs leads to. Its status is t.at.
+func (t *Tracee) follow(w *walk, dir, fd int) (int, unix.Errno) {
 	next, magic, done, e := t.procLink(dir, fd)
 	if done {
 		if e != 0 || !magic {
 			return next, e
 		}
 		if t.guarded() {
-			t.asked = *st
-			e = t.Guard.Jump(fd, &t.asked)
+			e = t.Guard.Jump(fd, &t.at)
 		}
 		switch {
 		case e != 0:
@@ -237,8 +232,8 @@ func (t *Tracee) follow(w *walk, dir, fd int, st *unix.Stat_t) (int, unix.Errno)
 	return openat(dir, &dot[0], unix.O_PATH)
 }
 
-// mountOf returns the number of the mount of our descriptor fd.
-func mountOf(fd int) uint64 {
+// Mount returns the number of the mount of our descriptor fd.
+func Mount(fd int) uint64 {
 	var st unix.Statx_t
 	statx(fd, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
 	return st.Mnt_id

@@ -1,0 +1,102 @@
+package tracee
+
+import (
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A recorder is a guard that allows everything, and notes what it is asked. As a handler
+// does, it uses the status that the caller of Open is to get as scratch space.
+type recorder struct {
+	searched, followed, jumped int
+	out                        unix.Stat_t
+	wrong                      bool // the status was not that of such a thing
+}
+
+func (r *recorder) Restricted() bool { return true }
+
+func (r *recorder) note(count *int, st *unix.Stat_t, kind uint32) unix.Errno {
+	*count++
+	r.wrong = r.wrong || st.Mode&unix.S_IFMT != kind
+	r.out = unix.Stat_t{}
+	return 0
+}
+
+func (r *recorder) Search(_ int, st *unix.Stat_t) unix.Errno {
+	return r.note(&r.searched, st, unix.S_IFDIR)
+}
+
+func (r *recorder) Follow(_, _ int, st *unix.Stat_t) unix.Errno {
+	return r.note(&r.followed, st, unix.S_IFLNK)
+}
+
+func (r *recorder) Jump(_ int, st *unix.Stat_t) unix.Errno {
+	return r.note(&r.jumped, st, unix.S_IFLNK)
+}
+
+func TestGuard(t *testing.T) {
+	s := startTask(t)
+	tr := enter(t)
+	tr.Reset(uint32(s.pid))
+	own := "/proc/" + strconv.Itoa(s.pid)
+	for _, tt := range []struct {
+		path                       string
+		flags                      uint32
+		searched, followed, jumped int
+		want                       string
+	}{
+		{"file", 0, 1, 0, 0, "file"},
+		{"sub/inner", 0, 2, 0, 0, "sub/inner"},
+		{"sub/../file", 0, 3, 0, 0, "file"},
+		{"link", 0, 2, 1, 0, "file"}, // the directory twice
+		{"link", nofollow, 1, 0, 0, "link"},
+		{"tosub/", nofollow, 2, 1, 0, "sub"}, // no name follows the link
+		{"tosub/inner", 0, 3, 0, 0, "sub/inner"},
+		{own + "/cwd", nofollow, 3, 0, 0, own + "/cwd"},
+		{own + "/cwd/file", 0, 4, 0, 1, "file"},
+		{own + "/cwd", 0, 3, 1, 1, "."},
+	} {
+		r := &recorder{}
+		tr.Guard = r
+		p, e := tr.Path(unix.AT_FDCWD, s.put(tt.path), tt.flags)
+		if e != 0 {
+			t.Fatalf("%s: %v", tt.path, e)
+		}
+		fd, e := tr.Open(p, &r.out)
+		if e != 0 {
+			t.Errorf("%s: %v", tt.path, e)
+			continue
+		}
+		unix.Close(fd)
+		if got := [2]uint64{r.out.Dev, r.out.Ino}; got != s.id(tt.want) {
+			t.Errorf("%s leads to another file than %s", tt.path, tt.want)
+		}
+		if r.wrong || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
+			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
+		}
+	}
+}
+
+// Of a path of which the last name is not looked up, a link before it is not the last one:
+// protected_symlinks does not matter.
+func TestGuardOfParent(t *testing.T) {
+	s := startTask(t)
+	tr := enter(t)
+	tr.Reset(uint32(s.pid))
+	r := &recorder{}
+	tr.Guard = r
+	dir, _, _, e := tr.Parent(unix.AT_FDCWD, s.put("tosub/new"))
+	if e != 0 {
+		t.Fatal(e)
+	}
+	fd, e := tr.OpenDirectory(dir, &r.out)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	unix.Close(fd)
+	if r.followed != 0 || r.searched != 3 {
+		t.Errorf("asked %+v, want to search three directories", *r)
+	}
+}
