@@ -127,12 +127,12 @@ func (c *Call) mayRename(oldParent, newParent int, source, target *entry, exchan
 	// rename(2), EACCES: "oldpath is a directory and does not allow write permission (needed to
 	// update the .. entry)".
 	if moves && source.isDir() {
-		if e := c.mayWriteEntry(source); e != 0 {
+		if e := c.mayWriteEntry(oldParent, source); e != 0 {
 			return e
 		}
 	}
 	if moves && exchange && target.isDir() {
-		return c.mayWriteEntry(target)
+		return c.mayWriteEntry(newParent, target)
 	}
 	return 0
 }
@@ -239,6 +239,10 @@ func (n *entry) is(st *unix.Stat_t) bool {
 	return n.exists() && n.stat.Dev == st.Dev && n.stat.Ino == st.Ino
 }
 
+// isMountPoint tells whether something is mounted on the entry of the directory parent. Then
+// whose it is cannot be seen from above, and nobody may remove it.
+func (n *entry) isMountPoint(parent int) bool { return tracee.Mount(n.fd) != tracee.Mount(parent) }
+
 // isAbove tells whether the entry is the directory that fd refers to, or one that contains it.
 func (n *entry) isAbove(fd int) bool {
 	if !n.isDir() {
@@ -296,13 +300,21 @@ func (c *Call) mayDeleteEntry(parent int, victim *entry) unix.Errno {
 	}
 	dir := c.visible(parent)
 	c.stat = victim.stat
-	return perm.MayDelete(*c.subject(), dir, c.visible(victim.fd))
+	e := perm.MayDelete(*c.subject(), dir, c.visible(victim.fd))
+	if e != 0 && victim.isMountPoint(parent) {
+		return 0 // EBUSY
+	}
+	return e
 }
 
-// mayWriteEntry decides whether the caller may write to the entry.
-func (c *Call) mayWriteEntry(n *entry) unix.Errno {
+// mayWriteEntry decides whether the caller may write to the entry of the directory parent.
+func (c *Call) mayWriteEntry(parent int, n *entry) unix.Errno {
 	c.stat = n.stat
-	return c.permits(n.fd, perm.Write)
+	e := c.permits(n.fd, perm.Write)
+	if e != 0 && n.isMountPoint(parent) {
+		return 0 // EBUSY
+	}
+	return e
 }
 
 // lookUp opens the directory in which a call finds the last name of the path at argument arg,

@@ -19,8 +19,13 @@ type opening struct {
 	exact bool // openat2: unknown flags are errors
 }
 
-// resolveCached is RESOLVE_CACHED of <linux/openat2.h>.
-const resolveCached = 0x20
+// resolveCached is RESOLVE_CACHED of <linux/openat2.h>, and resolveFlags are all that openat2(2)
+// knows.
+const (
+	resolveCached = 0x20
+	resolveFlags  = unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH |
+		unix.RESOLVE_IN_ROOT | resolveCached
+)
 
 // unnamed is the one bit of O_TMPFILE that O_DIRECTORY does not have, __O_TMPFILE.
 const unnamed = unix.O_TMPFILE &^ unix.O_DIRECTORY
@@ -50,6 +55,7 @@ func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
 
 // Openat2 answers openat2(dirfd, path, how, size).
 func Openat2(c *Call) Result {
+	const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT
 	o := opening{dirfd: c.int32(0), arg: 1, exact: true}
 	if !c.readHow(c.addr(2), c.Data.Args[3], &o.how) {
 		return Continue // EINVAL, EFAULT or E2BIG
@@ -62,10 +68,12 @@ func Openat2(c *Call) Result {
 		// an error if unknown or conflicting flags are specified in how.flags."
 		o.how.Flags&^knownFlags != 0,
 		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
+		o.how.Resolve&^resolveFlags != 0, o.how.Resolve&confined == confined,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
-		o.how.Resolve&resolveCached != 0:
+		o.how.Resolve&resolveCached != 0 && o.how.Flags&(creates|unix.O_TRUNC) != 0:
 		return Continue
 	}
+	o.how.Resolve &^= resolveCached // the rest of that is for the kernel to find out
 	return c.open(&o)
 }
 

@@ -1,7 +1,6 @@
 // What a user may reach where the order of the kernel's questions matters: bind mounts,
 // removed directories, chains of scripts, sockets, and links of procfs.
-#include "oracle.h"
-#include <grp.h>
+#include "reach.h"
 #include <sched.h>
 #include <stddef.h>
 #include <sys/inotify.h>
@@ -10,34 +9,11 @@
 #include <sys/un.h>
 #include <sys/xattr.h>
 
-static int as_user(void (*f)(void)) {
-	fflush(stdout);
-	pid_t pid = must(fork());
-	if (pid == 0) {
-		must(setgroups(0, NULL));
-		must(setresgid(1000, 1000, 1000));
-		must(setresuid(1000, 1000, 1000));
-		f();
-		fflush(stdout);
-		_exit(0);
-	}
-	reap(pid);
-	return 0;
-}
-
 static void make_text(const char *path, const char *text, mode_t mode) {
 	int fd = must(open(path, O_CREAT | O_EXCL | O_WRONLY, 0600));
 	must(write(fd, text, strlen(text)));
 	close(fd);
 	must(chmod(path, mode));
-}
-
-static int try_open(const char *path, int flags) {
-	int fd = open(path, flags, 0644);
-	if (fd < 0)
-		return -1;
-	close(fd);
-	return 0;
 }
 
 // Of a read-only bind mount, and of two mounts of one file system.
