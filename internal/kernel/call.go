@@ -44,6 +44,8 @@ type Call struct {
 	rec  owner.Record   // the same
 	out  [statSize]byte // scratch space of writeStat
 	xbuf []byte         // scratch space for lists of extended attributes
+
+	withoutACL withoutACL // known to the receiver
 }
 
 // RootWatch watches root directories.

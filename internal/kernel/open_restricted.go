@@ -143,14 +143,13 @@ func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 		}
 		return Errno(e)
 	}
-	i := c.visible(fd)
 	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the caller did
 	// not match the owner of the file and the caller was not privileged."
-	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), i) {
+	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), c.visible(fd)) {
 		return Errno(unix.EPERM)
 	}
 	switch {
-	case c.rec.Type != 0:
+	case c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0:
 		return c.openDevice(fd, &c.rec, flags)
 	case c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX:
 		return c.openMultiplexer(fd, flags)

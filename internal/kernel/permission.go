@@ -52,6 +52,19 @@ func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
+// Passable implements tracee.Guard.
+func (c *Call) Passable(path *byte, st *unix.Stat_t) bool {
+	if st.Mode&0o111 != 0o111 {
+		return false
+	}
+	if c.withoutACL.has(st) {
+		return true
+	}
+	e := lgetAttribute(path, accessACL.name())
+	c.withoutACL.note(st, e)
+	return lacksAttribute(e)
+}
+
 // Follow implements tracee.Guard.
 func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 	if c.Protected.Symlinks == 0 {
@@ -105,7 +118,7 @@ func refuseStatus(fd int, e unix.Errno) Result {
 // The error is EACCES, or EPERM if nobody may write to it.
 func (c *Call) permits(fd int, want uint32) unix.Errno {
 	// What the mode gives to everybody, only an ACL takes away.
-	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !hasACL(fd) {
+	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !c.hasACL(fd) {
 		return 0
 	}
 	stat := c.stat
@@ -141,10 +154,10 @@ func isImmutable(fd int) bool {
 	return e == unix.EPERM
 }
 
-// accessACL is the access ACL of the object that fd refers to, for which c.rec is
-// recorded: nil if it has none.
+// accessACL is the access ACL of the object that fd refers to, whose status is c.stat, and for
+// which c.rec is recorded: nil if it has none.
 func (c *Call) accessACL(fd int) acl.ACL {
-	if !hasACL(fd) {
+	if !c.hasACL(fd) {
 		return nil
 	}
 	value, e := nativeACL(fd, accessACL)
@@ -154,9 +167,13 @@ func (c *Call) accessACL(fd int) acl.ACL {
 	return mergeACL(value, c.rec.Access)
 }
 
-// hasACL tells whether the object that fd refers to has an access ACL.
-func hasACL(fd int) bool {
+// hasACL tells whether the object that fd refers to, whose status is c.stat, has an access ACL.
+func (c *Call) hasACL(fd int) bool {
+	if c.withoutACL.has(&c.stat) {
+		return false
+	}
 	_, e := getAttribute(fd, accessACL.name(), nil)
+	c.withoutACL.note(&c.stat, e)
 	return e == 0
 }
 

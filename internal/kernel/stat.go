@@ -104,7 +104,7 @@ func (c *Call) statPath(p tracee.Path, l Layout, buf int) Result {
 // may not know, and another if there is nothing to know.
 func (c *Call) record(p tracee.Path) (fd int, e unix.Errno) {
 	_, byFD := p.Descriptor()
-	if !p.Stray() && (byFD || !c.Restricted()) {
+	if !p.Stray() && (byFD || !c.Restricted() || c.Tracee.IsOpenToAll(p)) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {

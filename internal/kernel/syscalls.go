@@ -53,6 +53,15 @@ func getAttribute(fd int, name *byte, value []byte) (int, unix.Errno) {
 	return int(n), e
 }
 
+// lgetAttribute asks for an attribute of what path names, without following a link at its end.
+func lgetAttribute(path, name *byte) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_LGETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)), 0, 0, 0, 0)
+	return e
+}
+
+// lacksAttribute tells whether e is the error of an attribute that is not there.
+func lacksAttribute(e unix.Errno) bool { return e == unix.ENODATA || e == unix.EOPNOTSUPP }
+
 func setAttribute(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 	var p selfFD
 	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(p.set(fd))), uintptr(unsafe.Pointer(name)),

@@ -10,9 +10,10 @@ import (
 // A recorder is a guard that allows everything, and notes what it is asked. As a handler
 // does, it uses the status that the caller of Open is to get as scratch space.
 type recorder struct {
-	searched, followed, jumped int
-	out                        unix.Stat_t
-	wrong                      bool // the status was not that of such a thing
+	passable                           bool // everybody may search all directories
+	passed, searched, followed, jumped int
+	out                                unix.Stat_t
+	wrong                              bool // the status was not that of such a thing
 }
 
 func (r *recorder) Restricted() bool { return true }
@@ -22,6 +23,10 @@ func (r *recorder) note(count *int, st *unix.Stat_t, kind uint32) unix.Errno {
 	r.wrong = r.wrong || st.Mode&unix.S_IFMT != kind
 	r.out = unix.Stat_t{}
 	return 0
+}
+
+func (r *recorder) Passable(_ *byte, st *unix.Stat_t) bool {
+	return r.passable && r.note(&r.passed, st, unix.S_IFDIR) == 0
 }
 
 func (r *recorder) Search(_ int, st *unix.Stat_t) unix.Errno {
@@ -76,6 +81,59 @@ func TestGuard(t *testing.T) {
 		if r.wrong || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
 			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
+	}
+}
+
+// Directories that everybody may search are only passed.
+func TestGuardThatLetsPass(t *testing.T) {
+	s := startTask(t)
+	tr := enter(t)
+	tr.Reset(uint32(s.pid))
+	own := "/proc/" + strconv.Itoa(s.pid)
+	for _, tt := range []struct {
+		path                               string
+		flags                              uint32
+		passed, searched, followed, jumped int
+		open                               bool // to all
+		want                               string
+	}{
+		{"file", 0, 1, 0, 0, 0, true, "file"},
+		{"./sub//inner", 0, 3, 0, 0, 0, true, "sub/inner"},
+		{"sub/../file", 0, 3, 0, 0, 0, true, "file"},
+		{"sub/", 0, 1, 0, 0, 0, false, "sub"},
+		{"link", nofollow, 1, 0, 0, 0, true, "link"},
+		{"link", 0, 1, 1, 1, 0, false, "file"},
+		{"tosub/inner", 0, 1, 2, 0, 0, false, "sub/inner"},
+		{"/", 0, 0, 0, 0, 0, false, "/"},
+		{"//proc", 0, 1, 0, 0, 0, true, "/proc"},
+		{own + "/cwd/file", 0, 3, 1, 0, 1, false, "file"},
+	} {
+		r := &recorder{passable: true}
+		tr.Guard = r
+		p, e := tr.Path(unix.AT_FDCWD, s.put(tt.path), tt.flags)
+		if e != 0 {
+			t.Fatalf("%s: %v", tt.path, e)
+		}
+		if got := tr.IsOpenToAll(p); got != tt.open {
+			t.Errorf("%s is open to all: %v", tt.path, got)
+		}
+		r.passed = 0
+		fd, e := tr.Open(p, &r.out)
+		if e != 0 {
+			t.Errorf("%s: %v", tt.path, e)
+			continue
+		}
+		unix.Close(fd)
+		if got := [2]uint64{r.out.Dev, r.out.Ino}; got != s.id(tt.want) {
+			t.Errorf("%s leads to another file than %s", tt.path, tt.want)
+		}
+		if r.wrong || r.passed != tt.passed || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
+			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
+		}
+	}
+	p, e := tr.Path(unix.AT_FDCWD, s.put("sub/none"), 0)
+	if e != 0 || !tr.IsOpenToAll(p) {
+		t.Errorf("a name that is not there: %v, want it to be open to all", e)
 	}
 }
 

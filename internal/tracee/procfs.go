@@ -32,6 +32,9 @@ const procRoot = 1
 // Procfs tells by its paths only. If it is not the supervisor's own, it is taken
 // to be that of the task's PID namespace.
 func (t *Tracee) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
+	if unix.Major(st.Dev) != 0 {
+		return 0, unix.ESRCH // on a block device
+	}
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != unix.PROC_SUPER_MAGIC {
 		return 0, unix.ESRCH

@@ -19,6 +19,9 @@ type Guard interface {
 	// Restricted tells whether there is anything that the task may not do. If not, it
 	// is not asked further.
 	Restricted() bool
+	// Passable tells whether everybody may look up names in the directory at path, of status
+	// st. If not, or in doubt, Search decides.
+	Passable(path *byte, st *unix.Stat_t) bool
 	// Search decides whether the task may look up names in the directory dir.
 	Search(dir int, st *unix.Stat_t) unix.Errno
 	// Follow decides whether the task may follow a symbolic link in the directory dir
@@ -45,29 +48,32 @@ func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 		}
 		defer unix.Close(w.root)
 	}
-	var cur int
-	var e unix.Errno
-	if p.text[0] == '/' {
-		w.rooted = true
-		cur, e = w.top()
-	} else {
-		cur, e = t.openStart(p.dirfd)
+	guarded := t.guarded()
+	dir, name := -1, 0
+	if guarded && resolve == 0 {
+		if dir, name = t.leap(p); dir >= 0 {
+			if fd := t.openLast(p, name); fd >= 0 {
+				*st = t.at
+				return fd, 0
+			}
+		}
 	}
+	cur, e := t.openDirectory(&w, p, dir)
 	if e == 0 {
 		e = fstatOrClose(cur, &t.at)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}
-	guarded := t.guarded()
-	w.rest = t.walk[len(t.walk)-len(p.text):]
-	copy(w.rest, p.text)
-	for t.nextName(&w.rest) {
+	text := p.text[name:]
+	w.rest = t.walk[len(t.walk)-len(text):]
+	copy(w.rest, text)
+	for first := true; t.nextName(&w.rest); first = false {
 		next := -1
 		e := unix.ENOTDIR
 		if t.at.Mode&unix.S_IFMT == unix.S_IFDIR {
 			e = 0
-			if guarded {
+			if guarded && !(first && dir >= 0) {
 				e = t.Guard.Search(cur, &t.at)
 			}
 		}
