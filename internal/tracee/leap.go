@@ -16,7 +16,7 @@ import (
 // may search them. It returns the offsets in its text of the end of the last of them, and of
 // the name that is to be looked up there; -1 and 0 if there is none.
 func (t *Tracee) leap(p Path) (dir, name int) {
-	if p.self || len(p.text)+room >= unix.PathMax { // so p.Ptr leads to text
+	if p.self || len(p.text) == 0 || len(p.text)+room >= unix.PathMax { // so p.Ptr leads to text
 		return -1, 0
 	}
 	dir, end := -1, 0

@@ -148,6 +148,24 @@ static void resolves(void) {
 	CALL(try_openat2(AT_FDCWD, "closed/x", O_RDONLY, RESOLVE_BENEATH | RESOLVE_IN_ROOT));
 	CALL(try_openat2(AT_FDCWD, "closed/x", O_RDONLY | 1 << 30, 0));
 	CALL(try_openat2(99, "closed/x", O_RDONLY, 0));
+	for (unsigned long flag = 1; flag < 0x20; flag <<= 1) {
+		CALL(try_openat2(99, "/none", O_RDONLY | O_CREAT, flag));
+		CALL(try_openat2(99, "none", O_RDONLY | O_CREAT, flag));
+		CALL(try_openat2(99, "/own", O_RDONLY, flag));
+	}
+	struct stat st;
+	CALL(fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH));
+	CALL(fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+	CALL(fstatat(d, "", &st, AT_EMPTY_PATH));
+	CALL(stat("", &st));
+	CALL(stat("/", &st));
+	CALL(stat("//", &st));
+	CALL(stat(".", &st));
+	CALL(stat("own/", &st));
+	CALL(stat("own/f/", &st));
+	CALL(stat("own//d/./../f", &st));
+	CALL(stat("own/f/x", &st));
+	CALL(stat("own/none/x", &st));
 	CALL(try_openat2(AT_FDCWD, "own/f", O_RDONLY | O_DIRECTORY, 0));
 	CALL(try_openat2(AT_FDCWD, "own", O_TMPFILE | O_RDWR, RESOLVE_NO_SYMLINKS));
 	CALL(try_openat2(AT_FDCWD, "plain", O_TMPFILE | O_RDWR, RESOLVE_NO_SYMLINKS));
