@@ -54,8 +54,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Errno {
 	// Only a directory can be made by a name with a slash at its end.
 	slash = slash && mode&unix.S_IFMT != unix.S_IFDIR
-	restricted := c.Restricted()
-	if !restricted && !slash {
+	if !slash && !c.Restricted() {
 		return 0
 	}
 	switch e := lookup(parent, name); {
@@ -67,10 +66,7 @@ func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Err
 	case e != unix.ENOENT || slash:
 		return e
 	}
-	if e := c.mayModify(parent); restricted && e != 0 {
-		return refusal(parent, e)
-	}
-	return 0
+	return refusal(parent, c.mayModify(parent))
 }
 
 // leave tells, at the cost of one system call beside reading the path, that the

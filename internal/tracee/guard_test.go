@@ -41,6 +41,25 @@ func (r *recorder) Jump(_ int, st *unix.Stat_t) unix.Errno {
 	return r.note(&r.jumped, st, unix.S_IFLNK)
 }
 
+// open opens the path of the task under this guard, and expects the file want.
+func (r *recorder) open(s *subject, tr *Tracee, path string, flags uint32, want string) Path {
+	s.t.Helper()
+	tr.Guard = r
+	p, e := tr.Path(unix.AT_FDCWD, s.put(path), flags)
+	if e != 0 {
+		s.t.Fatalf("%s: %v", path, e)
+	}
+	fd, e := tr.Open(p, &r.out)
+	if e != 0 {
+		s.t.Fatalf("%s: %v", path, e)
+	}
+	unix.Close(fd)
+	if [2]uint64{r.out.Dev, r.out.Ino} != s.id(want) {
+		s.t.Errorf("%s leads to another file than %s", path, want)
+	}
+	return p
+}
+
 func TestGuard(t *testing.T) {
 	s := startTask(t)
 	tr := enter(t)
@@ -64,20 +83,7 @@ func TestGuard(t *testing.T) {
 		{own + "/cwd", 0, 3, 1, 1, "."},
 	} {
 		r := &recorder{}
-		tr.Guard = r
-		p, e := tr.Path(unix.AT_FDCWD, s.put(tt.path), tt.flags)
-		if e != 0 {
-			t.Fatalf("%s: %v", tt.path, e)
-		}
-		fd, e := tr.Open(p, &r.out)
-		if e != 0 {
-			t.Errorf("%s: %v", tt.path, e)
-			continue
-		}
-		unix.Close(fd)
-		if got := [2]uint64{r.out.Dev, r.out.Ino}; got != s.id(tt.want) {
-			t.Errorf("%s leads to another file than %s", tt.path, tt.want)
-		}
+		r.open(s, tr, tt.path, tt.flags, tt.want)
 		if r.wrong || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
 			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
@@ -109,26 +115,12 @@ func TestGuardThatLetsPass(t *testing.T) {
 		{own + "/cwd/file", 0, 3, 1, 0, 1, false, "file"},
 	} {
 		r := &recorder{passable: true}
-		tr.Guard = r
-		p, e := tr.Path(unix.AT_FDCWD, s.put(tt.path), tt.flags)
-		if e != 0 {
-			t.Fatalf("%s: %v", tt.path, e)
+		p := r.open(s, tr, tt.path, tt.flags, tt.want)
+		if r.wrong || r.passed != tt.passed || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
+			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
 		if got := tr.IsOpenToAll(p); got != tt.open {
 			t.Errorf("%s is open to all: %v", tt.path, got)
-		}
-		r.passed = 0
-		fd, e := tr.Open(p, &r.out)
-		if e != 0 {
-			t.Errorf("%s: %v", tt.path, e)
-			continue
-		}
-		unix.Close(fd)
-		if got := [2]uint64{r.out.Dev, r.out.Ino}; got != s.id(tt.want) {
-			t.Errorf("%s leads to another file than %s", tt.path, tt.want)
-		}
-		if r.wrong || r.passed != tt.passed || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
-			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
 	}
 	p, e := tr.Path(unix.AT_FDCWD, s.put("sub/none"), 0)
