@@ -85,7 +85,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	}
 	switch {
 	case !named || !isName(newName) || c.stat.Dev != dir.Dev, // EBUSY, EEXIST or EXDEV
-		!source.exists(), target.long, // ENOENT, ENAMETOOLONG
+		!source.exists(), dir.Nlink == 0, target.long, // ENOENT, ENAMETOOLONG
 		flags&unix.RENAME_NOREPLACE != 0 && target.exists(), exchange && !target.exists(), // EEXIST, ENOENT
 		!source.isDir() && (oldSlash || !exchange && newSlash), exchange && !target.isDir() && newSlash, // ENOTDIR
 		source.isAbove(newParent), // EINVAL
@@ -169,8 +169,8 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return denied(e)
 	}
 	defer unix.Close(parent)
-	// EEXIST, ENOENT and EXDEV.
-	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Dev != stat.Dev {
+	// EEXIST, ENOENT and EXDEV. A directory without a link has been removed.
+	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Nlink == 0 || c.stat.Dev != stat.Dev {
 		return Continue
 	}
 	dir := c.stat

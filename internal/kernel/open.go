@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/tracee"
 )
 
@@ -329,7 +330,7 @@ func (c *Call) openUnnamed(o *opening) Result {
 	}
 	defer unix.Close(parent)
 	if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR && c.Restricted() {
-		if e := c.mayModify(parent); e != 0 {
+		if e := c.permits(parent, perm.Write|perm.Exec); e != 0 {
 			return refuse(parent, e)
 		}
 	}

@@ -166,8 +166,8 @@ func hasACL(fd int) bool {
 // path_resolution(7): it takes write permission to the directory, and search permission.
 func (c *Call) mayModify(fd int) unix.Errno {
 	e := c.permits(fd, perm.Write|perm.Exec)
-	// To look for a name that is not there fails in procfs: ENOENT.
-	if e != 0 && isProc(fd) {
+	// To look for a name that is not there fails in procfs, and in a directory that has been removed: ENOENT.
+	if e != 0 && (c.stat.Nlink == 0 || isProc(fd)) {
 		return 0
 	}
 	return e

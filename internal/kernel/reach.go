@@ -126,6 +126,12 @@ func (c *Call) clearSetID(fd int) Result {
 	}
 	i := c.visible(fd)
 	if mode := perm.Written(c.identity().Credentials, i); mode != i.Mode {
+		// The kernel may refuse yet: "ETXTBSY The file is an executable file that is being executed".
+		writable, e := reopen(fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+		if e != 0 {
+			return Continue
+		}
+		unix.Close(writable)
 		if e := setMode(fd, mode); e != 0 {
 			return Errno(e)
 		}
