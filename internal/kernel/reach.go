@@ -139,9 +139,22 @@ func (c *Call) clearSetID(fd int) Result {
 	return Continue
 }
 
+// handleFlags are the flags of name_to_handle_at(2).
+const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | atHandleFID | atHandleConnectable | atHandleMntIDUnique
+
+// Of <linux/fcntl.h>, since Linux 6.5, 6.13 and 6.12.
+const (
+	atHandleFID         = 0x200
+	atHandleConnectable = 0x2
+	atHandleMntIDUnique = 0x1
+)
+
 // NameToHandleAt answers name_to_handle_at(dirfd, path, handle, mount_id, flags).
 func NameToHandleAt(c *Call) Result {
 	given := c.uint32(4)
+	if given&^handleFlags != 0 {
+		return Continue // EINVAL
+	}
 	flags := given & unix.AT_EMPTY_PATH
 	if given&unix.AT_SYMLINK_FOLLOW == 0 {
 		flags |= unix.AT_SYMLINK_NOFOLLOW

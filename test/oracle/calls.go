@@ -20,7 +20,7 @@ const (
 
 // The features that calls and arguments may belong to.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify"}
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower"}
 
 var calls = append([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},
@@ -39,7 +39,7 @@ var calls = append([]call{
 	{name: "mkdirat", number: unix.SYS_MKDIRAT, params: []param{dirfd, newPath, mode}, weight: 15},
 	{name: "unlinkat", number: unix.SYS_UNLINKAT, params: []param{dirfd, path, removeFlags}, weight: 15},
 	{name: "renameat2", number: unix.SYS_RENAMEAT2, params: []param{dirfd, path, dirfd, newPath, renameFlags}, weight: 25},
-	{name: "linkat", number: unix.SYS_LINKAT, params: []param{dirfd, path, dirfd, newPath, linkFlags}, weight: 15},
+	{name: "linkat", number: unix.SYS_LINKAT, params: []param{dirfd, path, dirfd, newPath, linkFlags}, feature: "hardlinks", weight: 15},
 	{name: "symlinkat", number: unix.SYS_SYMLINKAT, params: []param{target, dirfd, newPath}},
 	{name: "mknodat", number: unix.SYS_MKNODAT, params: []param{dirfd, newPath, node, device}},
 

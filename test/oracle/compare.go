@@ -73,6 +73,7 @@ func (pr *pair) compare(p program) (root outcome, difference string) {
 	root, user, err := pr.run(p)
 	switch {
 	case err != nil:
+		err = errors.Join(err, pr.close()) // both start afresh: in the same directory of an overlay
 		return outcome{}, err.Error() + "\n"
 	case root.Hung:
 		return root, useless

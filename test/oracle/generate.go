@@ -11,16 +11,17 @@ type generator struct {
 	without map[string]bool // features
 	p       program
 
-	actors  int                   // so many there are
-	actor   int                   // who the operation at hand is of
-	cwd     [maxActors + 1]string // where each probably is
-	files   []file                // what there probably is (paths.go)
-	opened  []file                // what each descriptor probably refers to
-	watch0  int                   // the descriptor of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
-	sockets []int                 // those of socket
-	special bool                  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc    bool                  // there is a /proc
-	exec    bool                  // there is a program that can be executed, named x
+	actors   int                   // so many there are
+	actor    int                   // who the operation at hand is of
+	cwd      [maxActors + 1]string // where each probably is
+	files    []file                // what there probably is (paths.go)
+	opened   []file                // what each descriptor probably refers to
+	watch0   int                   // the descriptor of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
+	sockets  []int                 // those of socket
+	special  bool                  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
+	proc     bool                  // there is a /proc
+	linkable bool                  // there may be hard links
+	exec     bool                  // there is a program that can be executed, named x
 
 	base  string // where the path at hand starts
 	named file   // what the last path probably leads to
@@ -34,10 +35,14 @@ func generate(seed uint64, without map[string]bool) program {
 	g.special = !without["special"] && g.chance(30)
 	g.proc = g.proc && !g.special // a socket that is opened again by a path counts as the caller's (docs/ownership.md)
 	g.exec = !without["exec"] && g.chance(30)
+	g.linkable = !without["hardlinks"] && (without["lower"] || g.chance(50))
 	if !without["inotify"] && g.chance(10) {
 		g.proc = false // where the descriptor could be opened again
 		g.line("inotify_init1", "IN_NONBLOCK")
 		g.watch0 = 0
+	}
+	if g.linkable && !without["lower"] {
+		g.removeLower()
 	}
 	g.prepare()
 	for range 4 + g.IntN(24) {
@@ -78,7 +83,7 @@ func (g *generator) pickCall() *call {
 			if g.special && c.name == "creat" {
 				break // it would wait for a reader
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
 				return c
 			}
 			break

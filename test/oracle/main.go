@@ -156,9 +156,9 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 	return differ, nil
 }
 
-// withoutOn adds what the programs cannot use on a file system.
+// withoutOn adds what there is not on a file system.
 func withoutOn(fs string, without map[string]bool) map[string]bool {
-	all := map[string]bool{"sizes": fs == "overlay"} // listxattr(2) counts attributes of overlayfs that it does not show
+	all := map[string]bool{"lower": fs != "overlay"}
 	maps.Copy(all, without)
 	return all
 }

@@ -13,7 +13,7 @@ var legacyCalls = []call{
 	{name: "rmdir", number: unix.SYS_RMDIR, params: []param{directoryPath}},
 	{name: "unlink", number: unix.SYS_UNLINK, params: []param{path}},
 	{name: "rename", number: unix.SYS_RENAME, params: []param{path, newPath}},
-	{name: "link", number: unix.SYS_LINK, params: []param{path, newPath}},
+	{name: "link", number: unix.SYS_LINK, params: []param{path, newPath}, feature: "hardlinks"},
 	{name: "symlink", number: unix.SYS_SYMLINK, params: []param{target, newPath}},
 	{name: "mknod", number: unix.SYS_MKNOD, params: []param{newPath, node, device}},
 	{name: "chmod", number: unix.SYS_CHMOD, params: []param{path, mode}},
