@@ -169,8 +169,8 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return denied(e)
 	}
 	defer unix.Close(parent)
-	// EEXIST, ENOENT and EXDEV. A directory without a link has been removed.
-	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Nlink == 0 || c.stat.Dev != stat.Dev {
+	// EEXIST, ENOENT and EXDEV. In a directory without a link, which has been removed, and in procfs nothing can be made: ENOENT.
+	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Nlink == 0 || c.stat.Dev != stat.Dev || isProc(parent) {
 		return Continue
 	}
 	dir := c.stat

@@ -37,10 +37,13 @@ func (t *Tracee) guarded() bool { return t.Guard != nil && t.Guard.Restricted() 
 // that the guard sees each directory. Resolve are the flags of openat2(2).
 func (t *Tracee) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
 	w := walk{resolve: resolve, root: -1, follow: p.Follow}
+	if p.text[0] == '/' && resolve&unix.RESOLVE_BENEATH != 0 {
+		return -1, unix.EXDEV // whatever the descriptor is
+	}
 	if resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 {
 		var e unix.Errno
 		if w.root, e = t.openStart(p.dirfd); e != 0 {
-			return -1, t.dirfdError(p, e)
+			return -1, e
 		}
 		defer unix.Close(w.root)
 	}

@@ -155,10 +155,7 @@ func (g *generator) openFlags() string {
 }
 
 func (g *generator) how() string {
-	resolve := "0"
-	if !g.proc { // package tracee resolves no path with these flags that leads through /proc/self
-		resolve = g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
-	}
+	resolve := g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
 	flags, mode := g.openFlags(), "0"
 	if strings.Contains(flags, "O_CREAT") || strings.Contains(flags, "O_TMPFILE") || g.chance(3) {
 		mode = g.mode()
@@ -179,7 +176,7 @@ func (g *generator) node() []string {
 	kind := g.pick(types...)
 	switch kind {
 	case "S_IFCHR":
-		return []string{kind + "|" + g.mode(), g.pick("0x105", "0x107", "0x7801")}
+		return []string{kind + "|" + g.mode(), g.pick("0x7801", "0x7802")}
 	case "S_IFBLK":
 		return []string{kind + "|" + g.mode(), g.pick("0x7802", "0x7f00")}
 	}
