@@ -96,7 +96,11 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 		return Continue
 	}
 	moves := c.stat.Ino != dir.Ino
-	return refuseIf(oldParent, c.mayRename(oldParent, newParent, &source, &target, exchange, moves))
+	e = c.mayRename(oldParent, newParent, &source, &target, exchange, moves)
+	if e != 0 && !sameMount(oldParent, newParent) {
+		return Continue // EXDEV
+	}
+	return refuseIf(oldParent, e)
 }
 
 // mayRename decides about a rename between existing directories.
@@ -176,11 +180,22 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 	dir := c.stat
 	c.stat = stat
 	i := c.visible(fd)
-	if e := c.Protected.MayLink(*c.subject(), i, c.accessACL(fd)); e != 0 {
-		return refuseIf(parent, e)
+	e = c.Protected.MayLink(*c.subject(), i, c.accessACL(fd))
+	if e == 0 {
+		c.stat = dir
+		e = c.mayModify(parent)
 	}
-	c.stat = dir
-	return refuseIf(parent, c.mayModify(parent))
+	if e != 0 && !sameMount(fd, parent) {
+		return Continue // EXDEV
+	}
+	return refuseIf(parent, e)
+}
+
+// sameMount tells whether our descriptors a and b refer to files of the same mount.
+func sameMount(a, b int) bool {
+	var sa, sb unix.Statx_t
+	e := statx(a, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &sa)
+	return e == 0 && statx(b, &emptyPath[0], unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &sb) == 0 && sa.Mnt_id == sb.Mnt_id
 }
 
 // refuseIf lets the kernel execute a call, unless there was an error e in the directory
