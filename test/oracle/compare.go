@@ -19,6 +19,11 @@ type pair struct {
 
 // open starts both sides. All are the capabilities that real root has.
 func (pl *place) open(fs string, all uint64) (*pair, error) {
+	if fs == "ext4" {
+		if err := pl.isExt4(); err != nil {
+			return nil, err
+		}
+	}
 	pr := &pair{pl: pl, fs: fs, sides: [2]*side{pl.realRoot(fs), pl.user(fs)}, allCaps: all}
 	for _, s := range pr.sides {
 		if err := s.open(); err != nil {
