@@ -218,7 +218,7 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 		return other, Continue
 	}
 	defer unix.Close(fd)
-	if kind := c.stat.Mode & unix.S_IFMT; kind != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_PATH) == unix.O_CREAT {
+	if kind := c.stat.Mode & unix.S_IFMT; kind != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
 		if e := c.mayOpenShared(o, fd); e != 0 {
 			return other, Errno(e)
 		}

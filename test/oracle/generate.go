@@ -18,6 +18,7 @@ type generator struct {
 	opened   []file                // what each descriptor probably refers to
 	watch0   int                   // the descriptor of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
 	sockets  []int                 // those of socket
+	rooted   bool                  // somebody has called chroot(2)
 	special  bool                  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
 	proc     bool                  // there is a /proc
 	linkable bool                  // there may be hard links
@@ -82,6 +83,9 @@ func (g *generator) pickCall() *call {
 			}
 			if g.special && c.name == "creat" {
 				break // it would wait for a reader
+			}
+			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
+				break // from above the root directory to below it
 			}
 			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
 				return c
@@ -157,6 +161,8 @@ func (g *generator) start(actor int, how string) {
 func (g *generator) follow(name string, before file, words []string) {
 	now := g.named
 	switch name {
+	case "chroot":
+		g.rooted = true
 	case "chdir", "fchdir":
 		if now.kind == directory {
 			g.cwd[g.actor] = now.path
