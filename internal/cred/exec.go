@@ -13,6 +13,10 @@ type ExecFile struct {
 	// cannot be parsed, execve(2) fails: EINVAL.
 	Caps *FileCaps
 
+	// Unreadable tells that the thread may not read it. The process is not dumpable then: proc_sys_fs(5), of
+	// suid_dumpable, "or whose binary does not have read permission enabled".
+	Unreadable bool
+
 	// NoSuid tells that "the underlying filesystem is mounted nosuid".
 	NoSuid bool
 

@@ -55,7 +55,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		e = c.assume(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
 	} else {
 		next := *self
-		next.Credentials, next.Undumpable = to, self.UndumpsByExec(to)
+		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
 		e = c.Identities.Expect(c.PID, &next)
 	}
 	if e != 0 {
@@ -99,6 +99,7 @@ func (c *Call) program(p tracee.Path, self *identity.State) (cred.ExecFile, unix
 		interpreter := scriptInterpreter(head[:readHead(fd, &head)])
 		if interpreter == nil {
 			file := c.execFile(fd, self)
+			file.Unreadable = c.Restricted() && c.permits(fd, perm.Read) != 0
 			unix.Close(fd)
 			return file, 0
 		}

@@ -174,8 +174,8 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return denied(e)
 	}
 	defer unix.Close(parent)
-	// EEXIST and ENOENT.
-	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT {
+	// EEXIST and ENOENT. In a directory that has been removed, and in procfs, nothing can be made: ENOENT.
+	if !isName(name) || slash || lookup(parent, name) != unix.ENOENT || c.stat.Nlink == 0 || isProc(parent) {
 		return Continue
 	}
 	dir := c.stat

@@ -226,6 +226,11 @@ func (c *Call) find(p tracee.Path, o *opening) (finding, Result) {
 		return other, Continue
 	}
 	defer unix.Close(fd)
+	if kind := c.stat.Mode & unix.S_IFMT; kind != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
+		if e := c.mayOpenShared(o, fd); e != 0 {
+			return other, Errno(e)
+		}
+	}
 	if c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
 		return other, c.openDevice(fd, &c.rec, o.how.Flags)
 	}
@@ -268,7 +273,7 @@ const (
 )
 
 // look tells, at the cost of one system call, whether p may be the placeholder of a
-// device, an empty file or a socket, or is the multiplexer of pseudoterminals.
+// device, an empty file or a socket, or is the multiplexer of pseudoterminals, or a link that is not to be followed.
 func look(p tracee.Path) sight {
 	flags := 0
 	if !p.Follow {
@@ -284,7 +289,7 @@ func look(p tracee.Path) sight {
 	}
 	kind := st.Mode & unix.S_IFMT
 	switch {
-	case kind == unix.S_IFSOCK, kind == unix.S_IFREG && st.Size == 0,
+	case kind == unix.S_IFSOCK, kind == unix.S_IFLNK, kind == unix.S_IFREG && st.Size == 0,
 		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
 		return isSpecial
 	}

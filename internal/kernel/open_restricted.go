@@ -107,7 +107,8 @@ func fileOfTask(p tracee.Path) taskFile {
 // mayOpenShared decides whether the caller may open with O_CREAT what fd refers to, whose
 // status is c.stat.
 func (c *Call) mayOpenShared(o *opening, fd int) unix.Errno {
-	if c.Protected.FIFOs == 0 && c.Protected.Regular == 0 {
+	kind := c.stat.Mode & unix.S_IFMT
+	if kind == unix.S_IFDIR || kind == unix.S_IFREG && c.Protected.Regular == 0 { // EISDIR
 		return 0
 	}
 	stat, i := c.stat, c.visible(fd)

@@ -134,12 +134,28 @@ func (c *Call) clearSetID(fd int) Result {
 	}
 	i := c.visible(fd)
 	if mode := perm.Written(c.identity().Credentials, i); mode != i.Mode {
+		// The kernel may refuse yet: "ETXTBSY The file is an executable file that is being executed".
+		writable, e := reopen(fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+		if e != 0 {
+			return Continue
+		}
+		unix.Close(writable)
 		if e := setMode(fd, mode); e != 0 {
 			return Errno(e)
 		}
 	}
 	return Continue
 }
+
+// handleFlags are the flags of name_to_handle_at(2).
+const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | atHandleFID | atHandleConnectable | atHandleMntIDUnique
+
+// Of <linux/fcntl.h>, since Linux 6.5, 6.13 and 6.12.
+const (
+	atHandleFID         = 0x200
+	atHandleConnectable = 0x2
+	atHandleMntIDUnique = 0x1
+)
 
 // NameToHandleAt answers name_to_handle_at(dirfd, path, handle, mount_id, flags).
 func NameToHandleAt(c *Call) Result {
@@ -153,10 +169,6 @@ func NameToHandleAt(c *Call) Result {
 	}
 	return c.reach(object{dirfd: c.int32(0), path: 1, flags: flags}, 0)
 }
-
-// handleFlags are those of name_to_handle_at(2): these, AT_HANDLE_FID, AT_HANDLE_MNT_ID_UNIQUE and
-// AT_HANDLE_CONNECTABLE of <linux/fcntl.h>.
-const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | 0x200 | 0x001 | 0x002
 
 // InotifyAddWatch answers inotify_add_watch(fd, path, mask).
 //

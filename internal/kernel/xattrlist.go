@@ -33,9 +33,9 @@ func (c *Call) list(o object, buf int) Result {
 		c.xbuf = make([]byte, xattrListMax)
 	}
 	var names []byte
-	changed := false
+	room, changed := 0, false
 	if !p.Stray() {
-		names, changed = c.namesAt(p.Ptr, p.Follow)
+		names, room, changed = c.namesAt(p.Ptr, p.Follow)
 	}
 	if !changed {
 		if !p.Stray() && !c.Tracee.IsLink(p) {
@@ -47,27 +47,39 @@ func (c *Call) list(o object, buf int) Result {
 		}
 		defer unix.Close(fd)
 		var s selfFD
-		if names, changed = c.namesAt(s.set(fd), true); !changed {
+		if names, room, changed = c.namesAt(s.set(fd), true); !changed {
 			return Continue
 		}
 	}
 	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
+	switch size := c.Data.Args[buf+1]; {
+	case size == 0:
+		return Return(room)
+	case size < uint64(room):
+		return Errno(unix.ERANGE)
+	}
 	return c.give(names, c.addr(buf), c.Data.Args[buf+1])
 }
 
 // namesAt lists into c.xbuf the attributes of path that the container sees, and tells
-// whether the kernel shows others.
-func (c *Call) namesAt(path *byte, follow bool) (names []byte, changed bool) {
+// whether the kernel shows others. If so, room is what the kernel would want for those that the
+// container sees: on overlayfs also for some that it does not list.
+func (c *Call) namesAt(path *byte, follow bool) (names []byte, room int, changed bool) {
 	nr := uintptr(unix.SYS_LLISTXATTR)
 	if follow {
 		nr = unix.SYS_LISTXATTR
 	}
 	n, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&c.xbuf[0])), uintptr(len(c.xbuf)))
 	if e != 0 {
-		return nil, false
+		return nil, 0, false
 	}
 	names = shownNames(c.xbuf[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
-	return names, len(names) < int(n)
+	hidden := int(n) - len(names)
+	if hidden == 0 {
+		return names, 0, false
+	}
+	all, _, _ := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), 0, 0)
+	return names, max(int(all), int(n)) - hidden, true // all is -1 if the file is gone
 }

@@ -46,9 +46,10 @@ func (p Protected) MayLink(c cred.Credentials, i Inode, a acl.ACL) unix.Errno {
 // proc_sys_fs(5), protected_regular: "attempts to open with O_CREAT" files that the caller "doesn't
 // own in world writable sticky directories, unless they are owned by the owner of the
 // directory" are refused. "When set to 2 it also applies to group writable sticky
-// directories." Of protected_fifos the same is true of FIFOs.
+// directories." Of protected_fifos the same is true of FIFOs. Of what is neither, the kernel refuses the same
+// without being told to, before it finds that it cannot be opened so.
 func (p Protected) MayOpenShared(c cred.Credentials, dir, i Inode) unix.Errno {
-	var level int
+	level := 1
 	switch {
 	case i.is(unix.S_IFREG):
 		level = p.Regular

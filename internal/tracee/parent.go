@@ -164,7 +164,7 @@ func (t *Tracee) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix
 	}
 	start, e := t.openStart(dirfd)
 	if e != 0 {
-		return -1, t.dirfdError(p, e)
+		return -1, e
 	}
 	defer unix.Close(start)
 	flags, text := unix.O_PATH, &dot[0]

@@ -221,7 +221,7 @@ func (t *Tracee) open(p Path) (int, unix.Errno) {
 	return fd, e
 }
 
-// openStart opens the directory that paths relative to dirfd start from.
+// openStart opens the directory that paths relative to dirfd start from. The error is EBADF if there is no such descriptor.
 func (t *Tracee) openStart(dirfd int32) (int, unix.Errno) {
 	var b [room]byte
 	if dirfd == unix.AT_FDCWD {
@@ -229,7 +229,11 @@ func (t *Tracee) openStart(dirfd int32) (int, unix.Errno) {
 	} else {
 		t.appendFD(b[:0], dirfd, 0)
 	}
-	return openat(unix.AT_FDCWD, &b[0], unix.O_PATH)
+	fd, e := openat(unix.AT_FDCWD, &b[0], unix.O_PATH)
+	if e == unix.ENOENT && dirfd != unix.AT_FDCWD {
+		e = unix.EBADF
+	}
+	return fd, e
 }
 
 // OpenFD opens the object that the task's descriptor fd refers to with O_PATH,

@@ -419,24 +419,29 @@ var (
 	inotifyMask   = numeric("inotifyMask")
 	actor         = numeric("actor")
 
-	fd        = param{name: "fd", encode: encodeFD}
-	socket    = param{name: "socket", encode: encodeFD}
-	watch     = param{name: "watch", encode: encodeFD}
-	dirfd     = param{name: "dirfd", encode: encodeFD}
-	path      = param{name: "path", encode: pointer(encodeString)}
-	null      = param{name: "null", encode: pointer(encodeString)}
-	target    = param{name: "target", encode: pointer(encodeString)}
-	attribute = param{name: "attribute", encode: pointer(encodeString)}
-	val       = param{name: "value", encode: encodeValue}
-	content   = param{name: "content", encode: encodeValue}
-	groups    = param{name: "groups", encode: encodeGroups}
-	times     = param{name: "times", encode: pointer(encodeTimes)}
-	how       = param{name: "how", encode: encodeHow}
-	sockaddr  = param{name: "sockaddr", encode: encodeSockaddr}
-	argv      = param{name: "argv", encode: encodeArgv}
-	caps      = param{name: "caps", encode: encodeCaps}
-	process   = param{name: "actorID", encode: encodeActor(kindProcess)}
-	task      = param{name: "actorID", encode: encodeActor(kindTask)}
+	fd     = param{name: "fd", encode: encodeFD}
+	socket = param{name: "socket", encode: encodeFD}
+	watch  = param{name: "watch", encode: encodeFD}
+	dirfd  = param{name: "dirfd", encode: encodeFD}
+	path   = param{name: "path", encode: pointer(encodeString)}
+	// Where a file is to be made, and where a directory or a program is.
+	newPath       = param{name: "newPath", encode: path.encode}
+	directoryPath = param{name: "directoryPath", encode: path.encode}
+	programPath   = param{name: "programPath", encode: path.encode}
+	directoryFD   = param{name: "directoryFD", encode: encodeFD}
+	null          = param{name: "null", encode: pointer(encodeString)}
+	target        = param{name: "target", encode: pointer(encodeString)}
+	attribute     = param{name: "attribute", encode: pointer(encodeString)}
+	val           = param{name: "value", encode: encodeValue}
+	content       = param{name: "content", encode: encodeValue}
+	groups        = param{name: "groups", encode: encodeGroups}
+	times         = param{name: "times", encode: pointer(encodeTimes)}
+	how           = param{name: "how", encode: encodeHow}
+	sockaddr      = param{name: "sockaddr", encode: encodeSockaddr}
+	argv          = param{name: "argv", encode: encodeArgv}
+	caps          = param{name: "caps", encode: encodeCaps}
+	process       = param{name: "actorID", encode: encodeActor(kindProcess)}
+	task          = param{name: "actorID", encode: encodeActor(kindTask)}
 
 	handle    = param{name: "handle", encode: encodeHandle}
 	statOut   = param{name: "out", encode: pointer(encodeOut(144)), show: showStat}

@@ -20,7 +20,7 @@ const (
 
 // The features that calls and arguments may belong to.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify"}
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower"}
 
 var calls = append([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},
@@ -32,16 +32,16 @@ var calls = append([]call{
 	{name: "dup", number: unix.SYS_DUP, params: []param{fd}, fd: true, weight: 3},
 	{name: "read", number: unix.SYS_READ, params: []param{fd, bytesOut}},
 	{name: "write", number: unix.SYS_WRITE, params: []param{fd, content}},
-	{name: "getdents64", number: unix.SYS_GETDENTS64, params: []param{fd, dirOut}},
+	{name: "getdents64", number: unix.SYS_GETDENTS64, params: []param{directoryFD, dirOut}},
 	{name: "truncate", number: unix.SYS_TRUNCATE, params: []param{path, length}},
 	{name: "ftruncate", number: unix.SYS_FTRUNCATE, params: []param{fd, length}},
 
-	{name: "mkdirat", number: unix.SYS_MKDIRAT, params: []param{dirfd, path, mode}, weight: 15},
+	{name: "mkdirat", number: unix.SYS_MKDIRAT, params: []param{dirfd, newPath, mode}, weight: 15},
 	{name: "unlinkat", number: unix.SYS_UNLINKAT, params: []param{dirfd, path, removeFlags}, weight: 15},
-	{name: "renameat2", number: unix.SYS_RENAMEAT2, params: []param{dirfd, path, dirfd, path, renameFlags}, weight: 20},
-	{name: "linkat", number: unix.SYS_LINKAT, params: []param{dirfd, path, dirfd, path, linkFlags}, weight: 15},
-	{name: "symlinkat", number: unix.SYS_SYMLINKAT, params: []param{target, dirfd, path}},
-	{name: "mknodat", number: unix.SYS_MKNODAT, params: []param{dirfd, path, node, device}},
+	{name: "renameat2", number: unix.SYS_RENAMEAT2, params: []param{dirfd, path, dirfd, newPath, renameFlags}, weight: 25},
+	{name: "linkat", number: unix.SYS_LINKAT, params: []param{dirfd, path, dirfd, newPath, linkFlags}, feature: "hardlinks", weight: 15},
+	{name: "symlinkat", number: unix.SYS_SYMLINKAT, params: []param{target, dirfd, newPath}},
+	{name: "mknodat", number: unix.SYS_MKNODAT, params: []param{dirfd, newPath, node, device}},
 
 	{name: "fchmod", number: unix.SYS_FCHMOD, params: []param{fd, mode}},
 	{name: "fchmodat", number: unix.SYS_FCHMODAT, params: []param{dirfd, path, mode}, weight: 20},
@@ -63,9 +63,9 @@ var calls = append([]call{
 	{name: "name_to_handle_at", number: unix.SYS_NAME_TO_HANDLE_AT, params: []param{dirfd, path, handle, linkFlags}, weight: 3},
 	{name: "getcwd", number: unix.SYS_GETCWD, params: []param{bytesOut}, weight: 3},
 
-	{name: "chdir", number: unix.SYS_CHDIR, params: []param{path}},
-	{name: "fchdir", number: unix.SYS_FCHDIR, params: []param{fd}, weight: 4},
-	{name: "chroot", number: unix.SYS_CHROOT, params: []param{path}, feature: "chroot", weight: 2},
+	{name: "chdir", number: unix.SYS_CHDIR, params: []param{directoryPath}, weight: 6},
+	{name: "fchdir", number: unix.SYS_FCHDIR, params: []param{directoryFD}, weight: 4},
+	{name: "chroot", number: unix.SYS_CHROOT, params: []param{directoryPath}, feature: "chroot", weight: 2},
 
 	{name: "setxattr", number: unix.SYS_SETXATTR, params: []param{path, attribute, val, xattrFlags}, feature: "attributes"},
 	{name: "lsetxattr", number: unix.SYS_LSETXATTR, params: []param{path, attribute, val, xattrFlags}, feature: "attributes", weight: 3},
@@ -101,8 +101,8 @@ var calls = append([]call{
 
 	{name: "prctl", number: unix.SYS_PRCTL, params: []param{num, num, num, num, num}, feature: "identities", weight: 10},
 
-	{name: "execve", number: unix.SYS_EXECVE, params: []param{path, argv, argv}, feature: "exec", weight: 6},
-	{name: "execveat", number: unix.SYS_EXECVEAT, params: []param{dirfd, path, argv, argv, execFlags}, feature: "exec", weight: 6},
+	{name: "execve", number: unix.SYS_EXECVE, params: []param{programPath, argv, argv}, feature: "exec", weight: 6},
+	{name: "execveat", number: unix.SYS_EXECVEAT, params: []param{dirfd, programPath, argv, argv, execFlags}, feature: "exec", weight: 6},
 
 	{name: "kill", number: unix.SYS_KILL, params: []param{process, signalNumber}, feature: "signals", weight: 4},
 	{name: "tgkill", number: unix.SYS_TGKILL, params: []param{process, task, signalNumber}, feature: "signals", weight: 3},

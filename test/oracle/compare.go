@@ -19,6 +19,11 @@ type pair struct {
 
 // open starts both sides. All are the capabilities that real root has.
 func (pl *place) open(fs string, all uint64) (*pair, error) {
+	if fs == "ext4" {
+		if err := pl.isExt4(); err != nil {
+			return nil, err
+		}
+	}
 	pr := &pair{pl: pl, fs: fs, sides: [2]*side{pl.realRoot(fs), pl.user(fs)}, allCaps: all}
 	for _, s := range pr.sides {
 		if err := s.open(); err != nil {
@@ -64,14 +69,21 @@ const useless = "real root hangs\n"
 // ask runs a program, and tells how the sides differ: not at all if it is empty. An operation that hangs, or an interpreter that
 // ends, is a difference too.
 func (pr *pair) ask(p program) string {
+	_, d := pr.compare(p)
+	return d
+}
+
+// compare is ask, and returns what real root saw.
+func (pr *pair) compare(p program) (root outcome, difference string) {
 	root, user, err := pr.run(p)
 	switch {
 	case err != nil:
-		return err.Error() + "\n"
+		err = errors.Join(err, pr.close()) // both start afresh: in the same directory of an overlay
+		return outcome{}, err.Error() + "\n"
 	case root.Hung:
-		return useless
+		return root, useless
 	}
-	return difference(p, root, user)
+	return root, differences(p, root, user)
 }
 
 // differs tells whether p is a program, and one that differs.
@@ -83,8 +95,8 @@ func (pr *pair) differs(p program) bool {
 	return d != "" && d != useless
 }
 
-// difference tells where the outcomes differ; it is empty if they agree.
-func difference(p program, root, user outcome) string {
+// differences tells where the outcomes differ; it is empty if they agree.
+func differences(p program, root, user outcome) string {
 	var b strings.Builder
 	for i := range root.Results {
 		if root.Results[i] != user.Results[i] {

@@ -11,36 +11,56 @@ type generator struct {
 	without map[string]bool // features
 	p       program
 
-	actors    int   // so many there are
-	variables int   // so many descriptors
-	watch0    int   // that of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
-	sockets   []int // those of socket
-	special   bool  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc      bool  // there is a /proc
-	exec      bool  // there is a program that can be executed, named x
+	actors   int                   // so many there are
+	actor    int                   // who the operation at hand is of
+	cwd      [maxActors + 1]string // where each probably is
+	files    []file                // what there probably is (paths.go)
+	opened   []file                // what each descriptor probably refers to
+	watch0   int                   // the descriptor of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
+	sockets  []int                 // those of socket
+	rooted   bool                  // somebody has called chroot(2)
+	special  bool                  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
+	proc     bool                  // there is a /proc
+	linkable bool                  // there may be hard links
+	exec     bool                  // there is a program that can be executed, named x
+
+	base  string // where the path at hand starts
+	named file   // what the last path probably leads to
 }
 
 // generate makes the program of a seed.
 func generate(seed uint64, without map[string]bool) program {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, watch0: -1}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, actor: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot && g.chance(60)
 	g.special = !without["special"] && g.chance(30)
 	g.proc = g.proc && !g.special // a socket that is opened again by a path counts as the caller's (docs/ownership.md)
-	g.exec = !without["exec"] && g.chance(25)
+	g.exec = !without["exec"] && g.chance(30)
+	g.linkable = !without["hardlinks"] && (without["lower"] || g.chance(50))
 	if !without["inotify"] && g.chance(10) {
 		g.proc = false // where the descriptor could be opened again
 		g.line("inotify_init1", "IN_NONBLOCK")
 		g.watch0 = 0
 	}
+	if g.linkable && !without["lower"] {
+		g.removeLower()
+	}
 	g.prepare()
-	for range 4 + g.IntN(20) {
-		g.add(g.IntN(g.actors)+1, g.pickCall())
+	for range 4 + g.IntN(24) {
+		g.add(g.pickActor(), g.pickCall())
 	}
 	return g.p
 }
 
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
+
+// pickActor is rarely root, who may do everything.
+func (g *generator) pickActor() int {
+	if g.actors == 1 || g.chance(20) {
+		return 1
+	}
+	return 2 + g.IntN(g.actors-1)
+}
 
 func weight(c *call) int {
 	if c.weight == 0 {
@@ -64,60 +84,15 @@ func (g *generator) pickCall() *call {
 			if g.special && c.name == "creat" {
 				break // it would wait for a reader
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
+			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
+				break // from above the root directory to below it
+			}
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
 				return c
 			}
 			break
 		}
 	}
-}
-
-// prepare is how most programs begin, so that later calls find something: files of several owners and modes,
-// and actors that are somebody else.
-func (g *generator) prepare() {
-	for range g.IntN(4) {
-		switch g.IntN(4) {
-		case 0:
-			g.line("mkdirat", "AT_FDCWD", strconv.Quote(g.directoryName()), g.mode())
-		case 1:
-			f := g.line("openat", "AT_FDCWD", strconv.Quote(g.fileName()), "O_RDWR|O_CREAT", g.mode())
-			if g.chance(50) {
-				g.line("write", f, `"content"`)
-			}
-		case 2:
-			g.line("symlinkat", g.target(), "AT_FDCWD", `"l"`)
-		case 3:
-			g.line("fchownat", "AT_FDCWD", strconv.Quote(g.name()), g.id(), g.id(), "0")
-		}
-	}
-	if g.exec {
-		f := g.line("openat", "AT_FDCWD", `"x"`, "O_WRONLY|O_CREAT|O_TRUNC", "0755")
-		g.line("write", f, "image")
-		g.line("close", f)
-		if !g.without["identities"] {
-			g.line("fchownat", "AT_FDCWD", `"x"`, g.id(), g.id(), "0")
-		}
-		g.line("fchmodat", "AT_FDCWD", `"x"`, g.pick("0755", "04755", "02755", "06755", "0711", "04711", "02745", "0700"))
-		if !g.without["filecaps"] && g.chance(25) {
-			g.line("setxattr", `"x"`, `"security.capability"`, g.fileCaps(), "0")
-		}
-	}
-	if !g.without["actors"] && g.chance(60) {
-		g.add(1, callNamed["fork"])
-		if !g.without["identities"] && g.chance(80) {
-			g.become(g.actors)
-		}
-	}
-}
-
-// become makes the actor a user as login does.
-func (g *generator) become(actor int) {
-	uid, gid := g.user(), g.user()
-	if g.chance(70) {
-		g.by(actor, "setgroups", g.groups())
-	}
-	g.by(actor, "setresgid", gid, gid, gid)
-	g.by(actor, "setresuid", uid, uid, uid)
 }
 
 // line adds an operation of the first actor, and returns the word for what it gives.
@@ -126,9 +101,9 @@ func (g *generator) line(name string, words ...string) string { return g.by(1, n
 func (g *generator) by(actor int, name string, words ...string) string {
 	c := callNamed[name]
 	o := op{Actor: actor, Call: c, Args: words, Store: -1}
-	if c.fd && g.variables < maxVariables-1 {
-		o.Store = g.variables
-		g.variables++
+	if c.fd && len(g.opened) < maxVariables-1 {
+		o.Store = len(g.opened)
+		g.opened = append(g.opened, g.named)
 		if name == "socket" {
 			g.sockets = append(g.sockets, o.Store)
 		}
@@ -139,32 +114,75 @@ func (g *generator) by(actor int, name string, words ...string) string {
 
 // add adds a random operation.
 func (g *generator) add(actor int, c *call) {
+	g.actor, g.base, g.named = actor, g.cwd[actor], file{}
 	switch c.name {
 	case "fork", "thread":
-		if g.actors == maxActors {
-			return
+		if g.actors < maxActors {
+			g.start(actor, c.name)
+			if !g.without["identities"] && g.chance(60) {
+				g.become(g.actors)
+			}
 		}
-		g.actors++
-		g.by(actor, c.name, strconv.Itoa(g.actors))
 		return
 	case "prctl":
 		g.by(actor, c.name, g.prctl()...)
 		return
-	case "mknod", "mknodat":
-		var words []string
-		for _, p := range c.params[:len(c.params)-2] {
-			words = append(words, randomWord[p.name](g))
-		}
-		g.by(actor, c.name, append(words, g.node()...)...)
-		return
-	case "setxattr", "lsetxattr", "fsetxattr":
-		first := randomWord[c.params[0].name](g)
-		g.by(actor, c.name, append([]string{first}, g.attributeAndValue()...)...)
-		return
 	}
 	var words []string
-	for _, p := range c.params {
-		words = append(words, randomWord[p.name](g))
+	var before file
+	for i, p := range c.params {
+		switch {
+		case p.name == node.name:
+			words = append(words, g.node()...)
+		case p.name == attribute.name && i+1 < len(c.params) && c.params[i+1].name == val.name:
+			words = append(words, g.attributeAndValue()...)
+		default:
+			if p.name == newPath.name {
+				before = g.named
+			}
+			words = append(words, randomWord[p.name](g))
+		}
+		if len(words) == len(c.params) {
+			break
+		}
 	}
 	g.by(actor, c.name, words...)
+	g.follow(c.name, before, words)
+}
+
+// start adds another actor.
+func (g *generator) start(actor int, how string) {
+	g.actors++
+	g.cwd[g.actors] = g.cwd[actor]
+	g.by(actor, how, strconv.Itoa(g.actors))
+}
+
+// follow notes what an operation probably has done: before is what it named first.
+func (g *generator) follow(name string, before file, words []string) {
+	now := g.named
+	switch name {
+	case "chroot":
+		g.rooted = true
+	case "chdir", "fchdir":
+		if now.kind == directory {
+			g.cwd[g.actor] = now.path
+		}
+	case "mkdir", "mkdirat":
+		g.learn(now.path, directory)
+	case "creat", "mknod", "mknodat":
+		g.learn(now.path, regular)
+	case "link", "linkat":
+		g.learn(now.path, before.kind)
+	case "symlink", "symlinkat":
+		g.learn(now.path, symlink)
+	case "rename", "renameat2":
+		g.learn(now.path, before.kind)
+		if g.chance(50) {
+			g.forget(before.path)
+		}
+	case "unlink", "unlinkat", "rmdir":
+		if g.chance(50) {
+			g.forget(now.path)
+		}
+	}
 }

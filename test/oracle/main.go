@@ -42,6 +42,7 @@ type options struct {
 	dir     string
 	binary  string
 	print   bool
+	covered bool
 	most    int
 	files   []string
 }
@@ -57,6 +58,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, which is on ext4")
 	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of the one in this tree")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
+	flags.BoolVar(&o.covered, "coverage", false, "show at the end how often each call gave which error")
 	flags.IntVar(&o.most, "most", 10, "end after so many programs that differ")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -123,6 +125,7 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 	if len(o.files) > 0 {
 		return o.replay(pr)
 	}
+	reached := make(coverage)
 	start := time.Now()
 	without := withoutOn(fs, o.without)
 	n := 0
@@ -137,7 +140,9 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 		}
 		seed := o.seed + uint64(n)
 		p := generate(seed, without)
-		if d := pr.ask(p); d != "" {
+		root, d := pr.compare(p)
+		reached.add(p, root)
+		if d != "" {
 			differ++
 			if err := o.report(pr, seed, p, d); err != nil {
 				return differ, err
@@ -145,12 +150,15 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 		}
 	}
 	fmt.Printf("%s: %d of %d programs differ, from seed %d on; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
+	if o.covered {
+		fmt.Print(reached)
+	}
 	return differ, nil
 }
 
-// withoutOn adds what the programs cannot use on a file system.
+// withoutOn adds what there is not on a file system.
 func withoutOn(fs string, without map[string]bool) map[string]bool {
-	all := map[string]bool{"sizes": fs == "overlay"} // listxattr(2) counts attributes of overlayfs that it does not show
+	all := map[string]bool{"lower": fs != "overlay"}
 	maps.Copy(all, without)
 	return all
 }
@@ -192,7 +200,7 @@ func (o options) replay(pr *pair) (differ int, err error) {
 			fmt.Printf("%s = %s\n", op, root.Results[i])
 		}
 		fmt.Println(strings.Join(root.Tree, "\n"))
-		if d := difference(p, root, user); d != "" {
+		if d := differences(p, root, user); d != "" {
 			differ++
 			fmt.Printf("differs:\n%s", d)
 		}

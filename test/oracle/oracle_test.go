@@ -12,7 +12,7 @@ import (
 )
 
 // fixedSeeds are how many programs every run of the tests compares on each file system.
-const fixedSeeds = 2500
+const fixedSeeds = 1500
 
 // TestOracle runs the regression files and the programs of a fixed set of seeds.
 func TestOracle(t *testing.T) {

@@ -19,6 +19,7 @@ var sources embed.FS
 // place is the directory of a run, with a root file system for each side.
 type place struct {
 	dir    string
+	lock   *os.File // the directory, locked as long as it is used
 	binary string
 	uid    int // that of subuidless
 }
@@ -29,11 +30,11 @@ var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "
 // newPlace builds what the two sides need, in a new directory in parent: with this binary of subuidless, or one that it
 // builds.
 func newPlace(parent, binary string, uid int) (_ *place, err error) {
-	dir, err := os.MkdirTemp(parent, "subuidless-oracle-")
+	dir, lock, err := makeLocked(parent)
 	if err != nil {
 		return nil, err
 	}
-	pl := &place{dir: dir, binary: binary, uid: uid}
+	pl := &place{dir: dir, lock: lock, binary: binary, uid: uid}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, pl.remove())
@@ -67,6 +68,49 @@ func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	return pl, nil
 }
 
+// makeLocked makes a directory for a run in parent, and removes those of runs that were killed.
+func makeLocked(parent string) (dir string, lock *os.File, err error) {
+	above, err := flock(parent, unix.LOCK_EX) // so that nobody takes the new one for a left one
+	if err != nil {
+		return "", nil, err
+	}
+	defer above.Close()
+	const prefix = "subuidless-oracle-"
+	found, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, left := range found {
+		unused, err := flock(left, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		if err := errors.Join(os.RemoveAll(left), unused.Close()); err != nil {
+			return "", nil, err
+		}
+	}
+	if dir, err = os.MkdirTemp(parent, prefix); err != nil {
+		return "", nil, err
+	}
+	lock, err = flock(dir, unix.LOCK_EX)
+	return dir, lock, err
+}
+
+// flock opens and locks a directory.
+func flock(dir string, how int) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
+		return nil, errors.Join(fmt.Errorf("flock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
 func (pl *place) path(elem ...string) string {
 	return filepath.Join(append([]string{pl.dir}, elem...)...)
 }
@@ -98,7 +142,19 @@ func (pl *place) build() error {
 func (pl *place) sidecar() string { return pl.path("user", "home", "sidecar") }
 
 // remove removes the directory.
-func (pl *place) remove() error { return os.RemoveAll(pl.dir) }
+func (pl *place) remove() error { return errors.Join(os.RemoveAll(pl.dir), pl.lock.Close()) }
+
+// isExt4 returns an error if the directory is on another file system than ext4.
+func (pl *place) isExt4() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(pl.dir, &st); err != nil {
+		return fmt.Errorf("statfs %s: %w", pl.dir, err)
+	}
+	if st.Type != unix.EXT4_SUPER_MAGIC {
+		return fmt.Errorf("%s is not on ext4 (its file system has the magic number %#x): name another directory with -dir, or leave out ext4 with -fs", pl.dir, st.Type)
+	}
+	return nil
+}
 
 // realRoot is the side of the kernel: real root, in mount and PID namespaces of its own.
 func (pl *place) realRoot(fs string) *side {

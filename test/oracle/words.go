@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,24 +10,28 @@ var randomWord = map[string]func(*generator) string{
 	"mode":        (*generator).mode,
 	"umask":       (*generator).umask,
 	"openFlags":   (*generator).openFlags,
-	"removeFlags": func(g *generator) string { return g.pick("0", "0", "AT_REMOVEDIR", "AT_REMOVEDIR", "0x1") },
-	"renameFlags": func(g *generator) string { return g.pick("0", "0", "0", "RENAME_NOREPLACE", "RENAME_EXCHANGE", "0x10") },
-	"linkFlags":   func(g *generator) string { return g.pick("0", "0", "AT_SYMLINK_FOLLOW", "0x1") },
+	"removeFlags": func(g *generator) string { return g.removeFlags() },
+	"renameFlags": func(g *generator) string {
+		return g.flag(g.pick("0", "0", "0", "RENAME_NOREPLACE", "RENAME_EXCHANGE", "RENAME_EXCHANGE"))
+	},
+	"linkFlags": func(g *generator) string { return g.flag(g.pick("0", "0", "AT_SYMLINK_FOLLOW")) },
 	"nofollowFlags": func(g *generator) string {
-		return g.pick("0", "0", "0", "AT_SYMLINK_NOFOLLOW", "AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH", "AT_EMPTY_PATH|AT_SYMLINK_NOFOLLOW", "0x1")
+		return g.flag(g.pick("0", "0", "0", "AT_SYMLINK_NOFOLLOW", "AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH", "AT_EMPTY_PATH|AT_SYMLINK_NOFOLLOW"))
 	},
 	"accessMode": func(g *generator) string {
-		return g.pick("F_OK", "R_OK", "W_OK", "X_OK", "R_OK|W_OK", "R_OK|X_OK", "8")
+		return g.flag(g.pick("F_OK", "R_OK", "W_OK", "X_OK", "R_OK|W_OK", "R_OK|X_OK"))
 	},
 	"accessFlags": func(g *generator) string {
-		return g.pick("0", "AT_EACCESS", "AT_EACCESS", "AT_SYMLINK_NOFOLLOW", "AT_EACCESS|AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH|AT_EACCESS", "0x1")
+		return g.flag(g.pick("0", "AT_EACCESS", "AT_EACCESS", "AT_SYMLINK_NOFOLLOW", "AT_EACCESS|AT_SYMLINK_NOFOLLOW", "AT_EMPTY_PATH|AT_EACCESS"))
 	},
-	"execFlags": func(g *generator) string { return g.pick("0", "0", "0", "AT_EMPTY_PATH", "AT_SYMLINK_NOFOLLOW", "0x1") },
+	"execFlags": func(g *generator) string {
+		return g.flag(g.pick("0", "0", "0", "AT_EMPTY_PATH", "AT_SYMLINK_NOFOLLOW"))
+	},
 	"statxMask": func(g *generator) string {
 		return g.pick("STATX_BASIC_STATS", "STATX_BASIC_STATS", "STATX_MODE|STATX_UID")
 	},
 	"id":           (*generator).id,
-	"length":       func(g *generator) string { return g.pick("0", "1", "3", "100", "-1") },
+	"length":       func(g *generator) string { return g.pick("0", "0", "1", "3", "3", "100", "100", "-1") },
 	"signal":       func(g *generator) string { return g.pick("0", "SIGURG", "SIGWINCH", "SIGUSR1", "SIGCONT", "65") },
 	"unixFamily":   func(*generator) string { return "AF_UNIX" },
 	"socketType":   func(g *generator) string { return g.pick("SOCK_STREAM|SOCK_NONBLOCK", "SOCK_DGRAM|SOCK_NONBLOCK") },
@@ -40,14 +43,18 @@ var randomWord = map[string]func(*generator) string{
 	"inotifyMask": func(g *generator) string {
 		return g.pick("IN_MODIFY", "IN_MODIFY|IN_DONT_FOLLOW", "IN_MODIFY|IN_ONLYDIR", "0")
 	},
-	"null":      func(*generator) string { return "NULL" },
-	"fd":        (*generator).fd,
-	"dirfd":     (*generator).dirfd,
-	"path":      (*generator).path,
-	"target":    (*generator).target,
-	"attribute": func(g *generator) string { return g.attributeAndValue()[0] },
-	"content":   func(g *generator) string { return g.pick(`"x"`, `"hello"`, `"#! x\n"`, `""`, "image") },
-	"groups":    (*generator).groups,
+	"null":          func(*generator) string { return "NULL" },
+	"fd":            (*generator).fd,
+	"dirfd":         (*generator).dirfd,
+	"path":          (*generator).path,
+	"newPath":       (*generator).newPath,
+	"directoryFD":   (*generator).directoryFD,
+	"directoryPath": (*generator).directoryPath,
+	"programPath":   (*generator).programPath,
+	"target":        (*generator).linkTarget,
+	"attribute":     func(g *generator) string { return g.attributeAndValue()[0] },
+	"content":       func(g *generator) string { return g.pick(`"x"`, `"hello"`, `"#! x\n"`, `""`, "image") },
+	"groups":        (*generator).groups,
 	"times": func(g *generator) string {
 		return g.pick("NULL", "[now,now]", "[now,omit]", "[omit,omit]", "[100,200]", "[omit,300]", "[bad,0]")
 	},
@@ -73,6 +80,22 @@ var randomWord = map[string]func(*generator) string{
 
 func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
 
+// flag is rarely one that there is not.
+func (g *generator) flag(word string) string {
+	if g.chance(3) {
+		return g.pick("0x1", "0x10", "8")
+	}
+	return word
+}
+
+// removeFlags mostly suit what is to be removed.
+func (g *generator) removeFlags() string {
+	if g.named.kind == directory != g.chance(10) {
+		return "AT_REMOVEDIR"
+	}
+	return g.flag("0")
+}
+
 func (g *generator) orBad(word string) string {
 	if !g.without["pointers"] && g.chance(1) {
 		return g.pick("NULL", "BAD")
@@ -83,6 +106,14 @@ func (g *generator) orBad(word string) string {
 func (g *generator) mode() string {
 	return g.pick("0644", "0755", "0755", "0777", "0600", "0700", "0666", "0640", "0711", "0750", "0444", "0111", "0222", "0000", "0070", "0007",
 		"04755", "02755", "06755", "02775", "01777", "04711", "01000", "07777")
+}
+
+func (g *generator) fileMode() string {
+	return g.pick("0644", "0644", "0600", "0640", "0664", "0660", "0666", "0444", "0604", "0060", "0000", "04755", "02755", "02644")
+}
+
+func (g *generator) directoryMode() string {
+	return g.pick("0755", "0755", "0777", "0700", "0711", "0750", "0770", "0555", "0333", "01777", "02775", "02755", "0705", "0000")
 }
 
 func (g *generator) umask() string { return g.pick("0", "022", "077", "027", "0777", "02", "0177") }
@@ -101,95 +132,6 @@ func (g *generator) groups() string {
 func (g *generator) fileName() string      { return g.pick("a", "a", "b", "c") }
 func (g *generator) directoryName() string { return g.pick("d1", "d1", "d2") }
 func (g *generator) name() string          { return g.pick("a", "b", "c", "d1", "d2", "l", "x", "m", "n") }
-
-// way is a path without quotes.
-func (g *generator) way() string {
-	switch n := g.IntN(100); {
-	case n < 45:
-		return g.name()
-	case n < 70:
-		return g.directoryName() + "/" + g.name()
-	case n < 75:
-		return "l/" + g.name()
-	case n < 79:
-		return g.directoryName() + "/../" + g.name()
-	case n < 82:
-		return "../" + g.name()
-	case n < 84:
-		return "."
-	case n < 85:
-		return ".."
-	case n < 87:
-		return g.name() + "/"
-	case n < 88:
-		return g.name() + "/."
-	case n < 89:
-		return "./" + g.name()
-	case n < 90:
-		return g.directoryName() + "//" + g.directoryName() + "/" + g.name()
-	case n < 91:
-		return g.directoryName() + "/.."
-	case n < 93:
-		return ""
-	case n < 96 && g.p.Chroot:
-		return "/" + g.name()
-	case n < 97 && g.proc:
-		return g.pick("/proc/self/cwd/", "/proc/self/root/proc/self/cwd/", "/proc/thread-self/cwd/") + g.name()
-	case n < 99 && g.proc:
-		return "/proc/self/fd/" + strconv.Itoa(g.IntN(8))
-	}
-	return g.name()
-}
-
-func (g *generator) path() string {
-	if !g.without["pointers"] && g.chance(1) {
-		return g.pick("NULL", "BAD")
-	}
-	if !g.without["long"] && g.chance(1) {
-		return g.pick("long(255)", "long(256)", "long(4096)")
-	}
-	return strconv.Quote(g.way())
-}
-
-// target is what a symbolic link holds. Outside of a chroot it leads to nothing of the machine's.
-func (g *generator) target() string {
-	if g.p.Chroot && g.chance(30) {
-		return strconv.Quote("/" + g.name())
-	}
-	if g.proc && g.chance(5) {
-		return strconv.Quote(g.pick("/proc/self/fd/3", "/proc/self/cwd/a"))
-	}
-	return g.pick(`"a"`, `"b"`, `"d1"`, `"d1"`, `"d2"`, `"d1/a"`, `"../a"`, `"l"`, `"n"`, `"."`, `".."`, `"d1/"`, `""`)
-}
-
-func (g *generator) fd() string {
-	if g.variables == 0 || g.chance(5) {
-		return g.pick("-1", "0", "99")
-	}
-	f := g.IntN(g.variables)
-	if f == g.watch0 || slices.Contains(g.sockets, f) {
-		return "-1"
-	}
-	return "f" + strconv.Itoa(f)
-}
-
-// socket is a descriptor of socket(2). They are used for nothing else, because they count as their user's own.
-func (g *generator) socket() string {
-	if len(g.sockets) == 0 || g.chance(5) {
-		return g.fd()
-	}
-	return "f" + strconv.Itoa(g.sockets[g.IntN(len(g.sockets))])
-}
-
-// watch is the descriptor of inotify_init(2).
-func (g *generator) watch() string { return "f" + strconv.Itoa(g.watch0) }
-
-func (g *generator) dirfd() string {
-	if g.chance(75) {
-		return "AT_FDCWD"
-	}
-	return g.fd()
-}
 
 func (g *generator) openFlags() string {
 	var flags []string
@@ -213,10 +155,7 @@ func (g *generator) openFlags() string {
 }
 
 func (g *generator) how() string {
-	resolve := "0"
-	if !g.proc { // package tracee resolves no path with these flags that leads through /proc/self
-		resolve = g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
-	}
+	resolve := g.pick("0", "0", "0", "RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS", "RESOLVE_NO_XDEV")
 	flags, mode := g.openFlags(), "0"
 	if strings.Contains(flags, "O_CREAT") || strings.Contains(flags, "O_TMPFILE") || g.chance(3) {
 		mode = g.mode()
@@ -237,7 +176,7 @@ func (g *generator) node() []string {
 	kind := g.pick(types...)
 	switch kind {
 	case "S_IFCHR":
-		return []string{kind + "|" + g.mode(), g.pick("0x105", "0x107", "0x7801")}
+		return []string{kind + "|" + g.mode(), g.pick("0x7801", "0x7802")}
 	case "S_IFBLK":
 		return []string{kind + "|" + g.mode(), g.pick("0x7802", "0x7f00")}
 	}
@@ -292,6 +231,12 @@ func (g *generator) capSet() string {
 		names = append(names, g.pick(capNames...))
 	}
 	return strings.Join(names, ",")
+}
+
+// someCaps are capabilities about files.
+func (g *generator) someCaps() string {
+	return g.pick("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_CHOWN,CAP_FOWNER", "CAP_DAC_OVERRIDE,CAP_FSETID",
+		"CAP_SETUID,CAP_SETGID", "CAP_SETFCAP", "CAP_MKNOD,CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT")
 }
 
 func (g *generator) fileCaps() string {

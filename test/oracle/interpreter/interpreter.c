@@ -6,7 +6,6 @@
 #include "shared.h"
 #include "tree.h"
 #include "place.h"
-#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
@@ -70,39 +69,70 @@ static word start_thread(word me, word k) {
 	return 0;
 }
 
-// find_written fills st for the file that a call with these arguments writes to.
-static int find_written(enum clears how, const word a[6], struct statx *st) {
+// hand_to_coordinator has the coordinator give the file of descriptor PINNED_FD of this task that mode.
+static void hand_to_coordinator(unsigned mode) {
+	struct slot *mine = &shared->slots[shared->running];
+	shared->mend_mode = mode;
+	shared->mend_task = mine->task;
+	wake(0);
+	while (!__atomic_exchange_n(&mine->turn, 0, __ATOMIC_SEQ_CST))
+		raw(futex, &mine->turn, FUTEX_WAIT, 0, 0);
+}
+
+// mend is the coordinator's part of that.
+static void mend(void) {
+	char path[] = "/proc/0000000/fd/" PINNED;
+	word n = shared->mend_task;
+	for (int i = 12; i >= 6; i--, n /= 10)
+		path[i] = '0' + n % 10;
+	char *p = path + 6; // procfs knows no leading zeros
+	while (*p == '0')
+		p++;
+	memcpy(p - 6, "/proc/", 6);
+	shared->mend_task = 0;
+	must("mend", raw(fchmodat, AT_FDCWD, p - 6, shared->mend_mode));
+	wake(shared->running);
+}
+
+// pin opens as PINNED_FD what a call with these arguments writes to.
+static int pin(enum clears how, const word a[6], struct statx *st) {
+	word fd = -1;
 	switch (how) {
 	case NOTHING:
 		return 0;
 	case FD:
-		return raw(statx, a[0], "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0;
+		fd = raw(dup, a[0]);
+		break;
 	case AT:
-		return raw(statx, a[0], a[1], 0, STATX_BASIC_STATS, st) == 0;
+		fd = raw(openat, a[0], a[1], O_PATH, 0);
+		break;
 	case PATH:
-		return raw(statx, AT_FDCWD, a[0], 0, STATX_BASIC_STATS, st) == 0;
+		fd = raw(openat, AT_FDCWD, a[0], O_PATH, 0);
+		break;
 	}
-	return 0;
+	if (fd < 0)
+		return 0;
+	raw(dup3, fd, PINNED_FD, 0);
+	raw(close, fd);
+	return raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0;
 }
 
 // write_as_user makes real root's call that writes to the file of status st as docs/ownership.md says that subuidless differs:
 // "Writing to a set-id file clears the bits, also for root", so without CAP_FSETID. The set-group-ID bit of a file that its group may not
-// execute stays, because to the kernel everybody in the container is in the group.
-static word write_as_user(word nr, const word a[6], const struct statx *st) {
+// execute stays, because to the kernel everybody in the container is in the group; but not where subuidless sees the call of a user.
+static word write_as_user(word nr, enum clears how, const word a[6], struct statx *st) {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct sets[2];
-	word group = -1;
 	must("capget", raw(capget, &head, sets));
-	if ((st->stx_mode & 02010) == 02000)
-		group = raw(setfsgid, st->stx_gid);
 	uint32_t effective = sets[0].effective;
+	int stays = (st->stx_mode & 02010) == 02000 && (how == FD || effective & 1U << CAP_FSETID);
 	sets[0].effective &= ~(1U << CAP_FSETID);
 	must("capset", raw(capset, &head, sets));
 	word result = raw6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	sets[0].effective = effective;
 	must("capset", raw(capset, &head, sets));
-	if (group >= 0)
-		raw(setfsgid, group);
+	if (stays && raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0 && !(st->stx_mode & 02000))
+		hand_to_coordinator((st->stx_mode & 07777) | 02000);
 	return result;
 }
 
@@ -129,9 +159,14 @@ static word execute(struct op *op) {
 	if (op->nr == THREAD)
 		return start_thread(op->actor, a[0]);
 	struct statx st = {0};
-	if (shared->real && find_written(op->clears, a, &st) && st.stx_mode & 06000)
-		return write_as_user(op->nr, a, &st);
-	return raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	word result;
+	if (shared->real && pin(op->clears, a, &st) && st.stx_mode & 06000)
+		result = write_as_user(op->nr, op->clears, a, &st);
+	else
+		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (shared->real && op->clears)
+		raw(close, PINNED_FD);
+	return result;
 }
 
 static void finish(struct op *op, word result) {
@@ -202,15 +237,21 @@ static void first_actor(void) {
 // wait_for_end waits until the program ends, and notes which operation does not.
 static void wait_for_end(void) {
 	struct slot *mine = &shared->slots[0];
-	for (int seconds = 0; !__atomic_load_n(&mine->turn, __ATOMIC_SEQ_CST); seconds++) {
+	for (int seconds = 0;;) {
+		if (__atomic_exchange_n(&mine->turn, 0, __ATOMIC_SEQ_CST)) {
+			if (!shared->mend_task)
+				return;
+			mend();
+			continue;
+		}
 		struct __kernel_timespec second = {1, 0};
 		if (seconds >= 2) {
 			program->op[shared->next].result = HUNG;
-			break;
+			return;
 		}
-		raw(futex, &mine->turn, FUTEX_WAIT, 0, &second);
+		if (raw(futex, &mine->turn, FUTEX_WAIT, 0, &second) == -110 /* ETIMEDOUT */)
+			seconds++;
 	}
-	mine->turn = 0;
 }
 
 static void end_actors(void) {
@@ -227,6 +268,7 @@ static void run(void) {
 	for (int i = 0; i < VARIABLES; i++)
 		shared->variables[i] = -1;
 	shared->next = 0;
+	shared->mend_task = 0;
 	const char *name = enter_program();
 	struct slot *s = &shared->slots[1];
 	s->alive = 1;

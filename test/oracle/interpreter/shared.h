@@ -11,9 +11,12 @@ enum {
 	SHARED_FD = 1000, // survive execve(2), and are no number that a program uses
 	INPUT_FD,
 	OUTPUT_FD,
+	PINNED_FD,
 	ACTORS = 6, // the first is the coordinator
 	VARIABLES = 64,
 };
+
+#define PINNED "1003"
 
 // Numbers that are no system calls.
 enum { FORK = 100000, THREAD };
@@ -47,6 +50,7 @@ struct shared {
 	uint32_t next, running;
 	uint32_t image; // size
 	uint32_t real;	// real root is here
+	uint32_t mend_task, mend_mode;
 };
 
 struct program {
