@@ -6,6 +6,7 @@
 #include "shared.h"
 #include "tree.h"
 #include "place.h"
+#include <linux/errno.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
@@ -163,6 +164,10 @@ static word execute(struct op *op) {
 	if (shared->real && pin(op->clears, a, &st) && st.stx_mode & 06000)
 		result = write_as_user(op->nr, op->clears, a, &st);
 	else
+		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not ensure that a ".." component
+	// didn't escape (due to a race condition or potential attack)", such as any rename on the machine.
+	for (int tries = 0; op->nr == __NR_openat2 && result == -EAGAIN && tries < 1000; tries++)
 		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (shared->real && op->clears)
 		raw(close, PINNED_FD);
