@@ -254,20 +254,25 @@ func (c *Call) removexattr(o object, name int) Result {
 	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &stored[0]) }, nil)
 }
 
+// openForAttributes opens the object o, whose attributes are concerned, with O_PATH, and fills c.stat.
+func (c *Call) openForAttributes(o object) (int, unix.Errno) {
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return -1, e
+	}
+	if c.badDescriptor(p) {
+		return -1, unix.EBADF
+	}
+	return c.Tracee.Open(p, &c.stat)
+}
+
 // xattrCaps are the capabilities with which package perm has nothing to say.
 const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SYS_ADMIN
 
 // changeAttribute makes a change of the attribute a of o, to value or to none if
 // that is nil, if the caller may.
 func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.Errno, value []byte) Result {
-	p, e := c.pathOf(o)
-	if e != 0 {
-		return Errno(e)
-	}
-	if c.badDescriptor(p) {
-		return Errno(unix.EBADF)
-	}
-	fd, e := c.Tracee.Open(p, &c.stat)
+	fd, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
 	}

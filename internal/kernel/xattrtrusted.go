@@ -39,14 +39,7 @@ func (c *Call) getTrusted(o object, a *attribute, addr uintptr, size uint64) Res
 	if !c.identity().Capable(unix.CAP_SYS_ADMIN) || !a.keep() {
 		return c.try(o, absent)
 	}
-	p, e := c.pathOf(o)
-	if e != 0 {
-		return Errno(e)
-	}
-	if c.badDescriptor(p) {
-		return Errno(unix.EBADF)
-	}
-	fd, e := c.Tracee.Open(p, &c.stat)
+	fd, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
 	}
