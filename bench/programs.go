@@ -12,7 +12,7 @@ import (
 	"runtime"
 
 	"github.com/rootless-containers/subuidless/internal/filter"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
 // The C sources stand in a directory of their own, since a Go package without cgo must not hold any.
@@ -40,7 +40,7 @@ func buildPrograms(ctx context.Context, w workdir, o options) error {
 
 // writeFilter writes subuidless's own filter, as struct sock_filter, for the bare round trip.
 func writeFilter(name string) error {
-	program, err := filter.Compile(runtime.GOARCH, table.Rows)
+	program, err := filter.Compile(runtime.GOARCH, syscalls.Rows)
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rootless-containers/subuidless/internal/oci"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/bundle"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
 func newSpecCommand() *cobra.Command {
-	var bundle string
+	var dir string
 	var lean bool
-	opts := oci.SpecOptions{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	opts := bundle.Options{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	cmd := &cobra.Command{
 		Use:   "spec",
 		Short: "Write config.json of an OCI bundle, or make the one that is there work with subuidless",
@@ -26,15 +26,15 @@ emulated system calls to the agent. Everything else that it says stays.`,
 			if err := makeAbsolute(&opts.Socket); err != nil {
 				return err
 			}
-			rows := table.Rows
+			rows := syscalls.Rows
 			if lean {
-				rows = table.Lean(rows)
+				rows = syscalls.Lean(rows)
 			}
-			return oci.WriteSpec(bundle, opts, rows)
+			return bundle.Write(dir, opts, rows)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&bundle, "bundle", "b", ".", "directory of the bundle")
+	flags.StringVarP(&dir, "bundle", "b", ".", "directory of the bundle")
 	flags.StringVar(&opts.Socket, "socket", "", "socket of the agent, for linux.seccomp.listenerPath (runc needs it)")
 	flags.Var((*permissions)(&lean), "permissions", "whether permissions of files are to hold for other users than root: on, or off, which is faster\n(also a flag of the agent)")
 	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "no user namespace of the container's own: the runtime is started in one (unshare -r)")

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/oci"
+	"github.com/rootless-containers/subuidless/internal/agentproto"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -74,7 +74,7 @@ func (a *Agent) serve(ctx context.Context, conn *net.UnixConn, keeperDir string)
 		a.Log.Error("connection dropped", "error", err)
 		return
 	}
-	process, err := oci.Receive(conn)
+	process, err := agentproto.Receive(conn)
 	if err != nil {
 		a.Log.Error("connection dropped", "error", err)
 		return
@@ -86,7 +86,7 @@ func (a *Agent) serve(ctx context.Context, conn *net.UnixConn, keeperDir string)
 
 // takeOn hands a process to the supervisor of its container, and starts that
 // if there is none.
-func (a *Agent) takeOn(ctx context.Context, process *oci.Process, keeperDir string) (err error) {
+func (a *Agent) takeOn(ctx context.Context, process *agentproto.Process, keeperDir string) (err error) {
 	defer func() {
 		// The supervisor has its own copy. Closing the last one makes the
 		// kernel answer ENOSYS, so that the process does not wait for ever.
@@ -139,7 +139,7 @@ func (a *Agent) start(id string, p supervisor.Process, keeperDir string) error {
 }
 
 // join adds a process that was started in a running container.
-func (a *Agent) join(process *oci.Process, keeperDir string) error {
+func (a *Agent) join(process *agentproto.Process, keeperDir string) error {
 	pid := process.Pid
 	if pid > 0 {
 		ok, err := inspectable(pid)

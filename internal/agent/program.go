@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -34,7 +34,7 @@ func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identit
 	if err := unotify.CheckSizes(); err != nil {
 		return false, err
 	}
-	dispatch := table.NewDispatch()
+	dispatch := syscalls.NewDispatch()
 	for {
 		waiting, err := callWaits(fd, programPoll)
 		if err != nil {
@@ -87,7 +87,7 @@ func callWaits(listener int, timeout time.Duration) (bool, error) {
 }
 
 // answerRuntime answers the call that waits.
-func answerRuntime(listener int, dispatch *table.Dispatch, user *identity.User) error {
+func answerRuntime(listener int, dispatch *syscalls.Dispatch, user *identity.User) error {
 	var n unotify.Notif
 	switch e := unotify.Recv(listener, &n); e {
 	case 0:

@@ -3,21 +3,24 @@ package agent
 import (
 	"fmt"
 
+	"github.com/rootless-containers/subuidless/internal/agentproto"
+	"github.com/rootless-containers/subuidless/internal/bundle"
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/oci"
 )
 
 // processUser returns who the container's program is to be: the user that
 // subuidless spec has noted, or else the one in the bundle's config.json. It is
 // nil if the runtime tells neither, or if it is root, as everybody is at first.
-func processUser(process *oci.Process) (*identity.User, error) {
-	user := process.User
+func processUser(process *agentproto.Process) (*identity.User, error) {
+	user, err := bundle.AnnotatedUser(process.Annotations)
+	if err != nil {
+		return nil, err
+	}
 	if user == nil {
 		if process.Bundle == "" {
 			return nil, nil
 		}
-		var err error
-		if user, err = oci.BundleUser(process.Bundle); err != nil {
+		if user, err = bundle.User(process.Bundle); err != nil {
 			return nil, fmt.Errorf("the user of container %s: %w", process.ContainerID, err)
 		}
 		if user.UID == 0 && user.GID == 0 && len(user.AdditionalGids) == 0 {

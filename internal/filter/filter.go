@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
 // Offsets in struct seccomp_data.
@@ -33,8 +33,8 @@ var (
 // unseen. For a call without argument tests the verdict depends on its number
 // only, so that the kernel's action cache (Linux 5.11) skips the program for
 // every call that is not in the table.
-func Compile(goarch string, rows []table.Row) ([]bpf.RawInstruction, error) {
-	arches, err := table.Arches(goarch)
+func Compile(goarch string, rows []syscalls.Row) ([]bpf.RawInstruction, error) {
+	arches, err := syscalls.Arches(goarch)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +55,10 @@ func Compile(goarch string, rows []table.Row) ([]bpf.RawInstruction, error) {
 }
 
 // compileArch returns the instructions for one ABI. They always return.
-func compileArch(a table.Arch, rows []table.Row) []bpf.Instruction {
+func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
 	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offNR, Size: 4}}
-	if a == table.X8664 {
-		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: table.X32Bit, SkipFalse: 1}, notify)
+	if a == syscalls.X8664 {
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: syscalls.X32Bit, SkipFalse: 1}, notify)
 	}
 	var calls []call
 	for i := range rows {
@@ -103,11 +103,11 @@ func search(calls []call) []bpf.Instruction {
 
 // compileRow returns the instructions that decide about one system call, or
 // nil if the kernel is to execute it unseen.
-func compileRow(r *table.Row) []bpf.Instruction {
+func compileRow(r *syscalls.Row) []bpf.Instruction {
 	switch r.Support {
-	case table.Refused:
+	case syscalls.Refused:
 		return []bpf.Instruction{enosys}
-	case table.Emulated:
+	case syscalls.Emulated:
 	default:
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
 // What the kernel does with a call.
@@ -32,14 +32,14 @@ func verdictName(v uint32) string {
 	return fmt.Sprintf("%#x", v)
 }
 
-var abiNames = map[table.Arch]string{table.X8664: "x86-64", table.I386: "i386", table.ARM64: "arm64"}
+var abiNames = map[syscalls.Arch]string{syscalls.X8664: "x86-64", syscalls.I386: "i386", syscalls.ARM64: "arm64"}
 
 // machine runs the program for a GOARCH.
 type machine struct{ *bpf.VM }
 
 func compile(t *testing.T, goarch string) machine {
 	t.Helper()
-	raw, err := Compile(goarch, table.Rows)
+	raw, err := Compile(goarch, syscalls.Rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,18 +76,18 @@ func (m machine) run(t *testing.T, audit, nr uint32, args ...uint64) uint32 {
 }
 
 // model says what the table means for a call of an ABI that it has numbers for.
-func model(t *testing.T, a table.Arch, nr uint32, args []uint64) uint32 {
+func model(t *testing.T, a syscalls.Arch, nr uint32, args []uint64) uint32 {
 	t.Helper()
 	verdict := uint32(allowed)
-	for i := range table.Rows {
-		r := &table.Rows[i]
+	for i := range syscalls.Rows {
+		r := &syscalls.Rows[i]
 		if n, ok := r.Number(a); !ok || uint32(n) != nr {
 			continue
 		}
 		switch r.Support {
-		case table.Refused:
+		case syscalls.Refused:
 			verdict = refused
-		case table.Emulated:
+		case syscalls.Emulated:
 			if len(r.When) == 0 {
 				verdict = notified
 			}
@@ -114,7 +114,7 @@ func arguments() [][]uint64 {
 func TestVerdicts(t *testing.T) {
 	for _, goarch := range []string{"amd64", "arm64"} {
 		m := compile(t, goarch)
-		arches, err := table.Arches(goarch)
+		arches, err := syscalls.Arches(goarch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestOtherABIs(t *testing.T) {
 		name, goarch string
 		audit, from  uint32
 	}{
-		{"x32", "amd64", unix.AUDIT_ARCH_X86_64, table.X32Bit},
+		{"x32", "amd64", unix.AUDIT_ARCH_X86_64, syscalls.X32Bit},
 		{"negative numbers", "amd64", unix.AUDIT_ARCH_X86_64, math.MaxUint32 - 600},
 		{"above x32", "amd64", unix.AUDIT_ARCH_X86_64, 0x80000000},
 		{"32-bit Arm", "arm64", unix.AUDIT_ARCH_ARM, 0},
@@ -206,7 +206,7 @@ func TestOtherABIs(t *testing.T) {
 		})
 	}
 	m := compile(t, "amd64")
-	if got := m.run(t, unix.AUDIT_ARCH_X86_64, table.X32Bit-1); got != allowed {
+	if got := m.run(t, unix.AUDIT_ARCH_X86_64, syscalls.X32Bit-1); got != allowed {
 		t.Errorf("the last number below x32 is %s, want allowed", verdictName(got))
 	}
 }
@@ -217,14 +217,14 @@ func TestOtherABIs(t *testing.T) {
 func TestAllowedCallsLoadNoArgument(t *testing.T) {
 	for _, goarch := range []string{"amd64", "arm64"} {
 		m := compile(t, goarch)
-		arches, err := table.Arches(goarch)
+		arches, err := syscalls.Arches(goarch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, a := range arches {
 			tested := map[uint32]bool{}
-			for i := range table.Rows {
-				if nr, ok := table.Rows[i].Number(a); ok && len(table.Rows[i].When) > 0 {
+			for i := range syscalls.Rows {
+				if nr, ok := syscalls.Rows[i].Number(a); ok && len(syscalls.Rows[i].When) > 0 {
 					tested[uint32(nr)] = true
 				}
 			}
@@ -248,7 +248,7 @@ func TestAllowedCallsLoadNoArgument(t *testing.T) {
 // BPF_MAXINSNS: the kernel refuses longer programs.
 func TestSize(t *testing.T) {
 	for _, goarch := range []string{"amd64", "arm64"} {
-		raw, err := Compile(goarch, table.Rows)
+		raw, err := Compile(goarch, syscalls.Rows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestNoRows(t *testing.T) {
 
 func TestUnknownArchitecture(t *testing.T) {
 	for _, goarch := range []string{"", "386", "arm", "riscv64", "AMD64"} {
-		if raw, err := Compile(goarch, table.Rows); err == nil || raw != nil || !strings.Contains(err.Error(), "not supported") {
+		if raw, err := Compile(goarch, syscalls.Rows); err == nil || raw != nil || !strings.Contains(err.Error(), "not supported") {
 			t.Errorf("%q: %d instructions, error %v", goarch, len(raw), err)
 		}
 	}

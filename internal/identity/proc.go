@@ -4,10 +4,11 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 func getCookie(tid uint32) (cookie, unix.Errno) {
@@ -18,9 +19,7 @@ func getCookie(tid uint32) (cookie, unix.Errno) {
 
 // prlimit is prlimit(2) for RLIMIT_LOCKS.
 func prlimit(tid uint32, set, get *unix.Rlimit) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(tid), unix.RLIMIT_LOCKS,
-		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
-	return e
+	return sys.Prlimit(tid, unix.RLIMIT_LOCKS, set, get)
 }
 
 // path is the name of a file in the supervisor's /proc.
@@ -34,19 +33,18 @@ func (p *path) set(tid uint32, name string) *byte {
 
 func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
 	var p path
-	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, name))), uintptr(flags|unix.O_CLOEXEC), 0, 0, 0)
+	fd, e := sys.Openat(t.proc, p.set(tid, name), flags, 0)
 	if e == unix.ENOENT {
 		e = unix.ESRCH
 	}
-	return int(fd), e
+	return fd, e
 }
 
 // alone tells whether the thread is the only one of its process.
 func (t *Table) alone(tid uint32) (bool, unix.Errno) {
 	var p path
 	var st unix.Statx_t
-	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "task"))), 0,
-		unix.STATX_NLINK, uintptr(unsafe.Pointer(&st)), 0)
+	e := sys.Statx(t.proc, p.set(tid, "task"), 0, unix.STATX_NLINK, &st)
 	if e == unix.ENOENT {
 		e = unix.ESRCH
 	}
@@ -77,7 +75,7 @@ func (t *Table) setSlack(tid uint32, ns uint64) unix.Errno {
 	}
 	var text [24]byte
 	b := strconv.AppendUint(text[:0], ns, 10)
-	_, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	_, e = sys.Write(fd, b)
 	unix.Close(fd)
 	return e
 }
@@ -87,9 +85,9 @@ func (t *Table) read(tid uint32, name string, b []byte) (int, unix.Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	n, e := sys.Read(fd, b)
 	unix.Close(fd)
-	return int(n), e
+	return n, e
 }
 
 // signature tells one program's memory from the next one's: it depends on where the
@@ -105,9 +103,7 @@ func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
 	h := fnv32a(fnvOffset, auxv[:n])
 	var p path
 	var st unix.Statx_t
-	_, _, e = syscall.RawSyscall6(unix.SYS_STATX, uintptr(t.proc), uintptr(unsafe.Pointer(p.set(tid, "exe"))), 0,
-		unix.STATX_INO, uintptr(unsafe.Pointer(&st)), 0)
-	if e != 0 {
+	if e := sys.Statx(t.proc, p.set(tid, "exe"), 0, unix.STATX_INO, &st); e != 0 {
 		return 0, e
 	}
 	inode := [2]uint64{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino}

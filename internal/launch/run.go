@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -106,7 +107,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 		return 0, nil, err
 	}
 	defer spec.Close()
-	ours, theirs, err := socketpair()
+	ours, theirs, err := fdpass.Pair()
 	if err != nil {
 		return 0, nil, err
 	}

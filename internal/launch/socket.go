@@ -2,11 +2,9 @@ package launch
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
 // Front, init and stage talk in packets. The order in which they do is fixed,
@@ -28,45 +26,20 @@ const (
 	packetError = 'e'
 )
 
-// socketpair returns two connected sockets that keep messages apart.
-func socketpair() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("socketpair: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
-}
-
 // sendText sends a text.
-func sendText(socket *os.File, text string) error { return send(socket, packetText, text, nil) }
+func sendText(socket *os.File, text string) error { return send(socket, packetText, text) }
 
 // sendFile passes a file.
-func sendFile(socket *os.File, f fder) error {
-	return send(socket, packetText, "", unix.UnixRights(int(f.Fd())))
-}
+func sendFile(socket *os.File, f fder) error { return send(socket, packetText, "", int(f.Fd())) }
 
 // sendError tells why setting up failed. There is nothing to say after it.
-func sendError(socket *os.File, err error) error {
-	return send(socket, packetError, err.Error(), nil)
-}
+func sendError(socket *os.File, err error) error { return send(socket, packetError, err.Error()) }
 
 type fder interface{ Fd() uintptr }
 
-func send(socket *os.File, kind byte, text string, rights []byte) error {
+func send(socket *os.File, kind byte, text string, fds ...int) error {
 	packet := append([]byte{kind}, text...)
-	if len(packet) > maxPacket {
-		packet = packet[:maxPacket]
-	}
-	for {
-		// MSG_NOSIGNAL: a peer that was killed is an error to report.
-		err := unix.Sendmsg(int(socket.Fd()), packet, rights, nil, unix.MSG_NOSIGNAL)
-		if err == nil {
-			return nil
-		}
-		if err != unix.EINTR {
-			return fmt.Errorf("sendmsg: %w", err)
-		}
-	}
+	return fdpass.Send(socket, packet[:min(len(packet), maxPacket)], fds...)
 }
 
 // receive waits for a packet, and returns its text and the file passed with it,
@@ -74,26 +47,19 @@ func send(socket *os.File, kind byte, text string, rights []byte) error {
 // with sendError.
 func receive(socket *os.File) (text string, file *os.File, err error) {
 	packet := make([]byte, maxPacket)
-	rights := make([]byte, unix.CmsgSpace(4))
-	for {
-		n, rn, _, _, err := unix.Recvmsg(int(socket.Fd()), packet, rights, unix.MSG_CMSG_CLOEXEC)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return "", nil, fmt.Errorf("recvmsg: %w", err)
-		case n == 0:
-			return "", nil, io.EOF
-		}
-		text = string(packet[1:n])
-		if packet[0] == packetError {
-			return "", nil, errors.New(text)
-		}
-		if rn > 0 {
-			file, err = receivedFile(rights[:rn])
-		}
-		return text, file, err
+	n, m, err := fdpass.Receive(socket, packet)
+	if err != nil {
+		return "", nil, err
 	}
+	if len(m.FDs) > 0 {
+		file = os.NewFile(uintptr(m.FDs[0]), "received")
+		fdpass.Close(m.FDs[1:])
+	}
+	text = string(packet[1:n])
+	if packet[0] == packetError {
+		return "", file, errors.New(text)
+	}
+	return text, file, nil
 }
 
 // receiveFile waits for a packet that passes a file.
@@ -103,16 +69,4 @@ func receiveFile(socket *os.File) (*os.File, error) {
 		return nil, errors.New("a packet came without the file that belongs to it")
 	}
 	return file, err
-}
-
-func receivedFile(rights []byte) (*os.File, error) {
-	msgs, err := unix.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil, fmt.Errorf("control message: %w", err)
-	}
-	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil {
-		return nil, fmt.Errorf("SCM_RIGHTS: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "received"), nil
 }

@@ -11,8 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/filter"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
@@ -36,7 +37,7 @@ type stageAttr struct {
 	env        []string   // nil: the caller's
 	stdio      []*os.File // nil: the caller's
 	inherit    bool       // descriptors above 2 that are open without close-on-exec
-	lean       bool       // its filter is that of table.Lean
+	lean       bool       // its filter is that of syscalls.Lean
 	unfiltered bool       // an outer supervisor serves it
 	user       *account   // who the command is to be; nil: who the stage is
 }
@@ -50,7 +51,7 @@ const (
 
 // startStage starts a stage for the command args.
 func startStage(args []string, a stageAttr) (*stage, error) {
-	ours, theirs, err := socketpair()
+	ours, theirs, err := fdpass.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +153,9 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	}
 	switch filter {
 	case filterAll:
-		err = installFilter(socket, table.Rows)
+		err = installFilter(socket, syscalls.Rows)
 	case filterLean:
-		err = installFilter(socket, table.Lean(table.Rows))
+		err = installFilter(socket, syscalls.Lean(syscalls.Rows))
 	}
 	if err == nil {
 		err = awaitRelease(socket)
@@ -171,7 +172,7 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 // installFilter installs the filter for rows on this thread and tells the parent the
 // number of the listener. From here until the parent releases the stage, each
 // call that is in the table would wait for ever: so write(2) and read(2) do.
-func installFilter(socket int, rows []table.Row) error {
+func installFilter(socket int, rows []syscalls.Row) error {
 	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		return err

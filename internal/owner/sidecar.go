@@ -10,10 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Sidecar is a directory of the records of inodes that cannot carry user.* extended
@@ -147,7 +148,7 @@ type fileHandle struct {
 // make fills k for the object at (dirfd, path); flags are those of statx(2).
 func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	var st unix.Statx_t
-	if e := statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
+	if e := sys.Statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
 		return e
 	}
 	handle := fileHandle{bytes: uint32(len(fileHandle{}.data))}
@@ -157,8 +158,7 @@ func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	if flags&unix.AT_SYMLINK_NOFOLLOW == 0 {
 		hflags |= unix.AT_SYMLINK_FOLLOW
 	}
-	_, _, e := syscall.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
-		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&mountID)), uintptr(hflags), 0)
+	e := sys.NameToHandleAt(dirfd, path, unsafe.Pointer(&handle), &mountID, hflags)
 	hasHandle, hasBirth := e == 0, st.Mask&unix.STATX_BTIME != 0
 	k.volatile = !hasHandle && !hasBirth
 
@@ -202,8 +202,7 @@ func (s *Sidecar) dirOf(k *key) int {
 // get fills r with the entry of an inode, if it has one.
 func (s *Sidecar) get(k *key, r *Record) bool {
 	var target [maxEntry]byte
-	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])),
-		uintptr(unsafe.Pointer(&target[0])), uintptr(len(target)), 0, 0)
+	n, e := sys.Readlinkat(s.dirOf(k), &k.name[0], target[:])
 	return e == 0 && n < maxEntry && r.parseEntry(target[:n])
 }
 
@@ -215,7 +214,7 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
 	atomic.StoreUint32(s.used, 1) // before the entry can be looked up
-	e := symlinkat(&target[0], s.dirOf(k), &k.name[0])
+	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e
 	}
@@ -223,18 +222,17 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	end := bytes.IndexByte(fresh[:], 0)
 	copy(fresh[end:], ".new\x00")
 	for {
-		e = symlinkat(&target[0], s.dirOf(k), &fresh[0])
+		e = sys.Symlinkat(&target[0], s.dirOf(k), &fresh[0])
 		if e == unix.EEXIST {
 			// Left by a supervisor that was killed just here, or of one that is
 			// just here: then the last one wins, and the other tries again.
-			unlinkat(s.dirOf(k), &fresh[0])
+			sys.Unlinkat(s.dirOf(k), &fresh[0], 0)
 			continue
 		}
 		if e != 0 {
 			return e
 		}
-		_, _, e = syscall.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&fresh[0])),
-			uintptr(s.dirOf(k)), uintptr(unsafe.Pointer(&k.name[0])), 0, 0)
+		e = sys.Renameat(s.dirOf(k), &fresh[0], s.dirOf(k), &k.name[0])
 		if e != unix.ENOENT {
 			return e
 		}
@@ -243,7 +241,7 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 
 // remove removes the entry of an inode.
 func (s *Sidecar) remove(k *key) unix.Errno {
-	if e := unlinkat(s.dirOf(k), &k.name[0]); e != unix.ENOENT {
+	if e := sys.Unlinkat(s.dirOf(k), &k.name[0], 0); e != unix.ENOENT {
 		return e
 	}
 	return 0

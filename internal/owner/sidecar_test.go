@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // entries are the names of dir's entries of inodes, with their targets.
@@ -50,7 +52,7 @@ func keyOf(t *testing.T, path string) (key, string) {
 	t.Helper()
 	fd, _ := openPath(t, path)
 	var k key
-	if e := k.make(fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
+	if e := k.make(fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		t.Fatalf("key of %s: %v", path, e)
 	}
 	return k, unix.ByteSliceToString(k.name[:])

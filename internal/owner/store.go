@@ -3,10 +3,11 @@ package owner
 import (
 	"bytes"
 	"os"
-	"strconv"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Store reads and writes the owners of files in one container.
@@ -48,7 +49,7 @@ func (s *Store) report(fd int, value []byte) {
 	if s.Report == nil {
 		return
 	}
-	file, err := os.Readlink("self/fd/" + strconv.Itoa(fd)) // in the supervisor's /proc
+	file, err := os.Readlink(string(sys.AppendFD(nil, fd))) // in the supervisor's /proc
 	if err != nil {
 		file = "unknown"
 	}
@@ -68,7 +69,7 @@ const (
 // Peek tells whether anything is recorded for the object at path, at the cost of
 // one system call as a rule. It is a hint: the object may be another one by now.
 func (s *Store) Peek(path *byte, follow bool) Presence {
-	_, e := getxattr(path, follow, nil)
+	_, e := sys.Getxattr(path, follow, attributeName, nil)
 	none := None
 	switch e {
 	case 0:
@@ -91,7 +92,7 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	}
 	if e == unix.ENODATA {
 		var st unix.Statx_t
-		if statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasXattrs(uint32(st.Mode)) {
+		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasXattrs(uint32(st.Mode)) {
 			return None
 		}
 	}
@@ -109,7 +110,7 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 // PeekDirectory is Peek for a directory, or where path is to lead to one.
 func (s *Store) PeekDirectory(path *byte) Presence {
 	// A directory can have the attribute: without it, nothing is recorded elsewhere.
-	if _, e := getxattr(path, true, nil); e == unix.ENODATA {
+	if _, e := sys.Getxattr(path, true, attributeName, nil); e == unix.ENODATA {
 		return None
 	}
 	return s.Peek(path, true)
@@ -158,7 +159,7 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 		return r, false, buf
 	}
 	var k key
-	if k.make(o.fd, &empty[0], unix.AT_EMPTY_PATH) != 0 {
+	if k.make(o.fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 {
 		return r, false, buf
 	}
 	ok := s.side.get(&k, &r)
@@ -239,7 +240,7 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 		return unix.EROFS
 	}
 	var k key
-	if e := k.make(o.fd, &empty[0], unix.AT_EMPTY_PATH); e != 0 {
+	if e := k.make(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		return e
 	}
 	if nothing {

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -24,12 +24,12 @@ import (
 // The call that comes back is answered as one over which a worker has died: with what
 // its handler has noted in its Intent.
 type interruptedCall struct {
-	data     unotify.Data  // see arguments
-	intent   kernel.Intent // ID is 0 if the handler has noted nothing
-	previous uint32        // see kernel.Call
-	final    bool          // val is the answer, for a while
-	started  uint64        // when the caller was, see tracee.Started
-	until    int64         // when it was interrupted, in nanoseconds
+	data     unotify.Data    // see arguments
+	intent   handlers.Intent // ID is 0 if the handler has noted nothing
+	previous uint32          // see handlers.Call
+	final    bool            // val is the answer, for a while
+	started  uint64          // when the caller was, see target.Started
+	until    int64           // when it was interrupted, in nanoseconds
 	val      int64
 	file     fileID // that the caller has got as its descriptor val, if any
 }
@@ -135,7 +135,7 @@ func (r *receiver) interrupted(final bool) {
 	if !final && s.intent.ID != s.notif.ID {
 		return // the handler may run again
 	}
-	started, e := r.call.Tracee.Started()
+	started, e := r.call.Target.Started()
 	if e != 0 {
 		return // the caller has been killed
 	}
@@ -144,7 +144,7 @@ func (r *receiver) interrupted(final bool) {
 		final: final, started: started, until: time.Now().UnixNano(), val: s.resp.Val, file: r.file,
 	}
 	if call.intent.ID != s.notif.ID {
-		call.intent = kernel.Intent{}
+		call.intent = handlers.Intent{}
 	}
 	r.worker.interruptions.add(s.notif.PID, &call)
 }
@@ -191,7 +191,7 @@ func (r *receiver) settle() {
 	if !r.worker.interruptions.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.given {
 		return
 	}
-	for end := time.Now().Add(settleTime); r.call.Tracee.Signalled() && r.Waits() && time.Now().Before(end); {
+	for end := time.Now().Add(settleTime); r.call.Target.Signalled() && r.Waits() && time.Now().Before(end); {
 		time.Sleep(settleTime / 1000)
 	}
 }
@@ -210,14 +210,14 @@ func (r *receiver) resume() (answered bool) {
 	if !ok {
 		return false
 	}
-	r.call.Tracee.Reset(s.notif.PID)
-	if started, e := r.call.Tracee.Started(); e != 0 || started != call.started {
+	r.call.Target.Reset(s.notif.PID)
+	if started, e := r.call.Target.Started(); e != 0 || started != call.started {
 		return false
 	}
 	if call.final && time.Now().UnixNano()-call.until < int64(finalFor) && (call.file == fileID{} || call.file == r.fileOf(call.val)) {
 		r.final, r.given, r.file = true, false, call.file
 		r.settle()
-		r.respond(kernel.Result{Val: call.val})
+		r.respond(handlers.Result{Val: call.val})
 		r.send()
 		return true
 	}
@@ -232,7 +232,7 @@ func (r *receiver) resume() (answered bool) {
 // fileOf returns the file of the caller's descriptor fd.
 func (r *receiver) fileOf(fd int64) fileID {
 	var st unix.Stat_t
-	own, e := r.call.Tracee.OpenFD(int32(fd), &st)
+	own, e := r.call.Target.OpenFD(int32(fd), &st)
 	if e != 0 {
 		return fileID{}
 	}
@@ -242,7 +242,7 @@ func (r *receiver) fileOf(fd int64) fileID {
 
 // sortOut takes the interrupted calls out of the slots that a dead worker has left:
 // their callers may be at something else by now, so no handler must run for them.
-func (w *worker) sortOut(listener int, slots []slot, t *tracee.Tracee) {
+func (w *worker) sortOut(listener int, slots []slot, t *target.Task) {
 	for i := range slots {
 		s := &slots[i]
 		if s.notif.ID == 0 || unotify.Waits(listener, s.notif.ID) {

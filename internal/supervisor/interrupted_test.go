@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -66,7 +66,7 @@ func TestInterruptionsFull(t *testing.T) {
 
 // Registers of arguments that a call does not have do not count.
 func TestArguments(t *testing.T) {
-	w := &worker{dispatch: table.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch()}
 	mkdir := callOf(unix.SYS_MKDIRAT, 1)
 	for row, want := range map[unotify.Data][6]uint64{
 		mkdir:                 {1, 2, 3},
@@ -81,7 +81,7 @@ func TestArguments(t *testing.T) {
 // Looking for interrupted calls, where there are some of others, allocates nothing.
 func TestInterruptionsAllocate(t *testing.T) {
 	j, _ := newTestJournal(t)
-	w := &worker{dispatch: table.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch()}
 	w.interruptions.open(&j.interrupted)
 	w.interruptions.add(10, &interruptedCall{data: callOf(83, 1), until: time.Now().UnixNano()})
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{PID: 11}}}
@@ -101,9 +101,9 @@ func TestInterruptionsAllocate(t *testing.T) {
 // Only what has been noted, or must not be done twice, is kept.
 func TestInterruptedWithoutIntent(t *testing.T) {
 	j, _ := newTestJournal(t)
-	w := &worker{dispatch: table.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch()}
 	w.interruptions.open(&j.interrupted)
-	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{ID: 5, PID: 1, Data: callOf(83, 1)}, intent: kernel.Intent{ID: 4}}}
+	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{ID: 5, PID: 1, Data: callOf(83, 1)}, intent: handlers.Intent{ID: 4}}}
 	r.interrupted(false)
 	if w.interruptions.has(1) {
 		t.Error("a call that has noted nothing is kept")

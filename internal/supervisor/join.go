@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -36,7 +37,7 @@ func Join(cfg Config, p Process) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll(fds[1:])
+	defer fdpass.Close(fds[1:])
 	if err := c.request(message{User: p.User}, fds...); err != nil {
 		return fmt.Errorf("handing process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
 	}
@@ -130,7 +131,7 @@ func (k *keeper) serve(c conn) {
 	}
 	err = k.join(fds, m)
 	if err != nil {
-		closeAll(fds)
+		fdpass.Close(fds)
 	}
 	if err := c.answer(err); err != nil {
 		slog.Warn("the agent is gone", "container", k.cfg.ID, "err", err)
@@ -152,7 +153,7 @@ func (k *keeper) join(fds []int, m message) error {
 		for _, fd := range first[fdListener+1:] {
 			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
-				closeAll(fds[1:])
+				fdpass.Close(fds[1:])
 				return fmt.Errorf("duplicating a descriptor: %w", err)
 			}
 			fds = append(fds, dup)

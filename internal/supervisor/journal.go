@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -32,11 +32,11 @@ const (
 
 // slot is what one receiving thread is at.
 type slot struct {
-	notif    unotify.Notif // ID is 0 if there is none
-	resp     unotify.Resp  // the answer, if its ID is that of notif
-	attempts uint32        // workers that have died over notif
-	previous uint32        // see kernel.Call
-	intent   kernel.Intent // what is being made for notif
+	notif    unotify.Notif   // ID is 0 if there is none
+	resp     unotify.Resp    // the answer, if its ID is that of notif
+	attempts uint32          // workers that have died over notif
+	previous uint32          // see handlers.Call
+	intent   handlers.Intent // what is being made for notif
 }
 
 // identitiesOffset is where the table of identities starts in the journal's

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -93,16 +93,16 @@ func TestJournalOf(t *testing.T) {
 func TestRespond(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		result kernel.Result
+		result handlers.Result
 		want   unotify.Resp
 	}{
-		{"zero", kernel.Result{}, unotify.Resp{ID: 5}},
-		{"value", kernel.Return(42), unotify.Resp{ID: 5, Val: 42}},
-		{"errno", kernel.Errno(unix.EPERM), unotify.Resp{ID: 5, Error: -1}},
-		{"no errno", kernel.Errno(0), unotify.Resp{ID: 5}},
+		{"zero", handlers.Result{}, unotify.Resp{ID: 5}},
+		{"value", handlers.Return(42), unotify.Resp{ID: 5, Val: 42}},
+		{"errno", handlers.Errno(unix.EPERM), unotify.Resp{ID: 5, Error: -1}},
+		{"no errno", handlers.Errno(0), unotify.Resp{ID: 5}},
 		// seccomp_unotify(2): "val and error must be 0" with the flag.
-		{"continue", kernel.Continue, unotify.Resp{ID: 5, Flags: unotify.FlagContinue}},
-		{"an error has no value", kernel.Result{Val: 3, Errno: unix.EIO}, unotify.Resp{ID: 5, Error: -int32(unix.EIO)}},
+		{"continue", handlers.Continue, unotify.Resp{ID: 5, Flags: unotify.FlagContinue}},
+		{"an error has no value", handlers.Result{Val: 3, Errno: unix.EIO}, unotify.Resp{ID: 5, Error: -int32(unix.EIO)}},
 	} {
 		r := receiver{slot: &slot{notif: unotify.Notif{ID: 5}, resp: unotify.Resp{ID: 4, Val: 9, Error: -9, Flags: 1}}}
 		r.respond(tt.result)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -81,7 +82,7 @@ func (k *keeper) run(c conn) error {
 	k.cfg = *m.Config
 	if len(fds) == 1 {
 		failure := k.prepare(fds[0])
-		closeAll(fds)
+		fdpass.Close(fds)
 		m, fds, err = c.receive()
 		switch {
 		case failure != nil:
@@ -152,7 +153,7 @@ func (k *keeper) prepare(ns int) error {
 // A task's path may lead to /dev/stdout without saying so, and where the
 // supervisor resolves it, that is the supervisor's own descriptor 1. What is
 // recorded for this file, where the kernel allows it (Linux 6.6), makes
-// owner.Store.Peek tell that something is, and tracee.Tracee.Open then finds the
+// owner.Store.Peek tell that something is, and tracee.Target.Open then finds the
 // file that was meant.
 func newUseless() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
@@ -327,7 +328,7 @@ func (k *keeper) wait(i int, fds []int) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	closeAll(fds)
+	fdpass.Close(fds)
 	k.listeners[i] = nil
 	if k.first() == nil {
 		k.worker.Close()

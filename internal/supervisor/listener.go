@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -20,7 +20,7 @@ type listener struct {
 	index  int
 	fds    []int // see requestFDs
 	fd     int   // fds[fdListener]
-	view   tracee.View
+	view   target.View
 	slots  []slot
 
 	several   atomic.Bool // there is more than one receiver
@@ -40,7 +40,7 @@ func (w *worker) serve(index int, fds []int) error {
 		index:  index,
 		fds:    fds,
 		fd:     fds[fdListener],
-		view:   tracee.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},
+		view:   target.View{MountNS: fds[fdMountNS], Root: fds[fdRoot]},
 		slots:  w.journal.of(index),
 
 		wakeWatch: make(chan struct{}, 1),
@@ -86,7 +86,7 @@ func (l *listener) addReceiver() error {
 			l.running.Add(1)
 			l.several.Store(len(l.receivers) > 1)
 			if len(l.receivers) == 1 {
-				l.worker.sortOut(l.fd, l.slots, r.call.Tracee)
+				l.worker.sortOut(l.fd, l.slots, r.call.Target)
 			}
 		}
 		l.mu.Unlock()
@@ -95,7 +95,7 @@ func (l *listener) addReceiver() error {
 			defer l.running.Done()
 			r.recover()
 			r.serve(l)
-			r.call.Tracee.Close()
+			r.call.Target.Close()
 		}
 	}()
 	if err := <-ready; err != nil {

@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/table"
-	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
+	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -22,7 +22,7 @@ type receiver struct {
 	slot     *slot
 	policy   policy
 	rooted   rooted
-	call     kernel.Call
+	call     handlers.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
 	caller   atomic.Uint32 // who has made it
@@ -34,13 +34,13 @@ type receiver struct {
 // newReceiver returns a receiver of l for the calling thread, which must be
 // locked to its goroutine.
 func (l *listener) newReceiver(s *slot) (*receiver, error) {
-	t, err := tracee.Enter(l.worker.proc, l.view)
+	t, err := target.Enter(l.worker.proc, l.view)
 	if err != nil {
 		return nil, err
 	}
 	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
-	r.call = kernel.Call{
-		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Tracee: t, Owners: l.worker.owners, Identities: l.worker.identities,
+	r.call = handlers.Call{
+		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
 		Protected: l.worker.protected, Permissions: !l.worker.cfg.NoPermissions,
 	}
@@ -48,13 +48,13 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	return r, nil
 }
 
-// Index implements kernel.Listener.
+// Index implements handlers.Listener.
 func (r *receiver) Index() int { return r.index }
 
-// Waits implements kernel.Listener.
+// Waits implements handlers.Listener.
 func (r *receiver) Waits() bool { return unotify.Waits(r.listener, r.slot.notif.ID) }
 
-// AddFD implements kernel.Listener.
+// AddFD implements handlers.Listener.
 func (r *receiver) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
 	return unotify.AddFD(r.listener, r.slot.notif.ID, fd, closeOnExec)
 }
@@ -132,7 +132,7 @@ func (r *receiver) answer() {
 }
 
 // conclude sends the answer that a handler has found.
-func (r *receiver) conclude(result kernel.Result) {
+func (r *receiver) conclude(result handlers.Result) {
 	r.final, r.given, r.file = result.Final, false, fileID{}
 	if result.File {
 		r.give(result)
@@ -145,19 +145,19 @@ func (r *receiver) conclude(result kernel.Result) {
 
 // give answers with a new descriptor. A worker that takes over between the two
 // steps gives another one, and the caller has one too many.
-func (r *receiver) give(result kernel.Result) {
+func (r *receiver) give(result handlers.Result) {
 	r.given = true
 	r.settle()
 	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
 	switch e {
 	case 0:
-		r.respond(kernel.Return(n))
+		r.respond(handlers.Return(n))
 	case unix.ENOENT, unix.ESRCH: // the task was killed or interrupted meanwhile
 		r.interrupted(false)
 		return
 	default:
-		r.respond(kernel.Errno(e))
+		r.respond(handlers.Errno(e))
 	}
 	r.send()
 }
@@ -166,7 +166,7 @@ func (r *receiver) give(result kernel.Result) {
 func (r *receiver) answerTraced() {
 	start := time.Now()
 	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
-	r.call.Tracee.Reset(r.call.PID)
+	r.call.Target.Reset(r.call.PID)
 	r.line = appendCall(r.line[:0], row, &r.call) // before the memory can change
 	result := r.handle(row, handler)
 	// Before the caller goes on: it may be its last call, and the supervisor
@@ -177,32 +177,32 @@ func (r *receiver) answerTraced() {
 }
 
 // handle calls the handler of a row.
-func (r *receiver) handle(row *table.Row, handler kernel.Handler) (result kernel.Result) {
+func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result handlers.Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.Error("a handler panicked; the call fails with EIO: please report this as a bug",
 				"call", row.Name, "panic", p, "stack", string(debug.Stack()))
-			result = kernel.Errno(unix.EIO)
+			result = handlers.Errno(unix.EIO)
 		}
 	}()
 	if row == nil {
 		return r.worker.unknown(r.call.Notif)
 	}
 	if !row.Asks(&r.call.Data.Args) {
-		return kernel.Continue
+		return handlers.Continue
 	}
-	t := r.call.Tracee
+	t := r.call.Target
 	r.call.Begin()
 	if r.worker.journal.rootsMayDiffer() {
 		if e := r.adoptRoot(); e != 0 {
-			return kernel.Errno(unix.EIO) // the task is gone, and nobody reads this
+			return handlers.Errno(unix.EIO) // the task is gone, and nobody reads this
 		}
 	}
 	result = handler(&r.call)
 	if result.Errno != 0 && t.Closed() {
 		// The runtime itself, before it executes the container's program. It may
 		// be non-dumpable, and its memory belongs to the host's user namespace.
-		return kernel.Continue
+		return handlers.Continue
 	}
 	return result
 }
@@ -216,7 +216,7 @@ func (r *receiver) adoptRoot() unix.Errno {
 	}
 	now := rooted{tid, roots.changes.Load()}
 	r.rooted = rooted{}
-	e := r.call.Tracee.AdoptRoot()
+	e := r.call.Target.AdoptRoot()
 	if e == 0 {
 		r.rooted = now
 	}
@@ -224,7 +224,7 @@ func (r *receiver) adoptRoot() unix.Errno {
 }
 
 // respond puts the answer into the slot.
-func (r *receiver) respond(result kernel.Result) {
+func (r *receiver) respond(result handlers.Result) {
 	resp := unotify.Resp{Val: result.Val}
 	switch {
 	case result.Continue:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -75,8 +75,8 @@ func catch(t *testing.T) *caught {
 // recovered starts a new receiver over the slot, and returns what the caller sees.
 func (c *caught) recovered(t *testing.T) result {
 	t.Helper()
-	r := &receiver{worker: &worker{dispatch: table.NewDispatch()}, listener: c.listener, slot: c.slot}
-	r.call = kernel.Call{Notif: &c.slot.notif}
+	r := &receiver{worker: &worker{dispatch: syscalls.NewDispatch()}, listener: c.listener, slot: c.slot}
+	r.call = handlers.Call{Notif: &c.slot.notif}
 	r.recover()
 	if c.slot.notif.ID != 0 || c.slot.attempts != 0 {
 		t.Errorf("the slot is not empty: notification %d, %d attempts", c.slot.notif.ID, c.slot.attempts)
@@ -158,9 +158,9 @@ func TestPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &receiver{worker: &worker{journal: j}, slot: new(slot)}
-	r.call = kernel.Call{Notif: &r.slot.notif}
+	r.call = handlers.Call{Notif: &r.slot.notif}
 	// Without a Tracee, each handler panics.
-	if got := r.handle(&table.Row{Name: "boom"}, kernel.Chown); got != kernel.Errno(unix.EIO) {
+	if got := r.handle(&syscalls.Row{Name: "boom"}, handlers.Chown); got != handlers.Errno(unix.EIO) {
 		t.Errorf("%+v, want EIO", got)
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
+	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -82,7 +83,7 @@ func (p *Prepared) Serve(first Process) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll(fds[1:])
+	defer fdpass.Close(fds[1:])
 	m := message{Config: &p.cfg, User: first.User}
 	if first.Started {
 		m.Started = first.Pid
@@ -136,7 +137,7 @@ func openRequest(p Process) ([]int, error) {
 	} {
 		fd, err := unix.Open(proc+f.name, f.flags|unix.O_CLOEXEC, 0)
 		if err != nil {
-			closeAll(fds[1:])
+			fdpass.Close(fds[1:])
 			return nil, fmt.Errorf("open %s: %w (the process is gone, or belongs to somebody else)", proc+f.name, err)
 		}
 		fds = append(fds, fd)
@@ -146,8 +147,7 @@ func openRequest(p Process) ([]int, error) {
 
 // Active tells whether the calling process is supervised by subuidless already.
 func Active() bool {
-	name := append([]byte(kernel.Probe), 0)
-	root := [...]byte{'/', 0}
-	n, _, e := unix.Syscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(&root[0])), uintptr(unsafe.Pointer(&name[0])), 0, 0, 0, 0)
+	name := append([]byte(handlers.Probe), 0)
+	n, e := sys.Getxattr(sys.Slash, true, &name[0], nil)
 	return e == 0 && n == 1
 }

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
 // trace is the file of --trace.
@@ -32,7 +32,7 @@ func (t *trace) write(line []byte) { _, _ = unix.Write(t.fd, line) }
 const maxTraced = unix.PathMax
 
 // appendCall appends the call as strace would show it: "1234 chown("foo", 42, 42)".
-func appendCall(b []byte, row *table.Row, c *kernel.Call) []byte {
+func appendCall(b []byte, row *syscalls.Row, c *handlers.Call) []byte {
 	b = strconv.AppendUint(b, uint64(c.PID), 10)
 	b = append(b, ' ')
 	if row == nil {
@@ -48,23 +48,23 @@ func appendCall(b []byte, row *table.Row, c *kernel.Call) []byte {
 	return append(b, ')')
 }
 
-func appendArg(b []byte, kind table.Arg, c *kernel.Call, v uint64) []byte {
+func appendArg(b []byte, kind syscalls.Arg, c *handlers.Call, v uint64) []byte {
 	switch kind {
-	case table.Path, table.Name:
+	case syscalls.Path, syscalls.Name:
 		s := make([]byte, maxTraced)
-		n, e := c.Tracee.ReadString(uintptr(v), s)
+		n, e := c.Target.ReadString(uintptr(v), s)
 		if e != 0 {
 			return fmt.Appendf(b, "%#x", v)
 		}
 		return strconv.AppendQuote(b, string(s[:n]))
-	case table.DirFD:
+	case syscalls.DirFD:
 		if int32(v) == unix.AT_FDCWD {
 			return append(b, "AT_FDCWD"...)
 		}
 		return strconv.AppendInt(b, int64(int32(v)), 10)
-	case table.FD, table.Int, table.ID:
+	case syscalls.FD, syscalls.Int, syscalls.ID:
 		return strconv.AppendInt(b, signed(v), 10)
-	case table.Size:
+	case syscalls.Size:
 		return strconv.AppendUint(b, v, 10)
 	default:
 		return fmt.Appendf(b, "%#x", v)
@@ -81,7 +81,7 @@ func signed(v uint64) int64 {
 }
 
 // appendResult appends the result and the time that it took: " = -1 EPERM <7us>".
-func appendResult(b []byte, r kernel.Result, d time.Duration) []byte {
+func appendResult(b []byte, r handlers.Result, d time.Duration) []byte {
 	switch {
 	case r.Continue:
 		b = append(b, " = (kernel)"...)

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/kernel"
-	"github.com/rootless-containers/subuidless/internal/table"
-	"github.com/rootless-containers/subuidless/internal/tracee"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
+	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -32,43 +32,43 @@ func pointer(t *testing.T, s string) uint64 {
 // Lines look as those of strace(1).
 func TestAppendCall(t *testing.T) {
 	const minusOne, cwd = ^uint64(0), uint64(0xffffff9c)
-	row := func(name string, args ...table.Arg) *table.Row { return &table.Row{Name: name, Args: args} }
+	row := func(name string, args ...syscalls.Arg) *syscalls.Row { return &syscalls.Row{Name: name, Args: args} }
 	p := func(s string) uint64 { return pointer(t, s) }
 	tooLong := p(strings.Repeat("x", 4096))
 	for _, tt := range []struct {
 		name string
-		row  *table.Row
+		row  *syscalls.Row
 		args []uint64
 		want string
 	}{
-		{"ids", row("chown", table.Path, table.ID, table.ID), []uint64{p("foo"), 42, 0}, `chown("foo", 42, 0)`},
-		{"-1 of 32 bits", row("f", table.ID, table.ID), []uint64{0xffffffff, 0}, `f(-1, 0)`},
-		{"-1 of 64 bits", row("f", table.ID, table.FD), []uint64{minusOne, minusOne}, `f(-1, -1)`},
-		{"the largest id", row("f", table.ID, table.ID), []uint64{4294967294, 1 << 31}, `f(4294967294, 2147483648)`},
-		{"upper half is of no matter", row("f", table.ID), []uint64{7<<32 | 42}, `f(42)`},
-		{"empty path", row("f", table.Path), []uint64{p("")}, `f("")`},
-		{"path with a quote", row("f", table.Path), []uint64{p("a\"b\\c\nd")}, `f("a\"b\\c\nd")`},
-		{"path that is not UTF-8", row("f", table.Path), []uint64{p("a\xff\x1b")}, `f("a\xff\x1b")`},
-		{"longest path", row("f", table.Path), []uint64{p(strings.Repeat("x", 4095))}, `f("` + strings.Repeat("x", 4095) + `")`},
-		{"path that is too long", row("f", table.Int, table.Path), []uint64{0, tooLong}, fmt.Sprintf("f(0, %#x)", tooLong)},
-		{"unreadable path", row("f", table.Path), []uint64{0xdead0}, `f(0xdead0)`},
-		{"NULL path", row("f", table.Path), []uint64{0}, `f(0x0)`},
-		{"name", row("f", table.Name), []uint64{p("user.a")}, `f("user.a")`},
-		{"dirfd", row("f", table.DirFD, table.DirFD, table.DirFD), []uint64{cwd, 7, minusOne}, `f(AT_FDCWD, 7, -1)`},
-		{"dirfd of 64 bits", row("f", table.DirFD), []uint64{minusOne - 99}, `f(AT_FDCWD)`},
-		{"size", row("f", table.Size), []uint64{1 << 40}, `f(1099511627776)`},
-		{"flags", row("f", table.Flags), []uint64{0x1100}, `f(0x1100)`},
-		{"pointer", row("f", table.Ptr), []uint64{0x7fff00001234}, `f(0x7fff00001234)`},
+		{"ids", row("chown", syscalls.Path, syscalls.ID, syscalls.ID), []uint64{p("foo"), 42, 0}, `chown("foo", 42, 0)`},
+		{"-1 of 32 bits", row("f", syscalls.ID, syscalls.ID), []uint64{0xffffffff, 0}, `f(-1, 0)`},
+		{"-1 of 64 bits", row("f", syscalls.ID, syscalls.FD), []uint64{minusOne, minusOne}, `f(-1, -1)`},
+		{"the largest id", row("f", syscalls.ID, syscalls.ID), []uint64{4294967294, 1 << 31}, `f(4294967294, 2147483648)`},
+		{"upper half is of no matter", row("f", syscalls.ID), []uint64{7<<32 | 42}, `f(42)`},
+		{"empty path", row("f", syscalls.Path), []uint64{p("")}, `f("")`},
+		{"path with a quote", row("f", syscalls.Path), []uint64{p("a\"b\\c\nd")}, `f("a\"b\\c\nd")`},
+		{"path that is not UTF-8", row("f", syscalls.Path), []uint64{p("a\xff\x1b")}, `f("a\xff\x1b")`},
+		{"longest path", row("f", syscalls.Path), []uint64{p(strings.Repeat("x", 4095))}, `f("` + strings.Repeat("x", 4095) + `")`},
+		{"path that is too long", row("f", syscalls.Int, syscalls.Path), []uint64{0, tooLong}, fmt.Sprintf("f(0, %#x)", tooLong)},
+		{"unreadable path", row("f", syscalls.Path), []uint64{0xdead0}, `f(0xdead0)`},
+		{"NULL path", row("f", syscalls.Path), []uint64{0}, `f(0x0)`},
+		{"name", row("f", syscalls.Name), []uint64{p("user.a")}, `f("user.a")`},
+		{"dirfd", row("f", syscalls.DirFD, syscalls.DirFD, syscalls.DirFD), []uint64{cwd, 7, minusOne}, `f(AT_FDCWD, 7, -1)`},
+		{"dirfd of 64 bits", row("f", syscalls.DirFD), []uint64{minusOne - 99}, `f(AT_FDCWD)`},
+		{"size", row("f", syscalls.Size), []uint64{1 << 40}, `f(1099511627776)`},
+		{"flags", row("f", syscalls.Flags), []uint64{0x1100}, `f(0x1100)`},
+		{"pointer", row("f", syscalls.Ptr), []uint64{0x7fff00001234}, `f(0x7fff00001234)`},
 		{"no arguments", row("f"), nil, `f()`},
 	} {
 		n := &unotify.Notif{PID: 1234}
 		copy(n.Data.Args[:], tt.args)
-		c := &kernel.Call{Notif: n, Tracee: &tracee.Tracee{TID: uint32(os.Getpid())}}
+		c := &handlers.Call{Notif: n, Target: &target.Task{TID: uint32(os.Getpid())}}
 		if got, want := string(appendCall([]byte("> "), tt.row, c)), "> 1234 "+tt.want; got != want {
 			t.Errorf("%s: %s, want %s", tt.name, got, want)
 		}
 	}
-	unknown := &kernel.Call{Notif: &unotify.Notif{PID: 7, Data: unotify.Data{NR: 0x40000000 | 92, Arch: unix.AUDIT_ARCH_X86_64}}}
+	unknown := &handlers.Call{Notif: &unotify.Notif{PID: 7, Data: unotify.Data{NR: 0x40000000 | 92, Arch: unix.AUDIT_ARCH_X86_64}}}
 	if got, want := string(appendCall(nil, nil, unknown)), "7 syscall_0x4000005c(arch 0xc000003e)"; got != want {
 		t.Errorf("unknown: %s, want %s", got, want)
 	}
@@ -76,15 +76,15 @@ func TestAppendCall(t *testing.T) {
 
 func TestAppendResult(t *testing.T) {
 	for _, tt := range []struct {
-		result kernel.Result
+		result handlers.Result
 		d      time.Duration
 		want   string
 	}{
-		{kernel.Result{}, 7 * time.Microsecond, " = 0 <7us>\n"},
-		{kernel.Return(42), 1999 * time.Nanosecond, " = 42 <1us>\n"},
-		{kernel.Continue, 0, " = (kernel) <0us>\n"},
-		{kernel.Errno(unix.EPERM), time.Second, " = -1 EPERM <1000000us>\n"},
-		{kernel.Errno(unix.ENODATA), 0, " = -1 ENODATA <0us>\n"},
+		{handlers.Result{}, 7 * time.Microsecond, " = 0 <7us>\n"},
+		{handlers.Return(42), 1999 * time.Nanosecond, " = 42 <1us>\n"},
+		{handlers.Continue, 0, " = (kernel) <0us>\n"},
+		{handlers.Errno(unix.EPERM), time.Second, " = -1 EPERM <1000000us>\n"},
+		{handlers.Errno(unix.ENODATA), 0, " = -1 ENODATA <0us>\n"},
 	} {
 		if got := string(appendResult([]byte("x"), tt.result, tt.d)); got != "x"+tt.want {
 			t.Errorf("%+v: %q, want %q", tt.result, got, tt.want)

@@ -3,12 +3,12 @@ package supervisor
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
@@ -58,32 +58,21 @@ const maxMessage = 64 << 10
 // socketpair returns two connected sockets: one for this process, and one to be
 // inherited by another.
 func socketpair() (conn, *os.File, error) {
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	ours, theirs, err := fdpass.Pair()
 	if err != nil {
-		return conn{}, nil, os.NewSyscallError("socketpair", err)
+		return conn{}, nil, err
 	}
-	theirs := os.NewFile(uintptr(p[1]), "supervisor socket")
-	ours, err := inherited(p[0])
+	c, err := fdpass.Conn(ours)
 	if err != nil {
 		theirs.Close()
 	}
-	return ours, theirs, err
+	return conn{c}, theirs, err
 }
 
 // inherited makes a conn of the descriptor fd, which it takes over.
 func inherited(fd int) (conn, error) {
-	f := os.NewFile(uintptr(fd), "supervisor socket")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return conn{}, err
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
-		return conn{}, fmt.Errorf("descriptor %d is not a unix socket", fd)
-	}
-	return conn{u}, nil
+	c, err := fdpass.Conn(os.NewFile(uintptr(fd), "supervisor socket"))
+	return conn{c}, err
 }
 
 func (c conn) send(m message, fds ...int) error {
@@ -91,52 +80,27 @@ func (c conn) send(m message, fds ...int) error {
 	if err != nil {
 		return err
 	}
-	var oob []byte
-	if len(fds) > 0 {
-		oob = unix.UnixRights(fds...)
-	}
-	_, _, err = c.WriteMsgUnix(b, oob, nil)
-	return err
+	return fdpass.Write(c.UnixConn, b, fds...)
 }
 
 // receive returns the next message and the descriptors that came with it. The
 // error wraps io.EOF when the other side has closed the socket.
 func (c conn) receive() (m message, fds []int, err error) {
 	b := make([]byte, maxMessage)
-	oob := make([]byte, unix.CmsgSpace(4*requestFDs))
-	n, oobn, flags, _, err := c.ReadMsgUnix(b, oob)
-	// Also with an error: an empty packet counts as io.EOF, and may have descriptors.
-	fds, e := rights(oob[:oobn])
-	if err == nil {
-		err = e
-	}
+	n, control, err := fdpass.Read(c.UnixConn, b)
 	if err != nil {
-		closeAll(fds)
 		return message{}, nil, err
 	}
-	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
-		err = errors.New("message truncated")
+	if len(control.FDs) > requestFDs {
+		err = errDescriptors(len(control.FDs), requestFDs)
 	} else {
 		err = json.Unmarshal(b[:n], &m)
 	}
 	if err != nil {
-		closeAll(fds)
+		fdpass.Close(control.FDs)
 		return message{}, nil, err
 	}
-	return m, fds, nil
-}
-
-// rights returns the descriptors in control messages.
-func rights(oob []byte) (fds []int, err error) {
-	scms, err := unix.ParseSocketControlMessage(oob)
-	for i := range scms {
-		got, e := unix.ParseUnixRights(&scms[i])
-		if e != nil {
-			err = e
-		}
-		fds = append(fds, got...)
-	}
-	return fds, err
+	return m, control.FDs, nil
 }
 
 // request sends m and waits for the answer.
@@ -150,7 +114,7 @@ func (c conn) request(m message, fds ...int) error {
 // awaitAnswer waits for the answer to a message.
 func (c conn) awaitAnswer() error {
 	answer, fds, err := c.receive()
-	closeAll(fds)
+	fdpass.Close(fds)
 	if err != nil {
 		return err
 	}
@@ -189,10 +153,4 @@ func (c conn) answer(err error) error {
 		m.Error = err.Error()
 	}
 	return c.send(m)
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
 // pair returns two connected ends.
@@ -57,7 +59,7 @@ func pipes(t *testing.T, n int) []int {
 		unix.Close(p[1])
 		fds = append(fds, p[0])
 	}
-	t.Cleanup(func() { closeAll(fds) })
+	t.Cleanup(func() { fdpass.Close(fds) })
 	return fds
 }
 
@@ -94,7 +96,7 @@ func TestMessages(t *testing.T) {
 					t.Errorf("descriptor %d is not close-on-exec", i)
 				}
 			}
-			closeAll(fds)
+			fdpass.Close(fds)
 		}
 	}
 }
@@ -196,7 +198,7 @@ func TestRequest(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			_, fds, err := b.receive()
-			closeAll(fds)
+			fdpass.Close(fds)
 			if err == nil {
 				err = b.answer(failure)
 			}

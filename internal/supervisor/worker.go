@@ -11,11 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/identity"
-	"github.com/rootless-containers/subuidless/internal/kernel"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
@@ -37,9 +38,9 @@ type worker struct {
 	keeper    conn
 	log       *os.File
 	journal   *journal
-	dispatch  *table.Dispatch
+	dispatch  *syscalls.Dispatch
 	owners    *owner.Store
-	devices   kernel.Devices
+	devices   handlers.Devices
 	protected perm.Protected
 	trace     *trace    // nil: none
 	proc      int       // O_PATH descriptor of the supervisor's /proc
@@ -68,7 +69,7 @@ func WorkerMain() int {
 		slog.Error("worker", "err", err)
 		return 1
 	}
-	w := &worker{keeper: keeper, log: log, dispatch: table.NewDispatch()}
+	w := &worker{keeper: keeper, log: log, dispatch: syscalls.NewDispatch()}
 	if err := w.run(); err != nil {
 		slog.Error("worker", "err", err)
 		return 1
@@ -82,7 +83,7 @@ func (w *worker) run() error {
 		m, fds, err := w.keeper.receive()
 		if err == nil {
 			if err = w.take(m, fds); err != nil {
-				closeAll(fds)
+				fdpass.Close(fds)
 			}
 			err = w.keeper.answer(err)
 		}
@@ -134,10 +135,10 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
-	if w.devices, err = kernel.OpenDevices(); err != nil {
+	if w.devices, err = handlers.OpenDevices(); err != nil {
 		slog.Warn("a device of this name that is made in the container cannot be opened: ENXIO", "err", err)
 	}
-	if w.protected, err = kernel.ReadProtected(); err != nil {
+	if w.protected, err = handlers.ReadProtected(); err != nil {
 		return err
 	}
 	if cfg.Trace != "" {
@@ -211,7 +212,7 @@ func (w *worker) reportMalformed(file string, value []byte) {
 func (w *worker) forget(l *listener, index int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	closeAll(l.fds)
+	fdpass.Close(l.fds)
 	if w.listeners[index] == l { // and not one that came later
 		w.listeners[index] = nil
 	}
@@ -219,8 +220,8 @@ func (w *worker) forget(l *listener, index int) {
 
 // unknown answers a call that the table has no row for. Of an ABI that is emulated, the filter
 // is that of a newer subuidless: the kernel executes the call.
-func (w *worker) unknown(n *unotify.Notif) kernel.Result {
-	emulated := table.Emulates(n.Data.Arch, n.Data.NR)
+func (w *worker) unknown(n *unotify.Notif) handlers.Result {
+	emulated := syscalls.Emulates(n.Data.Arch, n.Data.NR)
 	w.reported.Do(func() {
 		call := []any{"pid", n.PID, "arch", fmt.Sprintf("%#x", n.Data.Arch), "nr", fmt.Sprintf("%#x", uint32(n.Data.NR))}
 		if emulated {
@@ -230,7 +231,7 @@ func (w *worker) unknown(n *unotify.Notif) kernel.Result {
 		}
 	})
 	if emulated {
-		return kernel.Continue
+		return handlers.Continue
 	}
-	return kernel.Errno(unix.ENOSYS)
+	return handlers.Errno(unix.ENOSYS)
 }

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/filter"
-	"github.com/rootless-containers/subuidless/internal/table"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 func task() {
 	runtime.LockOSThread()
 	// Nobody answers yet when it tries to install the second one.
-	rows := slices.DeleteFunc(slices.Clone(table.Rows), func(r table.Row) bool { return r.Name == "seccomp" })
+	rows := slices.DeleteFunc(slices.Clone(syscalls.Rows), func(r syscalls.Row) bool { return r.Name == "seccomp" })
 	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		panic(err)

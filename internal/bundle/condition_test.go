@@ -1,0 +1,90 @@
+package bundle
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// TestAdmits checks the operators, upon which all other tests rely.
+func TestAdmits(t *testing.T) {
+	for _, tt := range []struct {
+		op              specs.LinuxSeccompOperator
+		below, at, over bool
+	}{
+		{specs.OpNotEqual, true, false, true},
+		{specs.OpLessThan, true, false, false},
+		{specs.OpLessEqual, true, true, false},
+		{specs.OpEqualTo, false, true, false},
+		{specs.OpGreaterEqual, false, true, true},
+		{specs.OpGreaterThan, false, false, true},
+	} {
+		a := specs.LinuxSeccompArg{Value: 5, Op: tt.op}
+		if got := [3]bool{admits(a, 4), admits(a, 5), admits(a, 6)}; got != [3]bool{tt.below, tt.at, tt.over} {
+			t.Errorf("%s 5 holds for 4, 5 and 6: %v", tt.op, got)
+		}
+	}
+	masked := specs.LinuxSeccompArg{Value: 6, ValueTwo: 2, Op: specs.OpMaskedEqual}
+	for x, want := range []bool{false, false, true, true, false, false, false, false} {
+		if admits(masked, uint64(x)) != want {
+			t.Errorf("%d & 6 == 2: want %v", x, want)
+		}
+	}
+}
+
+// TestAndMinus compares and and minus with what they should mean, for all
+// arguments of three bits.
+func TestAndMinus(t *testing.T) {
+	ops := []specs.LinuxSeccompOperator{specs.OpMaskedEqual, specs.OpMaskedEqual, specs.OpEqualTo, specs.OpNotEqual, specs.OpLessThan, specs.OpGreaterEqual}
+	random := rand.New(rand.NewPCG(1, 2))
+	randomCondition := func() condition {
+		var c condition
+		for index := range uint(2) {
+			a := specs.LinuxSeccompArg{Index: index, Value: random.Uint64N(8), Op: ops[random.IntN(len(ops))]}
+			if a.Op == specs.OpMaskedEqual {
+				a.ValueTwo = random.Uint64N(8) & a.Value
+			}
+			if random.IntN(3) > 0 {
+				c = append(c, a)
+			}
+		}
+		return c
+	}
+	refused := 0
+	const rounds = 20000
+	for range rounds {
+		c, d := randomCondition(), randomCondition()
+		both, possible, err := c.and(d)
+		if errors.Is(err, errTwoComparisons) {
+			refused++
+			continue
+		}
+		rest, err := minus([]condition{c}, d)
+		if errors.Is(err, errTwoComparisons) {
+			refused++
+			continue
+		}
+		for x := range uint64(8) {
+			for y := range uint64(8) {
+				args := [6]uint64{x, y}
+				if got, want := possible && holds(both, args), holds(c, args) && holds(d, args); got != want {
+					t.Fatalf("%v and %v is %v: wrong for %v", c, d, both, args)
+				}
+				n := 0
+				for _, r := range rest {
+					if holds(r, args) {
+						n++
+					}
+				}
+				if want := holds(c, args) && !holds(d, args); n > 1 || (n == 1) != want {
+					t.Fatalf("%v minus %v is %v: %d of them hold for %v, want %v", c, d, rest, n, args, want)
+				}
+			}
+		}
+	}
+	if refused > rounds/2 {
+		t.Errorf("%d of %d refused", refused, rounds)
+	}
+}

@@ -1,0 +1,91 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rootless-containers/subuidless/internal/syscalls"
+)
+
+// rewriteSeccomp adds the rules of the table to the profile, or makes one.
+func rewriteSeccomp(linux *jsonObject, opts Options, rows []syscalls.Row) error {
+	var raw jsonObject
+	if err := linux.get("seccomp", &raw); err != nil {
+		return err
+	}
+	if len(raw) == 0 {
+		if err := raw.set("defaultAction", specs.ActAllow); err != nil {
+			return err
+		}
+	}
+	if err := rewriteProfile(&raw, opts, rows); err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	return linux.set("seccomp", raw)
+}
+
+func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
+	text, err := encode(raw)
+	if err != nil {
+		return err
+	}
+	var sec specs.LinuxSeccomp
+	if err := json.Unmarshal(text, &sec); err != nil {
+		return err
+	}
+	if opts.Socket != "" {
+		if sec.ListenerPath != "" && sec.ListenerPath != opts.Socket {
+			return fmt.Errorf("listenerPath already names another seccomp agent, %s: a container has one; remove listenerPath from the configuration to use %s", sec.ListenerPath, opts.Socket)
+		}
+		if err := raw.set("listenerPath", opts.Socket); err != nil {
+			return err
+		}
+	}
+	if opts.WaitKillable && !slices.Contains(sec.Flags, specs.LinuxSeccompFlagWaitKillableRecv) {
+		if sec.Flags == nil {
+			// What the runtimes do if there are no flags.
+			sec.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow}
+		}
+		if err := raw.set("flags", append(sec.Flags, specs.LinuxSeccompFlagWaitKillableRecv)); err != nil {
+			return err
+		}
+	}
+	e, err := injection(&sec, rows)
+	if err != nil {
+		return err
+	}
+	if err := raw.set("architectures", e.architectures); err != nil {
+		return err
+	}
+	syscalls, err := e.applyTo(*raw)
+	if err != nil {
+		return err
+	}
+	return raw.set("syscalls", syscalls)
+}
+
+// applyTo returns the rules of a profile after the edit. Members of a kept
+// rule that specs-go does not know stay.
+func (e *edit) applyTo(profile jsonObject) ([]any, error) {
+	var old []jsonObject
+	if err := profile.get("syscalls", &old); err != nil {
+		return nil, err
+	}
+	var syscalls []any
+	for _, rule := range e.added {
+		syscalls = append(syscalls, rule)
+	}
+	for i, names := range e.kept {
+		if len(names) == 0 {
+			continue
+		}
+		if err := old[i].set("names", names); err != nil {
+			return nil, err
+		}
+		syscalls = append(syscalls, old[i])
+	}
+	return syscalls, nil
+}

@@ -1,0 +1,88 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// UserAnnotation holds the user of a container's process, as the member "user"
+// of the specification's process. A runtime can start a process only as an id
+// that is mapped: it starts it as that one, and the agent makes it this user.
+const UserAnnotation = "org.rootlesscontaine.rs.subuidless.user"
+
+// rewriteUser moves a user that is not mapped, and additional groups, to the
+// annotation. Mapped is the one user and group that is.
+func rewriteUser(spec *jsonObject, mapped specs.User) error {
+	var process, raw jsonObject
+	var user specs.User
+	if err := spec.get("process", &process); err != nil {
+		return err
+	}
+	if err := process.get("user", &user); err != nil {
+		return fmt.Errorf("process.%w", err)
+	}
+	if len(process) == 0 || user.UID == mapped.UID && user.GID == mapped.GID && len(user.AdditionalGids) == 0 {
+		return nil
+	}
+	if err := process.get("user", &raw); err != nil {
+		return fmt.Errorf("process.%w", err)
+	}
+	text, err := encode(raw)
+	if err != nil {
+		return err
+	}
+	var annotations jsonObject
+	if err := spec.get("annotations", &annotations); err != nil {
+		return err
+	}
+	if err := annotations.set(UserAnnotation, string(text)); err != nil {
+		return err
+	}
+	if err := spec.set("annotations", annotations); err != nil {
+		return err
+	}
+	raw.remove("additionalGids")
+	for name, id := range map[string]uint32{"uid": mapped.UID, "gid": mapped.GID} {
+		if err := raw.set(name, id); err != nil {
+			return err
+		}
+	}
+	if err := process.set("user", raw); err != nil {
+		return err
+	}
+	return spec.set("process", process)
+}
+
+// AnnotatedUser returns the user in UserAnnotation, or nil if there is none.
+func AnnotatedUser(annotations map[string]string) (*specs.User, error) {
+	text, ok := annotations[UserAnnotation]
+	if !ok {
+		return nil, nil
+	}
+	user := new(specs.User)
+	if err := json.Unmarshal([]byte(text), user); err != nil {
+		return nil, fmt.Errorf("annotation %s: %w", UserAnnotation, err)
+	}
+	return user, nil
+}
+
+// User returns the user of the process in a bundle's config.json.
+func User(bundle string) (*specs.User, error) {
+	name := filepath.Join(bundle, "config.json")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var spec specs.Spec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if spec.Process == nil {
+		return nil, fmt.Errorf("%s has no process", name)
+	}
+	return &spec.Process.User, nil
+}

@@ -1,0 +1,41 @@
+package bundle
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// A user that is not mapped moves to the annotation, where the agent finds it.
+func TestRewriteUser(t *testing.T) {
+	config := strings.Replace(defaultSpec(t), `"uid": 0,`, `"uid": 1000, "additionalGids": [7, 100],`, 1)
+	text, spec := rewrite(t, config, testOptions)
+	if got := (specs.User{}); !reflect.DeepEqual(spec.Process.User, got) {
+		t.Errorf("the runtime is to start the process as %+v, want the mapped user", spec.Process.User)
+	}
+	user, err := AnnotatedUser(spec.Annotations)
+	want := &specs.User{UID: 1000, AdditionalGids: []uint32{7, 100}}
+	if err != nil || !reflect.DeepEqual(user, want) {
+		t.Errorf("the annotation says %+v, %v; want %+v", user, err, want)
+	}
+	if again, _ := rewrite(t, text, testOptions); again != text {
+		t.Errorf("another time makes\n%s\nof\n%s", again, text)
+	}
+}
+
+func TestRewriteRoot(t *testing.T) {
+	_, spec := rewrite(t, defaultSpec(t), testOptions)
+	if user, err := AnnotatedUser(spec.Annotations); user != nil || err != nil {
+		t.Errorf("the annotation of root says %+v, %v; want none", user, err)
+	}
+}
+
+func TestAnnotatedUserIsMalformed(t *testing.T) {
+	for _, text := range []string{"", "1000", `{"uid": -1}`, `{"uid": "root"}`} {
+		if user, err := AnnotatedUser(map[string]string{UserAnnotation: text}); err == nil {
+			t.Errorf("%q: %+v, want an error", text, user)
+		}
+	}
+}

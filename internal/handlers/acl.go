@@ -1,0 +1,241 @@
+package handlers
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/acl"
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// The kernel refuses ACLs that name an id which is not mapped. Of such an ACL it
+// holds what is without names, so that the mode, chmod(2), the inheritance of default
+// ACLs, and the list of attributes are all its own work. The record has the whole
+// ACL, of which the named entries count, as long as the kernel has that rest.
+
+// aclKind is an access ACL or a default ACL, by the name of its attribute.
+type aclKind string
+
+const (
+	accessACL  aclKind = "system.posix_acl_access\x00"
+	defaultACL aclKind = "system.posix_acl_default\x00"
+)
+
+func (k aclKind) name() *byte { return unsafe.StringData(string(k)) }
+
+// recorded is where r has the ACL.
+func (k aclKind) recorded(r *owner.Record) *[]byte {
+	if k == accessACL {
+		return &r.Access
+	}
+	return &r.Default
+}
+
+// nativeACL returns the ACL that the kernel has of the file that fd refers to, as
+// the value of the attribute: ENODATA if none, EOPNOTSUPP if the file can have none.
+func nativeACL(fd int, kind aclKind) ([]byte, unix.Errno) {
+	value := make([]byte, 256)
+	for {
+		n, e := getAttribute(fd, kind.name(), value)
+		if e != unix.ERANGE {
+			return value[:max(n, 0)], e
+		}
+		value = make([]byte, xattrSizeMax)
+	}
+}
+
+// mergeACL is the ACL of which the kernel has the value native, and recorded is
+// recorded.
+func mergeACL(native, recorded []byte) acl.ACL {
+	a, _ := acl.Parse(native) // the kernel's own are valid
+	named, _ := acl.Parse(recorded)
+	return a.WithNamed(named)
+}
+
+// foreign tells whether the ACL names an id that is not mapped.
+func (c *Call) foreign(a acl.ACL) bool {
+	for _, e := range a {
+		if e.Tag == acl.User && e.ID != c.Owners.Mapped.UID || e.Tag == acl.Group && e.ID != c.Owners.Mapped.GID {
+			return true
+		}
+	}
+	return false
+}
+
+// getACL answers a call that reads an ACL of the object o into size bytes at addr.
+func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result {
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	recorded := *kind.recorded(&c.rec)
+	if recorded == nil || c.badDescriptor(p) {
+		return Continue
+	}
+	native, e := nativeACL(fd, kind)
+	if e != 0 {
+		return Errno(e)
+	}
+	return c.give(mergeACL(native, recorded).Append(nil), addr, size)
+}
+
+// give answers a call that reads a list or value into size bytes at addr.
+//
+// getxattr(2), listxattr(2): "If size is specified as zero, these calls return the
+// current size". "ERANGE The size of the [...] buffer is too small to hold the result."
+func (c *Call) give(value []byte, addr uintptr, size uint64) Result {
+	switch {
+	case size == 0:
+		return Return(len(value))
+	case size < uint64(len(value)):
+		return Errno(unix.ERANGE)
+	}
+	if e := c.write(addr, value); e != 0 {
+		return Errno(e)
+	}
+	return Return(len(value))
+}
+
+// setACL answers a call that changes an ACL of the object o to value, or removes
+// it if value is empty.
+func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
+	a, e := acl.Decode(value)
+	if e != 0 {
+		return Continue // the kernel says the same
+	}
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	foreign := c.foreign(a)
+	privileged := c.privileged(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
+	if privileged && !foreign && !p.Stray() && c.Owners.Peek(p.Ptr, p.Follow) == owner.None {
+		return Continue
+	}
+	if c.badDescriptor(p) {
+		return Errno(unix.EBADF)
+	}
+	fd, e := c.Target.Open(p, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(fd)
+	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
+	c.Owners.Lock(inode)
+	defer c.Owners.Unlock(inode)
+	if done, e := c.mayChangeACL(fd, kind, a); done || e != 0 {
+		return refuse(fd, e)
+	}
+	if len(a) > 0 && !a.Valid() {
+		return Errno(unix.EINVAL)
+	}
+	c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	if foreign {
+		e = c.setForeignACL(fd, kind, a)
+	} else {
+		e = c.setNativeACL(fd, kind, value)
+	}
+	if e == 0 && kind == accessACL {
+		switch {
+		case len(a) > 0:
+			e = c.dropSetgid(fd, a.Mode())
+		case removalDropsSetgid(fd):
+			e = c.dropSetgid(fd, c.stat.Mode&0o777)
+		}
+	}
+	return Errno(e)
+}
+
+// mayChangeACL decides as the kernel does in set_posix_acl. Done tells that nothing is
+// to be changed.
+func (c *Call) mayChangeACL(fd int, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
+	if _, e := getAttribute(fd, kind.name(), nil); e == unix.EOPNOTSUPP {
+		return false, e
+	}
+	// acl(5): "a directory may have a default ACL associated with it".
+	if kind == defaultACL && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if len(to) > 0 {
+			return false, unix.EACCES
+		}
+		return true, 0
+	}
+	if !perm.Owner(c.identity().Credentials, c.visible(fd)) {
+		return false, unix.EPERM
+	}
+	return false, 0
+}
+
+// setForeignACL makes a the ACL of the file that fd refers to, for which c.rec is
+// recorded.
+func (c *Call) setForeignACL(fd int, kind aclKind, a acl.ACL) unix.Errno {
+	// The record comes first: there may be no room for it.
+	recorded := kind.recorded(&c.rec)
+	old := *recorded
+	*recorded = a.Append(nil)
+	if e := c.Owners.SetRecord(fd, c.stat.Mode, &c.rec); e != 0 {
+		return e
+	}
+	e := setAttribute(fd, kind.name(), a.Unnamed().Append(nil), 0)
+	if e == 0 {
+		return 0
+	}
+	*recorded = old
+	if e := c.Owners.SetRecord(fd, c.stat.Mode, &c.rec); e != 0 {
+		return e
+	}
+	return e
+}
+
+// setNativeACL makes the kernel set the ACL, or remove it if value is empty, and
+// forgets the recorded one.
+func (c *Call) setNativeACL(fd int, kind aclKind, value []byte) unix.Errno {
+	if e := setAttribute(fd, kind.name(), value, 0); e != 0 {
+		return e
+	}
+	recorded := kind.recorded(&c.rec)
+	if *recorded == nil {
+		return 0
+	}
+	*recorded = nil
+	return c.Owners.SetRecord(fd, c.stat.Mode, &c.rec)
+}
+
+// dropSetgid clears the S_ISGID of a file whose permissions an ACL has changed, if
+// chmod(2) by the caller would.
+func (c *Call) dropSetgid(fd int, permissions uint32) unix.Errno {
+	i := c.visible(fd)
+	mode := i.Mode&^0o777 | permissions
+	to, e := perm.Chmod(c.identity().Credentials, i, mode)
+	if e != 0 || to == mode {
+		return e
+	}
+	return sys.FchmodOPath(fd, to)
+}
+
+// removalDropsSetgid tells whether to remove an ACL is a change of permissions to the file system
+// of what fd refers to.
+func removalDropsSetgid(fd int) bool {
+	kind := sys.FileSystem(fd)
+	return kind == unix.TMPFS_MAGIC || kind == unix.OVERLAYFS_SUPER_MAGIC
+}
+
+// inheritACL is what to record of the ACLs of a new inode of that mode in a directory
+// with the record parent. The kernel's part of them has been inherited by then. Inodes
+// that cannot have the attribute of the record have no more than that part.
+func inheritACL(parent *owner.Record, mode uint32) (access, inherited []byte) {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return parent.Default, nil
+	case unix.S_IFDIR:
+		return parent.Default, parent.Default
+	}
+	return nil, nil
+}

@@ -1,0 +1,76 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// Inodes without a name: they belong to their maker too.
+
+// MemfdCreate answers memfd_create(name, flags).
+func MemfdCreate(c *Call) Result {
+	if c.starting() || c.isMapped() {
+		return Continue
+	}
+	// memfd_create(2): "the limit is 249 bytes, excluding the terminating null byte".
+	var name [250]byte
+	if _, e := c.Target.ReadString(c.addr(0), name[:]); e != 0 {
+		return Continue // EFAULT or EINVAL
+	}
+	flags := c.uint32(1)
+	fd, e := sys.MemfdCreate(&name[0], flags)
+	if e != 0 {
+		return Errno(e)
+	}
+	if e := c.Owners.Set(fd, unix.S_IFREG, c.fsIDs()); e != 0 {
+		unix.Close(fd)
+		return Errno(e)
+	}
+	return File(fd, flags&unix.MFD_CLOEXEC != 0)
+}
+
+// A pipe or a socket for which no owner is recorded counts as the own of the caller
+// that has it open.
+//
+// Who has made it is not known: a socket belongs to the caller's network
+// namespace and cannot be made by the supervisor, and an entry in the sidecar for
+// each pipe would stay for ever. As a rule a program looks at its own.
+
+// anonymous does what record does for the object p, for which no owner is
+// recorded: it is the caller's if it is a pipe or a socket, else ENODATA.
+func (c *Call) anonymous(p target.Path) (fd int, e unix.Errno) {
+	task, named := p.Descriptor()
+	if !named || c.isMapped() {
+		return -1, unix.ENODATA
+	}
+	if fd, e = c.Target.Open(c.Target.FD(task), &c.stat); e != 0 {
+		return -1, e
+	}
+	if !c.isAnonymous(fd) {
+		unix.Close(fd)
+		return -1, unix.ENODATA
+	}
+	c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	c.rec.ID = c.fsIDs()
+	return fd, 0
+}
+
+// isAnonymous tells whether our descriptor fd, whose status is c.stat, refers to a
+// pipe or a socket without a name.
+func (c *Call) isAnonymous(fd int) bool {
+	switch c.stat.Mode & unix.S_IFMT {
+	case unix.S_IFIFO, unix.S_IFSOCK:
+		kind := sys.FileSystem(fd)
+		return kind == unix.PIPEFS_MAGIC || kind == unix.SOCKFS_MAGIC
+	}
+	return false
+}
+
+// fsIDs are the ids that own what the caller makes.
+func (c *Call) fsIDs() owner.ID {
+	s := c.identity()
+	return owner.ID{UID: s.UID.FS, GID: s.GID.FS}
+}

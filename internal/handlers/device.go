@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Numbers of character devices, as in unix.Stat_t.
+const (
+	devNull = 1<<8 | 3
+	devTTY  = 5 << 8
+	devPTMX = 5<<8 | 2
+)
+
+// Devices are O_PATH descriptors of the host's devices that a placeholder behaves
+// like when it is opened, by their numbers.
+type Devices map[uint64]int
+
+// hostDevices are the character devices that every host lets everybody open.
+var hostDevices = map[string]uint64{
+	"/dev/null":    devNull,
+	"/dev/zero":    1<<8 | 5,
+	"/dev/full":    1<<8 | 7,
+	"/dev/random":  1<<8 | 8,
+	"/dev/urandom": 1<<8 | 9,
+}
+
+// OpenDevices opens the host's devices, in the mount namespace of the calling
+// thread. The error names those that are not there; the others can be used.
+func OpenDevices() (Devices, error) {
+	d := make(Devices)
+	var errs []error
+	for path, rdev := range hostDevices {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("open %s: %w", path, err))
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != rdev {
+			unix.Close(fd)
+			errs = append(errs, fmt.Errorf("%s is another file than it should be", path))
+			continue
+		}
+		d[rdev] = fd
+	}
+	return d, errors.Join(errs...)
+}
+
+// openDevice answers an open of the placeholder that our descriptor fd refers to,
+// which stands for the device rec, with these flags of open(2).
+func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
+	const exclusive = unix.O_CREAT | unix.O_EXCL
+	switch {
+	// open(2): "When O_PATH is specified in flags, flag bits other than O_CLOEXEC,
+	// O_DIRECTORY, and O_NOFOLLOW are ignored." It is the placeholder that is opened.
+	case flags&unix.O_PATH != 0,
+		// ENOTDIR, or EINVAL with O_CREAT.
+		flags&unix.O_DIRECTORY != 0,
+		// The placeholder of null is an empty file, and reads like it.
+		rec.Rdev == devNull && flags&unix.O_ACCMODE == unix.O_RDONLY && c.stat.Mode&unix.S_IFMT == unix.S_IFREG:
+		return Continue
+	case flags&exclusive == exclusive:
+		return Errno(unix.EEXIST)
+	}
+	// mount(2): "MS_NODEV: Do not allow access to devices (special files) on this
+	// filesystem." The error is EACCES.
+	var fs unix.Statfs_t
+	if e := sys.Fstatfs(fd, &fs); e != 0 {
+		return Errno(e)
+	}
+	if fs.Flags&unix.ST_NODEV != 0 {
+		return Errno(unix.EACCES)
+	}
+	opened, e := c.openReal(rec, deviceFlags(flags))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(opened, flags&unix.O_CLOEXEC != 0)
+}
+
+// deviceFlags are those of an open by the supervisor for one of the caller's: its
+// own descriptor is not inherited, the terminal does not become the supervisor's,
+// and what is about the name or the inode has been seen to.
+func deviceFlags(flags uint64) int {
+	const done = unix.O_CREAT | unix.O_TRUNC | unix.O_NOFOLLOW | unix.O_NOATIME
+	return int(flags&^done | unix.O_CLOEXEC | unix.O_NOCTTY)
+}
+
+// openReal opens the device rec itself: ENXIO if there is none.
+func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
+	if rec.Type != unix.S_IFCHR {
+		return -1, unix.ENXIO
+	}
+	if rec.Rdev == devTTY {
+		return c.Target.OpenTerminal(flags)
+	}
+	fd, ok := c.Devices[rec.Rdev]
+	if !ok {
+		return -1, unix.ENXIO
+	}
+	return sys.Reopen(fd, flags)
+}
+
+// isForeignDevice tells whether the caller's descriptor fd is of a device of the
+// host: one that the launcher has bound, or that a placeholder stands for. The
+// kernel lets nobody in the container change its times, as touch(1) does by a
+// descriptor. Root would be let.
+func (c *Call) isForeignDevice(fd int32) bool {
+	var st unix.Statx_t
+	if sys.Statx(unix.AT_FDCWD, c.Target.FD(fd).Ptr, 0, unix.STATX_TYPE|unix.STATX_UID, &st) != 0 {
+		return false
+	}
+	kind := st.Mode & unix.S_IFMT
+	return (kind == unix.S_IFCHR || kind == unix.S_IFBLK) && st.Uid != c.Owners.Mapped.UID
+}

@@ -1,0 +1,218 @@
+package handlers
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+)
+
+// newDeviceCaller returns a caller that has the host's devices.
+func newDeviceCaller(t *testing.T) *caller {
+	t.Helper()
+	c := newCaller(t)
+	devices, err := OpenDevices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, fd := range devices {
+			unix.Close(fd)
+		}
+	})
+	c.call.Devices = devices
+	return c
+}
+
+// open opens the placeholder at path as the device rec.
+func (c *caller) open(path string, rec owner.Record, flags uint64) Result {
+	c.t.Helper()
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return c.call.openDevice(fd, &rec, flags)
+}
+
+// newPlaceholder makes a file that may stand for a device.
+func (c *caller) newPlaceholder() string {
+	c.t.Helper()
+	path := filepath.Join(c.t.TempDir(), "device")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenDevice(t *testing.T) {
+	c := newDeviceCaller(t)
+	path := c.newPlaceholder()
+	character := func(rdev uint64) owner.Record { return owner.Record{Type: unix.S_IFCHR, Rdev: rdev} }
+	for name, rdev := range hostDevices {
+		for _, flags := range []uint64{
+			unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR | unix.O_CLOEXEC, unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC,
+			unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_NONBLOCK, unix.O_WRONLY | unix.O_APPEND,
+		} {
+			r := c.open(path, character(rdev), flags)
+			if !r.File || r.Errno != 0 || r.CloseOnExec != (flags&unix.O_CLOEXEC != 0) {
+				t.Errorf("%s, flags %#x: %+v", name, flags, r)
+				continue
+			}
+			fd := int(r.Val)
+			var st unix.Stat_t
+			if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != rdev {
+				t.Errorf("%s, flags %#x: mode %o, device %#x, %v", name, flags, st.Mode, st.Rdev, err)
+			}
+			got, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+			const status = unix.O_ACCMODE | unix.O_NONBLOCK | unix.O_APPEND
+			if err != nil || uint64(got)&status != flags&status {
+				t.Errorf("%s, flags %#x: has %#x, %v", name, flags, got, err)
+			}
+			unix.Close(fd)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		rec   owner.Record
+		flags uint64
+		want  Result
+	}{
+		{"O_PATH", character(devNull), unix.O_PATH | unix.O_CLOEXEC, Continue},
+		{"O_PATH wins", character(devNull), unix.O_PATH | unix.O_CREAT | unix.O_EXCL, Continue},
+		{"O_EXCL", character(devNull), unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, Errno(unix.EEXIST)},
+		{"O_DIRECTORY", character(devNull), unix.O_RDONLY | unix.O_DIRECTORY, Continue},
+		{"a disk", owner.Record{Type: unix.S_IFBLK, Rdev: 0x800}, unix.O_RDWR, Errno(unix.ENXIO)},
+		{"a block device of null's number", owner.Record{Type: unix.S_IFBLK, Rdev: devNull}, unix.O_RDWR, Errno(unix.ENXIO)},
+		{"mem", character(1<<8 | 1), unix.O_RDWR, Errno(unix.ENXIO)},
+		{"console", character(5<<8 | 1), unix.O_RDWR, Errno(unix.ENXIO)},
+		{"the last device", character(0xffffffff), unix.O_RDWR | unix.O_CREAT, Errno(unix.ENXIO)},
+	} {
+		if r := c.open(path, tt.rec, tt.flags); r != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, r, tt.want)
+		}
+	}
+}
+
+// What is written to a null is gone, and the placeholder stays empty.
+func TestDevicesBehave(t *testing.T) {
+	c := newDeviceCaller(t)
+	path := c.newPlaceholder()
+	open := func(rdev uint64) *os.File {
+		r := c.open(path, owner.Record{Type: unix.S_IFCHR, Rdev: rdev}, unix.O_RDWR)
+		if !r.File {
+			t.Fatalf("%#x: %+v", rdev, r)
+		}
+		return os.NewFile(uintptr(r.Val), "device")
+	}
+	null, zero, full := open(devNull), open(1<<8|5), open(1<<8|7)
+	defer null.Close()
+	defer zero.Close()
+	defer full.Close()
+	if n, err := null.WriteString("gone"); n != 4 || err != nil {
+		t.Errorf("null: %d, %v", n, err)
+	}
+	b := []byte("data")
+	if n, err := zero.Read(b); n != 4 || err != nil || string(b) != "\x00\x00\x00\x00" {
+		t.Errorf("zero: %q, %d, %v", b, n, err)
+	}
+	if _, err := full.WriteString("x"); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("full: %v, want ENOSPC", err)
+	}
+	if content, err := os.ReadFile(path); err != nil || len(content) != 0 {
+		t.Errorf("the placeholder holds %q, %v", content, err)
+	}
+}
+
+func TestNodev(t *testing.T) {
+	c := newDeviceCaller(t)
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_NODEV, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	path := filepath.Join(dir, "null")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	null := owner.Record{Type: unix.S_IFCHR, Rdev: devNull}
+	if r := c.open(path, null, unix.O_WRONLY); r != Errno(unix.EACCES) {
+		t.Errorf("%+v, want EACCES", r)
+	}
+	if r := c.open(path, null, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL); r != Errno(unix.EEXIST) {
+		t.Errorf("%+v, want EEXIST, which comes first", r)
+	}
+}
+
+// A mount namespace may lack any of the devices: the others can be used.
+func TestOpenDevicesThatAreNotThere(t *testing.T) {
+	newCaller(t)
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("/dev/zero", "/dev/full", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	devices, err := OpenDevices()
+	if err == nil || err.Error() != "/dev/full is another file than it should be" {
+		t.Errorf("error %v", err)
+	}
+	if _, ok := devices[1<<8|7]; ok || len(devices) != len(hostDevices)-1 {
+		t.Errorf("devices %v", devices)
+	}
+	for _, fd := range devices {
+		unix.Close(fd)
+	}
+}
+
+func TestMknod(t *testing.T) {
+	c := newDeviceCaller(t)
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		name string
+		mode int
+		dev  int
+		want Result
+		kind uint32 // of the inode, if one was made
+	}{
+		{"null", unix.S_IFCHR | 0o666, devNull, Result{}, unix.S_IFREG},
+		{"zero", unix.S_IFCHR | 0o666, 1<<8 | 5, Result{}, unix.S_IFSOCK},
+		{"block 1:3", unix.S_IFBLK | 0o666, devNull, Result{}, unix.S_IFSOCK},
+		{"block 0:0", unix.S_IFBLK | 0o666, 0, Result{}, unix.S_IFSOCK},
+		{"null", unix.S_IFCHR | 0o666, devNull, Errno(unix.EEXIST), 0},
+		{"whiteout", unix.S_IFCHR, whiteout, Continue, 0},
+		{"file", unix.S_IFREG | 0o644, 0, Continue, 0},
+		{"no type", 0o644, 0, Continue, 0},
+		{"fifo", unix.S_IFIFO, 0, Continue, 0},
+		{"socket", unix.S_IFSOCK, 0, Continue, 0},
+		{"directory", unix.S_IFDIR, 0, Continue, 0},
+		{"symlink", unix.S_IFLNK, 0, Continue, 0},
+		{"none/null", unix.S_IFCHR, devNull, Errno(unix.ENOENT), 0},
+	} {
+		path := filepath.Join(dir, tt.name)
+		if r := c.do(Mknod, path, tt.mode, tt.dev); r != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, r, tt.want)
+		}
+		if tt.kind == 0 {
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Mode&unix.S_IFMT != tt.kind {
+			t.Errorf("%s: the placeholder is of type %o, %v; want %o", tt.name, st.Mode&unix.S_IFMT, err, tt.kind)
+		}
+		b := make([]byte, statSize)
+		if r := c.do(LstatPath(LayoutNative), path, b); r != (Result{}) {
+			t.Fatalf("%s: lstat: %+v", tt.name, r)
+		}
+		if got, want := c.call.stat.Mode&unix.S_IFMT, uint32(tt.mode)&unix.S_IFMT; got != want || c.call.stat.Rdev != uint64(tt.dev) {
+			t.Errorf("%s: shown as type %o, device %#x; want %o, %#x", tt.name, got, c.call.stat.Rdev, want, tt.dev)
+		}
+	}
+}

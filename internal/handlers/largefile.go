@@ -1,0 +1,7 @@
+//go:build !arm64
+
+package handlers
+
+// Large is O_LARGEFILE of x86, which C libraries give or not as they like: in package
+// unix it is 0.
+const Large = 0x8000

@@ -1,0 +1,108 @@
+package handlers
+
+import (
+	"bytes"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options such as "gid=5", which every program that mounts a devpts gives, name
+// owners in the new file system. The kernel refuses ids that are not mapped,
+// EINVAL, and all files are the mapped id's anyway: so these options are left out.
+
+// maxOptions is how much of mount(2)'s data the kernel reads: a page, and the NUL
+// that it puts at its end.
+const maxOptions = 4096
+
+// hasOwnerOptions tells whether a file system of that type takes such options, and can
+// be mounted in a user namespace. All of these take their options as text.
+func hasOwnerOptions(fstype []byte) bool {
+	switch string(fstype) {
+	case "tmpfs", "devpts", "proc", "bpf":
+		return true
+	}
+	return false
+}
+
+// noOptions are the flags of mount(2) with which "the filesystemtype and data arguments
+// are ignored".
+const noOptions = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
+
+// takesOptions tells whether the call mount(source, target, filesystemtype, mountflags,
+// data) hands options to a file system that has such for owners.
+func (c *Call) takesOptions() bool {
+	flags := c.Data.Args[3]
+	// "The mountflags argument may have the magic number 0xC0ED (MS_MGC_VAL) in the top
+	// 16 bits."
+	if flags&unix.MS_MGC_MSK == unix.MS_MGC_VAL {
+		flags &^= unix.MS_MGC_MSK
+	}
+	if flags&noOptions != 0 || c.addr(4) == 0 {
+		return false
+	}
+	var fstype [16]byte
+	n, e := c.Target.ReadString(c.addr(2), fstype[:])
+	return e == 0 && hasOwnerOptions(fstype[:n])
+}
+
+// dropOwners replaces the options at addr, which the caller is about to give to the
+// kernel, by the same without ids that are not mapped. It changes the caller's own
+// memory: the mount must be the caller's, in its own mount namespace, and programs
+// make the text for this one call.
+func (c *Call) dropOwners(addr uintptr) {
+	var b [maxOptions]byte
+	n, e := c.Target.ReadString(addr, b[:])
+	if e != 0 {
+		return
+	}
+	changed := false
+	for rest := b[:n]; len(rest) > 0; {
+		var option []byte
+		if end := bytes.IndexByte(rest, ','); end >= 0 {
+			option, rest = rest[:end], rest[end+1:]
+		} else {
+			option, rest = rest, nil
+		}
+		name, value, _ := bytes.Cut(option, []byte{'='})
+		if c.namesUnmapped(name, value) {
+			// The kernel skips empty options.
+			for i := range option {
+				option[i] = ','
+			}
+			changed = true
+		}
+	}
+	if changed {
+		// If it cannot be written the kernel refuses the option, and says so.
+		_ = c.write(addr, b[:n])
+	}
+}
+
+// namesUnmapped tells whether a mount option gives the files an owner that is not mapped.
+func (c *Call) namesUnmapped(name, value []byte) bool {
+	mapped := c.Owners.Mapped.UID
+	switch string(name) {
+	case "uid":
+	case "gid":
+		mapped = c.Owners.Mapped.GID
+	default:
+		return false
+	}
+	id, err := strconv.ParseUint(string(value), 0, 32)
+	return err == nil && uint32(id) != mapped
+}
+
+// Fsconfig answers fsconfig(fd, FSCONFIG_SET_STRING, key, value, aux).
+func Fsconfig(c *Call) Result {
+	var name, value [16]byte
+	n, e := c.Target.ReadString(c.addr(2), name[:])
+	if e != 0 {
+		return Continue
+	}
+	v, e := c.Target.ReadString(c.addr(3), value[:])
+	if e != 0 || !c.namesUnmapped(name[:n], value[:v]) {
+		return Continue
+	}
+	return Errno(0)
+}

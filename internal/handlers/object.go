@@ -1,0 +1,53 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// object is what a call names, before it is looked up.
+type object struct {
+	dirfd int32
+	path  int    // the argument that is the path, or byFD
+	flags uint32 // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
+}
+
+// byFD says that an object is the descriptor dirfd, not opened with O_PATH.
+const byFD = -1
+
+// byPath is the object at the path in argument 0.
+var byPath = object{dirfd: unix.AT_FDCWD}
+
+// byLink is the same, without following a symbolic link at its end.
+var byLink = object{dirfd: unix.AT_FDCWD, flags: unix.AT_SYMLINK_NOFOLLOW}
+
+// isNone tells whether o is AT_FDCWD, which is no descriptor where a call has no path.
+func (o object) isNone() bool { return o.path == byFD && o.dirfd == unix.AT_FDCWD }
+
+// pathOf returns the path of o.
+func (c *Call) pathOf(o object) (target.Path, unix.Errno) {
+	switch {
+	case o.path == byFD:
+		return c.Target.FD(o.dirfd), 0
+	case o.flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0:
+		return target.Path{}, unix.EINVAL
+	}
+	return c.Target.Path(o.dirfd, c.addr(o.path), o.flags)
+}
+
+// openObject opens the object o with O_PATH, and fills c.stat. An empty path may be
+// "" only, and not NULL.
+func (c *Call) openObject(o object) (int, unix.Errno) {
+	if o.path == byFD {
+		return c.Target.OpenFD(o.dirfd, &c.stat)
+	}
+	p, e := c.pathOf(o)
+	if e == 0 && c.addr(o.path) == 0 {
+		e = unix.EFAULT
+	}
+	if e != 0 {
+		return -1, e
+	}
+	return c.Target.Open(p, &c.stat)
+}

@@ -1,0 +1,51 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// Files in /proc/PID belong to the task. proc(5): "The files inside each /proc/pid
+// directory are normally owned by the effective user and effective group ID of the
+// process."
+
+// mayBeTasks tells whether the file that p names may belong to a task of the
+// container that is not root. Presence is what is recorded for it.
+func (c *Call) mayBeTasks(p *target.Path, presence owner.Presence) bool {
+	if !c.Identities.InUse() {
+		return false
+	}
+	// Procfs has no extended attributes. Of a link there, the kernel says only that
+	// it has none, as of any other link.
+	return presence == owner.Unsupported || p.HasPrefix("/proc/")
+}
+
+// procOwner returns the owner of the file that our descriptor fd refers to, if that
+// belongs to a task which is not root. C.stat is its status.
+func (c *Call) procOwner(fd int) (owner.ID, bool) {
+	if !c.Identities.InUse() || c.stat.Uid != c.Owners.Mapped.UID {
+		return owner.ID{}, false
+	}
+	task, e := c.taskOf(fd)
+	if e != 0 {
+		return owner.ID{}, false
+	}
+	s, e := c.Identities.Get(task)
+	id := owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}
+	if e != 0 || id == c.Owners.Mapped {
+		return owner.ID{}, false
+	}
+	// "However, as a security measure, the ownership is made root:root if the process's
+	// "dumpable" attribute is set to a value other than 1." Directories that everybody may
+	// read are excepted.
+	if c.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
+		return owner.ID{}, false
+	}
+	return id, true
+}
+
+// taskOf returns the supervisor's number of the task that the file of procfs is
+// about which our descriptor fd refers to. C.stat is its status.
+func (c *Call) taskOf(fd int) (uint32, unix.Errno) { return c.Target.ProcTask(fd, &c.stat) }

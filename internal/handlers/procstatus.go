@@ -1,0 +1,112 @@
+package handlers
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// statusName is the name of the file in /proc/PID that ps(1) and pgrep(1) learn from who a
+// process is.
+const statusName = "status"
+
+// openStatus answers open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
+// not all are root, the caller gets a copy that tells who the task is. All other
+// files are the kernel's.
+func (c *Call) openStatus(p target.Path, flags uint64) Result {
+	fd, e := c.Target.Open(p, &c.stat)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(fd)
+	return c.openStatusOf(fd, flags)
+}
+
+// openStatusOf is openStatus for what our descriptor fd refers to; c.stat is its status.
+func (c *Call) openStatusOf(fd int, flags uint64) Result {
+	task, e := c.taskOf(fd)
+	if e != 0 || c.stat.Uid != c.Owners.Mapped.UID {
+		return Continue
+	}
+	s, e := c.Identities.Get(task)
+	if e != 0 {
+		return Continue
+	}
+	status, err := os.ReadFile(string(sys.AppendFD(nil, fd))) // in the supervisor's /proc
+	if err != nil {
+		return Continue
+	}
+	copied, err := snapshot(rewriteStatus(status, &s))
+	if err != nil {
+		return Continue
+	}
+	return File(copied, flags&unix.O_CLOEXEC != 0)
+}
+
+// rewriteStatus returns the contents of /proc/PID/status with the lines of
+// proc_pid_status(5) that tell who the task is.
+func rewriteStatus(status []byte, s *identity.State) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(status) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "Uid":
+			writeIDs(&b, name, s.UID)
+		case "Gid":
+			writeIDs(&b, name, s.GID)
+		case "Groups":
+			b.WriteString("Groups:\t")
+			for i, gid := range s.Groups {
+				if i > 0 {
+					b.WriteByte(' ')
+				}
+				b.Write(strconv.AppendUint(nil, uint64(gid), 10))
+			}
+			b.WriteString(" \n")
+		case "CapInh":
+			writeCaps(&b, name, s.Inheritable)
+		case "CapPrm":
+			writeCaps(&b, name, s.Permitted)
+		case "CapEff":
+			writeCaps(&b, name, s.Effective)
+		case "CapBnd":
+			writeCaps(&b, name, s.Bounding)
+		case "CapAmb":
+			writeCaps(&b, name, s.Ambient)
+		default:
+			b.Write(line)
+		}
+	}
+	return b.Bytes()
+}
+
+func writeIDs(w io.Writer, name []byte, ids cred.IDs) {
+	fmt.Fprintf(w, "%s:\t%d\t%d\t%d\t%d\n", name, ids.Real, ids.Effective, ids.Saved, ids.FS)
+}
+
+func writeCaps(w io.Writer, name []byte, caps cred.Caps) {
+	fmt.Fprintf(w, "%s:\t%016x\n", name, uint64(caps))
+}
+
+// snapshot returns a descriptor for reading of a file in memory with these contents.
+func snapshot(contents []byte) (int, error) {
+	fd, err := unix.MemfdCreate("status", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	f := os.NewFile(uintptr(fd), "status")
+	defer f.Close()
+	if _, err := f.Write(contents); err != nil {
+		return -1, err
+	}
+	return unix.Open(string(sys.AppendFD(nil, fd)), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}

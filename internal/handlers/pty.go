@@ -1,0 +1,59 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// openMultiplexer answers an open of the file that our descriptor fd refers to,
+// /dev/ptmx, with these flags of open(2): it makes a pseudoterminal, the slave of
+// which belongs to the caller.
+//
+// mount(8), devpts, "uid=value and gid=value: This sets the owner or the group of
+// newly created pseudo terminals to the specified values. When nothing is specified,
+// they will be set to the UID and GID of the creating process."
+func (c *Call) openMultiplexer(fd int, flags uint64) Result {
+	const exclusive = unix.O_CREAT | unix.O_EXCL
+	switch {
+	// The name of a slave is used again, and so is its inode number: an owner may be
+	// recorded of one that is gone.
+	case c.isMapped() && !c.Owners.SidecarInUse():
+		return Continue
+	case flags&unix.O_DIRECTORY != 0, flags&exclusive == exclusive: // ENOTDIR, EEXIST
+		return Continue
+	}
+	master, e := sys.Reopen(fd, deviceFlags(flags))
+	if e != 0 {
+		return Errno(e)
+	}
+	if e := c.recordSlave(master); e != 0 {
+		unix.Close(master)
+		return Errno(e)
+	}
+	return File(master, flags&unix.O_CLOEXEC != 0)
+}
+
+// recordSlave makes the slave of the pseudoterminal the caller's, but for what a
+// mount option has made somebody else's.
+func (c *Call) recordSlave(master int) unix.Errno {
+	// Neither does O_PATH open the terminal, nor does closing it hang up.
+	slave, e := sys.IoctlInt(master, unix.TIOCGPTPEER, unix.O_PATH|unix.O_CLOEXEC)
+	if e != 0 {
+		return e
+	}
+	defer unix.Close(slave)
+	var st unix.Stat_t
+	if e := sys.Fstat(slave, &st); e != 0 {
+		return e
+	}
+	id := c.fsIDs()
+	if st.Uid != c.Owners.Mapped.UID {
+		id.UID = owner.Noop
+	}
+	if st.Gid != c.Owners.Mapped.GID {
+		id.GID = owner.Noop
+	}
+	return c.Owners.Set(slave, st.Mode, id)
+}

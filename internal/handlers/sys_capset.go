@@ -1,0 +1,218 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// capSets are how many structures capget(2) and capset(2) have for a version of their
+// header: "the kernel interface supports only 32-bit capabilities" in version 1.
+func capSets(version uint32) (n int, ok bool) {
+	switch version {
+	case unix.LINUX_CAPABILITY_VERSION_1:
+		return 1, true
+	case unix.LINUX_CAPABILITY_VERSION_2, unix.LINUX_CAPABILITY_VERSION_3:
+		return 2, true
+	}
+	return 0, false
+}
+
+// capHeader reads the version of the header that argument 0 points to.
+//
+// capset(2): "The calls fail with the error EINVAL, and set the version field of hdrp
+// to the kernel preferred value of _LINUX_CAPABILITY_VERSION_? when an unsupported
+// version value is specified."
+func (c *Call) capHeader() (sets int, e unix.Errno) {
+	var version [1]uint32
+	if n, e := c.Target.Read(c.addr(0), bytesOf(version[:])); e != 0 || n < 4 {
+		return 0, unix.EFAULT
+	}
+	sets, ok := capSets(version[0])
+	if !ok {
+		version[0] = unix.LINUX_CAPABILITY_VERSION_3
+		if e := c.write(c.addr(0), bytesOf(version[:])); e != 0 {
+			return 0, e
+		}
+		return 0, unix.EINVAL
+	}
+	return sets, 0
+}
+
+// capPID reads the pid of the header.
+func (c *Call) capPID() (int32, unix.Errno) {
+	var pid [1]uint32
+	if n, e := c.Target.Read(c.addr(0)+4, bytesOf(pid[:])); e != 0 || n < 4 {
+		return 0, unix.EFAULT
+	}
+	return int32(pid[0]), 0
+}
+
+// capData is two of struct __user_cap_data_struct: effective, permitted and
+// inheritable, first the low halves, then the high ones.
+type capData [6]uint32
+
+// Capget answers capget(hdrp, datap).
+func Capget(c *Call) Result {
+	if !c.Identities.InUse() {
+		return Continue // the kernel's are those of everybody
+	}
+	sets, e := c.capHeader()
+	if c.addr(1) == 0 {
+		// capset(2): "to determine the preferred version [...] datap may be NULL".
+		if e == unix.EINVAL {
+			e = 0
+		}
+		return Errno(e)
+	}
+	if e != 0 {
+		return Errno(e)
+	}
+	pid, e := c.capPID()
+	if e != 0 {
+		return Errno(e)
+	}
+	if pid < 0 {
+		return Errno(unix.EINVAL)
+	}
+	s := *c.identity()
+	if pid != 0 {
+		host, e := c.Target.HostPID(pid)
+		if e != 0 {
+			return Errno(unix.ESRCH)
+		}
+		if host != c.PID {
+			// The kernel is right for a task that has never been anybody else, and for
+			// those outside of the container.
+			if !c.Identities.Own(host) {
+				return Continue
+			}
+			if s, e = c.Identities.Get(host); e != 0 {
+				return Errno(e)
+			}
+		}
+	}
+	data := capData{
+		uint32(s.Effective), uint32(s.Permitted), uint32(s.Inheritable),
+		uint32(s.Effective >> 32), uint32(s.Permitted >> 32), uint32(s.Inheritable >> 32),
+	}
+	return Errno(c.write(c.addr(1), bytesOf(data[:3*sets])))
+}
+
+// Capset answers capset(hdrp, datap).
+func Capset(c *Call) Result {
+	if c.starting() {
+		return Continue // Begin reads what the runtime has set
+	}
+	sets, e := c.capHeader()
+	if e != 0 {
+		return Errno(e)
+	}
+	pid, e := c.capPID()
+	if e != 0 {
+		return Errno(e)
+	}
+	// "EPERM An attempt was made to [...] change the capabilities of another process".
+	if pid != 0 {
+		host, e := c.Target.HostPID(pid)
+		if e != 0 || host != c.PID {
+			return Errno(unix.EPERM)
+		}
+	}
+	var data capData
+	n, e := c.Target.Read(c.addr(1), bytesOf(data[:3*sets]))
+	if e != 0 || n < 12*sets {
+		return Errno(unix.EFAULT)
+	}
+	set := func(i int) cred.Caps { return cred.Caps(data[i]) | cred.Caps(data[3+i])<<32 }
+	return c.assume(c.identity().Capset(set(0), set(1), set(2)))
+}
+
+// Prctl answers prctl(option, arg2, ...) for the options about capabilities and the
+// timer slack, and PR_SET_MM.
+func Prctl(c *Call) Result {
+	if c.starting() {
+		return Continue
+	}
+	arg := c.Data.Args[1]
+	switch c.int32(0) {
+	case unix.PR_GET_KEEPCAPS:
+		return truth(c.identity().KeepCaps())
+	case unix.PR_SET_KEEPCAPS:
+		return c.assume(c.identity().SetKeepCaps(arg))
+	case unix.PR_GET_SECUREBITS:
+		return Return(int(c.identity().Securebits))
+	case unix.PR_SET_SECUREBITS:
+		return c.assume(c.identity().SetSecurebits(arg))
+	case unix.PR_CAPBSET_READ:
+		has, e := c.identity().ReadBounding(arg)
+		if e != 0 {
+			return Errno(e)
+		}
+		return truth(has)
+	case unix.PR_CAPBSET_DROP:
+		return c.assume(c.identity().DropBounding(arg))
+	case unix.PR_CAP_AMBIENT:
+		return c.capAmbient()
+	case unix.PR_GET_DUMPABLE:
+		if c.identity().Undumpable {
+			return Return(0)
+		}
+	case unix.PR_SET_DUMPABLE:
+		return c.setDumpable(arg)
+	case unix.PR_SET_TIMERSLACK:
+		return c.setTimerSlack(arg)
+	case unix.PR_GET_TIMERSLACK:
+		return c.getTimerSlack()
+	case unix.PR_SET_MM:
+		return c.setMM()
+	case unix.PR_SET_SECCOMP:
+		if arg == unix.SECCOMP_MODE_FILTER {
+			return c.filter(c.addr(2))
+		}
+	}
+	return Continue
+}
+
+// setDumpable answers prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
+func (c *Call) setDumpable(dumpable uint64) Result {
+	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or all is the kernel's own
+		return Continue
+	}
+	s := *c.identity()
+	s.Undumpable = dumpable == 0
+	if e := c.become(&s); e != 0 {
+		return Errno(e)
+	}
+	return Continue
+}
+
+// truth returns 1 if b is true, else 0.
+func truth(b bool) Result {
+	if b {
+		return Return(1)
+	}
+	return Return(0)
+}
+
+// capAmbient answers prctl(PR_CAP_AMBIENT, op, capability, 0, 0).
+func (c *Call) capAmbient() Result {
+	// prctl(2): "arg4 and arg5 must be specified as 0", else EINVAL.
+	if c.Data.Args[3]|c.Data.Args[4] != 0 {
+		return Errno(unix.EINVAL)
+	}
+	to, value, e := c.identity().CapAmbient(c.Data.Args[1], c.Data.Args[2])
+	if result := c.assume(to, e); result.Errno != 0 {
+		return result
+	}
+	return Return(int(value))
+}
+
+// setMM answers prctl(PR_SET_MM). What it changes tells whether an execve(2) has
+// succeeded (Identities.Expect), so first that is settled.
+func (c *Call) setMM() Result {
+	if e := c.Identities.Settle(c.PID); e != 0 {
+		return Errno(e)
+	}
+	return Continue
+}

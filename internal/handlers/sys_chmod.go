@@ -1,0 +1,43 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Chmod answers chmod(path, mode).
+func Chmod(c *Call) Result { return c.chmod(byPath, c.uint32(1)) }
+
+// Fchmod answers fchmod(fd, mode).
+func Fchmod(c *Call) Result { return c.chmod(object{dirfd: c.int32(0), path: byFD}, c.uint32(1)) }
+
+// Fchmodat answers the system call fchmodat(dirfd, path, mode), which has no flags.
+func Fchmodat(c *Call) Result { return c.chmod(object{dirfd: c.int32(0), path: 1}, c.uint32(2)) }
+
+// Fchmodat2 answers fchmodat2(dirfd, path, mode, flags).
+func Fchmodat2(c *Call) Result {
+	return c.chmod(object{dirfd: c.int32(0), path: 1, flags: c.uint32(3)}, c.uint32(2))
+}
+
+// chmod changes the mode of the object o. An ACL follows by itself: what is
+// recorded of it does not depend on the mode.
+func (c *Call) chmod(o object, mode uint32) Result {
+	if c.privileged(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+		return Continue
+	}
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(fd)
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return refuse(fd, unix.EOPNOTSUPP)
+	}
+	to, e := perm.Chmod(c.identity().Credentials, c.visible(fd), mode)
+	if e != 0 {
+		return refuseStatus(fd, e)
+	}
+	return Errno(sys.FchmodOPath(fd, to))
+}

@@ -1,0 +1,192 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Chown answers chown(path, uid, gid).
+func Chown(c *Call) Result {
+	return c.chownPath(unix.AT_FDCWD, 0, 0, owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
+}
+
+// Lchown answers lchown(path, uid, gid).
+func Lchown(c *Call) Result {
+	return c.chownPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
+}
+
+// Fchown answers fchown(fd, uid, gid).
+func Fchown(c *Call) Result {
+	return c.chownFD(owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
+}
+
+// Fchownat answers fchownOPath(dirfd, path, uid, gid, flags).
+func Fchownat(c *Call) Result {
+	flags := c.uint32(4)
+	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
+		return Errno(unix.EINVAL)
+	}
+	return c.chownPath(c.int32(0), 1, flags, owner.ID{UID: c.uint32(2), GID: c.uint32(3)})
+}
+
+// Chown16 answers the chown of i386, which has 16-bit ids.
+func Chown16(c *Call) Result { return c.chownPath(unix.AT_FDCWD, 0, 0, c.ids16()) }
+
+// Lchown16 answers the lchown of i386, which has 16-bit ids.
+func Lchown16(c *Call) Result {
+	return c.chownPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, c.ids16())
+}
+
+// Fchown16 answers the fchown of i386, which has 16-bit ids.
+func Fchown16(c *Call) Result { return c.chownFD(c.ids16()) }
+
+// ids16 returns the arguments 1 and 2 as 16-bit ids, of which 0xffff means -1.
+func (c *Call) ids16() owner.ID {
+	return owner.ID{UID: c.id16(1), GID: c.id16(2)}
+}
+
+func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result {
+	if c.addr(arg) == 0 { // unlike sys.Statx(2), also with AT_EMPTY_PATH
+		return Errno(unix.EFAULT)
+	}
+	p, e := c.Target.Path(dirfd, c.addr(arg), flags)
+	if e != 0 {
+		return Errno(e)
+	}
+	fd, e := c.Target.Open(p, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	result := c.chown(fd, to, fchownOPath)
+	unix.Close(fd)
+	return result
+}
+
+func (c *Call) chownFD(to owner.ID) Result {
+	fd, e := c.Target.Dup(c.int32(0))
+	change := fchown
+	if e == unix.ENOSYS {
+		fd, e = c.Target.OpenFD(c.int32(0), &c.stat)
+		change = fchownOPath
+	} else if e == 0 {
+		e = sys.Fstat(fd, &c.stat)
+	}
+	if e != 0 {
+		return Errno(e)
+	}
+	result := c.chown(fd, to, change)
+	unix.Close(fd)
+	if result == Errno(unix.EPERM) {
+		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
+			return Errno(unix.EBADF)
+		}
+	}
+	return result
+}
+
+// chown changes the owner of the object that fd refers to, if the caller may; c.stat
+// is its status. Change is fchown, or fchownOPath if fd is our own O_PATH descriptor of it.
+func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
+	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
+	c.Owners.Lock(inode)
+	defer c.Owners.Unlock(inode)
+
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH) // the path may be another's by now; nobody reads this
+	}
+	if c.privileged(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+		return c.changeOwner(fd, to, change)
+	}
+	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
+	if e != 0 {
+		return refuseStatus(fd, e)
+	}
+	result := c.changeOwner(fd, to, change)
+	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no
+	// set-group-ID bit.
+	if result.Errno == 0 && c.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
+		return Errno(sys.FchmodOPath(fd, after.Mode))
+	}
+	return result
+}
+
+// changeOwner changes the owner of the object.
+//
+// The kernel does it first, with the one id that is mapped. So it clears the
+// set-id bits and the capabilities of the file, updates its ctime, and refuses
+// what it would refuse root (EROFS, EPERM for an immutable file). Then the owner
+// that was asked for is recorded.
+func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
+	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
+	if to == unchanged {
+		return Errno(change(fd, to))
+	}
+	real, id := c.Owners.Mapped, to
+	if to.UID == owner.Noop || to.GID == owner.Noop {
+		old := c.visible(fd)
+		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
+	}
+	if to.UID == owner.Noop {
+		real.UID = owner.Noop
+	}
+	if to.GID == owner.Noop {
+		real.GID = owner.Noop
+	}
+	if e := change(fd, real); e != 0 {
+		return c.refused(fd, e, to)
+	}
+	return Errno(c.Owners.Set(fd, c.stat.Mode, id))
+}
+
+// unchanged is an owner of which neither component is given.
+var unchanged = owner.ID{UID: owner.Noop, GID: owner.Noop}
+
+// recorded is the owner recorded for the object that fd refers to.
+func (c *Call) recorded(fd int) owner.ID {
+	id, ok := c.Owners.Get(fd, c.stat.Mode)
+	if !ok {
+		return unchanged
+	}
+	return id
+}
+
+// refused answers a change of owner that the kernel refused with e.
+//
+// Files of somebody else on the host (whose owner is not mapped) stay as they
+// are, EPERM, with two exceptions that the programs of a container expect to
+// work, and that root is always granted. On a device, FIFO or socket, such as
+// the /dev/null and the terminal that the launcher has bound, the owner is
+// recorded. On the kernel's own file systems the call does nothing, and
+// succeeds (rpm's filesystem package changes the owner of /proc and /sys).
+func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
+	if e != unix.EPERM || c.stat.Uid == c.Owners.Mapped.UID {
+		return Errno(e)
+	}
+	if isKernels(fd) {
+		return Errno(0)
+	}
+	switch c.stat.Mode & unix.S_IFMT {
+	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO, unix.S_IFSOCK:
+		return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(c.recorded(fd))))
+	}
+	return Errno(e)
+}
+
+// isKernels tells whether our descriptor fd refers to a file of one of the kernel's own
+// file systems, where nobody makes or removes files.
+func isKernels(fd int) bool {
+	switch sys.FileSystem(fd) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// fchown is fchown(2): EBADF for O_PATH descriptors.
+func fchown(fd int, id owner.ID) unix.Errno { return sys.Fchown(fd, id.UID, id.GID) }
+
+// fchownOPath is the same, and takes O_PATH descriptors, too.
+func fchownOPath(fd int, id owner.ID) unix.Errno { return sys.FchownOPath(fd, id.UID, id.GID) }

@@ -1,0 +1,38 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/perm"
+)
+
+// Connect answers connect(sockfd, addr, addrlen).
+func Connect(c *Call) Result { return c.connect(c.int32(0), c.addr(1), c.uint32(2)) }
+
+// connect lets the kernel connect a unix socket to a path if the caller may.
+//
+// unix(7): "Connecting to the socket object requires read/write permission", of which Linux
+// asks for write permission.
+func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	var sa sockaddr
+	text := c.unixAddress(&sa, addr, size)
+	if text == nil {
+		return Continue
+	}
+	if !c.isUnixSocket(sockfd) {
+		return Continue // EBADF, ENOTSOCK or EAFNOSUPPORT
+	}
+	p, e := c.Target.PathOf(text)
+	if e != 0 {
+		return Continue
+	}
+	fd, e := c.Target.Open(p, &c.stat)
+	if e == 0 {
+		e = c.permits(fd, perm.Write)
+		unix.Close(fd)
+	}
+	return denied(e)
+}

@@ -1,0 +1,260 @@
+package handlers
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// The calls that send signals. The kernel, for which all tasks of the container
+// have one user id, would let each signal each other. So what a task may not
+// signal is refused here, and everything else continues: the kernel finds the
+// other errors, and fills the siginfo_t.
+
+// maxSignal is _NSIG of <asm/signal.h>.
+const maxSignal = 64
+
+// Kill answers kill(pid, sig).
+func Kill(c *Call) Result {
+	pid, sig := c.int32(0), c.int32(1)
+	if c.signalsAll(sig) || pid == math.MinInt32 { // ESRCH: its negation is no number
+		return Continue
+	}
+	switch {
+	case pid > 0:
+		return c.signalOne(pid, sig)
+	case pid == -1:
+		return c.signalEverybody(sig)
+	case pid == 0:
+		group, _, e := target.GroupOf(c.PID)
+		if e != 0 {
+			return Continue
+		}
+		return c.signalGroup(group, sig)
+	}
+	group, e := c.Target.HostGroup(-pid)
+	if e != 0 {
+		return Continue // ESRCH
+	}
+	return c.signalGroup(group, sig)
+}
+
+// Tkill answers tkill(tid, sig).
+func Tkill(c *Call) Result {
+	if sig := c.int32(1); !c.signalsAll(sig) {
+		return c.signalOne(c.int32(0), sig)
+	}
+	return Continue
+}
+
+// Tgkill answers tgkill(tgid, tid, sig).
+func Tgkill(c *Call) Result {
+	if sig := c.int32(2); !c.signalsAll(sig) {
+		return c.signalThread(c.int32(0), c.int32(1), sig)
+	}
+	return Continue
+}
+
+// RtSigqueueinfo answers rt_sigqueueinfo(tgid, sig, info).
+func RtSigqueueinfo(c *Call) Result {
+	if sig := c.int32(1); !c.signalsAll(sig) && c.hasSiginfo(2) {
+		return c.signalOne(c.int32(0), sig)
+	}
+	return Continue
+}
+
+// RtTgsigqueueinfo answers rt_tgsigqueueinfo(tgid, tid, sig, info).
+func RtTgsigqueueinfo(c *Call) Result {
+	if sig := c.int32(2); !c.signalsAll(sig) && c.hasSiginfo(3) {
+		return c.signalThread(c.int32(0), c.int32(1), sig)
+	}
+	return Continue
+}
+
+// The flags of pidfd_send_signal(2), <linux/pidfd.h>.
+const (
+	pidfdSignalProcessGroup = 1 << 2
+	pidfdSignalFlags        = 1<<0 | 1<<1 | pidfdSignalProcessGroup
+)
+
+// PidfdSendSignal answers pidfd_send_signal(pidfd, sig, info, flags).
+func PidfdSendSignal(c *Call) Result {
+	sig, flags := c.int32(1), c.uint32(3)
+	switch {
+	case c.signalsAll(sig),
+		flags&^pidfdSignalFlags != 0 || bits.OnesCount32(flags) > 1, // EINVAL
+		c.addr(2) != 0 && !c.hasSiginfoOf(2, sig):
+		return Continue
+	}
+	target, e := c.Target.PidfdPID(c.int32(0))
+	if e == unix.EBADF {
+		target, e = c.processDirectory(c.int32(0))
+	}
+	if e != 0 {
+		return Continue
+	}
+	// pidfd_send_signal(2): EINVAL, if "pidfd refers to a process in [...] a PID namespace
+	// that is not the caller's or a descendant".
+	if seen, e := c.Target.SeenPID(target); e != 0 || seen == 0 {
+		return Continue
+	}
+	if flags&pidfdSignalProcessGroup != 0 {
+		return c.signalGroup(target, sig)
+	}
+	return c.signalHost(target, sig)
+}
+
+// processDirectory returns the supervisor's number of the process whose directory
+// in /proc the caller's descriptor fd refers to.
+func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
+	own, e := c.Target.Open(c.Target.FD(fd), &c.stat)
+	if e != 0 {
+		return 0, e
+	}
+	defer unix.Close(own)
+	return c.taskOf(own)
+}
+
+// signalsAll tells whether the caller may signal everybody, or the signal is none
+// (for which each of these calls gives EINVAL before EPERM).
+func (c *Call) signalsAll(sig int32) bool {
+	return !c.Identities.InUse() || sig < 0 || sig > maxSignal || c.identity().Capable(unix.CAP_KILL)
+}
+
+// siginfoSize is the size of what siginfo_t has in the kernel. The size of the
+// C library's, 128 bytes, is read if that is not enough to know.
+const siginfoSize = 48
+
+// hasSiginfo tells whether the argument i points to a siginfo_t: else EFAULT.
+func (c *Call) hasSiginfo(i int) bool {
+	var info [siginfoSize]byte
+	n, e := c.Target.Read(c.addr(i), info[:])
+	return e == 0 && n == len(info)
+}
+
+// hasSiginfoOf tells whether the argument i points to a siginfo_t of the signal:
+// else EFAULT or EINVAL.
+func (c *Call) hasSiginfoOf(i int, sig int32) bool {
+	var info [siginfoSize]byte
+	n, e := c.Target.Read(c.addr(i), info[:])
+	return e == 0 && n == len(info) && int32(binary.NativeEndian.Uint32(info[:])) == sig
+}
+
+// signalOne answers for the thread, or process, that the caller calls pid.
+func (c *Call) signalOne(pid, sig int32) Result {
+	target, e := c.Target.HostPID(pid)
+	if e != 0 {
+		return Continue // EINVAL or ESRCH
+	}
+	return c.signalHost(target, sig)
+}
+
+// signalThread answers for the thread tid of the process tgid.
+func (c *Call) signalThread(tgid, tid, sig int32) Result {
+	process, e := c.Target.HostPID(tgid)
+	if e != 0 {
+		return Continue
+	}
+	thread, e := c.Target.HostPID(tid)
+	// tgkill(2): by the tgid one "can avoid sending a signal to the wrong thread": ESRCH.
+	if e != 0 || !c.Target.SameProcess(process, thread) {
+		return Continue
+	}
+	return c.signalHost(thread, sig)
+}
+
+// signalHost answers for the thread that the supervisor calls target.
+func (c *Call) signalHost(target uint32, sig int32) Result {
+	if may, e := c.maySignal(target, sig); e == 0 && !may {
+		return Errno(unix.EPERM)
+	}
+	return Continue
+}
+
+// maySignal tells whether the caller may send sig to the thread that the
+// supervisor calls process. The error is ESRCH if there is none.
+func (c *Call) maySignal(process uint32, sig int32) (bool, unix.Errno) {
+	if c.Target.SameProcess(c.PID, process) {
+		return true, 0
+	}
+	s, e := c.Identities.Get(process)
+	if e == unix.EPERM {
+		return false, 0 // somebody else's on the host
+	}
+	if e != 0 {
+		return false, e
+	}
+	sameSession := false
+	if sig == int32(unix.SIGCONT) {
+		_, own, e1 := target.GroupOf(c.PID)
+		_, other, e2 := target.GroupOf(process)
+		sameSession = e1 == 0 && e2 == 0 && own == other
+	}
+	return cred.MaySignal(c.identity().Credentials, s.Credentials, unix.Signal(sig), sameSession), 0
+}
+
+// signalGroup answers for the processes of a group.
+//
+// kill(2): "For a process to have permission to send a signal [...]". Of a group,
+// one that may be signalled is enough: "EPERM The calling process does not have
+// permission to send the signal to any of the target processes."
+func (c *Call) signalGroup(group uint32, sig int32) Result {
+	return c.signalMany(sig, unix.EPERM, func(pid uint32) bool {
+		g, _, e := target.GroupOf(pid)
+		return e == 0 && g == group
+	})
+}
+
+// signalEverybody answers kill(-1, sig).
+//
+// kill(2): "On Linux, the call kill(-1,sig) does not signal the calling process", nor
+// "process 1 (init)". The kernel returns 0 also if it may signal none of the others.
+func (c *Call) signalEverybody(sig int32) Result {
+	return c.signalMany(sig, 0, func(pid uint32) bool {
+		seen, e := c.Target.SeenPID(pid)
+		return e == 0 && seen > 1 && !c.Target.SameProcess(c.PID, pid)
+	})
+}
+
+// signalMany answers for all processes that are meant. None is the result if the
+// caller may signal none of them.
+//
+// If it may signal some of them only, the supervisor sends the signals. Then the
+// si_pid of the receivers is 0, which is what the kernel gives for senders outside
+// of their PID namespace, or the supervisor's.
+func (c *Call) signalMany(sig int32, none unix.Errno, meant func(pid uint32) bool) Result {
+	processes, e := c.Target.Processes()
+	if e != 0 {
+		return Continue
+	}
+	var allowed []uint32
+	refused := false
+	for _, pid := range processes {
+		if !meant(pid) {
+			continue
+		}
+		switch may, e := c.maySignal(pid, sig); {
+		case e != 0: // it has ended
+		case may:
+			allowed = append(allowed, pid)
+		default:
+			refused = true
+		}
+	}
+	if !refused {
+		return Continue
+	}
+	if len(allowed) == 0 {
+		return Errno(none)
+	}
+	for _, pid := range allowed {
+		// ESRCH: it has ended, as it may have after the signal.
+		_ = unix.Kill(int(pid), unix.Signal(sig))
+	}
+	return Result{Final: true}
+}

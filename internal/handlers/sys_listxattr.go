@@ -1,0 +1,80 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Listxattr answers listxattr(path, list, size).
+func Listxattr(c *Call) Result { return c.list(byPath, 1) }
+
+// Llistxattr answers llistxattr(path, list, size).
+func Llistxattr(c *Call) Result { return c.list(byLink, 1) }
+
+// Listxattrat answers listxattrat(dirfd, path, flags, list, size).
+func Listxattrat(c *Call) Result { return c.list(c.objectAt(), 3) }
+
+// Flistxattr answers flistxattr(fd, list, size).
+func Flistxattr(c *Call) Result { return c.list(c.descriptor(), 1) }
+
+// list answers with the names of the attributes of o that the container sees, in the
+// buffer at argument buf, whose size is the next argument.
+func (c *Call) list(o object, buf int) Result {
+	if r := c.reach(o, 0); r.Errno != 0 {
+		return r
+	}
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return Continue
+	}
+	if c.xbuf == nil {
+		c.xbuf = make([]byte, xattrListMax)
+	}
+	var names []byte
+	room, changed := 0, false
+	if !p.Stray() {
+		names, room, changed = c.namesAt(p.Ptr, p.Follow)
+	}
+	if !changed {
+		if !p.Stray() && !c.Target.IsLink(p) {
+			return Continue
+		}
+		fd, e := c.Target.Open(p, &c.stat) // a link may lead through /proc/self
+		if e != 0 {
+			return Continue
+		}
+		defer unix.Close(fd)
+		var s sys.FDPath
+		if names, room, changed = c.namesAt(s.Of(fd), true); !changed {
+			return Continue
+		}
+	}
+	if c.badDescriptor(p) {
+		return Errno(unix.EBADF)
+	}
+	switch size := c.Data.Args[buf+1]; {
+	case size == 0:
+		return Return(room)
+	case size < uint64(room):
+		return Errno(unix.ERANGE)
+	}
+	return c.give(names, c.addr(buf), c.Data.Args[buf+1])
+}
+
+// namesAt lists into c.xbuf the attributes of path that the container sees, and tells
+// whether the kernel shows others. If so, room is what the kernel would want for those that the
+// container sees: on overlayfs also for some that it does not list.
+func (c *Call) namesAt(path *byte, follow bool) (names []byte, room int, changed bool) {
+	n, e := sys.Listxattr(path, follow, c.xbuf)
+	if e != 0 {
+		return nil, 0, false
+	}
+	names = shownNames(c.xbuf[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
+	hidden := n - len(names)
+	if hidden == 0 {
+		return names, 0, false
+	}
+	all, _ := sys.Listxattr(path, follow, nil)
+	return names, max(all, n) - hidden, true // all is -1 if the file is gone
+}

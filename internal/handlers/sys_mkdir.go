@@ -1,0 +1,44 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Mkdir answers mkdir(path, mode).
+func Mkdir(c *Call) Result { return c.mkdir(unix.AT_FDCWD, 0) }
+
+// Mkdirat answers mkdirat(dirfd, path, mode).
+func Mkdirat(c *Call) Result { return c.mkdir(c.int32(0), 1) }
+
+func (c *Call) mkdir(dirfd int32, arg int) Result {
+	mode := c.uint32(arg+1)&0o7777 | unix.S_IFDIR
+	return c.create(dirfd, arg, mode, func(parent int, name *byte, mode uint32) unix.Errno {
+		return sys.Mkdirat(parent, name, mode)
+	}, owner.Record{})
+}
+
+// Symlink answers symlink(target, linkpath).
+func Symlink(c *Call) Result { return c.symlink(unix.AT_FDCWD, 1) }
+
+// Symlinkat answers symlinkat(target, newdirfd, linkpath).
+func Symlinkat(c *Call) Result { return c.symlink(c.int32(1), 2) }
+
+func (c *Call) symlink(dirfd int32, arg int) Result {
+	if c.leave(dirfd, arg) {
+		return Continue
+	}
+	var target [unix.PathMax]byte
+	n, e := c.Target.ReadString(c.addr(0), target[:])
+	if e != 0 {
+		return Errno(e)
+	}
+	if n == 0 { // symlink(2): "ENOENT [...] target is the empty string."
+		return Errno(unix.ENOENT)
+	}
+	return c.create(dirfd, arg, unix.S_IFLNK|0o777, func(parent int, name *byte, _ uint32) unix.Errno {
+		return sys.Symlinkat(&target[0], parent, name)
+	}, owner.Record{})
+}

@@ -1,0 +1,108 @@
+package handlers
+
+import "golang.org/x/sys/unix"
+
+// The calls that mount. Whether a task may is for its emulated capabilities to say.
+
+// lacksAt refuses what needs a capability, and comes after the walk of the path
+// at argument i, with the flags of Tracee.Path: its errors come first.
+func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Errno {
+	lacks := c.lacks(capability)
+	if !lacks && !c.Restricted() {
+		return 0
+	}
+	p, e := c.Target.Path(unix.AT_FDCWD, c.addr(i), flags)
+	if e != 0 {
+		return e
+	}
+	fd, e := c.Target.Open(p, &c.stat)
+	if e != 0 {
+		return e
+	}
+	unix.Close(fd)
+	if directory && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return unix.ENOTDIR
+	}
+	if !lacks {
+		return 0
+	}
+	return unix.EPERM
+}
+
+// Mount answers mount(source, target, filesystemtype, mountflags, data).
+func Mount(c *Call) Result {
+	// mount(2) copies the strings first; then it looks for the target.
+	if (c.Restricted() || c.lacks(unix.CAP_SYS_ADMIN)) && (c.unreadable(2) || c.unreadable(0) || c.unreadable(4)) {
+		return Continue // EFAULT
+	}
+	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
+		return Errno(e)
+	}
+	if !c.starting() && c.takesOptions() {
+		c.dropOwners(c.addr(4))
+	}
+	return Continue
+}
+
+// unreadable tells whether the argument i is the address of no string.
+func (c *Call) unreadable(i int) bool {
+	var b [1]byte
+	n, e := c.Target.Read(c.addr(i), b[:])
+	return c.addr(i) != 0 && (e != 0 || n == 0)
+}
+
+// The flags of umount2(2), <linux/fs.h>: MNT_FORCE, MNT_DETACH, MNT_EXPIRE and
+// UMOUNT_NOFOLLOW.
+const umountFlags = unix.MNT_FORCE | unix.MNT_DETACH | unix.MNT_EXPIRE | unix.UMOUNT_NOFOLLOW
+
+// Umount answers umount(target), of i386.
+func Umount(c *Call) Result { return c.umount(0) }
+
+// Umount2 answers umount2(target, flags).
+func Umount2(c *Call) Result { return c.umount(c.uint32(1)) }
+
+func (c *Call) umount(flags uint32) Result {
+	if flags&^umountFlags != 0 {
+		return Continue // EINVAL
+	}
+	var walk uint32
+	if flags&unix.UMOUNT_NOFOLLOW != 0 {
+		walk = unix.AT_SYMLINK_NOFOLLOW
+	}
+	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 0, walk, false); e != 0 {
+		return Errno(e)
+	}
+	return Continue
+}
+
+// openTreeFlags are those of open_tree(2).
+const openTreeFlags = unix.AT_EMPTY_PATH | unix.AT_NO_AUTOMOUNT | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW |
+	unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+
+// OpenTree answers open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
+// the tree is asked for.
+func OpenTree(c *Call) Result {
+	if c.uint32(2)&^openTreeFlags == 0 && c.lacks(unix.CAP_SYS_ADMIN) {
+		return Errno(unix.EPERM)
+	}
+	return Continue
+}
+
+// The smallest struct mount_attr, and its largest size.
+const (
+	mountAttrSize    = unix.MOUNT_ATTR_SIZE_VER0
+	maxMountAttrSize = 4096
+	mountAttrFlags   = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+)
+
+// MountSetattr answers mount_setattr(dirfd, path, flags, attr, size).
+func MountSetattr(c *Call) Result {
+	size := c.Data.Args[4]
+	if c.uint32(2)&^uint32(mountAttrFlags) != 0 || size < mountAttrSize || size > maxMountAttrSize { // EINVAL or E2BIG
+		return Continue
+	}
+	if c.lacks(unix.CAP_SYS_ADMIN) {
+		return Errno(unix.EPERM)
+	}
+	return Continue
+}

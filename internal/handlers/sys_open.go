@@ -1,0 +1,372 @@
+package handlers
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// opening is a call of the open family.
+type opening struct {
+	dirfd int32
+	arg   int // index of the path
+	how   unix.OpenHow
+	exact bool // openat2: unknown flags are errors
+}
+
+// resolveCached is RESOLVE_CACHED of <linux/openat2.h>, and resolveFlags are all that openat2(2)
+// knows.
+const (
+	resolveCached = 0x20
+	resolveFlags  = unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH |
+		unix.RESOLVE_IN_ROOT | resolveCached
+)
+
+// unnamed is the one bit of O_TMPFILE that O_DIRECTORY does not have, __O_TMPFILE.
+const unnamed = unix.O_TMPFILE &^ unix.O_DIRECTORY
+
+// Open answers open(path, flags, mode).
+func Open(c *Call) Result { return c.openat(unix.AT_FDCWD, 0, c.uint32(1), c.uint32(2)) }
+
+// Openat answers openat(dirfd, path, flags, mode).
+func Openat(c *Call) Result { return c.openat(c.int32(0), 1, c.uint32(2), c.uint32(3)) }
+
+// Creat answers creat(path, mode).
+//
+// open(2): "A call to creat() is equivalent to calling open() with flags equal to
+// O_CREAT|O_WRONLY|O_TRUNC."
+func Creat(c *Call) Result {
+	return c.openat(unix.AT_FDCWD, 0, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, c.uint32(1))
+}
+
+// knownFlags are all flags of open(2).
+const knownFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND |
+	unix.O_NONBLOCK | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | Large | unix.O_DIRECTORY |
+	unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
+
+func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
+	return c.open(&opening{dirfd: dirfd, arg: arg, how: unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode & 0o7777)}})
+}
+
+// Openat2 answers openat2(dirfd, path, how, size).
+func Openat2(c *Call) Result {
+	const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT
+	o := opening{dirfd: c.int32(0), arg: 1, exact: true}
+	if !c.readHow(c.addr(2), c.Data.Args[3], &o.how) {
+		return Continue // EINVAL, EFAULT or E2BIG
+	}
+	switch {
+	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
+	// unless a file may be made.
+	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|unnamed) == 0,
+		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
+		// an error if unknown or conflicting flags are specified in how.flags."
+		o.how.Flags&^knownFlags != 0,
+		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
+		o.how.Resolve&^resolveFlags != 0, o.how.Resolve&confined == confined,
+		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
+		o.how.Resolve&resolveCached != 0 && o.how.Flags&(creates|unix.O_TRUNC) != 0:
+		return Continue
+	}
+	o.how.Resolve &^= resolveCached // the rest of that is for the kernel to find out
+	return c.open(&o)
+}
+
+// readHow reads a struct open_how of the caller, and tells whether it has nothing
+// that is not known here: "extensions [...] by appending new fields to that
+// structure, with a zero value in a new field resulting in the kernel behaving as
+// though that extension field was not present", openat2(2).
+func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
+	const known = uint64(unsafe.Sizeof(*how))
+	if size < known || size > uint64(unix.Getpagesize()) {
+		return false
+	}
+	b := unsafe.Slice((*byte)(unsafe.Pointer(how)), known)
+	if n, e := c.Target.Read(addr, b); e != 0 || uint64(n) < known {
+		return false
+	}
+	for at := known; at < size; {
+		var rest [64]byte
+		part := rest[:min(size-at, uint64(len(rest)))]
+		if n, e := c.Target.Read(addr+uintptr(at), part); e != 0 || n < len(part) {
+			return false
+		}
+		if rest != [64]byte{} {
+			return false
+		}
+		at += uint64(len(part))
+	}
+	return true
+}
+
+// creates are the flags that make a file.
+const creates = unix.O_CREAT | unnamed
+
+// open answers a call that opens a device, or may make a file, or may have to be refused.
+// Opening other files is left to the kernel, and so are all errors of the arguments.
+func (c *Call) open(o *opening) Result {
+	kind := o.how.Flags & creates
+	if o.how.Flags&unix.O_PATH != 0 {
+		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
+	}
+	switch {
+	case c.starting(), kind == creates:
+		return Continue
+	case c.Restricted():
+		return c.openRestricted(o, kind)
+	case o.how.Flags&unix.O_PATH != 0:
+		return Continue
+	case kind == 0 && o.how.Flags&(unix.O_ACCMODE|unix.O_TRUNC) == unix.O_RDONLY:
+		return c.openForReading(o)
+	}
+	if kind == unnamed {
+		return c.openUnnamed(o)
+	}
+	for range openAttempts {
+		result := c.openOrCreate(o, kind)
+		if result != Errno(unix.EEXIST) || o.how.Flags&unix.O_EXCL != 0 {
+			return result
+		}
+		// It has appeared meanwhile, and may be gone again.
+	}
+	return Continue
+}
+
+// openAttempts is how often a file that comes and goes is looked for.
+const openAttempts = 16
+
+// openOrCreate opens what is there, or makes a file if o says so. The result is EEXIST
+// if something has appeared where nothing was.
+func (c *Call) openOrCreate(o *opening, kind uint64) Result {
+	p, e := c.pathToOpen(o)
+	if e != 0 || o.how.Resolve != 0 && p.Stray() && c.isMapped() {
+		return Continue
+	}
+	if c.mayHaveMade() {
+		return c.openNew(p, o) // which finds out whether it exists
+	}
+	found, result := c.find(p, o)
+	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
+		return result
+	}
+	if found == creatable {
+		if dir, _, _, e := c.Target.ParentOf(p); e != 0 || c.plain(dir) {
+			return Continue
+		}
+		if p, e = c.pathToOpen(o); e != 0 {
+			return Errno(e)
+		}
+	}
+	return c.openNew(p, o)
+}
+
+// openForReading answers a call that only reads.
+func (c *Call) openForReading(o *opening) Result {
+	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
+	if !identities && !devices {
+		return Continue
+	}
+	p, e := c.pathToOpen(o)
+	switch {
+	case e != 0:
+		return Continue
+	case identities && p.IsNamed(statusName):
+		return c.openStatus(p, o.how.Flags)
+	case devices: // of null, read as the empty file that it is, the kernel takes care
+		_, result := c.find(p, o)
+		return result
+	}
+	return Continue
+}
+
+// pathToOpen reads the path of o.
+func (c *Call) pathToOpen(o *opening) (target.Path, unix.Errno) {
+	var flags uint32
+	// open(2), O_EXCL: "symbolic links are not followed".
+	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	return c.Target.Path(o.dirfd, c.addr(o.arg), flags)
+}
+
+// What find may find.
+type finding int
+
+const (
+	other     finding = iota // something, or an error: the result is the answer
+	creatable                // nothing
+	linked                   // nothing, at the end of a symbolic link
+)
+
+// find looks for what is to be opened, and answers the call if that is a device or
+// nothing that open(2) could make.
+func (c *Call) find(p target.Path, o *opening) (finding, Result) {
+	if o.how.Resolve == 0 && !p.Stray() {
+		switch look(p) {
+		case isNothing:
+			if !c.Target.IsLink(p) {
+				return creatable, Continue
+			}
+		case isOther:
+			if !c.makesForOthers(o) {
+				return other, Continue
+			}
+		}
+	}
+	fd, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	if e == unix.ENOENT {
+		return linked, Continue
+	}
+	if e != 0 {
+		return other, Continue
+	}
+	defer unix.Close(fd)
+	if kind := c.stat.Mode & unix.S_IFMT; kind != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
+		if e := c.mayOpenShared(o, fd); e != 0 {
+			return other, Errno(e)
+		}
+	}
+	if c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
+		return other, c.openDevice(fd, &c.rec, o.how.Flags)
+	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
+		return other, c.openMultiplexer(fd, o.how.Flags)
+	}
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.makesForOthers(o) && !isKernels(fd) {
+		return other, c.openFound(fd, o.how.Flags)
+	}
+	return other, Continue
+}
+
+// makesForOthers tells whether the kernel, if it executed the call o, might make a file
+// that would belong to root and not to the caller.
+func (c *Call) makesForOthers(o *opening) bool {
+	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.isMapped()
+}
+
+// openFound opens the regular file that our descriptor fd refers to, which has been
+// found where a call with these flags of open(2) would make one. The kernel is not to
+// execute that call: by then the file may be gone, as a lock file is.
+func (c *Call) openFound(fd int, flags uint64) Result {
+	if flags&unix.O_TRUNC != 0 && !c.Target.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	opened, e := sys.Reopen(fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(opened, flags&unix.O_CLOEXEC != 0)
+}
+
+// What look may see.
+type sight int
+
+const (
+	isOther sight = iota // the kernel is to open it, or to refuse
+	isNothing
+	isSpecial // perhaps
+)
+
+// look tells, at the cost of one system call, whether p may be the placeholder of a
+// device, an empty file or a socket, or is the multiplexer of pseudoterminals, or a link that is not to be followed.
+func look(p target.Path) sight {
+	flags := 0
+	if !p.Follow {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	var st unix.Statx_t
+	switch sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_SIZE, &st) {
+	case 0:
+	case unix.ENOENT:
+		return isNothing
+	default:
+		return isOther
+	}
+	kind := st.Mode & unix.S_IFMT
+	switch {
+	case kind == unix.S_IFSOCK, kind == unix.S_IFLNK, kind == unix.S_IFREG && st.Size == 0,
+		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
+		return isSpecial
+	}
+	return isOther
+}
+
+// openNew makes and opens the file p, which does not exist.
+func (c *Call) openNew(p target.Path, o *opening) Result {
+	parent, name, slash, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(parent)
+	if !slash && c.Restricted() {
+		if e := c.mayModify(parent); e != 0 {
+			return refuse(parent, e)
+		}
+	}
+	if slash || c.isMapped() && !c.inherits(parent) {
+		return Continue // EISDIR, if the name has a slash at its end
+	}
+	if !c.Target.HasRoom(1) {
+		return Errno(unix.EMFILE)
+	}
+	how := o.how
+	how.Flags |= unix.O_EXCL | unix.O_CLOEXEC // which follows no link
+	how.Resolve = 0
+	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
+	switch {
+	case e != 0:
+		return Errno(e)
+	case fd < 0: // a worker that has died has made it
+		how.Flags = how.Flags&^(unix.O_CREAT|unix.O_EXCL) | unix.O_NOFOLLOW
+		how.Mode = 0
+		if fd, e = o.maker(&how)(parent, name, 0); e != 0 {
+			return Errno(e)
+		}
+	}
+	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
+}
+
+// openUnnamed makes and opens a file without a name in the directory of the path.
+func (c *Call) openUnnamed(o *opening) Result {
+	p, e := c.pathToOpen(o)
+	if e != 0 || o.how.Resolve == 0 && c.plain(p) {
+		return Continue
+	}
+	parent, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(parent)
+	if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR && c.Restricted() {
+		if e := c.permits(parent, perm.Write|perm.Exec); e != 0 {
+			return refuse(parent, e)
+		}
+	}
+	if c.isMapped() && !c.inherits(parent) {
+		return Continue
+	}
+	how := o.how
+	how.Flags |= unix.O_CLOEXEC
+	how.Resolve = 0
+	fd, e := c.makeIn(parent, sys.Dot, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
+	if e != 0 {
+		return Errno(e)
+	}
+	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
+}
+
+// maker opens a file as the call o does.
+func (o *opening) maker(how *unix.OpenHow) maker {
+	return func(parent int, name *byte, mode uint32) (int, unix.Errno) {
+		if !o.exact {
+			return sys.Openat(parent, name, int(how.Flags), mode&0o7777)
+		}
+		how.Mode = uint64(mode & 0o7777)
+		return sys.Openat2(parent, name, how)
+	}
+}

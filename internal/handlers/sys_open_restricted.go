@@ -1,0 +1,183 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// openRestricted answers a call of the open family by a caller who may not open
+// everything. Kind are those of creates that it has.
+func (c *Call) openRestricted(o *opening, kind uint64) Result {
+	flags := o.how.Flags
+	if flags&unix.O_PATH == 0 {
+		switch {
+		// open(2): "EINVAL O_TMPFILE was specified in flags, but neither O_WRONLY nor O_RDWR was
+		// specified", and it is to have O_DIRECTORY; "EINVAL [...] O_CREAT | O_DIRECTORY".
+		case kind == unnamed && (flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_DIRECTORY == 0),
+			flags&(unix.O_CREAT|unix.O_DIRECTORY) == unix.O_CREAT|unix.O_DIRECTORY:
+			return Continue
+		case kind == unnamed:
+			return c.openUnnamed(o)
+		}
+	}
+	for range openAttempts {
+		result := c.openPermitted(o)
+		if result != Errno(unix.EEXIST) || flags&unix.O_EXCL != 0 {
+			return result
+		}
+	}
+	return Continue
+}
+
+// openPermitted opens what is there, or makes a file if o says so, if the caller may. The
+// result is EEXIST if something has appeared where nothing was.
+func (c *Call) openPermitted(o *opening) Result {
+	p, e := c.pathToOpen(o)
+	if e != 0 {
+		return Continue
+	}
+	flags := o.how.Flags
+	creating := flags&(unix.O_CREAT|unix.O_PATH) == unix.O_CREAT
+	switch {
+	case creating && p.HasSuffix("/"):
+		return c.openSlash(p, o)
+	case creating && c.mayHaveMade():
+		return c.openNew(p, o) // which finds out whether it exists
+	}
+	fd, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	if e == unix.ENOENT && creating {
+		if p, e = c.pathToOpen(o); e != 0 {
+			return Errno(e)
+		}
+		return c.openNew(p, o)
+	}
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	if flags&unix.O_PATH != 0 {
+		return Continue
+	}
+	file := fileOfTask(p)
+	if creating {
+		if flags&unix.O_EXCL != 0 {
+			return Errno(unix.EEXIST)
+		}
+		if e := c.mayOpenShared(o, fd); e != 0 {
+			return Errno(e)
+		}
+	}
+	return c.openExisting(o, fd, file)
+}
+
+// openSlash answers a call that is to make the file p, of which the name ends with a slash.
+// The kernel gives EISDIR, if the caller may get as far.
+func (c *Call) openSlash(p target.Path, o *opening) Result {
+	p.Follow = false
+	parent, _, _, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
+	if e != 0 {
+		return denied(e)
+	}
+	unix.Close(parent)
+	return Continue
+}
+
+// taskFile is a file in /proc/PID that everybody may read, going by its mode.
+type taskFile int
+
+const (
+	noTaskFile  taskFile = iota
+	taskStatus           // tells who the task is
+	taskGuarded          // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
+)
+
+// fileOfTask tells what the name of a file would be in /proc/PID.
+func fileOfTask(p target.Path) taskFile {
+	switch {
+	case p.IsNamed(statusName):
+		return taskStatus
+	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
+		return taskGuarded
+	}
+	return noTaskFile
+}
+
+// mayOpenShared decides whether the caller may open with O_CREAT what fd refers to, whose
+// status is c.stat.
+func (c *Call) mayOpenShared(o *opening, fd int) unix.Errno {
+	kind := c.stat.Mode & unix.S_IFMT
+	if kind == unix.S_IFDIR || kind == unix.S_IFREG && c.Protected.Regular == 0 { // EISDIR
+		return 0
+	}
+	stat, i := c.stat, c.visible(fd)
+	p, e := c.pathToOpen(o)
+	if e != 0 {
+		return e
+	}
+	dir, _, _, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
+	if e == 0 {
+		e = c.Protected.MayOpenShared(*c.subject(), c.visible(dir), i)
+		unix.Close(dir)
+	}
+	c.stat = stat
+	return e
+}
+
+// openExisting opens the object that fd refers to, whose status is c.stat, if the caller may.
+// File is what its name says.
+func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
+	flags := o.how.Flags
+	want := accessMode(flags)
+	switch kind := c.stat.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFLNK, // ELOOP
+		kind == unix.S_IFDIR && (want&perm.Write != 0 || flags&unix.O_CREAT != 0), // EISDIR
+		kind != unix.S_IFDIR && flags&unix.O_DIRECTORY != 0:                       // ENOTDIR
+		return Continue
+	}
+	regular := c.stat.Mode&unix.S_IFMT == unix.S_IFREG
+	if e := c.permits(fd, want); e != 0 {
+		// Before it truncates a file the kernel asks whether the mount can be written to.
+		if regular && flags&unix.O_TRUNC != 0 {
+			e = refusal(fd, e)
+		}
+		return Errno(e)
+	}
+	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the caller did
+	// not match the owner of the file and the caller was not privileged."
+	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), c.visible(fd)) {
+		return Errno(unix.EPERM)
+	}
+	switch {
+	case c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0:
+		return c.openDevice(fd, &c.rec, flags)
+	case c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX:
+		return c.openMultiplexer(fd, flags)
+	case regular && want == perm.Read && file == taskStatus:
+		return c.openStatusOf(fd, flags)
+	case want == perm.Read && file == taskGuarded && isProc(fd):
+		return denied(c.mayLookInto(fd))
+	case regular && flags&unix.O_TRUNC != 0:
+		if r := c.clearSetID(fd); r.Errno != 0 {
+			return r
+		}
+	}
+	if regular && c.makesForOthers(o) && !isKernels(fd) {
+		return c.openFound(fd, flags)
+	}
+	return Continue
+}
+
+// accessMode are the permissions that flags of open(2) need.
+//
+// "O_TRUNC [...] requires" write permission. The access mode 3 "means: check for read and
+// write permission on the file".
+func accessMode(flags uint64) uint32 {
+	want := [...]uint32{unix.O_RDONLY: perm.Read, unix.O_WRONLY: perm.Write, unix.O_RDWR: perm.Read | perm.Write,
+		unix.O_ACCMODE: perm.Read | perm.Write}[flags&unix.O_ACCMODE]
+	if flags&unix.O_TRUNC != 0 {
+		want |= perm.Write
+	}
+	return want
+}

@@ -1,0 +1,176 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// The calls that change how tasks are scheduled. What the caller may do to itself,
+// and to a task that is who the caller is, the kernel knows: there it has the
+// rights of the container's user on the host, whoever it is in the container.
+
+// unlimited tells whether the caller may change how any task is scheduled.
+func (c *Call) unlimited() bool {
+	return !c.Identities.InUse() || c.identity().Capable(unix.CAP_SYS_NICE)
+}
+
+// SchedSetscheduler answers sched_setscheduler(pid, policy, param).
+func SchedSetscheduler(c *Call) Result {
+	// sched(7): the policies SCHED_DEADLINE and SCHED_EXT, 6 and 7, have no parameters here.
+	policy := c.uint32(1) &^ unix.SCHED_RESET_ON_FORK
+	if policy == 4 || policy == 6 || policy > 7 {
+		return Continue // EINVAL
+	}
+	return c.scheduled(2, 4)
+}
+
+// SchedSetparam answers sched_setparam(pid, param).
+func SchedSetparam(c *Call) Result { return c.scheduled(1, 4) }
+
+// SchedSetattr answers sched_setattr(pid, attr, flags).
+func SchedSetattr(c *Call) Result {
+	if c.uint32(2) != 0 {
+		return Continue // EINVAL
+	}
+	return c.scheduled(1, schedAttrSize)
+}
+
+// schedAttrSize is the smallest size of struct sched_attr, SCHED_ATTR_SIZE_VER0 of
+// <linux/sched/types.h>.
+const schedAttrSize = 48
+
+// SchedSetaffinity answers sched_setaffinity(pid, cpusetsize, mask).
+func SchedSetaffinity(c *Call) Result { return c.scheduled(2, int(min(c.Data.Args[1], 1))) }
+
+// scheduled answers a call about the thread of argument 0. The argument i is the
+// address of something of that size: else EINVAL or EFAULT.
+func (c *Call) scheduled(i, size int) Result {
+	pid := c.int32(0)
+	if pid <= 0 || c.unlimited() {
+		return Continue
+	}
+	var b [64]byte
+	if n, e := c.Target.Read(c.addr(i), b[:size]); e != 0 || n < size {
+		return Continue
+	}
+	if !c.mayChange(pid, cred.MaySchedule) {
+		return Errno(unix.EPERM)
+	}
+	return Continue
+}
+
+// mayChange tells whether the caller may, by a rule, do something to the thread
+// that it calls pid; also if there is none, which the kernel will find.
+func (c *Call) mayChange(pid int32, rule func(sender, target cred.Credentials) bool) bool {
+	target, e := c.Target.HostPID(pid)
+	if e != 0 {
+		return true
+	}
+	s, e := c.Identities.Get(target)
+	return e == unix.ESRCH || e == 0 && rule(c.identity().Credentials, s.Credentials)
+}
+
+// The kinds of "who", in setpriority(2); ioprio_set(2) counts from 1.
+const (
+	whoProcess = iota
+	whoGroup
+	whoUser
+)
+
+// Setpriority answers setpriority(which, who, prio).
+func Setpriority(c *Call) Result {
+	return c.prioritize(c.uint32(0), cred.MaySchedule, unix.SYS_SETPRIORITY)
+}
+
+// IoprioSet answers ioprio_set(which, who, ioprio).
+func IoprioSet(c *Call) Result {
+	return c.prioritize(c.uint32(0)-1, cred.MaySetIOPriority, unix.SYS_IOPRIO_SET)
+}
+
+// prioritize answers a call that changes a priority of those whom arguments 0 and
+// 1 mean; kind is which.
+func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials) bool, nr uintptr) Result {
+	if !c.Identities.InUse() || kind > whoUser {
+		return Continue
+	}
+	who := c.int32(1)
+	switch {
+	case kind == whoUser:
+		uid := c.uint32(1)
+		if uid == 0 {
+			uid = c.identity().UID.Real
+		}
+		return c.prioritizeAll(rule, nr, func(_ uint32, s *identity.State) bool { return s.UID.Real == uid })
+	case c.unlimited() || kind == whoProcess && who == 0:
+		return Continue
+	case kind == whoProcess:
+		if !c.mayChange(who, rule) {
+			return Errno(unix.EPERM)
+		}
+		return Continue
+	}
+	var group uint32
+	var e unix.Errno
+	if who == 0 {
+		group, _, e = target.GroupOf(c.PID)
+	} else {
+		group, e = c.Target.HostGroup(who)
+	}
+	if e != 0 {
+		return Continue // ESRCH
+	}
+	return c.prioritizeAll(rule, nr, func(pid uint32, _ *identity.State) bool {
+		g, _, e := target.GroupOf(pid)
+		return e == 0 && g == group
+	})
+}
+
+// prioritizeAll changes the priority of all threads that are meant, one by one: of
+// users, who are one to the kernel, and of groups that are not one user's.
+//
+// setpriority(2): "ESRCH No process was located using the which and who values".
+func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr uintptr, meant func(pid uint32, s *identity.State) bool) Result {
+	processes, e := c.Target.Processes()
+	if e != 0 {
+		return Errno(e)
+	}
+	result := unix.ESRCH
+	for _, pid := range processes {
+		if seen, e := c.Target.SeenPID(pid); e != 0 || seen == 0 {
+			continue
+		}
+		threads, e := c.Target.Threads(pid)
+		if e != 0 {
+			continue
+		}
+		for _, tid := range threads {
+			s, e := c.Identities.Get(tid)
+			if e != 0 || !meant(pid, &s) {
+				continue
+			}
+			e = unix.EPERM
+			if rule(c.identity().Credentials, s.Credentials) {
+				e = c.setPriority(nr, tid)
+			}
+			if e != 0 || result == unix.ESRCH {
+				result = e
+			}
+		}
+	}
+	return Errno(result)
+}
+
+// setPriority makes the call nr, setpriority(2) or ioprio_set(2), for one thread.
+func (c *Call) setPriority(nr uintptr, tid uint32) unix.Errno {
+	if nr == unix.SYS_IOPRIO_SET {
+		return sys.IoprioSet(ioprioWhoProcess, tid, c.int32(2))
+	}
+	return sys.Setpriority(unix.PRIO_PROCESS, tid, c.int32(2))
+}
+
+// ioprioWhoProcess is IOPRIO_WHO_PROCESS of <linux/ioprio.h>.
+const ioprioWhoProcess = 1

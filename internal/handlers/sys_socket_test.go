@@ -1,0 +1,77 @@
+package handlers
+
+import (
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// A worker that died may have bound the socket already.
+func TestBindPortAgain(t *testing.T) {
+	c := newCaller(t)
+	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(sock)
+	if r := c.do(Setresuid, 1, 1, 1); r.Errno != 0 {
+		t.Fatal(r.Errno)
+	}
+	other := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: 0x2823, Addr: [4]byte{127, 0, 0, 1}} // 9000
+	sa := other
+	sa.Port = freePort(t)
+	bind := func(sa *unix.RawSockaddrInet4) Result {
+		c.call.Begin()
+		b := unsafe.Slice((*byte)(unsafe.Pointer(sa)), unix.SizeofSockaddrInet4)
+		return c.do(Bind, sock, b, len(b))
+	}
+	for _, test := range []struct {
+		name  string
+		sa    *unix.RawSockaddrInet4
+		again bool
+		want  unix.Errno
+	}{
+		{"first", &sa, false, 0},
+		{"second", &sa, false, unix.EINVAL},
+		{"again", &sa, true, 0},
+		{"again, to another port", &other, true, unix.EINVAL},
+	} {
+		c.call.Again = test.again
+		if r := bind(test.sa); r != Errno(test.want) {
+			t.Errorf("%s: %+v, want %v", test.name, r, test.want)
+		}
+	}
+	// The arguments are those of the last one.
+	if n := testing.AllocsPerRun(100, func() {
+		c.call.Begin()
+		_ = Bind(&c.call)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	var s sys.Capabilities
+	if e := sys.Capget(&s); e != 0 || s[0].Effective != s[0].Permitted {
+		t.Errorf("capabilities afterwards: %+v, %v", s, e)
+	}
+}
+
+// freePort returns a port that nobody has, in network byte order.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(sock)
+	if err := unix.Bind(sock, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := unix.Getsockname(sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := sa.(*unix.SockaddrInet4).Port
+	return uint16(port>>8 | port&0xff<<8)
+}

@@ -1,0 +1,139 @@
+package handlers
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// StatPath answers stat(path, statbuf).
+func StatPath(l Layout) Handler {
+	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, 0, l, 1) }
+}
+
+// LstatPath answers lstat(path, statbuf).
+func LstatPath(l Layout) Handler {
+	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, l, 1) }
+}
+
+// StatFD answers fstat(fd, statbuf).
+func StatFD(l Layout) Handler {
+	return func(c *Call) Result {
+		return c.statPath(c.Target.FD(c.int32(0)), l, 1)
+	}
+}
+
+// StatAt answers fstatat(dirfd, path, statbuf, flags).
+func StatAt(l Layout) Handler {
+	return func(c *Call) Result { return c.statAt(c.int32(0), 1, c.uint32(3), l, 2) }
+}
+
+// Statx answers sys.Statx(dirfd, path, flags, mask, statxbuf).
+func Statx(c *Call) Result {
+	flags := c.uint32(2)
+	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC
+	if flags&^(statFlags|sync) != 0 || flags&sync == sync || c.uint32(3)&unix.STATX__RESERVED != 0 {
+		return Continue // EINVAL
+	}
+	p, e := c.Target.Path(c.int32(0), c.addr(1), flags)
+	if e != 0 {
+		return Continue
+	}
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	var st unix.Statx_t
+	if sys.Statx(fd, sys.Empty, int(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), int(c.uint32(3)), &st) != 0 {
+		return Continue // an unknown flag or mask: let the kernel say so
+	}
+	id := c.rec.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	st.Uid, st.Gid = id.UID, id.GID
+	if c.rec.Type != 0 {
+		st.Mode = uint16(c.rec.Type) | st.Mode&^unix.S_IFMT
+		st.Rdev_major, st.Rdev_minor = unix.Major(c.rec.Rdev), unix.Minor(c.rec.Rdev)
+		st.Size, st.Blocks = 0, 0
+	}
+	return Errno(c.write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
+}
+
+// statFlags are the flags of fstatat(2).
+const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
+
+// statAt answers with the kernel's own result where nothing is recorded: for most files,
+// and whenever the call will fail.
+func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
+	if flags&^statFlags != 0 {
+		return Continue
+	}
+	p, e := c.Target.Path(dirfd, c.addr(arg), flags)
+	if e != 0 {
+		return Continue
+	}
+	return c.statPath(p, l, buf)
+}
+
+// statPath writes the status of the object that p names to the address that is argument
+// buf, if anything is recorded for it.
+func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
+	fd, e := c.record(p)
+	if e != 0 {
+		return denied(e)
+	}
+	unix.Close(fd)
+	id := c.rec.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
+	c.stat.Uid, c.stat.Gid = id.UID, id.GID
+	if c.rec.Type != 0 {
+		c.stat.Mode = c.rec.Type | c.stat.Mode&^unix.S_IFMT
+		c.stat.Rdev = c.rec.Rdev
+		c.stat.Size, c.stat.Blocks = 0, 0
+	}
+	return c.writeStat(l, c.addr(buf))
+}
+
+// record opens the object that p names, fills c.stat with what the kernel says of
+// it, and c.rec with what is recorded for it. Everything is read from the one
+// descriptor: a path may lead elsewhere at any time. The error is EACCES if the caller
+// may not know, and another if there is nothing to know.
+func (c *Call) record(p target.Path) (fd int, e unix.Errno) {
+	_, byFD := p.Descriptor()
+	if !p.Stray() && (byFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
+		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
+		case owner.None, owner.Unsupported:
+			if !c.mayBeTasks(&p, presence) {
+				return c.anonymous(p)
+			}
+		case owner.Missing:
+			if !c.Target.IsLink(p) {
+				return -1, unix.ENOENT
+			}
+		}
+	}
+	if fd, e = c.Target.Open(p, &c.stat); e != 0 {
+		return -1, e
+	}
+	if c.Owners.Record(fd, c.stat.Mode, &c.rec) {
+		return fd, 0
+	}
+	if id, ok := c.procOwner(fd); ok {
+		c.rec.ID, c.rec.Type = id, 0
+		return fd, 0
+	}
+	unix.Close(fd)
+	return c.anonymous(p)
+}
+
+// writeStat writes c.stat to the caller's memory at addr.
+func (c *Call) writeStat(l Layout, addr uintptr) Result {
+	clear(c.out[:])
+	n, e := l(&c.stat, &c.out)
+	if e != 0 {
+		return Errno(e)
+	}
+	return Errno(c.write(addr, c.out[:n]))
+}

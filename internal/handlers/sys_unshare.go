@@ -1,0 +1,103 @@
+package handlers
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// newNamespaces are the flags of clone(2) for namespaces other than user
+// namespaces; newTime is one too, but not of the call clone, whose low byte is a
+// signal.
+const (
+	newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWPID | unix.CLONE_NEWNET
+	newTime = unix.CLONE_NEWTIME
+
+	unshareFlags = newNamespaces | newTime | unix.CLONE_NEWUSER | unix.CLONE_FS | unix.CLONE_FILES |
+		unix.CLONE_SYSVSEM | unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM
+)
+
+// isolates tells whether a call with these flags is to be refused.
+//
+// unshare(2): "EPERM The calling process did not have the required privileges for this
+// operation." clone(2), CLONE_NEWUSER: "If CLONE_NEWUSER is specified along with other
+// CLONE_NEW* flags [...] the user namespace is guaranteed to be created first, giving the
+// child [...] privileges over the remaining namespaces".
+func (c *Call) isolates(flags uint64) bool {
+	return flags&(newNamespaces|newTime) != 0 && flags&unix.CLONE_NEWUSER == 0 && c.lacks(unix.CAP_SYS_ADMIN)
+}
+
+// cloneable tells whether the kernel does not refuse the flags for what they are: EINVAL.
+func cloneable(flags uint64) bool {
+	return flags&(unix.CLONE_NEWNS|unix.CLONE_FS) != unix.CLONE_NEWNS|unix.CLONE_FS &&
+		flags&(unix.CLONE_NEWPID|unix.CLONE_THREAD) != unix.CLONE_NEWPID|unix.CLONE_THREAD &&
+		flags&(unix.CLONE_THREAD|unix.CLONE_SIGHAND) != unix.CLONE_THREAD &&
+		flags&(unix.CLONE_SIGHAND|unix.CLONE_VM) != unix.CLONE_SIGHAND
+}
+
+// Clone answers clone(flags, ...) if it makes namespaces.
+func Clone(c *Call) Result { return c.clone(uint64(c.uint32(0)) &^ newTime) }
+
+// Clone3 answers clone3(cl_args, size), whose flags the filter cannot see.
+func Clone3(c *Call) Result {
+	var flags [8]byte
+	if n, e := c.Target.Read(c.addr(0), flags[:]); e != 0 || n < len(flags) {
+		return Continue // EFAULT
+	}
+	return c.clone(binary.LittleEndian.Uint64(flags[:]))
+}
+
+func (c *Call) clone(flags uint64) Result {
+	if cloneable(flags) && c.isolates(flags) {
+		return Errno(unix.EPERM)
+	}
+	if flags&unix.CLONE_NEWNS != 0 {
+		c.Roots.RootsDiffer(c.PID)
+	}
+	return Continue
+}
+
+// Unshare answers unshare(flags) if it makes namespaces.
+func Unshare(c *Call) Result {
+	flags := uint64(c.uint32(0))
+	if flags&^unshareFlags != 0 {
+		return Continue // EINVAL
+	}
+	if c.isolates(flags) {
+		return Errno(unix.EPERM)
+	}
+	if flags&unix.CLONE_NEWNS != 0 {
+		c.Roots.RootsDiffer(c.PID)
+	}
+	return Continue
+}
+
+// Setns answers setns(fd, nstype).
+func Setns(c *Call) Result {
+	if c.lacks(unix.CAP_SYS_ADMIN) && c.enters(c.int32(0), c.uint32(1)) {
+		return Errno(unix.EPERM)
+	}
+	return NewRoot(c)
+}
+
+// enters tells whether the caller's descriptor fd leads into namespaces other than
+// user namespaces. Into those the kernel lets who has made them, and with them into
+// others.
+func (c *Call) enters(fd int32, kinds uint32) bool {
+	dup, e := c.Target.Dup(fd)
+	if e != 0 {
+		return false // EBADF
+	}
+	defer unix.Close(dup)
+	kind, err := unix.IoctlRetInt(dup, unix.NS_GET_NSTYPE)
+	if err == nil {
+		// setns(2): "EINVAL fd refers to a namespace whose type does not match that
+		// specified in nstype."
+		return kind != unix.CLONE_NEWUSER && (kinds == 0 || kinds == uint32(kind))
+	}
+	if _, e := c.Target.PidfdPID(fd); e != 0 {
+		return false // EINVAL or ESRCH
+	}
+	return kinds != 0 && kinds&^(newNamespaces|newTime) == 0
+}

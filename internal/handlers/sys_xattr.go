@@ -1,0 +1,302 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+)
+
+// The container does not see user.rootlesscontainers, sees ACLs as acl.go has it, and
+// has trusted attributes of its own. Of the other attributes the kernel is in
+// charge; who may change them is for package perm to say.
+
+// Getxattr answers getxattr(path, name, value, size).
+func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
+
+// Lgetxattr answers lgetxattr(path, name, value, size).
+func Lgetxattr(c *Call) Result { return c.getxattr(byLink, 1, c.addr(2), c.Data.Args[3]) }
+
+// Fgetxattr answers fgetxattr(fd, name, value, size).
+func Fgetxattr(c *Call) Result { return c.getxattr(c.descriptor(), 1, c.addr(2), c.Data.Args[3]) }
+
+// Getxattrat answers getxattrat(dirfd, path, flags, name, args, size).
+func Getxattrat(c *Call) Result {
+	args, ok := c.xattrArgs()
+	if !ok || args.flags != 0 {
+		return Continue
+	}
+	return c.getxattr(c.objectAt(), 3, args.value, args.size)
+}
+
+// Setxattr answers setxattr(path, name, value, size, flags).
+func Setxattr(c *Call) Result { return c.setxattr(byPath, 1, c.valueArgs()) }
+
+// Lsetxattr answers lsetxattr(path, name, value, size, flags).
+func Lsetxattr(c *Call) Result { return c.setxattr(byLink, 1, c.valueArgs()) }
+
+// Fsetxattr answers fsetxattr(fd, name, value, size, flags).
+func Fsetxattr(c *Call) Result { return c.setxattr(c.descriptor(), 1, c.valueArgs()) }
+
+// Setxattrat answers setxattrat(dirfd, path, flags, name, args, size).
+func Setxattrat(c *Call) Result {
+	args, ok := c.xattrArgs()
+	if !ok {
+		return Continue
+	}
+	return c.setxattr(c.objectAt(), 3, args)
+}
+
+// Removexattr answers removexattr(path, name).
+func Removexattr(c *Call) Result { return c.removexattr(byPath, 1) }
+
+// Lremovexattr answers lremovexattr(path, name).
+func Lremovexattr(c *Call) Result { return c.removexattr(byLink, 1) }
+
+// Fremovexattr answers fremovexattr(fd, name).
+func Fremovexattr(c *Call) Result { return c.removexattr(c.descriptor(), 1) }
+
+// Removexattrat answers removexattrat(dirfd, path, flags, name).
+func Removexattrat(c *Call) Result { return c.removexattr(c.objectAt(), 3) }
+
+// descriptor is the object of a call whose first argument is a descriptor.
+func (c *Call) descriptor() object { return object{dirfd: c.int32(0), path: byFD} }
+
+// objectAt is the object of a call whose arguments begin with dirfd, path, flags.
+func (c *Call) objectAt() object { return object{dirfd: c.int32(0), path: 1, flags: c.uint32(2)} }
+
+// xattrArgs is struct xattr_args of <linux/xattr.h>.
+type xattrArgs struct {
+	value uintptr
+	size  uint64
+	flags uint32
+}
+
+// valueArgs are the arguments value, size and flags of the older calls.
+func (c *Call) valueArgs() xattrArgs { return xattrArgs{c.addr(2), c.Data.Args[3], c.uint32(4)} }
+
+// xattrArgs reads the struct at argument 4, of the size in argument 5; false if
+// the kernel would not.
+func (c *Call) xattrArgs() (xattrArgs, bool) {
+	var b [16]byte
+	if c.Data.Args[5] < uint64(len(b)) {
+		return xattrArgs{}, false
+	}
+	n, e := c.Target.Read(c.addr(4), b[:])
+	return xattrArgs{
+		value: uintptr(binary.LittleEndian.Uint64(b[:])),
+		size:  uint64(binary.LittleEndian.Uint32(b[8:])),
+		flags: binary.LittleEndian.Uint32(b[12:]),
+	}, e == 0 && n == len(b)
+}
+
+// Probe is the name of an extended attribute that the file "/" has under
+// supervision, with the value "1": it tells a nested subuidless where it is.
+const Probe = owner.Xattr + ".supervised"
+
+// attribute is the NUL-terminated name of an extended attribute, of at most
+// XATTR_NAME_MAX bytes.
+type attribute [256]byte
+
+// nameKind says what an extended attribute's name is to the container.
+type nameKind int
+
+const (
+	ordinary nameKind = iota
+	unreadable
+	hidden
+	probe
+	access
+	inherited
+	trusted
+)
+
+// nameOf reads the name at argument i.
+func (c *Call) nameOf(i int, name *attribute) nameKind {
+	n, e := c.Target.ReadString(c.addr(i), name[:])
+	switch {
+	case e != 0 || n == 0:
+		return unreadable
+	case string(name[:n]) == owner.Xattr:
+		return hidden
+	case string(name[:n]) == Probe:
+		return probe
+	case string(name[:n+1]) == string(accessACL):
+		return access
+	case string(name[:n+1]) == string(defaultACL):
+		return inherited
+	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
+		return trusted
+	case bytes.HasPrefix(name[:n], []byte(keptPrefix)):
+		return hidden
+	}
+	return ordinary
+}
+
+// getxattr answers a call that reads the attribute of o named by argument name.
+func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
+	if o.isNone() {
+		return Continue
+	}
+	var a attribute
+	switch c.nameOf(name, &a) {
+	case unreadable:
+		return Continue // ERANGE or EFAULT
+	case hidden:
+		return c.try(o, absent)
+	case probe:
+		return Return(1)
+	case access:
+		return c.getACL(o, accessACL, value, size)
+	case inherited:
+		return c.getACL(o, defaultACL, value, size)
+	case trusted:
+		return c.getTrusted(o, &a, value, size)
+	case ordinary:
+		return c.readAttribute(o, &a)
+	}
+	return c.reach(o, 0)
+}
+
+// readAttribute lets the kernel read the attribute a of o, if the caller may.
+func (c *Call) readAttribute(o object, a *attribute) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	fd, e := c.openObject(o)
+	if e != 0 {
+		return denied(e)
+	}
+	defer unix.Close(fd)
+	kind := c.stat.Mode & unix.S_IFMT
+	switch {
+	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")), bytes.HasPrefix(a[:], []byte("trusted.")),
+		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
+		return Continue
+	}
+	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+	return denied(c.permits(fd, perm.Read))
+}
+
+// setxattr answers a call that sets the attribute of o named by argument name.
+func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
+	if o.isNone() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
+		return Continue // EBADF, EINVAL, E2BIG
+	}
+	var a attribute
+	kind := c.nameOf(name, &a)
+	switch kind {
+	case unreadable:
+		return Continue
+	case hidden:
+		return c.try(o, forbidden)
+	case ordinary, probe:
+		if c.privileged(xattrCaps) {
+			return Continue
+		}
+	}
+	if c.xbuf == nil {
+		c.xbuf = make([]byte, xattrSizeMax)
+	}
+	value := c.xbuf[:args.size]
+	if n, e := c.Target.Read(args.value, value); e != 0 || n < len(value) {
+		return Continue // EFAULT
+	}
+	switch kind {
+	case access:
+		return c.setACL(o, accessACL, value)
+	case inherited:
+		return c.setACL(o, defaultACL, value)
+	}
+	stored := a
+	if kind == trusted && !stored.keep() {
+		return Errno(unix.EOPNOTSUPP)
+	}
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &stored[0], value, args.flags) }, value)
+}
+
+// Of <linux/limits.h>.
+const (
+	xattrSizeMax = 65536
+	xattrListMax = 65536
+)
+
+// removexattr answers a call that removes the attribute of o named by argument name.
+func (c *Call) removexattr(o object, name int) Result {
+	if o.isNone() {
+		return Continue
+	}
+	var a attribute
+	kind := c.nameOf(name, &a)
+	switch kind {
+	case unreadable:
+		return Continue
+	case hidden:
+		return c.try(o, removal)
+	case access:
+		return c.setACL(o, accessACL, nil)
+	case inherited:
+		return c.setACL(o, defaultACL, nil)
+	case ordinary, probe:
+		if c.privileged(xattrCaps) {
+			return Continue
+		}
+	}
+	stored := a
+	if kind == trusted && !stored.keep() {
+		return c.try(o, removal)
+	}
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &stored[0]) }, nil)
+}
+
+// openForAttributes opens the object o, whose attributes are concerned, with O_PATH, and fills c.stat.
+func (c *Call) openForAttributes(o object) (int, unix.Errno) {
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return -1, e
+	}
+	if c.badDescriptor(p) {
+		return -1, unix.EBADF
+	}
+	return c.Target.Open(p, &c.stat)
+}
+
+// xattrCaps are the capabilities with which package perm has nothing to say.
+const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SYS_ADMIN
+
+// changeAttribute makes a change of the attribute a of o, to value or to none if
+// that is nil, if the caller may.
+func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.Errno, value []byte) Result {
+	fd, e := c.openForAttributes(o)
+	if e != 0 {
+		return Errno(e)
+	}
+	defer unix.Close(fd)
+	if e := c.mayChangeAttribute(fd, a, value); e != 0 {
+		return refuse(fd, e)
+	}
+	return Result{Errno: change(fd), Final: true} // XATTR_CREATE, ENODATA
+}
+
+func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {
+	i := c.visible(fd)
+	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
+		if e := cred.CheckFileCaps(value); e != 0 {
+			return e
+		}
+	}
+	name := a[:bytes.IndexByte(a[:], 0)]
+	if e := perm.SetXattr(c.identity().Credentials, i, unsafe.String(&name[0], len(name))); e != 0 {
+		return e
+	}
+	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) || bytes.HasPrefix(name, []byte(trustedPrefix)) {
+		return 0
+	}
+	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
+	return c.access(fd, i, perm.Write)
+}

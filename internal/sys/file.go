@@ -1,0 +1,244 @@
+package sys
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Openat is openat(2), with O_CLOEXEC.
+func Openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(flags|unix.O_CLOEXEC), uintptr(mode), 0, 0)
+	return result(fd, e)
+}
+
+// Openat2 is openat2(2). It adds O_CLOEXEC to how.
+func Openat2(dirfd int, path *byte, how *unix.OpenHow) (int, unix.Errno) {
+	how.Flags |= unix.O_CLOEXEC
+	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0, 0)
+	return result(fd, e)
+}
+
+// Reopen opens what the descriptor fd, which may be an O_PATH one, refers to. The
+// flags are those of open(2).
+func Reopen(fd, flags int) (int, unix.Errno) {
+	var p FDPath
+	return Openat(unix.AT_FDCWD, p.Of(fd), flags, 0)
+}
+
+// MemfdCreate is memfd_create(2), with MFD_CLOEXEC.
+func MemfdCreate(name *byte, flags uint32) (int, unix.Errno) {
+	fd, _, e := syscall.RawSyscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(name)), uintptr(flags|unix.MFD_CLOEXEC), 0)
+	return result(fd, e)
+}
+
+// Fstat fills st for the descriptor fd.
+func Fstat(fd int, st *unix.Stat_t) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
+	return e
+}
+
+// Lstat fills st for path, without following a symbolic link at its end.
+func Lstat(path *byte, st *unix.Stat_t) unix.Errno {
+	_, _, e := syscall.RawSyscall6(fstatat, atCwd, uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(st)), unix.AT_SYMLINK_NOFOLLOW, 0, 0)
+	return e
+}
+
+const atCwd = ^uintptr(-unix.AT_FDCWD - 1)
+
+// Statx is statx(2).
+func Statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
+	return e
+}
+
+// Fstatfs fills fs for the file system of the descriptor fd.
+func Fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(fs)), 0)
+	return e
+}
+
+// FileSystem returns the type of the file system of the descriptor fd, such as
+// PROC_SUPER_MAGIC; 0 if it cannot be found out.
+func FileSystem(fd int) int64 {
+	var fs unix.Statfs_t
+	if Fstatfs(fd, &fs) != 0 {
+		return 0
+	}
+	return fs.Type
+}
+
+// MountID returns the number of the mount that the descriptor fd is on; 0 if it
+// cannot be found out.
+func MountID(fd int) uint64 {
+	var st unix.Statx_t
+	Statx(fd, Empty, unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id
+}
+
+// Access asks whether this thread, by its effective ids, has the permissions of
+// mode to what the descriptor fd refers to.
+func Access(fd int, mode uint32) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_FACCESSAT2, uintptr(fd), uintptr(unsafe.Pointer(Empty)),
+		uintptr(mode), unix.AT_EACCESS|unix.AT_EMPTY_PATH, 0, 0)
+	return e
+}
+
+// Readlinkat reads the target of a symbolic link into b, and returns its length. A
+// longer target is cut.
+func Readlinkat(dirfd int, path *byte, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0)
+	return result(n, e)
+}
+
+// NameToHandleAt is name_to_handle_at(2). Handle points to a struct file_handle.
+func NameToHandleAt(dirfd int, path *byte, handle unsafe.Pointer, mount *int32, flags int) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(handle), uintptr(unsafe.Pointer(mount)), uintptr(flags), 0)
+	return e
+}
+
+// Mkdirat is mkdirat(2).
+func Mkdirat(dirfd int, path *byte, mode uint32) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_MKDIRAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(mode))
+	return e
+}
+
+// Mknodat is mknodat(2).
+func Mknodat(dirfd int, path *byte, mode, dev uint32) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_MKNODAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(mode), uintptr(dev), 0, 0)
+	return e
+}
+
+// Symlinkat is symlinkat(2).
+func Symlinkat(target *byte, dirfd int, path *byte) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(path)))
+	return e
+}
+
+// Unlinkat is unlinkat(2).
+func Unlinkat(dirfd int, path *byte, flags int) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags))
+	return e
+}
+
+// Renameat is renameat(2).
+func Renameat(olddirfd int, oldpath *byte, newdirfd int, newpath *byte) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(olddirfd), uintptr(unsafe.Pointer(oldpath)),
+		uintptr(newdirfd), uintptr(unsafe.Pointer(newpath)), 0, 0)
+	return e
+}
+
+// Fchown is fchown(2): EBADF for O_PATH descriptors.
+func Fchown(fd int, uid, gid uint32) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHOWN, uintptr(fd), uintptr(uid), uintptr(gid))
+	return e
+}
+
+// FchownOPath is Fchown, and takes O_PATH descriptors, too.
+func FchownOPath(fd int, uid, gid uint32) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_FCHOWNAT, uintptr(fd), uintptr(unsafe.Pointer(Empty)),
+		uintptr(uid), uintptr(gid), unix.AT_EMPTY_PATH, 0)
+	return e
+}
+
+// FchmodOPath sets the mode of what the descriptor fd, which may be an O_PATH one,
+// refers to. Bits that are not part of mode_t's permissions are ignored.
+func FchmodOPath(fd int, mode uint32) unix.Errno {
+	var p FDPath
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHMODAT, atCwd, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(mode&0o7777))
+	return e
+}
+
+// FutimensOPath sets the access and modification times of what the descriptor fd,
+// which may be an O_PATH one, refers to: see utimensat(2).
+func FutimensOPath(fd int, times *[2]unix.Timespec) unix.Errno {
+	var p FDPath
+	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(unsafe.Pointer(times)), 0, 0, 0)
+	return e
+}
+
+// Read is read(2).
+func Read(fd int, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return result(n, e)
+}
+
+// Pread is pread(2) at the offset 0.
+func Pread(fd int, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+	return result(n, e)
+}
+
+// Write is write(2).
+func Write(fd int, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return result(n, e)
+}
+
+// Lseek is lseek(2).
+func Lseek(fd int, offset int64, whence int) (int64, unix.Errno) {
+	r, _, e := syscall.RawSyscall(unix.SYS_LSEEK, uintptr(fd), uintptr(offset), uintptr(whence))
+	return int64(r), e
+}
+
+// Getdents64 is getdents64(2).
+func Getdents64(fd int, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return result(n, e)
+}
+
+// Ioctl is ioctl(2) with a pointer.
+func Ioctl(fd int, cmd uint32, arg unsafe.Pointer) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(cmd), uintptr(arg))
+	return e
+}
+
+// IoctlInt is ioctl(2) with a number, and a number as its result.
+func IoctlInt(fd int, cmd uint32, arg uintptr) (int, unix.Errno) {
+	r, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(cmd), arg)
+	return result(r, e)
+}
+
+// Chdir is chdir(2).
+func Chdir(path *byte) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0)
+	return e
+}
+
+// Fchdir is fchdir(2).
+func Fchdir(fd int) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FCHDIR, uintptr(fd), 0, 0)
+	return e
+}
+
+// Chroot is chroot(2).
+func Chroot(path *byte) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(path)), 0, 0)
+	return e
+}
+
+// Umask is umask(2).
+func Umask(mask uint32) { syscall.RawSyscall(unix.SYS_UMASK, uintptr(mask), 0, 0) }
+
+// CoarseNow returns the time by the clock that file systems use, in nanoseconds
+// since the epoch: clock_gettime(2), CLOCK_REALTIME_COARSE.
+func CoarseNow() int64 {
+	var t unix.Timespec
+	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_REALTIME_COARSE, uintptr(unsafe.Pointer(&t)), 0)
+	return t.Nano()
+}
+
+// result returns r as a descriptor or a count: -1 if there was an error.
+func result(r uintptr, e unix.Errno) (int, unix.Errno) {
+	if e != 0 {
+		return -1, e
+	}
+	return int(r), 0
+}

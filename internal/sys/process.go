@@ -1,0 +1,99 @@
+package sys
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadMemory copies from the memory of the thread tid at addr into b, and returns
+// the number of bytes: fewer than len(b) if the rest is not mapped.
+func ReadMemory(tid uint32, addr uintptr, b []byte) (int, unix.Errno) {
+	return transfer(unix.SYS_PROCESS_VM_READV, tid, addr, b)
+}
+
+// WriteMemory copies b into the memory of the thread tid at addr, and returns the
+// number of bytes.
+func WriteMemory(tid uint32, addr uintptr, b []byte) (int, unix.Errno) {
+	return transfer(unix.SYS_PROCESS_VM_WRITEV, tid, addr, b)
+}
+
+func transfer(nr uintptr, tid uint32, addr uintptr, b []byte) (int, unix.Errno) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	local := unix.Iovec{Base: &b[0], Len: uint64(len(b))}
+	remote := [2]uintptr{addr, uintptr(len(b))} // struct iovec
+	n, _, e := syscall.RawSyscall6(nr, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote)), 1, 0)
+	runtime.KeepAlive(b)
+	return result(n, e)
+}
+
+// Prlimit is prlimit(2). Either limit may be nil.
+func Prlimit(tid uint32, resource int, set, get *unix.Rlimit) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(tid), uintptr(resource),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
+	return e
+}
+
+// PidfdOpen is pidfd_open(2).
+func PidfdOpen(tid uint32, flags int) (int, unix.Errno) {
+	fd, _, e := syscall.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(tid), uintptr(flags), 0)
+	return result(fd, e)
+}
+
+// PidfdGetfd is pidfd_getfd(2).
+func PidfdGetfd(pidfd int, fd int32) (int, unix.Errno) {
+	dup, _, e := syscall.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(pidfd), uintptr(fd), 0)
+	return result(dup, e)
+}
+
+// Getpgid is getpgid(2).
+func Getpgid(pid uint32) (uint32, unix.Errno) {
+	r, _, e := syscall.RawSyscall(unix.SYS_GETPGID, uintptr(pid), 0, 0)
+	return uint32(r), e
+}
+
+// Getsid is getsid(2).
+func Getsid(pid uint32) (uint32, unix.Errno) {
+	r, _, e := syscall.RawSyscall(unix.SYS_GETSID, uintptr(pid), 0, 0)
+	return uint32(r), e
+}
+
+// Setns is setns(2).
+func Setns(fd int, kind int) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_SETNS, uintptr(fd), uintptr(kind), 0)
+	return e
+}
+
+// Setpriority is setpriority(2).
+func Setpriority(which int, who uint32, priority int32) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_SETPRIORITY, uintptr(which), uintptr(who), uintptr(priority))
+	return e
+}
+
+// IoprioSet is ioprio_set(2).
+func IoprioSet(which int, who uint32, priority int32) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_IOPRIO_SET, uintptr(which), uintptr(who), uintptr(priority))
+	return e
+}
+
+// Capabilities are the effective, permitted and inheritable sets of a thread: the
+// low halves, then the high ones.
+type Capabilities [2]unix.CapUserData
+
+// Capget reads the capabilities of the calling thread.
+func Capget(c *Capabilities) unix.Errno {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	_, _, e := syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(c)), 0)
+	return e
+}
+
+// Capset sets the capabilities of the calling thread.
+func Capset(c *Capabilities) unix.Errno {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	_, _, e := syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(c)), 0)
+	return e
+}

@@ -1,0 +1,177 @@
+package syscalls
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write docs/syscalls.md anew")
+
+func TestDocsAreFresh(t *testing.T) {
+	const page = "../../docs/syscalls.md"
+	want := Markdown()
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(got), want); diff != "" {
+		t.Errorf("docs/syscalls.md is stale; run make generate\n%s", diff)
+	}
+}
+
+func TestRowsAreUniqueAndComplete(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range Rows {
+		r := &Rows[i]
+		if seen[r.Name] {
+			t.Errorf("%s has two rows", r.Name)
+		}
+		seen[r.Name] = true
+		if _, ok := numbers[r.Name]; !ok {
+			t.Errorf("%s: no architecture has such a system call", r.Name)
+		}
+		if r.Note == "" {
+			t.Errorf("%s: no note", r.Name)
+		}
+		if (r.Handler != nil) != (r.Support == Emulated) {
+			t.Errorf("%s: a row has a handler if, and only if, it is emulated", r.Name)
+		}
+		if r.Support == Emulated && r.Args == nil {
+			t.Errorf("%s: no types of arguments for --trace", r.Name)
+		}
+	}
+	for _, p := range Peers {
+		for _, name := range p.Calls {
+			if !seen[name] {
+				t.Errorf("%s handles %s, which has no row", p.Name, name)
+			}
+		}
+	}
+}
+
+func TestEachABIHasItsOwnStatCalls(t *testing.T) {
+	// A missing number would let the call slip past the filter unseen.
+	for arch, names := range map[Arch][]string{
+		X8664: {"chown", "fchown", "lchown", "fchownat", "stat", "lstat", "fstat", "newfstatat", "statx", "listxattrat"},
+		I386: {"chown", "chown32", "fchown", "fchown32", "lchown", "lchown32", "fchownat", "oldstat", "oldlstat", "oldfstat",
+			"stat", "lstat", "fstat", "stat64", "lstat64", "fstat64", "fstatat64", "statx", "listxattrat"},
+		ARM64: {"fchown", "fchownat", "fstat", "newfstatat", "statx", "listxattrat"},
+	} {
+		for _, name := range names {
+			i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == name })
+			if i < 0 {
+				t.Errorf("no row for %s", name)
+				continue
+			}
+			if _, ok := Rows[i].Number(arch); !ok || Rows[i].Support != Emulated {
+				t.Errorf("%s is not emulated on ABI %d", name, arch)
+			}
+		}
+	}
+}
+
+func TestLookup(t *testing.T) {
+	d := NewDispatch()
+	for name, c := range map[string]struct {
+		audit uint32
+		nr    int32
+		want  string
+	}{
+		"x86-64 chown":      {unix.AUDIT_ARCH_X86_64, 92, "chown"},
+		"i386 chown32":      {unix.AUDIT_ARCH_I386, 212, "chown32"},
+		"arm64 fchownat":    {unix.AUDIT_ARCH_AARCH64, 54, "fchownat"},
+		"not emulated":      {unix.AUDIT_ARCH_X86_64, 0, ""},
+		"x32":               {unix.AUDIT_ARCH_X86_64, X32Bit | 92, ""},
+		"negative":          {unix.AUDIT_ARCH_X86_64, -1, ""},
+		"another ABI":       {unix.AUDIT_ARCH_ARM, 182, ""},
+		"beyond the table":  {unix.AUDIT_ARCH_X86_64, maxNR, ""},
+		"i386 number, wide": {unix.AUDIT_ARCH_X86_64, 212, ""},
+	} {
+		row, handler := d.Lookup(c.audit, c.nr)
+		got := ""
+		if row != nil {
+			got = row.Name
+		}
+		if got != c.want || (handler != nil) != (row != nil) {
+			t.Errorf("%s: got row %q, handler %v; want %q", name, got, handler != nil, c.want)
+		}
+	}
+}
+
+func TestAsks(t *testing.T) {
+	const high = 1 << 32 // the kernel takes an int, and ignores what is above
+	always := Row{}
+	ints := Row{When: []ArgTest{{0, 1<<32 - 1, 10}, {2, 0x40, 0x40}}}
+	for _, c := range []struct {
+		row  *Row
+		args [6]uint64
+		want bool
+	}{
+		{&always, [6]uint64{}, true},
+		{&ints, [6]uint64{10}, true},
+		{&ints, [6]uint64{10 | high}, true},
+		{&ints, [6]uint64{10 | 1<<7}, false},
+		{&ints, [6]uint64{0, 10}, false},
+		{&ints, [6]uint64{2: 0x42}, true},
+		{&ints, [6]uint64{2: 0x82}, false},
+	} {
+		if got := c.row.Asks(&c.args); got != c.want {
+			t.Errorf("%v, arguments %v: %v, want %v", c.row.When, c.args, got, c.want)
+		}
+	}
+}
+
+// The tests of ioctl and socket are of few bits. They hold for all that the handlers know,
+// and not for what programs call often.
+func TestAsksFewBits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args [6]uint64
+		want bool
+	}{
+		{"ioctl", [6]uint64{1: unix.SIOCADDRT}, true},
+		{"ioctl", [6]uint64{1: unix.SIOCSIFFLAGS}, true},
+		{"ioctl", [6]uint64{1: unix.SIOCBRDELIF}, true},
+		{"ioctl", [6]uint64{1: unix.FS_IOC_SETFLAGS}, true},
+		{"ioctl", [6]uint64{1: 0x40046602}, true}, // FS_IOC32_SETFLAGS
+		{"ioctl", [6]uint64{1: 0x401c5820}, true}, // FS_IOC_FSSETXATTR
+		{"ioctl", [6]uint64{1: 0x40087602}, true}, // FS_IOC_SETVERSION
+		{"ioctl", [6]uint64{1: 0x40047602}, true}, // FS_IOC32_SETVERSION
+		{"ioctl", [6]uint64{1: unix.TCGETS}, false},
+		{"ioctl", [6]uint64{1: unix.TIOCGWINSZ}, false},
+		{"ioctl", [6]uint64{1: unix.TIOCINQ}, false},
+		{"ioctl", [6]uint64{1: 0x5451}, false}, // FIOCLEX
+		{"ioctl", [6]uint64{1: unix.FICLONE}, false},
+		{"ioctl", [6]uint64{1: 0xae80}, false},     // KVM_RUN
+		{"ioctl", [6]uint64{1: 0xc0406429}, false}, // DRM_IOCTL_I915_GEM_EXECBUFFER2_WR
+
+		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE}, true},
+		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_ROUTE}, true},
+		{"socket", [6]uint64{unix.AF_PACKET, unix.SOCK_DGRAM, 0x300}, true},
+		{"socket", [6]uint64{unix.AF_KEY, unix.SOCK_RAW, 2}, true},
+		{"socket", [6]uint64{unix.AF_XDP, unix.SOCK_RAW, 0}, true},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_UDP}, true},
+		{"socket", [6]uint64{unix.AF_INET, 10 /* SOCK_PACKET */, 0x300}, true},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_NONBLOCK, unix.IPPROTO_ICMP}, true},
+		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6}, true},
+		{"socket", [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK, 0}, false},
+		{"socket", [6]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET, 0}, false},
+		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}, false},
+		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, false},
+	} {
+		i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == c.name })
+		if got := Rows[i].Asks(&c.args); got != c.want {
+			t.Errorf("%s(%#x): %v, want %v", c.name, c.args, got, c.want)
+		}
+	}
+}

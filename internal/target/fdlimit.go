@@ -1,0 +1,61 @@
+package target
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// HasRoom tells whether the task can have n more descriptors: whether a call
+// that makes something and returns a descriptor of it will not fail with EMFILE
+// when it is too late.
+func (t *Task) HasRoom(n int) bool {
+	var limit unix.Rlimit
+	if sys.Prlimit(t.TID, unix.RLIMIT_NOFILE, nil, &limit) != 0 {
+		return true // the task is gone
+	}
+	if limit.Cur < uint64(n) {
+		return false
+	}
+	for i := range uint64(n) {
+		if t.isOpen(int32(limit.Cur - 1 - i)) {
+			return t.countFDs(limit.Cur)+n <= int(limit.Cur)
+		}
+	}
+	return true
+}
+
+// isOpen tells whether the task has the descriptor fd.
+func (t *Task) isOpen(fd int32) bool {
+	var b [room]byte
+	t.appendFD(b[:0], fd, 0)
+	var st unix.Statx_t
+	return sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) == 0
+}
+
+// countFDs counts the task's descriptors below limit.
+func (t *Task) countFDs(limit uint64) int {
+	var b [room]byte
+	_ = append(t.appendTID(b[:0]), "fd\x00"...)
+	fd, e := sys.Openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if e != 0 {
+		return 0
+	}
+	defer unix.Close(fd)
+	count := 0
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil || n == 0 {
+			return count
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if v, err := strconv.ParseUint(name, 10, 31); err == nil && v < limit {
+				count++
+			}
+		}
+	}
+}

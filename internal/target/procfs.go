@@ -1,0 +1,126 @@
+package target
+
+import (
+	"bytes"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// HasPrefix tells whether the path, as the task gave it, starts with text.
+func (p *Path) HasPrefix(text string) bool { return bytes.HasPrefix(p.text, []byte(text)) }
+
+// HasSuffix tells whether the path, as the task gave it, ends with text.
+func (p *Path) HasSuffix(text string) bool { return bytes.HasSuffix(p.text, []byte(text)) }
+
+// IsNamed tells whether name is the last one of the path, as the task gave it.
+func (p *Path) IsNamed(name string) bool {
+	before, ok := bytes.CutSuffix(p.text, []byte(name))
+	return ok && (len(before) == 0 || before[len(before)-1] == '/')
+}
+
+// procRoot is the inode number of the root directory of every procfs,
+// PROC_ROOT_INO of <linux/proc_fs.h>.
+const procRoot = 1
+
+// ProcTask returns the supervisor's number of the task that a file of procfs, which
+// the supervisor's own descriptor fd refers to, is about, and therefore belongs
+// to; st is its status. The error is ESRCH if there is no such task.
+//
+// Procfs tells by its paths only. If it is not the supervisor's own, it is taken
+// to be that of the task's PID namespace.
+func (t *Task) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
+	if unix.Major(st.Dev) != 0 {
+		return 0, unix.ESRCH // on a block device
+	}
+	if sys.FileSystem(fd) != unix.PROC_SUPER_MAGIC {
+		return 0, unix.ESRCH
+	}
+	own, e := t.ownProc(st)
+	if e != 0 {
+		return 0, e
+	}
+	var link sys.FDPath
+	path := make([]byte, unix.PathMax)
+	n, e := sys.Readlinkat(unix.AT_FDCWD, link.Of(fd), path[:len(path)-1])
+	if e != 0 {
+		return 0, e
+	}
+	path = path[:n+1] // with a NUL
+	for i := 0; i < len(path)-1; i++ {
+		if path[i] != '/' {
+			continue
+		}
+		pid, below := leadingPID(path[i+1:])
+		if pid == 0 {
+			continue
+		}
+		if own && isFile(path[i+1:], st) {
+			return taskBelow(pid, below)
+		}
+		if !own && isProcRoot(path[:i], st.Dev) {
+			task, e := taskBelow(pid, below)
+			if e != 0 {
+				return 0, e
+			}
+			return t.HostPID(int32(task))
+		}
+	}
+	return 0, unix.ESRCH
+}
+
+// ownProc tells whether a file is of the supervisor's own procfs.
+func (t *Task) ownProc(st *unix.Stat_t) (bool, unix.Errno) {
+	var root unix.Stat_t
+	if e := sys.Fstat(t.proc, &root); e != 0 {
+		return false, e
+	}
+	return root.Dev == st.Dev, 0
+}
+
+// leadingPID returns the number that path starts with, and what is below it. It
+// returns 0 if the first name is no number.
+func leadingPID(path []byte) (pid uint32, below []byte) {
+	end := bytes.IndexAny(path, "/\x00")
+	n, err := strconv.ParseUint(string(path[:end]), 10, 31)
+	if err != nil {
+		return 0, nil
+	}
+	return uint32(n), path[end:]
+}
+
+// isFile tells whether path, relative to the supervisor's own procfs, is the file
+// of st.
+func isFile(path []byte, st *unix.Stat_t) bool {
+	var found unix.Statx_t
+	e := sys.Statx(unix.AT_FDCWD, &path[0], unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &found)
+	return e == 0 && found.Ino == st.Ino && unix.Mkdev(found.Dev_major, found.Dev_minor) == st.Dev
+}
+
+// isProcRoot tells whether path is the root directory of the procfs dev.
+func isProcRoot(path []byte, dev uint64) bool {
+	var b [unix.PathMax]byte
+	n := copy(b[:len(b)-1], path)
+	if n == 0 {
+		b[0] = '/'
+	}
+	var found unix.Statx_t
+	e := sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &found)
+	return e == 0 && found.Ino == procRoot && unix.Mkdev(found.Dev_major, found.Dev_minor) == dev
+}
+
+// taskBelow returns the number of the task that the file below /proc/PID is about.
+// The files of a network namespace are about none.
+func taskBelow(pid uint32, below []byte) (uint32, unix.Errno) {
+	if rest, ok := bytes.CutPrefix(below, []byte("/task/")); ok {
+		if tid, further := leadingPID(rest); tid != 0 {
+			pid, below = tid, further
+		}
+	}
+	if bytes.HasPrefix(below, []byte("/net/")) {
+		return 0, unix.ESRCH
+	}
+	return pid, 0
+}

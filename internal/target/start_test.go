@@ -1,0 +1,43 @@
+package target
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestStarted(t *testing.T) {
+	s := startTask(t)
+	tr := enter(t)
+	tr.Reset(uint32(s.pid))
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(s.pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))[22-3]
+	got, e := tr.Started()
+	if e != 0 || strconv.FormatUint(got, 10) != want {
+		t.Errorf("%d, %v; want %s", got, e, want)
+	}
+	tr.Reset(1 << 30)
+	if _, e := tr.Started(); e != unix.ESRCH {
+		t.Errorf("of no task: %v, want ESRCH", e)
+	}
+}
+
+func TestSignalled(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\nSigBlk:\t0000000000002000\n": false,
+		"SigPnd:\t0000000000002000\nShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n": true,
+		"SigPnd:\t0000000000000000\nShdPnd:\t0000000000002000\nSigBlk:\t0000000000000000\n": true,
+		"SigPnd:\t0000000000002000\nShdPnd:\t0000000000002000\nSigBlk:\t0000000000002000\n": false,
+		"": false,
+	} {
+		if got := signalled([]byte(text)); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}
