@@ -11,7 +11,7 @@ import (
 
 func newSpecCommand() *cobra.Command {
 	var dir string
-	var lean bool
+	var noPermissions bool
 	opts := bundle.Options{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	cmd := &cobra.Command{
 		Use:   "spec",
@@ -27,8 +27,8 @@ emulated system calls to the agent. Everything else that it says stays.`,
 				return err
 			}
 			rows := syscalls.Rows
-			if lean {
-				rows = syscalls.Lean(rows)
+			if noPermissions {
+				rows = syscalls.WithoutPermissions(rows)
 			}
 			return bundle.Write(dir, opts, rows)
 		},
@@ -36,7 +36,7 @@ emulated system calls to the agent. Everything else that it says stays.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "bundle", "b", ".", "directory of the bundle")
 	flags.StringVar(&opts.Socket, "socket", "", "socket of the agent, for linux.seccomp.listenerPath (runc needs it)")
-	flags.Var((*permissions)(&lean), "permissions", "whether permissions of files are to hold for other users than root: on, or off, which is faster\n(also a flag of the agent)")
+	flags.Var((*permissions)(&noPermissions), "permissions", "whether permissions of files are to hold for other users than root: on, or off, which is faster\n(also a flag of the agent)")
 	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "no user namespace of the container's own: the runtime is started in one (unshare -r)")
 	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "let calls that wait for the agent not be interrupted by signals (crun 1.6, runc 1.5 and later)")
 	return cmd

@@ -114,7 +114,7 @@ func (a *Agent) takeOn(ctx context.Context, process *agentproto.Process, keeperD
 	if err != nil {
 		return err
 	}
-	p := supervisor.Process{Listener: process.Listener, Pid: process.Pid, User: user, Started: started}
+	p := supervisor.Process{Listener: process.Listener, Pid: process.Pid, User: user, Running: started}
 	if process.ContainerID != "" {
 		return a.start(process.ContainerID, p, keeperDir)
 	}

@@ -152,7 +152,7 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *syscalls
 	t.Helper()
 	was, is := verdict(t, before, row.Name, args), verdict(t, after, row.Name, args)
 	want := was
-	if passes(specs.LinuxSeccompAction(was)) && row.Asks(&args) {
+	if passes(specs.LinuxSeccompAction(was)) && row.Notifies(&args) {
 		switch row.Support {
 		case syscalls.Emulated:
 			want = string(specs.ActNotify)
@@ -202,7 +202,7 @@ func TestInjectFewRules(t *testing.T) {
 // The calls that open files are notified by their flags: libseccomp must not need
 // many rules for that. Without permissions, that is.
 func TestInjectOpens(t *testing.T) {
-	rows := syscalls.Lean(syscalls.Rows)
+	rows := syscalls.WithoutPermissions(syscalls.Rows)
 	i := slices.IndexFunc(rows, func(r syscalls.Row) bool { return r.Name == "openat" })
 	row := &rows[i]
 	for name, tt := range map[string]struct {
@@ -266,12 +266,12 @@ func TestInjectTwice(t *testing.T) {
 // A profile made with permissions can be made again without, and the other way round.
 func TestInjectOtherwise(t *testing.T) {
 	rows := append([]syscalls.Row{{Name: "access", Checks: syscalls.ChecksOnly},
-		{Name: "open", Checks: syscalls.ChecksMore, Lean: []syscalls.ArgTest{{Index: 1, Mask: 0x40, Value: 0x40}}}}, testRows...)
+		{Name: "open", Checks: syscalls.ChecksMore, WhenUnchecked: []syscalls.ArgTest{{Index: 1, Mask: 0x40, Value: 0x40}}}}, testRows...)
 	for name, text := range profiles {
 		// What the tests of the profile are about is in the rows of TestInjectVerdicts.
 		text = strings.Replace(text, `"lstat", `, `"lstat", "access", "open", `, 1)
 		t.Run(name, func(t *testing.T) {
-			for _, order := range [][2][]syscalls.Row{{rows, syscalls.Lean(rows)}, {syscalls.Lean(rows), rows}} {
+			for _, order := range [][2][]syscalls.Row{{rows, syscalls.WithoutPermissions(rows)}, {syscalls.WithoutPermissions(rows), rows}} {
 				changed, fresh := parseProfile(t, text), parseProfile(t, text)
 				for _, err := range []error{inject(changed, order[0]), inject(changed, order[1]), inject(fresh, order[1])} {
 					if err != nil {

@@ -23,9 +23,9 @@ type ExecFile struct {
 	// NoNewPrivs is the thread's no_new_privs attribute.
 	NoNewPrivs bool
 
-	// Watched tells that another process could meddle: "the calling process is being
+	// Traced tells that another process could meddle: "the calling process is being
 	// ptraced" by a tracer without CAP_SYS_PTRACE.
-	Watched bool
+	Traced bool
 }
 
 // Exec is what execve(2) makes of the credentials. Secure tells whether the program
@@ -91,7 +91,7 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 
 	changed := c.UID.Effective != old.UID.Effective || !old.InGroup(c.GID.Effective)
 	gained := !c.Permitted.within(old.Permitted)
-	if (changed || gained) && (f.NoNewPrivs || f.Watched) {
+	if (changed || gained) && (f.NoNewPrivs || f.Traced) {
 		// prctl(2), PR_SET_NO_NEW_PRIVS: "execve(2) promises not to grant privileges to do
 		// anything that could not have been done without the execve(2) call".
 		if f.NoNewPrivs || !old.Capable(unix.CAP_SETUID) {

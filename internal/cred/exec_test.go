@@ -133,7 +133,7 @@ func TestExecKernel(t *testing.T) {
 			Mode:       unix.S_IFREG | 0o745 | rapid.SampledFrom([]uint32{0, 0o010, 0o4000, 0o2000, 0o2010, 0o6010}).Draw(t, "mode"),
 			NoSuid:     rapid.IntRange(0, 4).Draw(t, "mount") == 1,
 			NoNewPrivs: rapid.IntRange(0, 3).Draw(t, "no_new_privs") == 1,
-			Watched:    rapid.IntRange(0, 3).Draw(t, "watched") == 1,
+			Traced:     rapid.IntRange(0, 3).Draw(t, "watched") == 1,
 			Caps:       fileCaps().Draw(t, "file capabilities"),
 		}
 		got, err := execute(from, f, programs[f.NoSuid])
@@ -169,7 +169,7 @@ func execute(from cred.Credentials, f cred.ExecFile, path string) (image, error)
 	cmd := exec.Command(path)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), role+"=executed")
-	if f.Watched {
+	if f.Traced {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_FS}
 	}
 	var stdout, stderr strings.Builder

@@ -73,7 +73,7 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	}
 	fd, e := c.record(p)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	recorded := *kind.recorded(&c.rec)
@@ -116,8 +116,8 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 		return Errno(e)
 	}
 	foreign := c.foreign(a)
-	privileged := c.privileged(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
-	if privileged && !foreign && !p.Stray() && c.Owners.Peek(p.Ptr, p.Follow) == owner.None {
+	privileged := c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
+	if privileged && !foreign && !p.ViaProcSelf() && c.Owners.Peek(p.Ptr, p.Follow) == owner.None {
 		return Continue
 	}
 	if c.badDescriptor(p) {
@@ -132,7 +132,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
 	if done, e := c.mayChangeACL(fd, kind, a); done || e != 0 {
-		return refuse(fd, e)
+		return deny(fd, e)
 	}
 	if len(a) > 0 && !a.Valid() {
 		return Errno(unix.EINVAL)

@@ -12,7 +12,7 @@ import (
 
 // MemfdCreate answers memfd_create(name, flags).
 func MemfdCreate(c *Call) Result {
-	if c.starting() || c.isMapped() {
+	if c.inRuntime() || c.createsAsRoot() {
 		return Continue
 	}
 	// memfd_create(2): "the limit is 249 bytes, excluding the terminating null byte".
@@ -43,7 +43,7 @@ func MemfdCreate(c *Call) Result {
 // recorded: it is the caller's if it is a pipe or a socket, else ENODATA.
 func (c *Call) anonymous(p target.Path) (fd int, e unix.Errno) {
 	task, named := p.Descriptor()
-	if !named || c.isMapped() {
+	if !named || c.createsAsRoot() {
 		return -1, unix.ENODATA
 	}
 	if fd, e = c.Target.Open(c.Target.FD(task), &c.stat); e != 0 {

@@ -25,8 +25,8 @@ type Call struct {
 	Devices    Devices         // what placeholders stand for
 	Protected  perm.Protected  // what this kernel protects
 	Listener   Listener        // what the call was notified by
-	// Permissions tells whether the permissions of files hold for others than root.
-	Permissions bool
+	// NoPermissions lets every caller read, write and search every file.
+	NoPermissions bool
 	// Again tells that a worker died over this call, or that a signal interrupted it:
 	// its effect may have happened, before the time Before, in nanoseconds.
 	Again    bool
@@ -53,8 +53,8 @@ type RootWatch interface {
 	// RootsDiffer tells that a task of the container may from now on see another
 	// file tree than the container's init does.
 	RootsDiffer(tid uint32)
-	// Closed tells that a task may not search the directory with the status st.
-	Closed(st *unix.Stat_t)
+	// SearchDenied tells that a task may not search the directory with the status st.
+	SearchDenied(st *unix.Stat_t)
 }
 
 // Listener is the seccomp listener that a call was notified by.
@@ -82,7 +82,7 @@ func (c *Call) identity() *identity.State {
 		if e != 0 {
 			s = identity.Nobody() // the caller is gone: nobody reads the answer
 		}
-		if c.starting() {
+		if c.inRuntime() {
 			// A runtime can do everything, whatever it leaves the program.
 			s.Permitted, s.Effective = cred.AllCaps, cred.AllCaps
 		}
@@ -104,9 +104,9 @@ func (c *Call) become(s *identity.State) unix.Errno {
 	return e
 }
 
-// starting tells whether the call is that of a runtime, or of the stage, which is
+// inRuntime tells whether the call is that of a runtime, or of the stage, which is
 // yet to execute the container's program.
-func (c *Call) starting() bool { return c.Identities.Starting(c.Listener.Index()) }
+func (c *Call) inRuntime() bool { return c.Identities.InRuntime(c.Listener.Index()) }
 
 // Handler answers one system call.
 type Handler func(*Call) Result

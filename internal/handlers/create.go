@@ -27,7 +27,7 @@ type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 // record beside the owner.
 func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
 	// The kernel makes no devices.
-	if c.starting() || rec.Type == 0 && c.leave(dirfd, pathArg) {
+	if c.inRuntime() || rec.Type == 0 && c.kernelSuffices(dirfd, pathArg) {
 		return Continue
 	}
 	parent, name, slash, e := c.lookUp(dirfd, pathArg)
@@ -38,7 +38,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	if e := c.mayMake(parent, name, slash, mode); e != 0 {
 		return Errno(e)
 	}
-	if rec.Type == 0 && c.isMapped() && !c.inherits(parent) {
+	if rec.Type == 0 && c.createsAsRoot() && !c.inherits(parent) {
 		return Continue
 	}
 	_, e = c.makeIn(parent, name, mode, rec, func(parent int, name *byte, mode uint32) (int, unix.Errno) {
@@ -64,24 +64,24 @@ func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Err
 	case e != unix.ENOENT || slash:
 		return e
 	}
-	return refusal(parent, c.mayModify(parent))
+	return readOnlyFirst(parent, c.mayModify(parent))
 }
 
-// leave tells, at the cost of one system call beside reading the path, that the
+// kernelSuffices tells, at the cost of one system call beside reading the path, that the
 // kernel itself does the right thing for what the caller makes there.
-func (c *Call) leave(dirfd int32, pathArg int) bool {
+func (c *Call) kernelSuffices(dirfd int32, pathArg int) bool {
 	switch {
-	case c.starting():
+	case c.inRuntime():
 		return true
-	case !c.isMapped(), c.Restricted():
+	case !c.createsAsRoot(), c.Restricted():
 		return false
 	}
 	dir, _, _, e := c.Target.Parent(dirfd, c.addr(pathArg))
-	return e != 0 || c.plain(dir)
+	return e != 0 || c.kernelSufficesIn(dir)
 }
 
-// isMapped tells whether what the caller makes belongs to whom the kernel shows.
-func (c *Call) isMapped() bool {
+// createsAsRoot tells whether what the caller makes belongs to whom the kernel shows.
+func (c *Call) createsAsRoot() bool {
 	if !c.Identities.InUse() {
 		return true
 	}
@@ -89,10 +89,10 @@ func (c *Call) isMapped() bool {
 	return s.UID.FS == c.Owners.Mapped.UID && s.GID.FS == c.Owners.Mapped.GID
 }
 
-// plain tells, at the cost of one system call as a rule, that the kernel itself
+// kernelSufficesIn tells, at the cost of one system call as a rule, that the kernel itself
 // does the right thing for what the caller makes in dir.
-func (c *Call) plain(dir target.Path) bool {
-	if !c.isMapped() || dir.Stray() || c.Restricted() {
+func (c *Call) kernelSufficesIn(dir target.Path) bool {
+	if !c.createsAsRoot() || dir.ViaProcSelf() || c.Restricted() {
 		return false
 	}
 	switch c.Owners.PeekDirectory(dir.Ptr) {
@@ -121,7 +121,7 @@ func (c *Call) visible(fd int) perm.Inode {
 	if !recorded {
 		if task, ok := c.procOwner(fd); ok {
 			id = task
-		} else if !c.isMapped() && c.isAnonymous(fd) {
+		} else if !c.createsAsRoot() && c.isAnonymous(fd) {
 			id = c.fsIDs()
 		}
 	}

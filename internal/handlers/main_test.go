@@ -29,7 +29,7 @@ type rootWatch bool
 
 func (r *rootWatch) RootsDiffer(uint32) { *r = true }
 
-func (r *rootWatch) Closed(*unix.Stat_t) {}
+func (r *rootWatch) SearchDenied(*unix.Stat_t) {}
 
 // newCaller makes the test's thread one that answers calls, and the task that
 // makes them too. The thread ends with the test.
@@ -66,7 +66,7 @@ func newCaller(t *testing.T) *caller {
 		t.Fatal(err)
 	}
 	c := &caller{t, Call{
-		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
+		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr, NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
 		Roots: new(rootWatch), Listener: ownListener{},
 	}}
 	c.call.PID = tr.TID

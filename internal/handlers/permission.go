@@ -16,16 +16,16 @@ import (
 // A change that perm allows is made by us, on the very object that perm was asked
 // about: if the kernel executed the call, its path might lead elsewhere by then.
 
-// privileged tells whether the caller has all these capabilities, with which the
+// kernelDecides tells whether the caller has all these capabilities, with which the
 // kernel's own decision is right, and may walk every path.
-func (c *Call) privileged(caps cred.Caps) bool {
+func (c *Call) kernelDecides(caps cred.Caps) bool {
 	return c.identity().Effective&caps == caps && !c.Restricted()
 }
 
 // Restricted implements target.Guard. Who is not restricted has the kernel's own
 // decision about every file.
 func (c *Call) Restricted() bool {
-	return c.Permissions && c.Identities.InUse() && !c.subject().ReachesAll()
+	return !c.NoPermissions && c.Identities.InUse() && !c.subject().ReachesAll()
 }
 
 // subject is who is asked about where files are concerned: the caller, but for access(2).
@@ -44,7 +44,7 @@ func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
 	c.stat = *st
 	e := c.permits(dir, perm.Exec)
 	if e != 0 {
-		c.Roots.Closed(st)
+		c.Roots.SearchDenied(st)
 	}
 	return e
 }
@@ -84,13 +84,13 @@ func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
 	return c.mayLookInto(link)
 }
 
-// refuse answers a change of the object that fd refers to which perm refused
+// deny answers a change of the object that fd refers to which perm refused
 // with e.
-func refuse(fd int, e unix.Errno) Result { return Errno(refusal(fd, e)) }
+func deny(fd int, e unix.Errno) Result { return Errno(readOnlyFirst(fd, e)) }
 
-// refusal is the error of such a change. The kernel asks whether the mount can be
+// readOnlyFirst is the error of such a change. The kernel asks whether the mount can be
 // written to before all else.
-func refusal(fd int, e unix.Errno) unix.Errno {
+func readOnlyFirst(fd int, e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
 	if e != 0 && sys.Fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
 		return unix.EROFS
@@ -98,15 +98,15 @@ func refusal(fd int, e unix.Errno) unix.Errno {
 	return e
 }
 
-// refuseStatus is refuse for a change of what stat(2) shows.
-func refuseStatus(fd int, e unix.Errno) Result {
+// denyStatusChange is refuse for a change of what stat(2) shows.
+func denyStatusChange(fd int, e unix.Errno) Result {
 	// Since Linux 6.17, of an inotify or epoll descriptor, say, nobody can change it.
 	if sys.FileSystem(fd) == unix.ANON_INODE_FS_MAGIC {
 		if own := fchownOPath(fd, unchanged); own != 0 {
 			e = own
 		}
 	}
-	return refuse(fd, e)
+	return deny(fd, e)
 }
 
 // permits decides whether the caller has all the permissions in want, perm.Read,
@@ -202,12 +202,12 @@ func (c *Call) reach(o object, want uint32) Result {
 		}
 		unix.Close(fd)
 	}
-	return denied(e) // other errors are the kernel's own
+	return continueUnlessDenied(e) // other errors are the kernel's own
 }
 
-// denied lets the kernel execute a call for which there was an error e, unless the
+// continueUnlessDenied lets the kernel execute a call for which there was an error e, unless the
 // permission is missing. Of other errors the kernel has its own opinion, and its own order.
-func denied(e unix.Errno) Result {
+func continueUnlessDenied(e unix.Errno) Result {
 	if e == unix.EACCES || e == unix.EPERM {
 		return Errno(e)
 	}

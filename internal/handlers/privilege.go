@@ -11,18 +11,18 @@ import (
 // container, but which the caller, as it has become somebody else, has not. They
 // are refused where the kernel would; everything else continues.
 
-// lacks tells whether the caller is to be refused what needs a capability.
+// lacksCap tells whether the caller is to be refused what needs a capability.
 //
 // user_namespaces(7): a process that has made a user namespace "has a full set of
 // capabilities in that namespace". What it may do there is the kernel's to say.
-func (c *Call) lacks(capability int) bool {
+func (c *Call) lacksCap(capability int) bool {
 	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Target.InOwnUserNamespace()
 }
 
 // Needs answers calls of which the kernel checks a capability before anything else.
 func Needs(capability int) Handler {
 	return func(c *Call) Result {
-		if c.lacks(capability) {
+		if c.lacksCap(capability) {
 			return Errno(unix.EPERM)
 		}
 		return Continue

@@ -19,7 +19,7 @@ func (c *Call) openMultiplexer(fd int, flags uint64) Result {
 	switch {
 	// The name of a slave is used again, and so is its inode number: an owner may be
 	// recorded of one that is gone.
-	case c.isMapped() && !c.Owners.SidecarInUse():
+	case c.createsAsRoot() && !c.Owners.SidecarInUse():
 		return Continue
 	case flags&unix.O_DIRECTORY != 0, flags&exclusive == exclusive: // ENOTDIR, EEXIST
 		return Continue

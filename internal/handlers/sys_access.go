@@ -38,7 +38,7 @@ func (c *Call) readlink(o object, size int) Result {
 		}
 		unix.Close(fd)
 	}
-	return denied(e)
+	return continueUnlessDenied(e)
 }
 
 // Chdir answers chdir(path).
@@ -69,7 +69,7 @@ func (c *Call) enter(fd int, e unix.Errno) Result {
 		}
 		unix.Close(fd)
 	}
-	return denied(e)
+	return continueUnlessDenied(e)
 }
 
 // Access answers access(path, mode).
@@ -87,7 +87,7 @@ func Faccessat2(c *Call) Result {
 }
 
 func (c *Call) faccess(o object, mode, effective uint32) Result {
-	if mode&^(perm.Read|perm.Write|perm.Exec) != 0 || !c.Permissions || !c.Identities.InUse() {
+	if mode&^(perm.Read|perm.Write|perm.Exec) != 0 || c.NoPermissions || !c.Identities.InUse() {
 		return Continue
 	}
 	if effective == 0 {
@@ -106,7 +106,7 @@ func Truncate32(c *Call) Result { return c.truncate(int64(c.int32(1))) }
 func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int64(c.uint32(1))) }
 
 func (c *Call) truncate(length int64) Result {
-	if !c.Restricted() && c.privileged(1<<unix.CAP_FSETID) {
+	if !c.Restricted() && c.kernelDecides(1<<unix.CAP_FSETID) {
 		return Continue
 	}
 	if length < 0 {
@@ -114,7 +114,7 @@ func (c *Call) truncate(length int64) Result {
 	}
 	fd, e := c.openObject(byPath)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
@@ -190,14 +190,14 @@ func InotifyAddWatch(c *Call) Result {
 	}
 	fd, e := c.openObject(o)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
 	if mask&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return Continue
 	}
-	return denied(c.permits(fd, perm.Read))
+	return continueUnlessDenied(c.permits(fd, perm.Read))
 }
 
 // watchBits are the bits that inotify_add_watch(2) knows, ALL_INOTIFY_BITS of <linux/inotify.h>:

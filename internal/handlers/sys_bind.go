@@ -62,7 +62,7 @@ func (c *Call) isUnixSocket(fd int32) bool {
 // left to the kernel, and so are all errors.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	var sa sockaddr
-	if c.starting() {
+	if c.inRuntime() {
 		return Continue
 	}
 	text := c.unixAddress(&sa, addr, size)
@@ -73,13 +73,13 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 		return Continue // EBADF, ENOTSOCK or EINVAL
 	}
 	dir, name, slash, e := c.Target.ParentOfText(text)
-	if e != 0 || !c.Restricted() && (slash || c.plain(dir)) {
+	if e != 0 || !c.Restricted() && (slash || c.kernelSufficesIn(dir)) {
 		return Continue
 	}
-	stray := dir.Stray()
+	stray := dir.ViaProcSelf()
 	parent, e := c.Target.OpenDirectory(dir, &c.stat)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(parent)
 	if c.Restricted() {
@@ -89,7 +89,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 			return Continue
 		}
 	}
-	if c.isMapped() && !c.inherits(parent) {
+	if c.createsAsRoot() && !c.inherits(parent) {
 		return Continue
 	}
 	// Before Linux 6.9 the socket cannot be had, and its inode belongs to root.
@@ -115,7 +115,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 		if e == 0 {
 			e = sys.Bind(socket, sa[:size])
 		}
-		if back := c.Target.Return(); back != 0 {
+		if back := c.Target.ReturnToProc(); back != 0 {
 			panic("the supervisor's /proc is gone")
 		}
 		return -1, e

@@ -101,7 +101,7 @@ func Capget(c *Call) Result {
 
 // Capset answers capset(hdrp, datap).
 func Capset(c *Call) Result {
-	if c.starting() {
+	if c.inRuntime() {
 		return Continue // Begin reads what the runtime has set
 	}
 	sets, e := c.capHeader()
@@ -131,7 +131,7 @@ func Capset(c *Call) Result {
 // Prctl answers prctl(option, arg2, ...) for the options about capabilities and the
 // timer slack, and PR_SET_MM.
 func Prctl(c *Call) Result {
-	if c.starting() {
+	if c.inRuntime() {
 		return Continue
 	}
 	arg := c.Data.Args[1]
@@ -211,7 +211,7 @@ func (c *Call) capAmbient() Result {
 // setMM answers prctl(PR_SET_MM). What it changes tells whether an execve(2) has
 // succeeded (Identities.Expect), so first that is settled.
 func (c *Call) setMM() Result {
-	if e := c.Identities.Settle(c.PID); e != 0 {
+	if e := c.Identities.ResolveExec(c.PID); e != 0 {
 		return Errno(e)
 	}
 	return Continue

@@ -24,7 +24,7 @@ func Fchmodat2(c *Call) Result {
 // chmod changes the mode of the object o. An ACL follows by itself: what is
 // recorded of it does not depend on the mode.
 func (c *Call) chmod(o object, mode uint32) Result {
-	if c.privileged(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+	if c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return Continue
 	}
 	fd, e := c.openObject(o)
@@ -33,11 +33,11 @@ func (c *Call) chmod(o object, mode uint32) Result {
 	}
 	defer unix.Close(fd)
 	if c.stat.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return refuse(fd, unix.EOPNOTSUPP)
+		return deny(fd, unix.EOPNOTSUPP)
 	}
 	to, e := perm.Chmod(c.identity().Credentials, c.visible(fd), mode)
 	if e != 0 {
-		return refuseStatus(fd, e)
+		return denyStatusChange(fd, e)
 	}
 	return Errno(sys.FchmodOPath(fd, to))
 }

@@ -97,12 +97,12 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // the path may be another's by now; nobody reads this
 	}
-	if c.privileged(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
+	if c.kernelDecides(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return c.changeOwner(fd, to, change)
 	}
 	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
 	if e != 0 {
-		return refuseStatus(fd, e)
+		return denyStatusChange(fd, e)
 	}
 	result := c.changeOwner(fd, to, change)
 	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no
@@ -136,7 +136,7 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 		real.GID = owner.Noop
 	}
 	if e := change(fd, real); e != 0 {
-		return c.refused(fd, e, to)
+		return c.chownForeign(fd, e, to)
 	}
 	return Errno(c.Owners.Set(fd, c.stat.Mode, id))
 }
@@ -153,7 +153,7 @@ func (c *Call) recorded(fd int) owner.ID {
 	return id
 }
 
-// refused answers a change of owner that the kernel refused with e.
+// chownForeign answers a change of owner that the kernel chownForeign with e.
 //
 // Files of somebody else on the host (whose owner is not mapped) stay as they
 // are, EPERM, with two exceptions that the programs of a container expect to
@@ -161,7 +161,7 @@ func (c *Call) recorded(fd int) owner.ID {
 // the /dev/null and the terminal that the launcher has bound, the owner is
 // recorded. On the kernel's own file systems the call does nothing, and
 // succeeds (rpm's filesystem package changes the owner of /proc and /sys).
-func (c *Call) refused(fd int, e unix.Errno, to owner.ID) Result {
+func (c *Call) chownForeign(fd int, e unix.Errno, to owner.ID) Result {
 	if e != unix.EPERM || c.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
 	}

@@ -24,7 +24,7 @@ func Chroot(c *Call) Result {
 
 // PivotRoot answers pivot_root(new_root, put_old).
 func PivotRoot(c *Call) Result {
-	if c.lacks(unix.CAP_SYS_ADMIN) {
+	if c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Errno(unix.EPERM)
 	}
 	return NewRoot(c)

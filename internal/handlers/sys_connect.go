@@ -34,5 +34,5 @@ func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 		e = c.permits(fd, perm.Write)
 		unix.Close(fd)
 	}
-	return denied(e)
+	return continueUnlessDenied(e)
 }

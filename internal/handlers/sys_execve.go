@@ -26,7 +26,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // nobody reads it
 	}
-	starting := c.starting()
+	starting := c.inRuntime()
 	if starting {
 		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {
 			slog.Error("the container's program cannot be given its user", "pid", c.PID, "err", err)
@@ -44,7 +44,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		file, e = c.program(p, self)
 	}
 	if e != 0 && !starting { // a runtime lets nobody see what it executes
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	to, _, e := self.Exec(file)
 	if e != 0 {
@@ -127,13 +127,13 @@ func (c *Call) execFile(fd int, self *identity.State) cred.ExecFile {
 	f.NoSuid = c.stat.Uid != c.Owners.Mapped.UID || sys.Fstatfs(fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
 	var tracer uint32
 	f.NoNewPrivs, tracer = c.Target.Restrained()
-	f.Watched = tracer != 0 && c.watches(tracer)
+	f.Traced = tracer != 0 && c.tracerForbidsGain(tracer)
 	return f
 }
 
-// watches tells whether the caller may gain nothing by execve(2), because of who its
+// tracerForbidsGain tells whether the caller may gain nothing by execve(2), because of who its
 // tracer is.
-func (c *Call) watches(tracer uint32) bool {
+func (c *Call) tracerForbidsGain(tracer uint32) bool {
 	s, e := c.Identities.Get(tracer)
 	// EPERM: somebody else's on the host, who may do to the caller what they like.
 	return e == 0 && !s.Capable(unix.CAP_SYS_PTRACE)

@@ -23,7 +23,7 @@ const maxDirents = 32 << 10
 // Getdents64 answers getdents64(fd, dirp, count): the type of a device is not that of its
 // placeholder. Placeholders of null are regular files, of which there are too many to look at.
 func Getdents64(c *Call) Result {
-	if !c.Owners.SidecarInUse() || c.starting() {
+	if !c.Owners.SidecarInUse() || c.inRuntime() {
 		return Continue
 	}
 	fd, e := c.Target.Dup(c.int32(0))

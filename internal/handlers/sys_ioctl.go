@@ -48,7 +48,7 @@ func (c *Call) setAttributes(get uint32) Result {
 	if perm.Owner(c.identity().Credentials, c.visible(fd)) {
 		return Continue
 	}
-	if get != getVersion && c.unreadable(2) {
+	if get != getVersion && c.badPointer(2) {
 		return Continue // EFAULT
 	}
 	if dup, e := c.Target.Dup(c.int32(0)); e == 0 {
@@ -59,7 +59,7 @@ func (c *Call) setAttributes(get uint32) Result {
 			return Continue // ENOTTY
 		}
 	}
-	return refuse(fd, unix.EPERM)
+	return deny(fd, unix.EPERM)
 }
 
 // Fcntl answers fcntl(fd, F_SETLEASE, arg).
@@ -87,7 +87,7 @@ const maxHandle = 128
 // open_by_handle_at(2): "The caller must have the CAP_DAC_READ_SEARCH capability". Linux
 // 6.11 lets who has CAP_SYS_ADMIN do it in some mounts.
 func OpenByHandleAt(c *Call) Result {
-	if !c.lacks(unix.CAP_DAC_READ_SEARCH) || !c.lacks(unix.CAP_SYS_ADMIN) {
+	if !c.lacksCap(unix.CAP_DAC_READ_SEARCH) || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Continue
 	}
 	var header [8]byte // struct file_handle: its size, and type

@@ -33,11 +33,11 @@ func (c *Call) list(o object, buf int) Result {
 	}
 	var names []byte
 	room, changed := 0, false
-	if !p.Stray() {
+	if !p.ViaProcSelf() {
 		names, room, changed = c.namesAt(p.Ptr, p.Follow)
 	}
 	if !changed {
-		if !p.Stray() && !c.Target.IsLink(p) {
+		if !p.ViaProcSelf() && !c.Target.IsLink(p) {
 			return Continue
 		}
 		fd, e := c.Target.Open(p, &c.stat) // a link may lead through /proc/self

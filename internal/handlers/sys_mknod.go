@@ -50,10 +50,10 @@ func (c *Call) mayNot(dirfd int32, arg int, mode uint32) Result {
 	}
 	parent, name, slash, e := c.lookUp(dirfd, arg)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(parent)
-	return denied(c.mayMake(parent, name, slash, mode))
+	return continueUnlessDenied(c.mayMake(parent, name, slash, mode))
 }
 
 // whiteout is the number of the character device that overlayfs marks removed

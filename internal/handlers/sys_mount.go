@@ -5,9 +5,9 @@ import "golang.org/x/sys/unix"
 // The calls that mount. Whether a task may is for its emulated capabilities to say.
 
 // lacksAt refuses what needs a capability, and comes after the walk of the path
-// at argument i, with the flags of Tracee.Path: its errors come first.
+// at argument i, with the flags of Task.Path: its errors come first.
 func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Errno {
-	lacks := c.lacks(capability)
+	lacks := c.lacksCap(capability)
 	if !lacks && !c.Restricted() {
 		return 0
 	}
@@ -32,20 +32,20 @@ func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Err
 // Mount answers mount(source, target, filesystemtype, mountflags, data).
 func Mount(c *Call) Result {
 	// mount(2) copies the strings first; then it looks for the target.
-	if (c.Restricted() || c.lacks(unix.CAP_SYS_ADMIN)) && (c.unreadable(2) || c.unreadable(0) || c.unreadable(4)) {
+	if (c.Restricted() || c.lacksCap(unix.CAP_SYS_ADMIN)) && (c.badPointer(2) || c.badPointer(0) || c.badPointer(4)) {
 		return Continue // EFAULT
 	}
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
 		return Errno(e)
 	}
-	if !c.starting() && c.takesOptions() {
+	if !c.inRuntime() && c.takesOptions() {
 		c.dropOwners(c.addr(4))
 	}
 	return Continue
 }
 
-// unreadable tells whether the argument i is the address of no string.
-func (c *Call) unreadable(i int) bool {
+// badPointer reports whether argument i is not the address of a string.
+func (c *Call) badPointer(i int) bool {
 	var b [1]byte
 	n, e := c.Target.Read(c.addr(i), b[:])
 	return c.addr(i) != 0 && (e != 0 || n == 0)
@@ -82,7 +82,7 @@ const openTreeFlags = unix.AT_EMPTY_PATH | unix.AT_NO_AUTOMOUNT | unix.AT_RECURS
 // OpenTree answers open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
 // the tree is asked for.
 func OpenTree(c *Call) Result {
-	if c.uint32(2)&^openTreeFlags == 0 && c.lacks(unix.CAP_SYS_ADMIN) {
+	if c.uint32(2)&^openTreeFlags == 0 && c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Errno(unix.EPERM)
 	}
 	return Continue
@@ -101,7 +101,7 @@ func MountSetattr(c *Call) Result {
 	if c.uint32(2)&^uint32(mountAttrFlags) != 0 || size < mountAttrSize || size > maxMountAttrSize { // EINVAL or E2BIG
 		return Continue
 	}
-	if c.lacks(unix.CAP_SYS_ADMIN) {
+	if c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Errno(unix.EPERM)
 	}
 	return Continue

@@ -115,7 +115,7 @@ func (c *Call) open(o *opening) Result {
 		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
 	}
 	switch {
-	case c.starting(), kind == creates:
+	case c.inRuntime(), kind == creates:
 		return Continue
 	case c.Restricted():
 		return c.openRestricted(o, kind)
@@ -144,7 +144,7 @@ const openAttempts = 16
 // if something has appeared where nothing was.
 func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
-	if e != 0 || o.how.Resolve != 0 && p.Stray() && c.isMapped() {
+	if e != 0 || o.how.Resolve != 0 && p.ViaProcSelf() && c.createsAsRoot() {
 		return Continue
 	}
 	if c.mayHaveMade() {
@@ -155,7 +155,7 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 		return result
 	}
 	if found == creatable {
-		if dir, _, _, e := c.Target.ParentOf(p); e != 0 || c.plain(dir) {
+		if dir, _, _, e := c.Target.ParentOf(p); e != 0 || c.kernelSufficesIn(dir) {
 			return Continue
 		}
 		if p, e = c.pathToOpen(o); e != 0 {
@@ -206,7 +206,7 @@ const (
 // find looks for what is to be opened, and answers the call if that is a device or
 // nothing that open(2) could make.
 func (c *Call) find(p target.Path, o *opening) (finding, Result) {
-	if o.how.Resolve == 0 && !p.Stray() {
+	if o.how.Resolve == 0 && !p.ViaProcSelf() {
 		switch look(p) {
 		case isNothing:
 			if !c.Target.IsLink(p) {
@@ -246,14 +246,14 @@ func (c *Call) find(p target.Path, o *opening) (finding, Result) {
 // makesForOthers tells whether the kernel, if it executed the call o, might make a file
 // that would belong to root and not to the caller.
 func (c *Call) makesForOthers(o *opening) bool {
-	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.isMapped()
+	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.createsAsRoot()
 }
 
 // openFound opens the regular file that our descriptor fd refers to, which has been
 // found where a call with these flags of open(2) would make one. The kernel is not to
 // execute that call: by then the file may be gone, as a lock file is.
 func (c *Call) openFound(fd int, flags uint64) Result {
-	if flags&unix.O_TRUNC != 0 && !c.Target.HasRoom(1) {
+	if flags&unix.O_TRUNC != 0 && !c.Target.HasFreeFDs(1) {
 		return Errno(unix.EMFILE)
 	}
 	opened, e := sys.Reopen(fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
@@ -305,13 +305,13 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 	defer unix.Close(parent)
 	if !slash && c.Restricted() {
 		if e := c.mayModify(parent); e != 0 {
-			return refuse(parent, e)
+			return deny(parent, e)
 		}
 	}
-	if slash || c.isMapped() && !c.inherits(parent) {
+	if slash || c.createsAsRoot() && !c.inherits(parent) {
 		return Continue // EISDIR, if the name has a slash at its end
 	}
-	if !c.Target.HasRoom(1) {
+	if !c.Target.HasFreeFDs(1) {
 		return Errno(unix.EMFILE)
 	}
 	how := o.how
@@ -334,20 +334,20 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 // openUnnamed makes and opens a file without a name in the directory of the path.
 func (c *Call) openUnnamed(o *opening) Result {
 	p, e := c.pathToOpen(o)
-	if e != 0 || o.how.Resolve == 0 && c.plain(p) {
+	if e != 0 || o.how.Resolve == 0 && c.kernelSufficesIn(p) {
 		return Continue
 	}
 	parent, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(parent)
 	if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR && c.Restricted() {
 		if e := c.permits(parent, perm.Write|perm.Exec); e != 0 {
-			return refuse(parent, e)
+			return deny(parent, e)
 		}
 	}
-	if c.isMapped() && !c.inherits(parent) {
+	if c.createsAsRoot() && !c.inherits(parent) {
 		return Continue
 	}
 	how := o.how

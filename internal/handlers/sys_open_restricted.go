@@ -54,7 +54,7 @@ func (c *Call) openPermitted(o *opening) Result {
 		return c.openNew(p, o)
 	}
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	if flags&unix.O_PATH != 0 {
@@ -78,7 +78,7 @@ func (c *Call) openSlash(p target.Path, o *opening) Result {
 	p.Follow = false
 	parent, _, _, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	unix.Close(parent)
 	return Continue
@@ -140,7 +140,7 @@ func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 	if e := c.permits(fd, want); e != 0 {
 		// Before it truncates a file the kernel asks whether the mount can be written to.
 		if regular && flags&unix.O_TRUNC != 0 {
-			e = refusal(fd, e)
+			e = readOnlyFirst(fd, e)
 		}
 		return Errno(e)
 	}
@@ -157,7 +157,7 @@ func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
 	case regular && want == perm.Read && file == taskStatus:
 		return c.openStatusOf(fd, flags)
 	case want == perm.Read && file == taskGuarded && isProc(fd):
-		return denied(c.mayLookInto(fd))
+		return continueUnlessDenied(c.mayLookInto(fd))
 	case regular && flags&unix.O_TRUNC != 0:
 		if r := c.clearSetID(fd); r.Errno != 0 {
 			return r

@@ -47,7 +47,7 @@ func (c *Call) refusesTrace(pid int32) bool {
 
 // Ptrace answers ptrace(request, pid, addr, data) for PTRACE_ATTACH and PTRACE_SEIZE.
 func Ptrace(c *Call) Result {
-	if !c.lacks(unix.CAP_SYS_PTRACE) {
+	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue
 	}
 	// "PTRACE_SEIZE [...] addr must be zero. data contains a bit mask of ptrace options":
@@ -69,10 +69,10 @@ const maxVectors = 1024
 func ProcessVM(c *Call) Result {
 	local, remote := c.Data.Args[2], c.Data.Args[4]
 	switch {
-	case !c.lacks(unix.CAP_SYS_PTRACE),
+	case !c.lacksCap(unix.CAP_SYS_PTRACE),
 		c.Data.Args[5] != 0 || local > maxVectors || remote > maxVectors, // EINVAL
 		local == 0 || remote == 0,          // nothing to do
-		c.unreadable(1) || c.unreadable(3): // EFAULT
+		c.badPointer(1) || c.badPointer(3): // EFAULT
 		return Continue
 	}
 	if c.refusesTrace(c.int32(0)) {
@@ -83,7 +83,7 @@ func ProcessVM(c *Call) Result {
 
 // Kcmp answers kcmp(pid1, pid2, type, idx1, idx2).
 func Kcmp(c *Call) Result {
-	if !c.lacks(unix.CAP_SYS_PTRACE) {
+	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue
 	}
 	first, e := c.Target.HostPID(c.int32(0))
@@ -99,7 +99,7 @@ func Kcmp(c *Call) Result {
 
 // PidfdGetfd answers pidfd_getfd(pidfd, targetfd, flags).
 func PidfdGetfd(c *Call) Result {
-	if c.uint32(2) != 0 || !c.lacks(unix.CAP_SYS_PTRACE) {
+	if c.uint32(2) != 0 || !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue // EINVAL
 	}
 	target, e := c.Target.PidfdPID(c.int32(0))

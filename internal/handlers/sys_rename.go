@@ -33,14 +33,14 @@ func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 	}
 	parent, name, slash, e := c.lookUp(dirfd, arg)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(parent)
 	// EISDIR, ENOTEMPTY, EINVAL or EBUSY; and of a file with a slash at its end, ENOTDIR.
 	if !isName(name) || slash && !directory {
 		return Continue
 	}
-	return refuseIf(parent, c.mayDelete(parent, name))
+	return continueUnless(parent, c.mayDelete(parent, name))
 }
 
 // Rename answers rename(oldpath, newpath).
@@ -61,7 +61,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	}
 	oldParent, oldName, oldSlash, e := c.lookUp(oldDirfd, oldArg)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(oldParent)
 	if c.emptyString(newArg) {
@@ -73,7 +73,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 
 	newParent, newName, newSlash, e := c.lookUp(newDirfd, newArg)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(newParent)
 	destination := c.entry(newParent, newName)
@@ -101,7 +101,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	if e != 0 && sys.MountID(oldParent) != sys.MountID(newParent) {
 		return Continue // EXDEV
 	}
-	return refuseIf(oldParent, e)
+	return continueUnless(oldParent, e)
 }
 
 // mayRename decides about a rename between existing directories.
@@ -162,7 +162,7 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 	}
 	fd, e := c.openObject(o)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	if c.emptyString(arg) {
@@ -171,7 +171,7 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 	stat := c.stat
 	parent, name, slash, e := c.lookUp(dirfd, arg)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(parent)
 	// EEXIST and ENOENT. In a directory that has been removed, and in procfs, nothing can be made: ENOENT.
@@ -186,19 +186,19 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		c.stat = dir
 		e = c.mayModify(parent)
 	}
-	if e != 0 && refusal(parent, e) != unix.EROFS && sys.MountID(fd) != sys.MountID(parent) {
+	if e != 0 && readOnlyFirst(parent, e) != unix.EROFS && sys.MountID(fd) != sys.MountID(parent) {
 		return Continue // EXDEV
 	}
-	return refuseIf(parent, e)
+	return continueUnless(parent, e)
 }
 
-// refuseIf lets the kernel execute a call, unless there was an error e in the directory
+// continueUnless lets the kernel execute a call, unless there was an error e in the directory
 // that fd refers to.
-func refuseIf(fd int, e unix.Errno) Result {
+func continueUnless(fd int, e unix.Errno) Result {
 	if e == 0 {
 		return Continue
 	}
-	return refuse(fd, e)
+	return deny(fd, e)
 }
 
 // entry is what a name in a directory stands for: nothing, if fd is -1.

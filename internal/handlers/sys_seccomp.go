@@ -11,7 +11,7 @@ import (
 
 // mayRestrain tells whether the caller may do that.
 func (c *Call) mayRestrain() bool {
-	if c.starting() || !c.lacks(unix.CAP_SYS_ADMIN) {
+	if c.inRuntime() || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return true
 	}
 	noNewPrivs, _ := c.Target.Restrained()

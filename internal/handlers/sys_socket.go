@@ -18,8 +18,8 @@ import (
 // netCaps are the capabilities over a network namespace.
 const netCaps = cred.Caps(1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW)
 
-// lacksOf tells whether the caller has not all of these capabilities: see lacks.
-func (c *Call) lacksOf(caps cred.Caps) bool {
+// lacksAnyCap tells whether the caller has not all of these capabilities: see lacks.
+func (c *Call) lacksAnyCap(caps cred.Caps) bool {
 	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Target.InOwnUserNamespace()
 }
 
@@ -28,7 +28,7 @@ const maxAddress = 128
 
 // bindSocket binds a socket to an address.
 func (c *Call) bindSocket(sockfd int32, addr uintptr, size uint32) Result {
-	if size < 4 || size > maxAddress || c.starting() || !c.lacksOf(1<<unix.CAP_NET_BIND_SERVICE) {
+	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
 		return c.bind(sockfd, addr, size)
 	}
 	var sa [maxAddress]byte
@@ -92,7 +92,7 @@ func (c *Call) socket(domain, kind, protocol int32) Result {
 	if isPing(domain, kind, protocol) {
 		return c.pingSocket()
 	}
-	if !guarded(domain, kind) || !c.lacksOf(netCaps) || c.Target.EnterNetwork() != 0 {
+	if !socketNeedsCap(domain, kind) || !c.lacksAnyCap(netCaps) || c.Target.EnterNetwork() != 0 {
 		return Continue
 	}
 	var fd int
@@ -115,11 +115,11 @@ func (c *Call) socket(domain, kind, protocol int32) Result {
 	return Continue
 }
 
-// guarded tells whether a socket of the kind may need a capability, or have one.
+// socketNeedsCap tells whether a socket of the kind may need a capability, or have one.
 //
 // raw(7): "In order to create a raw socket, a process must have the CAP_NET_RAW
 // capability". packet(7), of AF_PACKET, says the same.
-func guarded(domain, kind int32) bool {
+func socketNeedsCap(domain, kind int32) bool {
 	switch domain {
 	case unix.AF_PACKET, unix.AF_NETLINK, unix.AF_KEY, unix.AF_XDP:
 		return true
@@ -170,7 +170,7 @@ func privilegedOption(level, name int32) bool {
 }
 
 func (c *Call) setsockopt(sock, level, name int32, value uintptr, size int32) Result {
-	if !privilegedOption(level, name) || !c.lacksOf(netCaps) || size < 0 {
+	if !privilegedOption(level, name) || !c.lacksAnyCap(netCaps) || size < 0 {
 		return Continue
 	}
 	var b [4]byte
@@ -211,7 +211,7 @@ const nowhere = 1
 
 // configure answers ioctl(sockfd, cmd, argp) for such a command.
 func (c *Call) configure() Result {
-	if !c.lacksOf(1 << unix.CAP_NET_ADMIN) {
+	if !c.lacksAnyCap(1 << unix.CAP_NET_ADMIN) {
 		return Continue
 	}
 	fd, e := c.Target.Dup(c.int32(0))

@@ -45,7 +45,7 @@ func Statx(c *Call) Result {
 	}
 	fd, e := c.record(p)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	var st unix.Statx_t
@@ -83,7 +83,7 @@ func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Res
 func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 	fd, e := c.record(p)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	unix.Close(fd)
 	id := c.rec.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
@@ -102,7 +102,7 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 // may not know, and another if there is nothing to know.
 func (c *Call) record(p target.Path) (fd int, e unix.Errno) {
 	_, byFD := p.Descriptor()
-	if !p.Stray() && (byFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
+	if !p.ViaProcSelf() && (byFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {

@@ -25,7 +25,7 @@ const (
 // CLONE_NEW* flags [...] the user namespace is guaranteed to be created first, giving the
 // child [...] privileges over the remaining namespaces".
 func (c *Call) isolates(flags uint64) bool {
-	return flags&(newNamespaces|newTime) != 0 && flags&unix.CLONE_NEWUSER == 0 && c.lacks(unix.CAP_SYS_ADMIN)
+	return flags&(newNamespaces|newTime) != 0 && flags&unix.CLONE_NEWUSER == 0 && c.lacksCap(unix.CAP_SYS_ADMIN)
 }
 
 // cloneable tells whether the kernel does not refuse the flags for what they are: EINVAL.
@@ -75,7 +75,7 @@ func Unshare(c *Call) Result {
 
 // Setns answers setns(fd, nstype).
 func Setns(c *Call) Result {
-	if c.lacks(unix.CAP_SYS_ADMIN) && c.enters(c.int32(0), c.uint32(1)) {
+	if c.lacksCap(unix.CAP_SYS_ADMIN) && c.enters(c.int32(0), c.uint32(1)) {
 		return Errno(unix.EPERM)
 	}
 	return NewRoot(c)

@@ -58,7 +58,7 @@ func (c *Call) utimesat(f TimeFormat, flags uint32) Result {
 
 // utimes changes the times of the object o to those at addr.
 func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
-	if c.privileged(1 << unix.CAP_FOWNER) {
+	if c.kernelDecides(1 << unix.CAP_FOWNER) {
 		if o.path == byFD && c.isForeignDevice(o.dirfd) {
 			return Errno(0)
 		}
@@ -93,7 +93,7 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	now := atime == unix.UTIME_NOW && mtime == unix.UTIME_NOW
 	writable := now && c.access(fd, i, perm.Write) == 0
 	if e := perm.Utimes(c.identity().Credentials, i, now, writable); e != 0 {
-		return refuseStatus(fd, e)
+		return denyStatusChange(fd, e)
 	}
 	return Errno(sys.FutimensOPath(fd, &times))
 }

@@ -108,7 +108,7 @@ type nameKind int
 
 const (
 	ordinary nameKind = iota
-	unreadable
+	badName
 	hidden
 	probe
 	access
@@ -121,7 +121,7 @@ func (c *Call) nameOf(i int, name *attribute) nameKind {
 	n, e := c.Target.ReadString(c.addr(i), name[:])
 	switch {
 	case e != 0 || n == 0:
-		return unreadable
+		return badName
 	case string(name[:n]) == owner.Xattr:
 		return hidden
 	case string(name[:n]) == Probe:
@@ -145,7 +145,7 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 	}
 	var a attribute
 	switch c.nameOf(name, &a) {
-	case unreadable:
+	case badName:
 		return Continue // ERANGE or EFAULT
 	case hidden:
 		return c.try(o, absent)
@@ -170,7 +170,7 @@ func (c *Call) readAttribute(o object, a *attribute) Result {
 	}
 	fd, e := c.openObject(o)
 	if e != 0 {
-		return denied(e)
+		return continueUnlessDenied(e)
 	}
 	defer unix.Close(fd)
 	kind := c.stat.Mode & unix.S_IFMT
@@ -180,7 +180,7 @@ func (c *Call) readAttribute(o object, a *attribute) Result {
 		return Continue
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
-	return denied(c.permits(fd, perm.Read))
+	return continueUnlessDenied(c.permits(fd, perm.Read))
 }
 
 // setxattr answers a call that sets the attribute of o named by argument name.
@@ -191,12 +191,12 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	var a attribute
 	kind := c.nameOf(name, &a)
 	switch kind {
-	case unreadable:
+	case badName:
 		return Continue
 	case hidden:
 		return c.try(o, forbidden)
 	case ordinary, probe:
-		if c.privileged(xattrCaps) {
+		if c.kernelDecides(xattrCaps) {
 			return Continue
 		}
 	}
@@ -234,7 +234,7 @@ func (c *Call) removexattr(o object, name int) Result {
 	var a attribute
 	kind := c.nameOf(name, &a)
 	switch kind {
-	case unreadable:
+	case badName:
 		return Continue
 	case hidden:
 		return c.try(o, removal)
@@ -243,7 +243,7 @@ func (c *Call) removexattr(o object, name int) Result {
 	case inherited:
 		return c.setACL(o, defaultACL, nil)
 	case ordinary, probe:
-		if c.privileged(xattrCaps) {
+		if c.kernelDecides(xattrCaps) {
 			return Continue
 		}
 	}
@@ -278,7 +278,7 @@ func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.
 	}
 	defer unix.Close(fd)
 	if e := c.mayChangeAttribute(fd, a, value); e != 0 {
-		return refuse(fd, e)
+		return deny(fd, e)
 	}
 	return Result{Errno: change(fd), Final: true} // XATTR_CREATE, ENODATA
 }

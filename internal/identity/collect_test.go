@@ -78,7 +78,7 @@ func TestPreparedIsUsed(t *testing.T) {
 	if err := table.Begin(3, q.pid); err != nil {
 		t.Fatal(err)
 	}
-	if table.Starting(3) {
+	if table.InRuntime(3) {
 		t.Error("the program has not begun")
 	}
 	got, e := table.Get(q.pid)

@@ -112,9 +112,9 @@ func (t *Table) capabilities(tid uint32, s *State) error {
 	return nil
 }
 
-// Starting tells whether the program of a listener is yet to be started: its
+// InRuntime tells whether the program of a listener is yet to be started: its
 // calls are those of the runtime, or of the stage.
-func (t *Table) Starting(listener int) bool {
+func (t *Table) InRuntime(listener int) bool {
 	return atomic.LoadUint32(&t.shared.begun[listener]) != 0
 }
 

@@ -42,7 +42,7 @@ func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 	if w == nil {
 		c, e = t.look(tid)
 	} else {
-		c, e = t.settle(tid, w)
+		c, e = t.resolve(tid, w)
 	}
 	if e != 0 {
 		return State{}, e
@@ -66,7 +66,7 @@ func (t *Table) Own(tid uint32) bool {
 func (t *Table) Set(tid uint32, s *State) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid, waits{})
+	c, e := t.resolve(tid, waits{})
 	if e != 0 {
 		return e
 	}
@@ -94,7 +94,7 @@ func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid, waits{})
+	c, e := t.resolve(tid, waits{})
 	if e != 0 {
 		return e
 	}
@@ -156,15 +156,15 @@ func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 	})
 }
 
-// Settle finds out what has become of an execve(2) by the process of the thread tid, which
+// ResolveExec finds out what has become of an execve(2) by the process of the thread tid, which
 // waits for an answer. The error is EBUSY if another thread may still be in it.
-func (t *Table) Settle(tid uint32) unix.Errno {
+func (t *Table) ResolveExec(tid uint32) unix.Errno {
 	if !t.InUse() {
 		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.settle(tid, waits{})
+	c, e := t.resolve(tid, waits{})
 	if e == 0 && c.has(pending) {
 		e = unix.EBUSY
 	}
@@ -200,9 +200,9 @@ func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 	return t.unite(tid, c, c.after())
 }
 
-// settle is look for the thread tid, which waits for an answer: if it is alone in its
+// resolve is look for the thread tid, which waits for an answer: if it is alone in its
 // process, no execve(2) is under way, and the cookie is its state.
-func (t *Table) settle(tid uint32, w Waiter) (cookie, unix.Errno) {
+func (t *Table) resolve(tid uint32, w Waiter) (cookie, unix.Errno) {
 	c, e := t.look(tid)
 	if e != 0 || !c.has(pending|perThread) {
 		return c, e

@@ -225,7 +225,7 @@ func TestExecve(t *testing.T) {
 			p.do("libc.getauxval.restype = ctypes.c_void_p; ctypes.memset(libc.getauxval(25), 1, 16)")
 			table.waits(t, p.pid, alice)
 			expect(p.pid, bob)
-			if e := table.Settle(p.pid); e != 0 {
+			if e := table.ResolveExec(p.pid); e != 0 {
 				t.Errorf("Settle: %v", e)
 			}
 			// With another thread, which may be in execve.
@@ -233,7 +233,7 @@ func TestExecve(t *testing.T) {
 			expect(tid, bob)
 			table.wants(t, "the thread, before", tid, alice)
 			table.wants(t, "the first thread, before", p.pid, alice)
-			if e := table.Settle(p.pid); e != unix.EBUSY {
+			if e := table.ResolveExec(p.pid); e != unix.EBUSY {
 				t.Errorf("Settle with another thread: %v, want EBUSY", e)
 			}
 			// Its execve fails, and another thread's execve, of a plain program, does not.

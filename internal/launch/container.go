@@ -33,8 +33,8 @@ type container struct {
 	// Supervised gives the command a filter; without, an outer supervisor
 	// serves it already.
 	Supervised bool
-	// Lean gives it the filter of table.Lean.
-	Lean bool
+	// NoPermissions gives it the filter of syscalls.WithoutPermissions.
+	NoPermissions bool
 	// CgroupNamespace tells that the container has its own.
 	CgroupNamespace bool
 	// HostRoot tells that the container's root is the real root of the host.
@@ -97,7 +97,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Net:             o.Net,
 		Terminal:        interactive,
 		Supervised:      !supervisor.Active(),
-		Lean:            o.Supervisor.NoPermissions,
+		NoPermissions:   o.Supervisor.NoPermissions,
 		CgroupNamespace: err == nil,
 		HostRoot:        hostRoot,
 	}, nil

@@ -46,7 +46,7 @@ func Exec(o ExecOptions) (status int, err error) {
 	defer sup.Close()
 	// The stage stays in our process group, as CMD would be without us.
 	// A mount namespace too: mount(2) is for the owner of one, as root is.
-	st, err := startStage(o.Args, stageAttr{sys: oneID(unix.CLONE_NEWNS), inherit: true, lean: o.Supervisor.NoPermissions})
+	st, err := startStage(o.Args, stageAttr{sys: oneID(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
 	if err != nil {
 		return StatusFailed, err
 	}

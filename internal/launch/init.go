@@ -71,11 +71,11 @@ func readSpec() (*container, error) {
 // startCommand starts the stage of the command.
 func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 	attr := stageAttr{
-		env:        c.Process.Env,
-		stdio:      stdio,
-		lean:       c.Lean,
-		unfiltered: !c.Supervised,
-		user:       &c.Process.User,
+		env:           c.Process.Env,
+		stdio:         stdio,
+		noPermissions: c.NoPermissions,
+		unfiltered:    !c.Supervised,
+		user:          &c.Process.User,
 		// Also without a terminal: a session of its own keeps the command
 		// from pushing input into the terminal that the front may have.
 		sys: &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal},

@@ -33,20 +33,20 @@ type stage struct {
 
 // stageAttr says how to start a stage.
 type stageAttr struct {
-	sys        *syscall.SysProcAttr
-	env        []string   // nil: the caller's
-	stdio      []*os.File // nil: the caller's
-	inherit    bool       // descriptors above 2 that are open without close-on-exec
-	lean       bool       // its filter is that of syscalls.Lean
-	unfiltered bool       // an outer supervisor serves it
-	user       *account   // who the command is to be; nil: who the stage is
+	sys           *syscall.SysProcAttr
+	env           []string   // nil: the caller's
+	stdio         []*os.File // nil: the caller's
+	inherit       bool       // descriptors above 2 that are open without close-on-exec
+	noPermissions bool       // its filter is that of syscalls.WithoutPermissions
+	unfiltered    bool       // an outer supervisor serves it
+	user          *account   // who the command is to be; nil: who the stage is
 }
 
 // The filters of a stage.
 const (
-	filterAll  = "all"
-	filterLean = "lean"
-	filterNone = "none" // it becomes its user by itself
+	filterAll       = "all"
+	filterUnchecked = "unchecked"
+	filterNone      = "none" // it becomes its user by itself
 )
 
 // startStage starts a stage for the command args.
@@ -75,8 +75,8 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	switch {
 	case a.unfiltered:
 		filter = filterNone
-	case a.lean:
-		filter = filterLean
+	case a.noPermissions:
+		filter = filterUnchecked
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.user.String()}, args...)
 	pid, err := startProcess("/proc/self/exe", argv, attr)
@@ -154,8 +154,8 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	switch filter {
 	case filterAll:
 		err = installFilter(socket, syscalls.Rows)
-	case filterLean:
-		err = installFilter(socket, syscalls.Lean(syscalls.Rows))
+	case filterUnchecked:
+		err = installFilter(socket, syscalls.WithoutPermissions(syscalls.Rows))
 	}
 	if err == nil {
 		err = awaitRelease(socket)

@@ -291,7 +291,7 @@ func TestPeek(t *testing.T) {
 	setOrSkip(t, s, file, ID{1, 2})
 	peek(link, false, None)
 	peek(link, true, Found)
-	peek("self/root"+file, true, Found) // as the tracee's paths are: from /proc
+	peek("self/root"+file, true, Found) // as the target's paths are: from /proc
 	if v := bytes.Repeat([]byte{8, 1}, smallValue); unix.Setxattr(file, Xattr, v, 0) == nil {
 		peek(file, true, Found) // however long
 	}

@@ -46,21 +46,21 @@ const finalFor = 2 * time.Second
 // never comes back make room for others.
 const maxInterrupted = 32
 
-// interruptedCalls are in the journal: the callers come back to the next worker, too.
-type interruptedCalls struct {
+// interruptedTable are in the journal: the callers come back to the next worker, too.
+type interruptedTable struct {
 	callers [maxInterrupted]atomic.Uint32 // thread ids; 0: free
 	calls   [maxInterrupted]interruptedCall
 }
 
-// interruptions are the interrupted calls of a container.
-type interruptions struct {
+// replays are the interrupted calls of a container.
+type replays struct {
 	seen atomic.Bool // there has been one
 	mu   sync.Mutex
-	all  *interruptedCalls
+	all  *interruptedTable
 }
 
 // open takes on the calls that an earlier worker has left.
-func (i *interruptions) open(all *interruptedCalls) {
+func (i *replays) open(all *interruptedTable) {
 	i.all = all
 	for n := range all.callers {
 		if all.callers[n].Load() != 0 {
@@ -70,7 +70,7 @@ func (i *interruptions) open(all *interruptedCalls) {
 }
 
 // add keeps a call of the task tid.
-func (i *interruptions) add(tid uint32, call *interruptedCall) {
+func (i *replays) add(tid uint32, call *interruptedCall) {
 	i.seen.Store(true)
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -94,7 +94,7 @@ func (i *interruptions) add(tid uint32, call *interruptedCall) {
 }
 
 // take returns and forgets the call of the task tid with these arguments.
-func (i *interruptions) take(tid uint32, data unotify.Data) (call interruptedCall, ok bool) {
+func (i *replays) take(tid uint32, data unotify.Data) (call interruptedCall, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for n := range i.all.calls {
@@ -107,7 +107,7 @@ func (i *interruptions) take(tid uint32, data unotify.Data) (call interruptedCal
 }
 
 // has tells whether a call of the task tid is kept.
-func (i *interruptions) has(tid uint32) bool {
+func (i *replays) has(tid uint32) bool {
 	for n := range i.all.callers {
 		if i.all.callers[n].Load() == tid {
 			return true
@@ -131,11 +131,11 @@ func (w *worker) arguments(d unotify.Data) unotify.Data {
 // wait for the answer any more, which is final or not.
 func (r *receiver) interrupted(final bool) {
 	s := r.slot
-	r.worker.interruptions.seen.Store(true)
+	r.worker.replays.seen.Store(true)
 	if !final && s.intent.ID != s.notif.ID {
 		return // the handler may run again
 	}
-	started, e := r.call.Target.Started()
+	started, e := r.call.Target.StartTime()
 	if e != 0 {
 		return // the caller has been killed
 	}
@@ -146,7 +146,7 @@ func (r *receiver) interrupted(final bool) {
 	if call.intent.ID != s.notif.ID {
 		call.intent = handlers.Intent{}
 	}
-	r.worker.interruptions.add(s.notif.PID, &call)
+	r.worker.replays.add(s.notif.PID, &call)
 }
 
 // awaitFirst waits while another receiver still works on a call of the same caller. Then
@@ -181,28 +181,28 @@ func (l *listener) answers(r *receiver) bool {
 	return false
 }
 
-// settle waits for the interruption of a caller that a signal waits for, if it matters
+// awaitInterruption waits for the interruption of a caller that a signal waits for, if it matters
 // whether the caller gets the answer.
 //
 // For a moment after the signal has woken the caller, the kernel still takes an answer,
 // but the caller does not. Then SEND succeeds, and the call comes back unknown.
-func (r *receiver) settle() {
+func (r *receiver) awaitInterruption() {
 	s := r.slot
-	if !r.worker.interruptions.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.given {
+	if !r.worker.replays.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.given {
 		return
 	}
-	for end := time.Now().Add(settleTime); r.call.Target.Signalled() && r.Waits() && time.Now().Before(end); {
-		time.Sleep(settleTime / 1000)
+	for end := time.Now().Add(interruptionWait); r.call.Target.Signalled() && r.Waits() && time.Now().Before(end); {
+		time.Sleep(interruptionWait / 1000)
 	}
 }
 
-// settleTime is much more than a task that has been woken takes to run.
-const settleTime = 20 * time.Millisecond
+// interruptionWait is much more than a task that has been woken takes to run.
+const interruptionWait = 20 * time.Millisecond
 
 // resume tells the handler what is known of the call in the slot, if the kernel has
 // restarted it, or answers it, and then returns true.
 func (r *receiver) resume() (answered bool) {
-	s, i := r.slot, &r.worker.interruptions
+	s, i := r.slot, &r.worker.replays
 	if !i.seen.Load() || !i.has(s.notif.PID) {
 		return false
 	}
@@ -211,12 +211,12 @@ func (r *receiver) resume() (answered bool) {
 		return false
 	}
 	r.call.Target.Reset(s.notif.PID)
-	if started, e := r.call.Target.Started(); e != 0 || started != call.started {
+	if started, e := r.call.Target.StartTime(); e != 0 || started != call.started {
 		return false
 	}
 	if call.final && time.Now().UnixNano()-call.until < int64(finalFor) && (call.file == fileID{} || call.file == r.fileOf(call.val)) {
 		r.final, r.given, r.file = true, false, call.file
-		r.settle()
+		r.awaitInterruption()
 		r.respond(handlers.Result{Val: call.val})
 		r.send()
 		return true
@@ -251,8 +251,8 @@ func (w *worker) sortOut(listener int, slots []slot, t *target.Task) {
 		t.Reset(s.notif.PID)
 		// If there is an answer, the dead worker has most likely sent it.
 		answered := s.resp.ID == s.notif.ID
-		if started, e := t.Started(); e == 0 && s.intent.ID == s.notif.ID && !answered {
-			w.interruptions.add(s.notif.PID, &interruptedCall{
+		if started, e := t.StartTime(); e == 0 && s.intent.ID == s.notif.ID && !answered {
+			w.replays.add(s.notif.PID, &interruptedCall{
 				data: w.arguments(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
 			})
 		}

@@ -18,7 +18,7 @@ func callOf(nr int32, first uint64) unotify.Data {
 // A call is found by its caller and its arguments, once.
 func TestInterruptionsTake(t *testing.T) {
 	old, fresh := newTestJournal(t)
-	before, after := interruptions{all: &old.interrupted}, interruptions{all: &fresh.interrupted}
+	before, after := replays{all: &old.interrupted}, replays{all: &fresh.interrupted}
 	if before.has(10) {
 		t.Error("a call at the start")
 	}
@@ -50,7 +50,7 @@ func TestInterruptionsTake(t *testing.T) {
 // The oldest makes room.
 func TestInterruptionsFull(t *testing.T) {
 	j, _ := newTestJournal(t)
-	i := interruptions{all: &j.interrupted}
+	i := replays{all: &j.interrupted}
 	for n := range uint64(maxInterrupted + 1) {
 		i.add(10, &interruptedCall{data: callOf(83, n), until: int64(100 + n)})
 	}
@@ -82,15 +82,15 @@ func TestArguments(t *testing.T) {
 func TestInterruptionsAllocate(t *testing.T) {
 	j, _ := newTestJournal(t)
 	w := &worker{dispatch: syscalls.NewDispatch()}
-	w.interruptions.open(&j.interrupted)
-	w.interruptions.add(10, &interruptedCall{data: callOf(83, 1), until: time.Now().UnixNano()})
+	w.replays.open(&j.interrupted)
+	w.replays.add(10, &interruptedCall{data: callOf(83, 1), until: time.Now().UnixNano()})
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{PID: 11}}}
 	other := callOf(84, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		if r.resume() || r.call.Again {
 			t.Error("another's call is resumed")
 		}
-		if _, ok := w.interruptions.take(10, other); ok {
+		if _, ok := w.replays.take(10, other); ok {
 			t.Error("another call is resumed")
 		}
 	}); n != 0 {
@@ -102,13 +102,13 @@ func TestInterruptionsAllocate(t *testing.T) {
 func TestInterruptedWithoutIntent(t *testing.T) {
 	j, _ := newTestJournal(t)
 	w := &worker{dispatch: syscalls.NewDispatch()}
-	w.interruptions.open(&j.interrupted)
+	w.replays.open(&j.interrupted)
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{ID: 5, PID: 1, Data: callOf(83, 1)}, intent: handlers.Intent{ID: 4}}}
 	r.interrupted(false)
-	if w.interruptions.has(1) {
+	if w.replays.has(1) {
 		t.Error("a call that has noted nothing is kept")
 	}
-	if !w.interruptions.seen.Load() {
+	if !w.replays.seen.Load() {
 		t.Error("the interruption has not been seen")
 	}
 }

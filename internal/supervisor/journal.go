@@ -22,7 +22,7 @@ type journal struct {
 	rootsDiffer atomic.Uint32 // the tasks need not have the same root directory any more
 	_           [60]byte
 	slots       [maxListeners * maxReceivers]slot
-	interrupted interruptedCalls
+	interrupted interruptedTable
 }
 
 const (

@@ -28,7 +28,7 @@ type keeper struct {
 	cfg     Config
 	log     *os.File
 	journal *os.File
-	useless *os.File // descriptors 0 to 2 of the workers
+	decoy   *os.File // descriptors 0 to 2 of the workers
 	socket  string   // see listen; empty: none
 
 	mu        sync.Mutex
@@ -140,22 +140,22 @@ func (k *keeper) prepare(ns int) error {
 	if err != nil {
 		return err
 	}
-	useless, err := newUseless()
+	decoy, err := newDecoy()
 	if err != nil {
 		return err
 	}
-	k.setFiles(journal, useless)
+	k.setFiles(journal, decoy)
 	return k.startWorker(ns)
 }
 
-// newUseless returns the descriptors 0 to 2 of the workers.
+// newDecoy returns the descriptors 0 to 2 of the workers.
 //
 // A task's path may lead to /dev/stdout without saying so, and where the
 // supervisor resolves it, that is the supervisor's own descriptor 1. What is
 // recorded for this file, where the kernel allows it (Linux 6.6), makes
-// owner.Store.Peek tell that something is, and tracee.Target.Open then finds the
+// owner.Store.Peek tell that something is, and target.Task.Open then finds the
 // file that was meant.
-func newUseless() (int, error) {
+func newDecoy() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
@@ -167,9 +167,9 @@ func newUseless() (int, error) {
 	return fd, nil
 }
 
-func (k *keeper) setFiles(journal, useless int) {
+func (k *keeper) setFiles(journal, decoy int) {
 	k.journal = os.NewFile(uintptr(journal), "journal")
-	k.useless = os.NewFile(uintptr(useless), "useless")
+	k.decoy = os.NewFile(uintptr(decoy), "decoy")
 }
 
 func errDescriptors(got, want int) error {
@@ -191,7 +191,7 @@ func (k *keeper) startWorker(ns int) error {
 	if same {
 		ns = -1
 	}
-	useless := int(k.useless.Fd())
+	decoy := int(k.decoy.Fd())
 	cmd := userns.Command{
 		Namespace: ns,
 		Path:      "/proc/self/exe",
@@ -199,7 +199,7 @@ func (k *keeper) startWorker(ns int) error {
 		// The Go runtime preempts long-running threads by signals, which the
 		// receivers, always in system calls, do not need.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
-		Files: []int{useless, useless, useless, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
+		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
 	}
 	pid, err := cmd.Start()
 	if err == nil {
@@ -311,7 +311,7 @@ func (k *keeper) add(fds []int, m message) error {
 		if k.listeners[i] != nil {
 			continue
 		}
-		if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, Started: m.Started}, fds...); err != nil {
+		if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID}, fds...); err != nil {
 			return err
 		}
 		k.listeners[i], k.next = fds, i+1

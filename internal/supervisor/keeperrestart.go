@@ -85,7 +85,7 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 	if len(fds) != adoptFDs {
 		return errDescriptors(len(fds), adoptFDs)
 	}
-	k.setFiles(fds[fdJournal], fds[fdUseless])
+	k.setFiles(fds[fdJournal], fds[fdDecoy])
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.worker = c

@@ -20,8 +20,8 @@ type receiver struct {
 	listener int
 	index    int // of the listener
 	slot     *slot
-	policy   policy
-	rooted   rooted
+	policy   wakeUpPolicy
+	adopted  adoptedRoot
 	call     handlers.Call
 	line     []byte        // scratch space for a line of the trace
 	busy     atomic.Uint64 // id of the notification being answered, or 0
@@ -38,11 +38,11 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: policy{clock: time.Now}}
+	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: wakeUpPolicy{clock: time.Now}}
 	r.call = handlers.Call{
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
-		Protected: l.worker.protected, Permissions: !l.worker.cfg.NoPermissions,
+		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions,
 	}
 	t.Guard = &r.call
 	return r, nil
@@ -138,7 +138,7 @@ func (r *receiver) conclude(result handlers.Result) {
 		r.give(result)
 		return
 	}
-	r.settle() // before there is an answer, which the next worker would take for sent
+	r.awaitInterruption() // before there is an answer, which the next worker would take for sent
 	r.respond(result)
 	r.send()
 }
@@ -147,7 +147,7 @@ func (r *receiver) conclude(result handlers.Result) {
 // steps gives another one, and the caller has one too many.
 func (r *receiver) give(result handlers.Result) {
 	r.given = true
-	r.settle()
+	r.awaitInterruption()
 	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
 	switch e {
@@ -188,7 +188,7 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 	if row == nil {
 		return r.worker.unknown(r.call.Notif)
 	}
-	if !row.Asks(&r.call.Data.Args) {
+	if !row.Notifies(&r.call.Data.Args) {
 		return handlers.Continue
 	}
 	t := r.call.Target
@@ -199,7 +199,7 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 		}
 	}
 	result = handler(&r.call)
-	if result.Errno != 0 && t.Closed() {
+	if result.Errno != 0 && t.Uninspectable() {
 		// The runtime itself, before it executes the container's program. It may
 		// be non-dumpable, and its memory belongs to the host's user namespace.
 		return handlers.Continue
@@ -211,14 +211,14 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 func (r *receiver) adoptRoot() unix.Errno {
 	roots, tid := &r.worker.roots, r.call.PID
 	roots.called(tid)
-	if roots.kept(r.rooted, tid) {
+	if roots.kept(r.adopted, tid) {
 		return 0
 	}
-	now := rooted{tid, roots.changes.Load()}
-	r.rooted = rooted{}
+	now := adoptedRoot{tid, roots.changes.Load()}
+	r.adopted = adoptedRoot{}
 	e := r.call.Target.AdoptRoot()
 	if e == 0 {
-		r.rooted = now
+		r.adopted = now
 	}
 	return e
 }

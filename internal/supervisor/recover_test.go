@@ -159,7 +159,7 @@ func TestPanic(t *testing.T) {
 	}
 	r := &receiver{worker: &worker{journal: j}, slot: new(slot)}
 	r.call = handlers.Call{Notif: &r.slot.notif}
-	// Without a Tracee, each handler panics.
+	// Without a Target, each handler panics.
 	if got := r.handle(&syscalls.Row{Name: "boom"}, handlers.Chown); got != handlers.Errno(unix.EIO) {
 		t.Errorf("%+v, want EIO", got)
 	}

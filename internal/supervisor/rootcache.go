@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roots knows when a receiver may keep the root directory that it has taken on for
+// rootCache knows when a receiver may keep the root directory that it has taken on for
 // the last call: for the next call of the same task, which is the rule, unless a
 // task has got another root since.
-type roots struct {
+type rootCache struct {
 	journal *journal
 	changes atomic.Uint64 // calls that give a task another root
 	pending atomic.Int32  // such calls that the kernel may not have executed yet
 
 	root   unix.Stat_t // the container's root directory
-	closed sync.Once   // it has been said that some may not search it
+	warned sync.Once   // it has been said that some may not search it
 
 	mu      sync.Mutex
 	changer [maxChangers]uint32 // the tasks that made those, until they call again; 0: free
@@ -29,7 +29,7 @@ type roots struct {
 const maxChangers = 8
 
 // RootsDiffer implements kernel.RootWatch: the task tid is about to get another root.
-func (r *roots) RootsDiffer(tid uint32) {
+func (r *rootCache) RootsDiffer(tid uint32) {
 	r.journal.rootsDiffer.Store(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,12 +46,12 @@ func (r *roots) RootsDiffer(tid uint32) {
 	r.pending.Add(1) // for ever
 }
 
-// Closed implements kernel.RootWatch: a task may not search the directory with the status st.
+// SearchDenied implements kernel.RootWatch: a task may not search the directory with the status st.
 // Of the container's own root directory that is seldom meant: mktemp(1) and some programs
 // that unpack images give it the mode 0700.
-func (r *roots) Closed(st *unix.Stat_t) {
+func (r *rootCache) SearchDenied(st *unix.Stat_t) {
 	if st.Dev == r.root.Dev && st.Ino == r.root.Ino {
-		r.closed.Do(func() {
+		r.warned.Do(func() {
 			slog.Warn("a user may not search the container's root directory, and so gets Permission denied for every path",
 				"mode", fmt.Sprintf("%04o", st.Mode&0o7777), "remedy", "chmod 755 the root file system's directory, or --permissions=off")
 		})
@@ -59,7 +59,7 @@ func (r *roots) Closed(st *unix.Stat_t) {
 }
 
 // called tells that the task tid calls again: what it did before has been done.
-func (r *roots) called(tid uint32) {
+func (r *rootCache) called(tid uint32) {
 	if r.pending.Load() == 0 {
 		return
 	}
@@ -74,13 +74,13 @@ func (r *roots) called(tid uint32) {
 	}
 }
 
-// rooted is whose root directory a receiver has taken on.
-type rooted struct {
+// adoptedRoot is whose root directory a receiver has taken on.
+type adoptedRoot struct {
 	tid     uint32
 	changes uint64
 }
 
 // kept tells whether the root that a receiver has taken on is that of the task tid.
-func (r *roots) kept(last rooted, tid uint32) bool {
+func (r *rootCache) kept(last adoptedRoot, tid uint32) bool {
 	return last.tid == tid && r.pending.Load() == 0 && last.changes == r.changes.Load()
 }

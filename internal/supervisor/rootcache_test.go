@@ -5,8 +5,8 @@ import "testing"
 // A receiver keeps a root for the next call of the same task only, and not while a
 // task may be about to get another one.
 func TestRootsAreKept(t *testing.T) {
-	r := &roots{journal: new(journal)}
-	last := rooted{tid: 7, changes: r.changes.Load()}
+	r := &rootCache{journal: new(journal)}
+	last := adoptedRoot{tid: 7, changes: r.changes.Load()}
 	check := func(when string, tid uint32, want bool) {
 		t.Helper()
 		if got := r.kept(last, tid); got != want {

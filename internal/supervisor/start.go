@@ -85,8 +85,8 @@ func (p *Prepared) Serve(first Process) error {
 	}
 	defer fdpass.Close(fds[1:])
 	m := message{Config: &p.cfg, User: first.User}
-	if first.Started {
-		m.Started = first.Pid
+	if first.Running {
+		m.RunningPID = first.Pid
 	}
 	if err := p.conn.request(m, fds...); err != nil {
 		return fmt.Errorf("starting the supervisor of process %d: %w", first.Pid, err)

@@ -31,7 +31,7 @@ type Config struct {
 	// cannot carry user.* extended attributes. Empty: the user's default.
 	Sidecar string
 	// NoPermissions lets everybody in the container read, write and search every file
-	// of its root. The filter may then be that of table.Lean.
+	// of its root. The filter may then be that of syscalls.WithoutPermissions.
 	NoPermissions bool
 }
 
@@ -44,9 +44,9 @@ type Process struct {
 	Pid int
 	// User is who its program is to be; nil: who the runtime becomes by itself.
 	User *identity.User
-	// Started tells that its program has been executed already. Unless User is
+	// Running tells that its program has been executed already. Unless User is
 	// nil, the process has got identity.Mark before.
-	Started bool
+	Running bool
 }
 
 // ErrNoKeeper says that no keeper of the container listens in Config.SocketDir.

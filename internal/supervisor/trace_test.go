@@ -19,7 +19,7 @@ import (
 )
 
 // pointer returns the address of a string of the test itself, which is its own
-// tracee.
+// target.
 func pointer(t *testing.T, s string) uint64 {
 	t.Helper()
 	b := append([]byte(s), 0)

@@ -12,7 +12,7 @@ import (
 // notification wakes all of them, so each idle one costs.
 const initialReceivers = 1
 
-// policy decides on which CPU a receiver and the tasks that it answers wake each
+// wakeUpPolicy decides on which CPU a receiver and the tasks that it answers wake each
 // other. docs/receivers.md has the measurements. Each receiver has its own: it
 // is not locked.
 //
@@ -23,7 +23,7 @@ const initialReceivers = 1
 // and then, and there both stay, and the other CPU idles, until the kernel
 // balances the load milliseconds later. Then answers leave the choice of the CPU
 // to the kernel: the next one moves a task to a CPU that idles.
-type policy struct {
+type wakeUpPolicy struct {
 	last, previous uint32 // the tasks that the last notifications came from: two that differ
 	turns          int32  // how often the two take turns: a moving average, in parts of everyTime
 	taking         bool   // two tasks take turns
@@ -54,7 +54,7 @@ const (
 )
 
 // received takes note of a notification of a task.
-func (p *policy) received(tid uint32) {
+func (p *wakeUpPolicy) received(tid uint32) {
 	if p.count++; p.count == 0 {
 		now := p.clock()
 		p.busy = now.Sub(p.since) > perReading*busyGap
@@ -76,10 +76,10 @@ func (p *policy) received(tid uint32) {
 }
 
 // crowded tells whether two tasks need a CPU each.
-func (p *policy) crowded() bool { return p.taking && p.busy }
+func (p *wakeUpPolicy) crowded() bool { return p.taking && p.busy }
 
 // send answers a notification.
-func (p *policy) send(listener int, resp *unotify.Resp) unix.Errno {
+func (p *wakeUpPolicy) send(listener int, resp *unotify.Resp) unix.Errno {
 	if !p.crowded() {
 		return unotify.Send(listener, resp)
 	}

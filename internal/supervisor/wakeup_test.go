@@ -8,7 +8,7 @@ import (
 func TestPolicy(t *testing.T) {
 	now := time.Now()
 	gap := 95 * time.Microsecond // between notifications, as in a build
-	p := policy{clock: func() time.Time { return now }}
+	p := wakeUpPolicy{clock: func() time.Time { return now }}
 	stream := func(n int, tids ...uint32) {
 		for range n {
 			for _, tid := range tids {
@@ -57,7 +57,7 @@ func TestPolicy(t *testing.T) {
 }
 
 func BenchmarkPolicy(b *testing.B) {
-	p := policy{clock: time.Now}
+	p := wakeUpPolicy{clock: time.Now}
 	b.ReportAllocs()
 	for i := range b.N {
 		p.received(uint32(i>>2) & 1)

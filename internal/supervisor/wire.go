@@ -26,8 +26,8 @@ type message struct {
 	// Fresh tells that the listener is a new one, of a program that is to be User.
 	Fresh bool           `json:",omitempty"`
 	User  *identity.User `json:",omitempty"`
-	// Started is the process that executes the program already; 0: none yet.
-	Started int `json:",omitempty"`
+	// RunningPID is the process that executes the program already; 0: none yet.
+	RunningPID int `json:",omitempty"`
 	// Adopt tells a new keeper that the sender is a worker whose keeper has died,
 	// and on how many requests with its listeners will follow.
 	Adopt int `json:",omitempty"`
@@ -48,7 +48,7 @@ const (
 // The descriptors that go with Adopt.
 const (
 	fdJournal = iota
-	fdUseless
+	fdDecoy
 	adoptFDs
 )
 

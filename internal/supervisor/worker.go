@@ -47,9 +47,9 @@ type worker struct {
 	reported  sync.Once // that a call has no row
 
 	identities *identity.Table
-	roots      roots
+	roots      rootCache
 
-	interruptions interruptions
+	replays replays
 
 	cfg Config
 
@@ -113,7 +113,7 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	w.roots.journal = w.journal
-	w.interruptions.open(&w.journal.interrupted)
+	w.replays.open(&w.journal.interrupted)
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
 	}
@@ -187,12 +187,12 @@ func (w *worker) identify(m message) error {
 	switch {
 	case !m.Fresh:
 		return nil
-	case m.Started == 0:
+	case m.RunningPID == 0:
 		return w.identities.Prepare(m.Index, m.User)
 	case m.User == nil:
 		return nil
 	}
-	return w.identities.Started(uint32(m.Started), m.User)
+	return w.identities.Started(uint32(m.RunningPID), m.User)
 }
 
 // maxReports is how many malformed values are logged: a tree that some other

@@ -50,7 +50,7 @@ func (r *Row) condition() string {
 	case ChecksOnly:
 		return "permissions matter"
 	case ChecksMore:
-		return "permissions matter, or " + describe(r.Lean)
+		return "permissions matter, or " + describe(r.WhenUnchecked)
 	}
 	if len(r.When) == 0 {
 		return "always"

@@ -8,8 +8,8 @@ import (
 
 // createRows are the calls that make inodes, which belong to their maker.
 var createRows = []Row{
-	{Name: "open", Handler: handlers.Open, Args: []Arg{Path, Flags, Flags}, Checks: ChecksMore, Lean: opens(1), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
-	{Name: "openat", Handler: handlers.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, Checks: ChecksMore, Lean: opens(2), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
+	{Name: "open", Handler: handlers.Open, Args: []Arg{Path, Flags, Flags}, Checks: ChecksMore, WhenUnchecked: opens(1), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
+	{Name: "openat", Handler: handlers.Openat, Args: []Arg{DirFD, Path, Flags, Flags}, Checks: ChecksMore, WhenUnchecked: opens(2), Note: "the kernel's own if the caller may; a new file belongs to its maker"},
 	{Name: "openat2", Handler: handlers.Openat2, Args: []Arg{DirFD, Path, Ptr, Size}, Note: "the new inode belongs to its maker"},
 	{Name: "creat", Handler: handlers.Creat, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},
 	{Name: "mkdir", Handler: handlers.Mkdir, Args: []Arg{Path, Flags}, Note: "the new inode belongs to its maker"},

@@ -21,7 +21,7 @@ var socketRows = []Row{
 		{2, ^uint32(0), unix.SO_PEERCRED}, {2, ^uint32(0), unix.SO_PEERGROUPS},
 	}, Note: "the peer's emulated ids"},
 	{Name: "socketcall", Handler: handlers.Socketcall, Args: []Arg{Int, Ptr}, Checks: ChecksMore,
-		When: append(socketcalls, ArgTest{0, ^uint32(0), handlers.SocketcallConnect}), Lean: socketcalls,
+		When: append(socketcalls, ArgTest{0, ^uint32(0), handlers.SocketcallConnect}), WhenUnchecked: socketcalls,
 		Note: "socket, bind, connect, setsockopt and getsockopt, as far as these are notified"},
 }
 

@@ -82,41 +82,41 @@ func (s Support) String() string {
 
 // Row is one system call.
 type Row struct {
-	Name    string // as in the man pages; with its suffix for the 32-bit variants
-	Support Support
-	When    []ArgTest        // notified only if one of these holds; none: always
-	Checks  Checks           // what of it is about permissions of files
-	Lean    []ArgTest        // When, if permissions of files do not matter: of ChecksMore
-	Handler handlers.Handler // answers the call
-	I386    handlers.Handler // answers it on i386, if its arguments differ there
-	Args    []Arg            // how --trace shows the arguments
-	Note    string           // for docs/syscalls.md
+	Name          string // as in the man pages; with its suffix for the 32-bit variants
+	Support       Support
+	When          []ArgTest        // notified only if one of these holds; none: always
+	Checks        Checks           // what of it is about permissions of files
+	WhenUnchecked []ArgTest        // When, if permissions of files do not matter: of ChecksMore
+	Handler       handlers.Handler // answers the call
+	I386          handlers.Handler // answers it on i386, if its arguments differ there
+	Args          []Arg            // how --trace shows the arguments
+	Note          string           // for docs/syscalls.md
 }
 
 // Checks says what of a row is needed only to find out whether the caller has the
-// permissions of files: see Lean.
+// permissions of files: see WithoutPermissions.
 type Checks int
 
 const (
 	ChecksNothing Checks = iota
-	ChecksMore           // all calls but those of Row.Lean
+	ChecksMore           // all calls but those of Row.WhenUnchecked
 	ChecksOnly           // all calls
 )
 
-// Lean returns the rows without what is about permissions of files only: calls that need
+// WithoutPermissions returns the rows without what is about permissions of files only: calls that need
 // nothing else are native then.
-func Lean(rows []Row) []Row {
-	var lean []Row
+func WithoutPermissions(rows []Row) []Row {
+	var kept []Row
 	for _, r := range rows {
 		switch r.Checks {
 		case ChecksOnly:
 			r.Support = Native
 		case ChecksMore:
-			r.When = r.Lean
+			r.When = r.WhenUnchecked
 		}
-		lean = append(lean, r)
+		kept = append(kept, r)
 	}
-	return lean
+	return kept
 }
 
 // ArgTest is a test that classic BPF and libseccomp can make on one argument:
@@ -151,9 +151,9 @@ func (r *Row) Number(a Arch) (int, bool) {
 	return n[a], true
 }
 
-// Asks tells whether the row is about a call with these arguments. Others are
+// Notifies tells whether the row is about a call with these arguments. Others are
 // notified too where a rule of package bundle is wider than the row.
-func (r *Row) Asks(args *[6]uint64) bool {
+func (r *Row) Notifies(args *[6]uint64) bool {
 	for _, t := range r.When {
 		if uint32(args[t.Index])&t.Mask == t.Value {
 			return true

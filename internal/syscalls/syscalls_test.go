@@ -125,7 +125,7 @@ func TestAsks(t *testing.T) {
 		{&ints, [6]uint64{2: 0x42}, true},
 		{&ints, [6]uint64{2: 0x82}, false},
 	} {
-		if got := c.row.Asks(&c.args); got != c.want {
+		if got := c.row.Notifies(&c.args); got != c.want {
 			t.Errorf("%v, arguments %v: %v, want %v", c.row.When, c.args, got, c.want)
 		}
 	}
@@ -170,7 +170,7 @@ func TestAsksFewBits(t *testing.T) {
 		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, false},
 	} {
 		i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == c.name })
-		if got := Rows[i].Asks(&c.args); got != c.want {
+		if got := Rows[i].Notifies(&c.args); got != c.want {
 			t.Errorf("%s(%#x): %v, want %v", c.name, c.args, got, c.want)
 		}
 	}

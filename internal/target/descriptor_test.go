@@ -145,15 +145,15 @@ func TestClosed(t *testing.T) {
 	s := startTask(t)
 	tr := enter(t)
 	tr.Reset(uint32(s.pid))
-	if tr.Closed() {
+	if tr.Uninspectable() {
 		t.Error("a task of the container is closed")
 	}
 	tr.Reset(uint32(os.Getppid())) // outside of the user namespace
-	if os.Getppid() != 0 && !tr.Closed() {
+	if os.Getppid() != 0 && !tr.Uninspectable() {
 		t.Error("a process of the outer user namespace is open")
 	}
 	tr.Reset(1 << 30)
-	if tr.Closed() {
+	if tr.Uninspectable() {
 		t.Error("a task that is gone is closed")
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// HasRoom tells whether the task can have n more descriptors: whether a call
+// HasFreeFDs tells whether the task can have n more descriptors: whether a call
 // that makes something and returns a descriptor of it will not fail with EMFILE
 // when it is too late.
-func (t *Task) HasRoom(n int) bool {
+func (t *Task) HasFreeFDs(n int) bool {
 	var limit unix.Rlimit
 	if sys.Prlimit(t.TID, unix.RLIMIT_NOFILE, nil, &limit) != 0 {
 		return true // the task is gone
@@ -29,7 +29,7 @@ func (t *Task) HasRoom(n int) bool {
 
 // isOpen tells whether the task has the descriptor fd.
 func (t *Task) isOpen(fd int32) bool {
-	var b [room]byte
+	var b [prefixRoom]byte
 	t.appendFD(b[:0], fd, 0)
 	var st unix.Statx_t
 	return sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) == 0
@@ -37,7 +37,7 @@ func (t *Task) isOpen(fd int32) bool {
 
 // countFDs counts the task's descriptors below limit.
 func (t *Task) countFDs(limit uint64) int {
-	var b [room]byte
+	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "fd\x00"...)
 	fd, e := sys.Openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if e != 0 {

@@ -98,8 +98,8 @@ func TestPtr(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, e)
 			continue
 		}
-		if got := unix.BytePtrToString(p.Ptr); got != tt.want || p.Follow != tt.follow || p.Stray() != tt.stray {
-			t.Errorf("%s: %q, follow %v, stray %v; want %q, %v, %v", tt.name, got, p.Follow, p.Stray(), tt.want, tt.follow, tt.stray)
+		if got := unix.BytePtrToString(p.Ptr); got != tt.want || p.Follow != tt.follow || p.ViaProcSelf() != tt.stray {
+			t.Errorf("%s: %q, follow %v, stray %v; want %q, %v, %v", tt.name, got, p.Follow, p.ViaProcSelf(), tt.want, tt.follow, tt.stray)
 		}
 	}
 }

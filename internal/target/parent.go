@@ -17,7 +17,7 @@ import (
 // call of Parent, Path, FD or Reset. Errors are EFAULT, ENAMETOOLONG, and ENOENT
 // for an empty path.
 func (t *Task) Parent(dirfd int32, addr uintptr) (dir Path, name *byte, slash bool, e unix.Errno) {
-	n, e := t.ReadString(addr, t.path[room:])
+	n, e := t.ReadString(addr, t.path[prefixRoom:])
 	if e != 0 {
 		return Path{}, nil, false, e
 	}
@@ -29,13 +29,13 @@ func (t *Task) Parent(dirfd int32, addr uintptr) (dir Path, name *byte, slash bo
 
 // split is Parent for the path of n bytes in t.path[room:].
 func (t *Task) split(dirfd int32, n int) (dir Path, name *byte, slash bool, e unix.Errno) {
-	text := t.path[room : room+n]
+	text := t.path[prefixRoom : prefixRoom+n]
 	trimmed := bytes.TrimRight(text, "/")
 	if len(trimmed) == 0 {
 		return rootPath, sys.Dot, true, 0
 	}
 	slash = len(trimmed) < n
-	t.path[room+len(trimmed)] = 0
+	t.path[prefixRoom+len(trimmed)] = 0
 	cut := bytes.LastIndexByte(trimmed, '/')
 	name = &trimmed[cut+1]
 	if cut < 0 {
@@ -45,7 +45,7 @@ func (t *Task) split(dirfd int32, n int) (dir Path, name *byte, slash bool, e un
 	if len(head) == 0 {
 		return rootPath, name, slash, 0
 	}
-	t.path[room+len(head)] = 0 // in the place of a slash
+	t.path[prefixRoom+len(head)] = 0 // in the place of a slash
 	dir, e = t.relative(dirfd, len(head), true)
 	dir.parent = true
 	return dir, name, slash, e
@@ -62,16 +62,16 @@ func (t *Task) ParentOf(p Path) (dir Path, name *byte, slash bool, e unix.Errno)
 // ParentOfText is Parent for a path that has been read already, relative to the
 // task's working directory. It is not empty.
 func (t *Task) ParentOfText(text []byte) (dir Path, name *byte, slash bool, e unix.Errno) {
-	n := copy(t.path[room:len(t.path)-1], text)
-	t.path[room+n] = 0
+	n := copy(t.path[prefixRoom:len(t.path)-1], text)
+	t.path[prefixRoom+n] = 0
 	return t.split(unix.AT_FDCWD, n)
 }
 
 // OpenCwd opens the task's working directory with O_PATH.
 func (t *Task) OpenCwd() (int, unix.Errno) { return t.openStart(unix.AT_FDCWD) }
 
-// Return makes the supervisor's /proc the thread's working directory again.
-func (t *Task) Return() unix.Errno {
+// ReturnToProc makes the supervisor's /proc the thread's working directory again.
+func (t *Task) ReturnToProc() unix.Errno {
 	return sys.Fchdir(t.proc)
 }
 
@@ -135,15 +135,15 @@ func (t *Task) OpenDirectory(dir Path, st *unix.Stat_t) (int, unix.Errno) {
 func (t *Task) retarget(dir Path, target []byte) (Path, unix.Errno) {
 	n := 0
 	if target[0] != '/' && dir.text != nil {
-		n = copy(t.path[room:], dir.text) // in place, but for the root directory
-		t.path[room+n] = '/'
+		n = copy(t.path[prefixRoom:], dir.text) // in place, but for the root directory
+		t.path[prefixRoom+n] = '/'
 		n++
 	}
 	if n+len(target) >= unix.PathMax {
 		return Path{}, unix.ENAMETOOLONG
 	}
-	n += copy(t.path[room+n:], target)
-	t.path[room+n] = 0
+	n += copy(t.path[prefixRoom+n:], target)
+	t.path[prefixRoom+n] = 0
 	return t.relative(dir.dirfd, n, true)
 }
 
@@ -153,8 +153,8 @@ func (t *Task) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 	switch {
 	case resolve == 0:
 		return t.Open(p, st)
-	case p.text != nil && (p.self || t.guarded()):
-		return t.openStray(p, resolve, st)
+	case p.text != nil && (p.viaSelf || t.guarded()):
+		return t.openWalked(p, resolve, st)
 	}
 	dirfd := p.dirfd
 	// openat2(2), RESOLVE_IN_ROOT: "Treat the directory referred to by dirfd as the root directory".

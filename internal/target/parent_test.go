@@ -171,7 +171,7 @@ func TestHasRoom(t *testing.T) {
 		if err := unix.Prlimit(int(pid), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: tt.limit, Max: 100}, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := tr.HasRoom(tt.n); got != tt.want {
+		if got := tr.HasFreeFDs(tt.n); got != tt.want {
 			t.Errorf("%q, %d descriptors: room for %d: %v", tt.opens, tt.limit, tt.n, got)
 		}
 	}

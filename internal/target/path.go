@@ -13,10 +13,10 @@ type Path struct {
 	Ptr    *byte // NUL-terminated, for calls by the receiving thread
 	Follow bool  // a symbolic link at its end is to be followed
 
-	text   []byte // as the task gave it
-	dirfd  int32  // where text starts, if it is relative
-	self   bool   // text may lead through the task's own part of /proc
-	parent bool   // a name is to be looked up where it leads
+	text    []byte // as the task gave it
+	dirfd   int32  // where text starts, if it is relative
+	viaSelf bool   // text may lead through the task's own part of /proc
+	parent  bool   // a name is to be looked up where it leads
 }
 
 // FD returns the path of the task's descriptor fd.
@@ -35,7 +35,7 @@ func (t *Task) Path(dirfd int32, addr uintptr, flags uint32) (Path, unix.Errno) 
 	n := 0
 	if addr != 0 || flags&unix.AT_EMPTY_PATH == 0 { // Linux 6.11 allows NULL for ""
 		var e unix.Errno
-		if n, e = t.ReadString(addr, t.path[room:]); e != 0 {
+		if n, e = t.ReadString(addr, t.path[prefixRoom:]); e != 0 {
 			return Path{}, e
 		}
 	}
@@ -63,37 +63,37 @@ func (t *Task) PathOf(text []byte) (Path, unix.Errno) {
 	if len(text) >= unix.PathMax {
 		return Path{}, unix.ENAMETOOLONG
 	}
-	n := copy(t.path[room:], text)
-	t.path[room+n] = 0
+	n := copy(t.path[prefixRoom:], text)
+	t.path[prefixRoom+n] = 0
 	return t.relative(unix.AT_FDCWD, n, true)
 }
 
 // relative returns the path of n bytes in t.path[room:].
 func (t *Task) relative(dirfd int32, n int, follow bool) (Path, unix.Errno) {
-	text := t.path[room : room+n]
+	text := t.path[prefixRoom : prefixRoom+n]
 	p := Path{
-		Ptr:    &t.path[room],
-		Follow: follow,
-		text:   text,
-		dirfd:  dirfd,
-		self:   namesSelf(text),
+		Ptr:     &t.path[prefixRoom],
+		Follow:  follow,
+		text:    text,
+		dirfd:   dirfd,
+		viaSelf: namesSelf(text),
 	}
 	if text[0] == '/' {
 		return p, 0
 	}
 	// Write "TID/cwd/" or "TID/fd/N/" so that it ends where the path starts.
-	var b [room]byte
+	var b [prefixRoom]byte
 	prefix := t.appendTID(b[:0])
 	if dirfd == unix.AT_FDCWD {
 		prefix = append(prefix, "cwd/"...)
 	} else {
 		prefix = t.appendFD(b[:0], dirfd, '/')
 	}
-	start := room - len(prefix)
+	start := prefixRoom - len(prefix)
 	copy(t.path[start:], prefix)
 	p.Ptr = &t.path[start]
-	if len(prefix)+n+1 > unix.PathMax && !p.self {
-		return t.shorten(p, start, room+n)
+	if len(prefix)+n+1 > unix.PathMax && !p.viaSelf {
+		return t.shorten(p, start, prefixRoom+n)
 	}
 	return p, 0
 }
@@ -151,9 +151,9 @@ func (p *Path) Descriptor() (fd int32, ok bool) {
 	return p.dirfd, p.text == nil && p.dirfd != unix.AT_FDCWD
 }
 
-// Stray tells whether the supervisor must not resolve the path in one go,
+// ViaProcSelf tells whether the supervisor must not resolve the path in one go,
 // because it may lead through /proc/self: there it would find itself.
-func (p *Path) Stray() bool { return p.self }
+func (p *Path) ViaProcSelf() bool { return p.viaSelf }
 
 // Open opens the object named by p with O_PATH, and fills st.
 //
@@ -164,15 +164,15 @@ func (p *Path) Stray() bool { return p.self }
 // needs one, or that leads nowhere, is walked step by step. So is every path of a
 // task that may not search all directories.
 func (t *Task) Open(p Path, st *unix.Stat_t) (int, unix.Errno) {
-	if p.self || p.text != nil && t.guarded() {
-		return t.openStray(p, 0, st)
+	if p.viaSelf || p.text != nil && t.guarded() {
+		return t.openWalked(p, 0, st)
 	}
 	if fd, e := t.openName(p, st); fd >= 0 {
 		return fd, e
 	}
 	fd, e := t.open(p)
 	if p.text != nil && (e == unix.ELOOP || e == unix.ENOENT) {
-		return t.openStray(p, 0, st)
+		return t.openWalked(p, 0, st)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
@@ -223,7 +223,7 @@ func (t *Task) open(p Path) (int, unix.Errno) {
 
 // openStart opens the directory that paths relative to dirfd start from. The error is EBADF if there is no such descriptor.
 func (t *Task) openStart(dirfd int32) (int, unix.Errno) {
-	var b [room]byte
+	var b [prefixRoom]byte
 	if dirfd == unix.AT_FDCWD {
 		_ = append(t.appendTID(b[:0]), "cwd\x00"...)
 	} else {

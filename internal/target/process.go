@@ -68,7 +68,7 @@ func (t *Task) SameProcess(a, b uint32) bool {
 	if a == b {
 		return true
 	}
-	var p [room]byte
+	var p [prefixRoom]byte
 	path := append(strconv.AppendUint(p[:0], uint64(a), 10), "/task/"...)
 	_ = append(strconv.AppendUint(path, uint64(b), 10), 0)
 	var st unix.Statx_t
@@ -77,7 +77,7 @@ func (t *Task) SameProcess(a, b uint32) bool {
 
 // Exists tells whether there is a thread that the supervisor calls tid.
 func (t *Task) Exists(tid uint32) bool {
-	var b [room]byte
+	var b [prefixRoom]byte
 	_ = append(strconv.AppendUint(b[:0], uint64(tid), 10), 0)
 	var st unix.Statx_t
 	return sys.Statx(unix.AT_FDCWD, &b[0], 0, 0, &st) == 0
@@ -162,7 +162,7 @@ func lastNumber(pid uint32, name string) int32 {
 // the task's descriptor fd is a pidfd of: EBADF if it is none, and ESRCH if the
 // process has ended.
 func (t *Task) PidfdPID(fd int32) (uint32, unix.Errno) {
-	var name [room]byte
+	var name [prefixRoom]byte
 	_ = append(strconv.AppendInt(append(t.appendTID(name[:0]), "fdinfo/"...), int64(fd), 10), 0)
 	var b [maxStatus]byte
 	// pidfd_open(2) refers to clone(2) for the line: "Pid: [...] -1 if the process has

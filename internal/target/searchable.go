@@ -12,11 +12,11 @@ import (
 // To find that out takes one system call for each, by the path so far; to open them one after
 // the other takes four.
 
-// leap asks the guard about the directories at the start of the path p, as long as everybody
+// skipSearchable asks the guard about the directories at the start of the path p, as long as everybody
 // may search them. It returns the offsets in its text of the end of the last of them, and of
 // the name that is to be looked up there; -1 and 0 if there is none.
-func (t *Task) leap(p Path) (dir, name int) {
-	if p.self || len(p.text) == 0 || len(p.text)+room >= unix.PathMax { // so p.Ptr leads to text
+func (t *Task) skipSearchable(p Path) (dir, name int) {
+	if p.viaSelf || len(p.text) == 0 || len(p.text)+prefixRoom >= unix.PathMax { // so p.Ptr leads to text
 		return -1, 0
 	}
 	dir, end := -1, 0
@@ -40,7 +40,7 @@ func (t *Task) leap(p Path) (dir, name int) {
 // IsOpenToAll tells that everybody may get to what the path p names, if there is anything, and
 // over no symbolic link. If not, or in doubt, Open finds out.
 func (t *Task) IsOpenToAll(p Path) bool {
-	dir, name := t.leap(p)
+	dir, name := t.skipSearchable(p)
 	if dir < 0 || bytes.IndexByte(p.text[name:], '/') >= 0 {
 		return false
 	}

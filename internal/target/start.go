@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Started tells when the task was started, in clock ticks since the boot: with it, a
+// StartTime tells when the task was started, in clock ticks since the boot: with it, a
 // thread id that is used again is another task's. The error is ESRCH if it is gone.
-func (t *Task) Started() (uint64, unix.Errno) {
-	var name [room]byte
+func (t *Task) StartTime() (uint64, unix.Errno) {
+	var name [prefixRoom]byte
 	_ = append(t.appendTID(name[:0]), "stat\x00"...)
 	var b [maxStatus]byte
 	stat, e := readProc(&name[0], &b)

@@ -18,12 +18,12 @@ func TestStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))[22-3]
-	got, e := tr.Started()
+	got, e := tr.StartTime()
 	if e != 0 || strconv.FormatUint(got, 10) != want {
 		t.Errorf("%d, %v; want %s", got, e, want)
 	}
 	tr.Reset(1 << 30)
-	if _, e := tr.Started(); e != unix.ESRCH {
+	if _, e := tr.StartTime(); e != unix.ESRCH {
 		t.Errorf("of no task: %v, want ESRCH", e)
 	}
 }

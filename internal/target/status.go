@@ -33,7 +33,7 @@ func (t *Task) Restrained() (noNewPrivs bool, tracer uint32) {
 
 // status reads the task's status, see proc_pid_status(5).
 func (t *Task) status(b *[maxStatus]byte) ([]byte, unix.Errno) {
-	var name [room]byte
+	var name [prefixRoom]byte
 	_ = append(t.appendTID(name[:0]), "status\x00"...)
 	return readProc(&name[0], b)
 }

@@ -33,18 +33,18 @@ type Task struct {
 
 	// The path as the task gave it stands at path[room:]. What must go before
 	// it is written into the room, so that nothing is copied.
-	path [room + unix.PathMax]byte
-	half [room + unix.PathMax]byte // see shorten
+	path [prefixRoom + unix.PathMax]byte
+	half [prefixRoom + unix.PathMax]byte // see shorten
 
-	// Scratch space of openStray.
+	// Scratch space of openWalked.
 	walk   [2 * unix.PathMax]byte
 	target [unix.PathMax]byte
 	name   [nameMax + 2]byte
 	at     unix.Stat_t // of what the walk has come to
 }
 
-// room is enough for "TID/fd/N/".
-const room = 64
+// prefixRoom is enough for "TID/fd/N/".
+const prefixRoom = 64
 
 // nameMax is NAME_MAX of <linux/limits.h>.
 const nameMax = 255
@@ -115,22 +115,22 @@ func (t *Task) Close() {
 // needed for each call as soon as the tasks of the container do not all have
 // the same root any more.
 func (t *Task) AdoptRoot() unix.Errno {
-	var b [room]byte
+	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "root\x00"...)
 	e := sys.Chdir(&b[0])
 	if e == 0 {
 		e = sys.Chroot(sys.Dot)
 	}
-	if e2 := t.Return(); e == 0 {
+	if e2 := t.ReturnToProc(); e == 0 {
 		e = e2
 	}
 	return e
 }
 
-// Closed tells whether the supervisor may not look into the task: see "Ptrace
+// Uninspectable tells whether the supervisor may not look into the task: see "Ptrace
 // access mode checking" in ptrace(2).
-func (t *Task) Closed() bool {
-	var b [room]byte
+func (t *Task) Uninspectable() bool {
+	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "ns/mnt\x00"...)
 	var st unix.Statx_t
 	e := sys.Statx(unix.AT_FDCWD, &b[0], 0, 0, &st)
@@ -185,7 +185,7 @@ func (t *Task) ReadString(addr uintptr, b []byte) (int, unix.Errno) {
 // OpenedAsPath tells whether the task's descriptor fd was opened with O_PATH;
 // EBADF if it is not open.
 func (t *Task) OpenedAsPath(fd int32) (bool, unix.Errno) {
-	var b [room]byte
+	var b [prefixRoom]byte
 	t.appendFD(b[:0], fd, 0)
 	var st unix.Statx_t
 	if sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MODE, &st) != 0 {

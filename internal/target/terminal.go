@@ -15,7 +15,7 @@ func (t *Task) OpenTerminal(flags int) (int, unix.Errno) {
 	if !ok {
 		return -1, unix.ENXIO
 	}
-	var b [room]byte
+	var b [prefixRoom]byte
 	dir := string(append(t.appendTID(b[:0]), "fd"...))
 	descriptors, err := os.ReadDir(dir)
 	if err != nil {
@@ -70,7 +70,7 @@ func (t *Task) share(number string, flags int) (int, error) {
 // proc_pid_stat(5): "(7) tty_nr: The controlling terminal of the process." It is
 // the fifth field after the name, which is in parentheses, and 0 for none.
 func (t *Task) terminal() (rdev uint64, ok bool) {
-	var b [room]byte
+	var b [prefixRoom]byte
 	stat, err := os.ReadFile(string(append(t.appendTID(b[:0]), "stat"...)))
 	if err != nil {
 		return 0, false

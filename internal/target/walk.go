@@ -36,10 +36,10 @@ type Guard interface {
 // guarded tells whether the guard is to be asked about a path.
 func (t *Task) guarded() bool { return t.Guard != nil && t.Guard.Restricted() }
 
-// openStray opens what p names as Open does, walking the path step by step, so
+// openWalked opens what p names as Open does, walking the path step by step, so
 // that /proc/self and /proc/thread-self mean the task and not the supervisor, and
 // that the guard sees each directory. Resolve are the flags of openat2(2).
-func (t *Task) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
+func (t *Task) openWalked(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
 	w := walk{resolve: resolve, root: -1, follow: p.Follow, whole: !p.parent}
 	switch {
 	case resolve&unix.RESOLVE_BENEATH != 0 && p.text[0] == '/':
@@ -54,7 +54,7 @@ func (t *Task) openStray(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Err
 	guarded := t.guarded()
 	dir, name := -1, 0
 	if guarded && resolve == 0 {
-		if dir, name = t.leap(p); dir >= 0 {
+		if dir, name = t.skipSearchable(p); dir >= 0 {
 			if fd := t.openLast(p, name); fd >= 0 {
 				*st = t.at
 				return fd, 0
@@ -265,7 +265,7 @@ func (t *Task) procLink(dir, link int) (fd int, magic, done bool, e unix.Errno) 
 	case "self", "thread-self":
 		// The supervisor's own /proc, by the thread's id: self, which is the
 		// process, differs from that only for threads that share no descriptors.
-		var b [room]byte
+		var b [prefixRoom]byte
 		_ = append(strconv.AppendUint(b[:0], uint64(t.TID), 10), 0)
 		fd, e = sys.Openat(t.proc, &b[0], unix.O_PATH, 0)
 		return fd, false, true, e

@@ -73,13 +73,13 @@ func serveRealTime(requests, answers *os.File) {
 // again runs this program again in the namespace.
 func again() int {
 	runtime.LockOSThread() // whose end kills the child
-	fd, err := unix.MemfdCreate("useless", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("decoy", unix.MFD_CLOEXEC)
 	if err != nil {
 		panic(err)
 	}
-	useless := os.NewFile(uintptr(fd), "useless")
+	decoy := os.NewFile(uintptr(fd), "decoy")
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = useless, useless, useless
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = decoy, decoy, decoy
 	asked, ask, err := os.Pipe()
 	if err != nil {
 		panic(err)
