@@ -34,12 +34,12 @@ func (k aclKind) recorded(r *owner.Record) *[]byte {
 	return &r.Default
 }
 
-// nativeACL returns the ACL that the kernel has of the file that fd refers to, as
-// the value of the attribute: ENODATA if none, EOPNOTSUPP if the file can have none.
-func nativeACL(fd int, kind aclKind) ([]byte, unix.Errno) {
+// nativeACL returns the ACL that the kernel has of the inode, as the value of the
+// attribute: ENODATA if none, EOPNOTSUPP if the inode can have none.
+func nativeACL(i *inode, kind aclKind) ([]byte, unix.Errno) {
 	value := make([]byte, 256)
 	for {
-		n, e := getAttribute(fd, kind.name(), value)
+		n, e := getAttribute(i.fd, kind.name(), value)
 		if e != unix.ERANGE {
 			return value[:max(n, 0)], e
 		}
@@ -71,16 +71,16 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	if e != 0 {
 		return Errno(e)
 	}
-	fd, e := c.record(p)
+	i, e := c.openRecorded(p)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
-	recorded := *kind.recorded(&c.rec)
+	defer c.close(i)
+	recorded := *kind.recorded(&i.record)
 	if recorded == nil || c.badDescriptor(p) {
 		return Continue
 	}
-	native, e := nativeACL(fd, kind)
+	native, e := nativeACL(i, kind)
 	if e != 0 {
 		return Errno(e)
 	}
@@ -123,32 +123,31 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
-	fd, e := c.Target.Open(p, &c.stat)
+	i, e := c.openPath(p)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
-	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
-	c.Owners.Lock(inode)
-	defer c.Owners.Unlock(inode)
-	if done, e := c.mayChangeACL(fd, kind, a); done || e != 0 {
-		return deny(fd, e)
+	defer c.close(i)
+	c.Owners.Lock(i.lockKey())
+	defer c.Owners.Unlock(i.lockKey())
+	if done, e := c.mayChangeACL(i, kind, a); done || e != 0 {
+		return deny(i, e)
 	}
 	if len(a) > 0 && !a.Valid() {
 		return Errno(unix.EINVAL)
 	}
-	c.Owners.Record(fd, c.stat.Mode, &c.rec)
+	c.load(i)
 	if foreign {
-		e = c.setForeignACL(fd, kind, a)
+		e = c.setForeignACL(i, kind, a)
 	} else {
-		e = c.setNativeACL(fd, kind, value)
+		e = c.setNativeACL(i, kind, value)
 	}
 	if e == 0 && kind == accessACL {
 		switch {
 		case len(a) > 0:
-			e = c.dropSetgid(fd, a.Mode())
-		case removalDropsSetgid(fd):
-			e = c.dropSetgid(fd, c.stat.Mode&0o777)
+			e = c.dropSetgid(i, a.Mode())
+		case removalDropsSetgid(i):
+			e = c.dropSetgid(i, i.stat.Mode&0o777)
 		}
 	}
 	return Errno(e)
@@ -156,39 +155,38 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 
 // mayChangeACL decides as the kernel does in set_posix_acl. Done tells that nothing is
 // to be changed.
-func (c *Call) mayChangeACL(fd int, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
-	if _, e := getAttribute(fd, kind.name(), nil); e == unix.EOPNOTSUPP {
+func (c *Call) mayChangeACL(i *inode, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
+	if _, e := getAttribute(i.fd, kind.name(), nil); e == unix.EOPNOTSUPP {
 		return false, e
 	}
 	// acl(5): "a directory may have a default ACL associated with it".
-	if kind == defaultACL && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if kind == defaultACL && !i.isDir() {
 		if len(to) > 0 {
 			return false, unix.EACCES
 		}
 		return true, 0
 	}
-	if !perm.Owner(c.identity().Credentials, c.visible(fd)) {
+	if !perm.Owner(c.identity().Credentials, c.visible(i)) {
 		return false, unix.EPERM
 	}
 	return false, 0
 }
 
-// setForeignACL makes a the ACL of the file that fd refers to, for which c.rec is
-// recorded.
-func (c *Call) setForeignACL(fd int, kind aclKind, a acl.ACL) unix.Errno {
+// setForeignACL makes a the ACL of the inode, whose record has been loaded.
+func (c *Call) setForeignACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 	// The record comes first: there may be no room for it.
-	recorded := kind.recorded(&c.rec)
+	recorded := kind.recorded(&i.record)
 	old := *recorded
 	*recorded = a.Append(nil)
-	if e := c.Owners.SetRecord(fd, c.stat.Mode, &c.rec); e != 0 {
+	if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
 		return e
 	}
-	e := setAttribute(fd, kind.name(), a.Unnamed().Append(nil), 0)
+	e := setAttribute(i.fd, kind.name(), a.Unnamed().Append(nil), 0)
 	if e == 0 {
 		return 0
 	}
 	*recorded = old
-	if e := c.Owners.SetRecord(fd, c.stat.Mode, &c.rec); e != 0 {
+	if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
 		return e
 	}
 	return e
@@ -196,34 +194,34 @@ func (c *Call) setForeignACL(fd int, kind aclKind, a acl.ACL) unix.Errno {
 
 // setNativeACL makes the kernel set the ACL, or remove it if value is empty, and
 // forgets the recorded one.
-func (c *Call) setNativeACL(fd int, kind aclKind, value []byte) unix.Errno {
-	if e := setAttribute(fd, kind.name(), value, 0); e != 0 {
+func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
+	if e := setAttribute(i.fd, kind.name(), value, 0); e != 0 {
 		return e
 	}
-	recorded := kind.recorded(&c.rec)
+	recorded := kind.recorded(&i.record)
 	if *recorded == nil {
 		return 0
 	}
 	*recorded = nil
-	return c.Owners.SetRecord(fd, c.stat.Mode, &c.rec)
+	return c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record)
 }
 
 // dropSetgid clears the S_ISGID of a file whose permissions an ACL has changed, if
 // chmod(2) by the caller would.
-func (c *Call) dropSetgid(fd int, permissions uint32) unix.Errno {
-	i := c.visible(fd)
-	mode := i.Mode&^0o777 | permissions
-	to, e := perm.Chmod(c.identity().Credentials, i, mode)
+func (c *Call) dropSetgid(i *inode, permissions uint32) unix.Errno {
+	v := c.visible(i)
+	mode := v.Mode&^0o777 | permissions
+	to, e := perm.Chmod(c.identity().Credentials, v, mode)
 	if e != 0 || to == mode {
 		return e
 	}
-	return sys.FchmodOPath(fd, to)
+	return sys.FchmodOPath(i.fd, to)
 }
 
 // removalDropsSetgid tells whether to remove an ACL is a change of permissions to the file system
-// of what fd refers to.
-func removalDropsSetgid(fd int) bool {
-	kind := sys.FileSystem(fd)
+// of the inode.
+func removalDropsSetgid(i *inode) bool {
+	kind := sys.FileSystem(i.fd)
 	return kind == unix.TMPFS_MAGIC || kind == unix.OVERLAYFS_SUPER_MAGIC
 }
 

@@ -39,34 +39,24 @@ func MemfdCreate(c *Call) Result {
 // namespace and cannot be made by the supervisor, and an entry in the sidecar for
 // each pipe would stay for ever. As a rule a program looks at its own.
 
-// anonymous does what record does for the object p, for which no owner is
-// recorded: it is the caller's if it is a pipe or a socket, else ENODATA.
-func (c *Call) anonymous(p target.Path) (fd int, e unix.Errno) {
-	task, named := p.Descriptor()
+// openAnonymous is openRecorded for the object p, for which no owner is recorded: it is
+// the caller's if it is a pipe or a socket, else ENODATA.
+func (c *Call) openAnonymous(p target.Path) (*inode, unix.Errno) {
+	fd, named := p.Descriptor()
 	if !named || c.createsAsRoot() {
-		return -1, unix.ENODATA
+		return nil, unix.ENODATA
 	}
-	if fd, e = c.Target.Open(c.Target.FD(task), &c.stat); e != 0 {
-		return -1, e
+	i, e := c.openPath(c.Target.FD(fd))
+	if e != 0 {
+		return nil, e
 	}
-	if !c.isAnonymous(fd) {
-		unix.Close(fd)
-		return -1, unix.ENODATA
+	if !i.isAnonymous() {
+		c.close(i)
+		return nil, unix.ENODATA
 	}
-	c.Owners.Record(fd, c.stat.Mode, &c.rec)
-	c.rec.ID = c.fsIDs()
-	return fd, 0
-}
-
-// isAnonymous tells whether our descriptor fd, whose status is c.stat, refers to a
-// pipe or a socket without a name.
-func (c *Call) isAnonymous(fd int) bool {
-	switch c.stat.Mode & unix.S_IFMT {
-	case unix.S_IFIFO, unix.S_IFSOCK:
-		kind := sys.FileSystem(fd)
-		return kind == unix.PIPEFS_MAGIC || kind == unix.SOCKFS_MAGIC
-	}
-	return false
+	c.load(i)
+	i.record.ID = c.fsIDs()
+	return i, 0
 }
 
 // fsIDs are the ids that own what the caller makes.

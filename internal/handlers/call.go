@@ -40,12 +40,11 @@ type Call struct {
 	assumed   bool // access(2) asks in the name of assumedAs
 	assumedAs cred.Credentials
 
-	stat unix.Stat_t    // scratch space of the handlers
-	rec  owner.Record   // the same
-	out  [statSize]byte // scratch space of writeStat
-	xbuf []byte         // scratch space for lists of extended attributes
+	inodes  inodePool
+	out     [statSize]byte // what writeStat writes
+	scratch []byte         // room for one extended attribute or list: see buffer
 
-	withoutACL withoutACL // known to the receiver
+	withoutACL withoutACL
 }
 
 // RootWatch watches root directories.

@@ -34,7 +34,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(parent)
+	defer c.close(parent)
 	if e := c.mayMake(parent, name, slash, mode); e != 0 {
 		return Errno(e)
 	}
@@ -48,14 +48,14 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 }
 
 // mayMake decides whether an inode of that mode can be made by name in the directory
-// parent, whose status is c.stat, as far as the kernel does not.
-func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Errno {
+// parent, as far as the kernel does not.
+func (c *Call) mayMake(parent *inode, name *byte, slash bool, mode uint32) unix.Errno {
 	// Only a directory can be made by a name with a slash at its end.
 	slash = slash && mode&unix.S_IFMT != unix.S_IFDIR
 	if !slash && !c.Restricted() {
 		return 0
 	}
-	switch e := lookup(parent, name); {
+	switch e := lookup(parent.fd, name); {
 	case e == 0:
 		if c.mayHaveMade() {
 			return 0
@@ -64,7 +64,7 @@ func (c *Call) mayMake(parent int, name *byte, slash bool, mode uint32) unix.Err
 	case e != unix.ENOENT || slash:
 		return e
 	}
-	return readOnlyFirst(parent, c.mayModify(parent))
+	return parent.readOnlyFirst(c.mayModify(parent))
 }
 
 // kernelSuffices tells, at the cost of one system call beside reading the path, that the
@@ -104,46 +104,25 @@ func (c *Call) kernelSufficesIn(dir target.Path) bool {
 	return false
 }
 
-// inherits tells whether an inode gets from the directory parent, whose status is
-// c.stat, what the kernel does not know of.
-func (c *Call) inherits(parent int) bool {
-	if !c.Owners.Record(parent, c.stat.Mode, &c.rec) {
+// inherits reports whether an inode gets something from the directory parent that the
+// kernel does not know of: a recorded default ACL, or the recorded group of a set-group-ID
+// directory.
+func (c *Call) inherits(parent *inode) bool {
+	if !c.load(parent) {
 		return false
 	}
-	return c.rec.Default != nil || c.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
+	return parent.record.Default != nil || parent.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
 }
 
-// visible is the inode of descriptor fd as the container sees it; c.stat is its status. It
-// fills c.rec.
-func (c *Call) visible(fd int) perm.Inode {
-	recorded := c.Owners.Record(fd, c.stat.Mode, &c.rec)
-	id := c.rec.ID
-	if !recorded {
-		if task, ok := c.procOwner(fd); ok {
-			id = task
-		} else if !c.createsAsRoot() && c.isAnonymous(fd) {
-			id = c.fsIDs()
-		}
-	}
-	id = id.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
-	i := perm.Inode{UID: id.UID, GID: id.GID, Mode: c.stat.Mode}
-	if c.rec.Type != 0 {
-		i.Mode = c.rec.Type | i.Mode&^unix.S_IFMT
-	}
-	return i
-}
-
-// makeIn makes an inode in the directory parent, whose status is c.stat, and
-// records its owner. The descriptor is the maker's, or -1 if a worker that died
+// makeIn makes an inode in the directory parent, and records its owner. The descriptor is the maker's, or -1 if a worker that died
 // over this call has made the inode.
 //
 // One inode at a time is made in a directory. So what appears there between the
 // look-up and the end is the caller's own, and can be known again when a worker
 // dies in between.
-func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, make maker) (int, unix.Errno) {
-	dir := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
-	c.Owners.Lock(dir)
-	defer c.Owners.Unlock(dir)
+func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, make maker) (int, unix.Errno) {
+	c.Owners.Lock(parent.lockKey())
+	defer c.Owners.Unlock(parent.lockKey())
 
 	if !c.Listener.Waits() {
 		return -1, unix.ESRCH // the path may be another's by now; nobody reads this
@@ -152,35 +131,35 @@ func (c *Call) makeIn(parent int, name *byte, mode uint32, rec owner.Record, mak
 		return -1, e
 	}
 	// The kernel subtracts the umask, or applies a default ACL instead.
-	inode := perm.NewInode(c.identity().Credentials, c.visible(parent), mode, 0)
-	rec.ID = owner.ID{UID: inode.UID, GID: inode.GID}
-	rec.Access, rec.Default = inheritACL(&c.rec, mode)
+	made := perm.NewInode(c.identity().Credentials, c.visible(parent), mode, 0)
+	rec.ID = owner.ID{UID: made.UID, GID: made.GID}
+	rec.Access, rec.Default = inheritACL(&parent.record, mode)
 
-	fd := -1
-	if !c.made(parent, name) {
+	fd, dir := -1, parent.fd
+	if !c.made(dir, name) {
 		*c.Intent = Intent{}
-		if lookup(parent, name) == unix.ENOENT {
+		if lookup(dir, name) == unix.ENOENT {
 			*c.Intent = Intent{ID: c.ID, Began: sys.CoarseNow()}
 		}
 		var e unix.Errno
-		if fd, e = make(parent, name, inode.Mode); e != 0 {
-			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(parent, name) == 0 {
+		if fd, e = make(dir, name, made.Mode); e != 0 {
+			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(dir, name) == 0 {
 				// open(2) with O_DIRECT on a file system that cannot: the file stays.
-				c.recordNew(parent, name, -1, &rec)
+				c.recordNew(dir, name, -1, &rec)
 			} else {
 				*c.Intent = Intent{} // who comes back makes it, or fails, as now
 			}
 			return -1, e
 		}
 	}
-	e := c.recordNew(parent, name, fd, &rec)
+	e := c.recordNew(dir, name, fd, &rec)
 	if e != 0 { // no room, or no sidecar
 		// A file of O_TMPFILE has no name, but ".", which cannot be removed.
 		flags := 0
 		if mode&unix.S_IFMT == unix.S_IFDIR {
 			flags = unix.AT_REMOVEDIR
 		}
-		sys.Unlinkat(parent, name, flags)
+		sys.Unlinkat(dir, name, flags)
 		*c.Intent = Intent{}
 		if fd >= 0 {
 			unix.Close(fd)
@@ -246,7 +225,7 @@ func (c *Call) made(parent int, name *byte) bool {
 }
 
 // birth is when an inode was made, in nanoseconds. A file system that does not
-// know says when it was changed. Flags are those of sys.Statx(2).
+// know says when it was changed. Flags are those of statx(2).
 func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
 	var st unix.Statx_t
 	e := sys.Statx(dirfd, path, flags, unix.STATX_BTIME|unix.STATX_CTIME, &st)

@@ -52,9 +52,9 @@ func OpenDevices() (Devices, error) {
 	return d, errors.Join(errs...)
 }
 
-// openDevice answers an open of the placeholder that our descriptor fd refers to,
-// which stands for the device rec, with these flags of open(2).
-func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
+// openDevice answers an open of the placeholder i, whose record has been loaded, with these
+// flags of open(2).
+func (c *Call) openDevice(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
 	// open(2): "When O_PATH is specified in flags, flag bits other than O_CLOEXEC,
@@ -63,7 +63,7 @@ func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
 		// ENOTDIR, or EINVAL with O_CREAT.
 		flags&unix.O_DIRECTORY != 0,
 		// The placeholder of null is an empty file, and reads like it.
-		rec.Rdev == devNull && flags&unix.O_ACCMODE == unix.O_RDONLY && c.stat.Mode&unix.S_IFMT == unix.S_IFREG:
+		i.record.Rdev == devNull && flags&unix.O_ACCMODE == unix.O_RDONLY && i.kind() == unix.S_IFREG:
 		return Continue
 	case flags&exclusive == exclusive:
 		return Errno(unix.EEXIST)
@@ -71,13 +71,13 @@ func (c *Call) openDevice(fd int, rec *owner.Record, flags uint64) Result {
 	// mount(2): "MS_NODEV: Do not allow access to devices (special files) on this
 	// filesystem." The error is EACCES.
 	var fs unix.Statfs_t
-	if e := sys.Fstatfs(fd, &fs); e != 0 {
+	if e := sys.Fstatfs(i.fd, &fs); e != 0 {
 		return Errno(e)
 	}
 	if fs.Flags&unix.ST_NODEV != 0 {
 		return Errno(unix.EACCES)
 	}
-	opened, e := c.openReal(rec, deviceFlags(flags))
+	opened, e := c.openReal(&i.record, deviceFlags(flags))
 	if e != 0 {
 		return Errno(e)
 	}

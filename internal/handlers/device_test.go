@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +36,10 @@ func (c *caller) open(path string, rec owner.Record, flags uint64) Result {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer unix.Close(fd)
-	return c.call.openDevice(fd, &rec, flags)
+	i := c.call.borrow(fd, new(unix.Stat_t)) // no regular file: null, too, is opened itself
+	defer c.call.close(i)
+	i.record = rec
+	return c.call.openDevice(i, flags)
 }
 
 // newPlaceholder makes a file that may stand for a device.
@@ -211,8 +214,9 @@ func TestMknod(t *testing.T) {
 		if r := c.do(LstatPath(LayoutNative), path, b); r != (Result{}) {
 			t.Fatalf("%s: lstat: %+v", tt.name, r)
 		}
-		if got, want := c.call.stat.Mode&unix.S_IFMT, uint32(tt.mode)&unix.S_IFMT; got != want || c.call.stat.Rdev != uint64(tt.dev) {
-			t.Errorf("%s: shown as type %o, device %#x; want %o, %#x", tt.name, got, c.call.stat.Rdev, want, tt.dev)
+		shown := (*unix.Stat_t)(unsafe.Pointer(&b[0]))
+		if got, want := shown.Mode&unix.S_IFMT, uint32(tt.mode)&unix.S_IFMT; got != want || shown.Rdev != uint64(tt.dev) {
+			t.Errorf("%s: shown as type %o, device %#x; want %o, %#x", tt.name, got, shown.Rdev, want, tt.dev)
 		}
 	}
 }

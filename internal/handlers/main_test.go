@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(workertest.Run(m)) }
 // caller makes calls on behalf of the test's own thread, whose working directory
 // is /proc.
 type caller struct {
-	t    *testing.T
+	t    testing.TB
 	call Call
 }
 
@@ -33,7 +33,7 @@ func (r *rootWatch) SearchDenied(*unix.Stat_t) {}
 
 // newCaller makes the test's thread one that answers calls, and the task that
 // makes them too. The thread ends with the test.
-func newCaller(t *testing.T) *caller {
+func newCaller(t testing.TB) *caller {
 	t.Helper()
 	runtime.LockOSThread()
 	open := func(path string, flags int) int {

@@ -36,18 +36,17 @@ func (c *Call) pathOf(o object) (target.Path, unix.Errno) {
 	return c.Target.Path(o.dirfd, c.addr(o.path), o.flags)
 }
 
-// openObject opens the object o with O_PATH, and fills c.stat. An empty path may be
-// "" only, and not NULL.
-func (c *Call) openObject(o object) (int, unix.Errno) {
+// openObject opens the object o with O_PATH. An empty path may be "" only, and not NULL.
+func (c *Call) openObject(o object) (*inode, unix.Errno) {
 	if o.path == byFD {
-		return c.Target.OpenFD(o.dirfd, &c.stat)
+		return c.openFD(o.dirfd)
 	}
 	p, e := c.pathOf(o)
 	if e == 0 && c.addr(o.path) == 0 {
 		e = unix.EFAULT
 	}
 	if e != 0 {
-		return -1, e
+		return nil, e
 	}
-	return c.Target.Open(p, &c.stat)
+	return c.openPath(p)
 }

@@ -41,8 +41,9 @@ func (c *Call) subject() *cred.Credentials {
 // path_resolution(7): "If the process does not have search permission on the current lookup
 // directory, an EACCES error is returned ("Permission denied")."
 func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
-	c.stat = *st
-	e := c.permits(dir, perm.Exec)
+	i := c.borrow(dir, st)
+	e := c.permits(i, perm.Exec)
+	c.release(i)
 	if e != 0 {
 		c.Roots.SearchDenied(st)
 	}
@@ -67,12 +68,15 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 	if c.Protected.Symlinks == 0 {
 		return 0
 	}
-	c.stat = *st
-	target := c.visible(link)
-	if e := sys.Fstat(dir, &c.stat); e != 0 {
+	parent, e := c.borrowFD(dir)
+	if e != 0 {
 		return e
 	}
-	return c.Protected.MayFollow(*c.subject(), c.visible(dir), target)
+	i := c.borrow(link, st)
+	e = c.Protected.MayFollow(*c.subject(), c.visible(parent), c.visible(i))
+	c.release(i)
+	c.release(parent)
+	return e
 }
 
 // Jump implements target.Guard.
@@ -80,113 +84,42 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 // proc_pid_fd(5), and others: "Permission to dereference or read (readlink(2)) the symbolic links
 // in this directory is governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check".
 func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
-	c.stat = *st
-	return c.mayLookInto(link)
-}
-
-// deny answers a change of the object that fd refers to which perm refused
-// with e.
-func deny(fd int, e unix.Errno) Result { return Errno(readOnlyFirst(fd, e)) }
-
-// readOnlyFirst is the error of such a change. The kernel asks whether the mount can be
-// written to before all else.
-func readOnlyFirst(fd int, e unix.Errno) unix.Errno {
-	var fs unix.Statfs_t
-	if e != 0 && sys.Fstatfs(fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
-		return unix.EROFS
-	}
+	i := c.borrow(link, st)
+	e := c.mayLookInto(i)
+	c.release(i)
 	return e
 }
 
-// denyStatusChange is refuse for a change of what stat(2) shows.
-func denyStatusChange(fd int, e unix.Errno) Result {
-	// Since Linux 6.17, of an inotify or epoll descriptor, say, nobody can change it.
-	if sys.FileSystem(fd) == unix.ANON_INODE_FS_MAGIC {
-		if own := fchownOPath(fd, unchanged); own != 0 {
+// deny answers a change of the inode that the permissions forbid with e.
+func deny(i *inode, e unix.Errno) Result { return Errno(i.readOnlyFirst(e)) }
+
+// denyStatusChange is deny for a change of what stat(2) shows.
+func denyStatusChange(i *inode, e unix.Errno) Result {
+	// Since Linux 6.17 nobody can change that of anonymous inodes, such as an epoll descriptor.
+	if sys.FileSystem(i.fd) == unix.ANON_INODE_FS_MAGIC {
+		if own := fchownOPath(i.fd, unchanged); own != 0 {
 			e = own
 		}
 	}
-	return deny(fd, e)
+	return deny(i, e)
 }
 
-// permits decides whether the caller has all the permissions in want, perm.Read,
-// perm.Write and perm.Exec, to the object that fd refers to; c.stat is its status.
-// The error is EACCES, or EPERM if nobody may write to it.
-func (c *Call) permits(fd int, want uint32) unix.Errno {
-	// What the mode gives to everybody, only an ACL takes away.
-	if mode := c.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !c.hasACL(fd) {
-		return 0
+// continueUnless lets the kernel execute a call that changes the directory dir, unless the
+// permissions forbid it with e.
+func continueUnless(dir *inode, e unix.Errno) Result {
+	if e == 0 {
+		return Continue
 	}
-	stat := c.stat
-	e := c.access(fd, c.visible(fd), want)
-	if e != 0 && stat.Mode == unix.S_IFDIR|0o500 && isProc(fd) && c.isOwnTask(fd, &stat) {
-		return 0
+	return deny(dir, e)
+}
+
+// continueUnlessDenied lets the kernel execute a call for which there was an error e, unless
+// that is a missing permission. Other errors the kernel finds itself, in its own order.
+func continueUnlessDenied(e unix.Errno) Result {
+	if e == unix.EACCES || e == unix.EPERM {
+		return Errno(e)
 	}
-	return e
-}
-
-// isOwnTask tells whether our descriptor fd refers to a file of procfs, of status st, about the
-// caller's own process. The directory fd there is open to it, whoever it has become: to look at
-// itself a process never needs the permissions of ptrace(2).
-func (c *Call) isOwnTask(fd int, st *unix.Stat_t) bool {
-	task, e := c.Target.ProcTask(fd, st)
-	return e == 0 && (task == c.Target.TID || c.Target.SameProcess(task, c.Target.TID))
-}
-
-// access is permits for the inode i, for which c.rec is recorded.
-func (c *Call) access(fd int, i perm.Inode, want uint32) unix.Errno {
-	e := perm.Access(*c.subject(), i, c.accessACL(fd), want)
-	if e != 0 && want&perm.Write != 0 && isImmutable(fd) {
-		return unix.EPERM
-	}
-	return e
-}
-
-// isImmutable tells whether nobody may write to what fd refers to: the kernel says so before
-// it looks at permissions. So are the directories of processes in procfs.
-func isImmutable(fd int) bool {
-	return sys.Access(fd, unix.W_OK) == unix.EPERM
-}
-
-// accessACL is the access ACL of the object that fd refers to, whose status is c.stat, and for
-// which c.rec is recorded: nil if it has none.
-func (c *Call) accessACL(fd int) acl.ACL {
-	if !c.hasACL(fd) {
-		return nil
-	}
-	value, e := nativeACL(fd, accessACL)
-	if e != 0 {
-		return nil
-	}
-	return mergeACL(value, c.rec.Access)
-}
-
-// hasACL tells whether the object that fd refers to, whose status is c.stat, has an access ACL.
-func (c *Call) hasACL(fd int) bool {
-	if c.withoutACL.has(&c.stat) {
-		return false
-	}
-	_, e := getAttribute(fd, accessACL.name(), nil)
-	c.withoutACL.note(&c.stat, e)
-	return e == 0
-}
-
-// mayModify decides whether the caller may make and remove names in the directory that
-// fd refers to; c.stat is its status. The error is EACCES.
-//
-// path_resolution(7): it takes write permission to the directory, and search permission.
-func (c *Call) mayModify(fd int) unix.Errno {
-	e := c.permits(fd, perm.Write|perm.Exec)
-	// To look for a name that is not there fails first in procfs, and in a directory that has
-	// been removed: ENOENT.
-	if e != 0 && (c.stat.Nlink == 0 || isProc(fd)) {
-		return 0
-	}
-	return e
-}
-
-func isProc(fd int) bool {
-	return sys.FileSystem(fd) == unix.PROC_SUPER_MAGIC
+	return Continue
 }
 
 // reach answers a call that the kernel is to execute if the caller may search the
@@ -195,21 +128,81 @@ func (c *Call) reach(o object, want uint32) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e == 0 {
 		if want != 0 {
-			e = c.permits(fd, want)
+			e = c.permits(i, want)
 		}
-		unix.Close(fd)
+		c.close(i)
 	}
-	return continueUnlessDenied(e) // other errors are the kernel's own
+	return continueUnlessDenied(e)
 }
 
-// continueUnlessDenied lets the kernel execute a call for which there was an error e, unless the
-// permission is missing. Of other errors the kernel has its own opinion, and its own order.
-func continueUnlessDenied(e unix.Errno) Result {
-	if e == unix.EACCES || e == unix.EPERM {
-		return Errno(e)
+// permits decides whether the caller has all the permissions in want, perm.Read,
+// perm.Write and perm.Exec, to the inode. The error is EACCES, or EPERM if nobody may write
+// to it.
+func (c *Call) permits(i *inode, want uint32) unix.Errno {
+	// What the mode gives to everybody, only an ACL takes away.
+	if mode := i.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !c.hasACL(i) {
+		return 0
 	}
-	return Continue
+	e := c.access(i, c.visible(i), want)
+	if e != 0 && i.stat.Mode == unix.S_IFDIR|0o500 && i.isProc() && c.isOwnTask(i) {
+		return 0
+	}
+	return e
+}
+
+// isOwnTask reports whether the inode is a file of procfs about the caller's own process.
+// The directory fd there is open to it, whatever ids it has: to look at itself a process
+// never needs the permissions of ptrace(2).
+func (c *Call) isOwnTask(i *inode) bool {
+	task, e := c.taskOf(i)
+	return e == 0 && (task == c.Target.TID || c.Target.SameProcess(task, c.Target.TID))
+}
+
+// access is permits for an inode that is visible as v.
+func (c *Call) access(i *inode, v perm.Inode, want uint32) unix.Errno {
+	e := perm.Access(*c.subject(), v, c.accessACL(i), want)
+	if e != 0 && want&perm.Write != 0 && i.isImmutable() {
+		return unix.EPERM
+	}
+	return e
+}
+
+// accessACL returns the access ACL of an inode whose record has been loaded: nil if it has
+// none.
+func (c *Call) accessACL(i *inode) acl.ACL {
+	if !c.hasACL(i) {
+		return nil
+	}
+	value, e := nativeACL(i, accessACL)
+	if e != 0 {
+		return nil
+	}
+	return mergeACL(value, i.record.Access)
+}
+
+// hasACL reports whether the inode has an access ACL.
+func (c *Call) hasACL(i *inode) bool {
+	if c.withoutACL.has(&i.stat) {
+		return false
+	}
+	_, e := getAttribute(i.fd, accessACL.name(), nil)
+	c.withoutACL.note(&i.stat, e)
+	return e == 0
+}
+
+// mayModify decides whether the caller may make and remove names in the directory. The
+// error is EACCES.
+//
+// path_resolution(7): it takes write permission to the directory, and search permission.
+func (c *Call) mayModify(dir *inode) unix.Errno {
+	e := c.permits(dir, perm.Write|perm.Exec)
+	// To look for a name that is not there fails first in procfs, and in a directory that has
+	// been removed: ENOENT.
+	if e != 0 && (dir.stat.Nlink == 0 || dir.isProc()) {
+		return 0
+	}
+	return e
 }

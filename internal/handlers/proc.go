@@ -22,13 +22,12 @@ func (c *Call) mayBeTasks(p *target.Path, presence owner.Presence) bool {
 	return presence == owner.Unsupported || p.HasPrefix("/proc/")
 }
 
-// procOwner returns the owner of the file that our descriptor fd refers to, if that
-// belongs to a task which is not root. C.stat is its status.
-func (c *Call) procOwner(fd int) (owner.ID, bool) {
-	if !c.Identities.InUse() || c.stat.Uid != c.Owners.Mapped.UID {
+// procOwner returns the owner of the inode, if that belongs to a task which is not root.
+func (c *Call) procOwner(i *inode) (owner.ID, bool) {
+	if !c.Identities.InUse() || i.stat.Uid != c.Owners.Mapped.UID {
 		return owner.ID{}, false
 	}
-	task, e := c.taskOf(fd)
+	task, e := c.taskOf(i)
 	if e != 0 {
 		return owner.ID{}, false
 	}
@@ -40,12 +39,11 @@ func (c *Call) procOwner(fd int) (owner.ID, bool) {
 	// "However, as a security measure, the ownership is made root:root if the process's
 	// "dumpable" attribute is set to a value other than 1." Directories that everybody may
 	// read are excepted.
-	if c.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
+	if i.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
 		return owner.ID{}, false
 	}
 	return id, true
 }
 
-// taskOf returns the supervisor's number of the task that the file of procfs is
-// about which our descriptor fd refers to. C.stat is its status.
-func (c *Call) taskOf(fd int) (uint32, unix.Errno) { return c.Target.ProcTask(fd, &c.stat) }
+// taskOf returns the supervisor's number of the task that a file of procfs is about.
+func (c *Call) taskOf(i *inode) (uint32, unix.Errno) { return c.Target.ProcTask(i.fd, &i.stat) }

@@ -23,25 +23,25 @@ const statusName = "status"
 // not all are root, the caller gets a copy that tells who the task is. All other
 // files are the kernel's.
 func (c *Call) openStatus(p target.Path, flags uint64) Result {
-	fd, e := c.Target.Open(p, &c.stat)
+	i, e := c.openPath(p)
 	if e != 0 {
 		return Continue
 	}
-	defer unix.Close(fd)
-	return c.openStatusOf(fd, flags)
+	defer c.close(i)
+	return c.openStatusOf(i, flags)
 }
 
-// openStatusOf is openStatus for what our descriptor fd refers to; c.stat is its status.
-func (c *Call) openStatusOf(fd int, flags uint64) Result {
-	task, e := c.taskOf(fd)
-	if e != 0 || c.stat.Uid != c.Owners.Mapped.UID {
+// openStatusOf is openStatus for an inode that has been opened.
+func (c *Call) openStatusOf(i *inode, flags uint64) Result {
+	task, e := c.taskOf(i)
+	if e != 0 || i.stat.Uid != c.Owners.Mapped.UID {
 		return Continue
 	}
 	s, e := c.Identities.Get(task)
 	if e != 0 {
 		return Continue
 	}
-	status, err := os.ReadFile(string(sys.AppendFD(nil, fd))) // in the supervisor's /proc
+	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd))) // in the supervisor's /proc
 	if err != nil {
 		return Continue
 	}

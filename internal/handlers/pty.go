@@ -7,14 +7,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// openMultiplexer answers an open of the file that our descriptor fd refers to,
-// /dev/ptmx, with these flags of open(2): it makes a pseudoterminal, the slave of
-// which belongs to the caller.
+// openMultiplexer answers an open of the inode of /dev/ptmx with these flags of open(2): it
+// makes a pseudoterminal whose slave belongs to the caller.
 //
 // mount(8), devpts, "uid=value and gid=value: This sets the owner or the group of
 // newly created pseudo terminals to the specified values. When nothing is specified,
 // they will be set to the UID and GID of the creating process."
-func (c *Call) openMultiplexer(fd int, flags uint64) Result {
+func (c *Call) openMultiplexer(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
 	// The name of a slave is used again, and so is its inode number: an owner may be
@@ -24,7 +23,7 @@ func (c *Call) openMultiplexer(fd int, flags uint64) Result {
 	case flags&unix.O_DIRECTORY != 0, flags&exclusive == exclusive: // ENOTDIR, EEXIST
 		return Continue
 	}
-	master, e := sys.Reopen(fd, deviceFlags(flags))
+	master, e := sys.Reopen(i.fd, deviceFlags(flags))
 	if e != 0 {
 		return Errno(e)
 	}

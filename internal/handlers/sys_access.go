@@ -30,13 +30,13 @@ func (c *Call) readlink(o object, size int) Result {
 	if !c.Restricted() || c.int32(size) <= 0 { // EINVAL
 		return Continue
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e == 0 {
 		// All links in /proc/PID are such that lead right to what the task has open.
-		if c.stat.Mode&unix.S_IFMT == unix.S_IFLNK && isProc(fd) {
-			e = c.mayLookInto(fd)
+		if i.kind() == unix.S_IFLNK && i.isProc() {
+			e = c.mayLookInto(i)
 		}
-		unix.Close(fd)
+		c.close(i)
 	}
 	return continueUnlessDenied(e)
 }
@@ -46,8 +46,7 @@ func Chdir(c *Call) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	fd, e := c.openObject(byPath)
-	return c.enter(fd, e)
+	return c.enter(c.openObject(byPath))
 }
 
 // Fchdir answers fchdir(fd).
@@ -55,19 +54,18 @@ func Fchdir(c *Call) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	fd, e := c.Target.Open(c.Target.FD(c.int32(0)), &c.stat)
-	return c.enter(fd, e)
+	return c.enter(c.openPath(c.Target.FD(c.int32(0))))
 }
 
-// enter answers a call by which the caller goes to the directory that our descriptor fd
-// refers to, unless there was an error e. It closes fd.
-func (c *Call) enter(fd int, e unix.Errno) Result {
+// enter answers a call that makes the directory i the caller's working directory, unless
+// there was an error e. It closes i.
+func (c *Call) enter(i *inode, e unix.Errno) Result {
 	if e == 0 {
 		// ENOTDIR is the kernel's own, and comes first.
-		if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR {
-			e = c.permits(fd, perm.Exec)
+		if i.isDir() {
+			e = c.permits(i, perm.Exec)
 		}
-		unix.Close(fd)
+		c.close(i)
 	}
 	return continueUnlessDenied(e)
 }
@@ -112,36 +110,36 @@ func (c *Call) truncate(length int64) Result {
 	if length < 0 {
 		return Continue // truncate(2): "EINVAL The argument length is negative"
 	}
-	fd, e := c.openObject(byPath)
+	i, e := c.openObject(byPath)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
-	if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	if i.kind() != unix.S_IFREG {
 		return Continue
 	}
-	if e := c.permits(fd, perm.Write); e != 0 {
+	if e := c.permits(i, perm.Write); e != 0 {
 		return Errno(e)
 	}
-	return c.clearSetID(fd)
+	return c.clearSetID(i)
 }
 
-// clearSetID clears the set-id bits that the file which fd refers to is to lose when the
-// kernel, to which the caller is root, truncates it.
-func (c *Call) clearSetID(fd int) Result {
-	if c.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+// clearSetID clears the set-id bits that a regular file loses when the caller truncates it.
+// The kernel, which sees root, would keep them.
+func (c *Call) clearSetID(i *inode) Result {
+	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
 		return Continue
 	}
-	i := c.visible(fd)
-	if mode := perm.Written(c.identity().Credentials, i); mode != i.Mode {
+	v := c.visible(i)
+	if mode := perm.Written(c.identity().Credentials, v); mode != v.Mode {
 		// The kernel may refuse yet: "ETXTBSY The file is an executable file that is being executed".
-		writable, e := sys.Reopen(fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+		writable, e := sys.Reopen(i.fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
 		if e != 0 {
 			return Continue
 		}
 		unix.Close(writable)
-		if e := sys.FchmodOPath(fd, mode); e != 0 {
+		if e := sys.FchmodOPath(i.fd, mode); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -181,23 +179,29 @@ func InotifyAddWatch(c *Call) Result {
 	if !c.Restricted() || mask&watchBits == 0 || mask&both == both {
 		return Continue
 	}
-	if fd, e := c.Target.OpenFD(c.int32(0), &c.stat); e != 0 || unix.Close(fd) != nil || c.stat.Mode&unix.S_IFMT != 0 {
+	queue, e := c.openFD(c.int32(0))
+	if e != 0 {
+		return Continue
+	}
+	isInotify := queue.kind() == 0
+	c.close(queue)
+	if !isInotify {
 		return Continue
 	}
 	o := object{dirfd: unix.AT_FDCWD, path: 1}
 	if mask&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
-	if mask&unix.IN_ONLYDIR != 0 && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if mask&unix.IN_ONLYDIR != 0 && !i.isDir() {
 		return Continue
 	}
-	return continueUnlessDenied(c.permits(fd, perm.Read))
+	return continueUnlessDenied(c.permits(i, perm.Read))
 }
 
 // watchBits are the bits that inotify_add_watch(2) knows, ALL_INOTIFY_BITS of <linux/inotify.h>:

@@ -43,12 +43,12 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 func (c *Call) isUnixSocket(fd int32) bool {
 	socket, e := c.Target.Dup(fd)
 	if e == unix.ENOSYS {
-		own, e := c.Target.OpenFD(fd, &c.stat)
+		i, e := c.openFD(fd)
 		if e != 0 {
 			return false
 		}
-		unix.Close(own)
-		return c.stat.Mode&unix.S_IFMT == unix.S_IFSOCK
+		defer c.close(i)
+		return i.kind() == unix.S_IFSOCK
 	}
 	if e != 0 {
 		return false
@@ -77,11 +77,11 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 		return Continue
 	}
 	stray := dir.ViaProcSelf()
-	parent, e := c.Target.OpenDirectory(dir, &c.stat)
+	parent, e := c.openDirectory(dir)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(parent)
+	defer c.close(parent)
 	if c.Restricted() {
 		if e := c.mayMake(parent, name, slash, unix.S_IFSOCK); e == unix.EACCES || e == unix.EROFS {
 			return Errno(e)
@@ -100,7 +100,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	defer unix.Close(socket)
 	// From the caller's working directory, so that getsockname(2) shows the address
 	// as it was given. But through /proc/self the supervisor would find itself.
-	from := parent
+	from := parent.fd
 	if stray {
 		last := text[bytes.LastIndexByte(text, '/')+1:]
 		size = uint32(unixPath + copy(sa[unixPath:], last))

@@ -27,17 +27,17 @@ func (c *Call) chmod(o object, mode uint32) Result {
 	if c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return Continue
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
-	if c.stat.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return deny(fd, unix.EOPNOTSUPP)
+	defer c.close(i)
+	if i.kind() == unix.S_IFLNK {
+		return deny(i, unix.EOPNOTSUPP)
 	}
-	to, e := perm.Chmod(c.identity().Credentials, c.visible(fd), mode)
+	to, e := perm.Chmod(c.identity().Credentials, c.visible(i), mode)
 	if e != 0 {
-		return denyStatusChange(fd, e)
+		return denyStatusChange(i, e)
 	}
-	return Errno(sys.FchmodOPath(fd, to))
+	return Errno(sys.FchmodOPath(i.fd, to))
 }

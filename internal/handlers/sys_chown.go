@@ -49,36 +49,33 @@ func (c *Call) ids16() owner.ID {
 }
 
 func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result {
-	if c.addr(arg) == 0 { // unlike sys.Statx(2), also with AT_EMPTY_PATH
+	if c.addr(arg) == 0 { // unlike statx(2), also with AT_EMPTY_PATH
 		return Errno(unix.EFAULT)
 	}
 	p, e := c.Target.Path(dirfd, c.addr(arg), flags)
 	if e != 0 {
 		return Errno(e)
 	}
-	fd, e := c.Target.Open(p, &c.stat)
+	i, e := c.openPath(p)
 	if e != 0 {
 		return Errno(e)
 	}
-	result := c.chown(fd, to, fchownOPath)
-	unix.Close(fd)
-	return result
+	defer c.close(i)
+	return c.chown(i, to, fchownOPath)
 }
 
 func (c *Call) chownFD(to owner.ID) Result {
-	fd, e := c.Target.Dup(c.int32(0))
+	i, e := c.dupFD(c.int32(0))
 	change := fchown
 	if e == unix.ENOSYS {
-		fd, e = c.Target.OpenFD(c.int32(0), &c.stat)
+		i, e = c.openFD(c.int32(0))
 		change = fchownOPath
-	} else if e == 0 {
-		e = sys.Fstat(fd, &c.stat)
 	}
 	if e != 0 {
 		return Errno(e)
 	}
-	result := c.chown(fd, to, change)
-	unix.Close(fd)
+	result := c.chown(i, to, change)
+	c.close(i)
 	if result == Errno(unix.EPERM) {
 		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
 			return Errno(unix.EBADF)
@@ -87,28 +84,27 @@ func (c *Call) chownFD(to owner.ID) Result {
 	return result
 }
 
-// chown changes the owner of the object that fd refers to, if the caller may; c.stat
-// is its status. Change is fchown, or fchownOPath if fd is our own O_PATH descriptor of it.
-func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
-	inode := owner.Inode{Dev: c.stat.Dev, Ino: c.stat.Ino}
-	c.Owners.Lock(inode)
-	defer c.Owners.Unlock(inode)
+// chown changes the owner of the inode, if the caller may. Change is fchown, or
+// fchownOPath if i.fd was opened with O_PATH.
+func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
+	c.Owners.Lock(i.lockKey())
+	defer c.Owners.Unlock(i.lockKey())
 
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // the path may be another's by now; nobody reads this
 	}
 	if c.kernelDecides(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
-		return c.changeOwner(fd, to, change)
+		return c.changeOwner(i, to, change)
 	}
-	after, e := perm.Chown(c.identity().Credentials, c.visible(fd), to.UID, to.GID)
+	after, e := perm.Chown(c.identity().Credentials, c.visible(i), to.UID, to.GID)
 	if e != 0 {
-		return denyStatusChange(fd, e)
+		return denyStatusChange(i, e)
 	}
-	result := c.changeOwner(fd, to, change)
+	result := c.changeOwner(i, to, change)
 	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no
 	// set-group-ID bit.
-	if result.Errno == 0 && c.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
-		return Errno(sys.FchmodOPath(fd, after.Mode))
+	if result.Errno == 0 && i.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
+		return Errno(sys.FchmodOPath(i.fd, after.Mode))
 	}
 	return result
 }
@@ -119,14 +115,14 @@ func (c *Call) chown(fd int, to owner.ID, change func(int, owner.ID) unix.Errno)
 // set-id bits and the capabilities of the file, updates its ctime, and refuses
 // what it would refuse root (EROFS, EPERM for an immutable file). Then the owner
 // that was asked for is recorded.
-func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
+func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
 	if to == unchanged {
-		return Errno(change(fd, to))
+		return Errno(change(i.fd, to))
 	}
 	real, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
-		old := c.visible(fd)
+		old := c.visible(i)
 		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
 	}
 	if to.UID == owner.Noop {
@@ -135,18 +131,18 @@ func (c *Call) changeOwner(fd int, to owner.ID, change func(int, owner.ID) unix.
 	if to.GID == owner.Noop {
 		real.GID = owner.Noop
 	}
-	if e := change(fd, real); e != 0 {
-		return c.chownForeign(fd, e, to)
+	if e := change(i.fd, real); e != 0 {
+		return c.chownForeign(i, e, to)
 	}
-	return Errno(c.Owners.Set(fd, c.stat.Mode, id))
+	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
 }
 
 // unchanged is an owner of which neither component is given.
 var unchanged = owner.ID{UID: owner.Noop, GID: owner.Noop}
 
-// recorded is the owner recorded for the object that fd refers to.
-func (c *Call) recorded(fd int) owner.ID {
-	id, ok := c.Owners.Get(fd, c.stat.Mode)
+// recorded is the owner recorded for the inode.
+func (c *Call) recorded(i *inode) owner.ID {
+	id, ok := c.Owners.Get(i.fd, i.stat.Mode)
 	if !ok {
 		return unchanged
 	}
@@ -161,28 +157,18 @@ func (c *Call) recorded(fd int) owner.ID {
 // the /dev/null and the terminal that the launcher has bound, the owner is
 // recorded. On the kernel's own file systems the call does nothing, and
 // succeeds (rpm's filesystem package changes the owner of /proc and /sys).
-func (c *Call) chownForeign(fd int, e unix.Errno, to owner.ID) Result {
-	if e != unix.EPERM || c.stat.Uid == c.Owners.Mapped.UID {
+func (c *Call) chownForeign(i *inode, e unix.Errno, to owner.ID) Result {
+	if e != unix.EPERM || i.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
 	}
-	if isKernels(fd) {
+	if i.isKernels() {
 		return Errno(0)
 	}
-	switch c.stat.Mode & unix.S_IFMT {
+	switch i.kind() {
 	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO, unix.S_IFSOCK:
-		return Errno(c.Owners.Set(fd, c.stat.Mode, to.Over(c.recorded(fd))))
+		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recorded(i))))
 	}
 	return Errno(e)
-}
-
-// isKernels tells whether our descriptor fd refers to a file of one of the kernel's own
-// file systems, where nobody makes or removes files.
-func isKernels(fd int) bool {
-	switch sys.FileSystem(fd) {
-	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
-		return true
-	}
-	return false
 }
 
 // fchown is fchown(2): EBADF for O_PATH descriptors.

@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"golang.org/x/sys/unix"
-
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
@@ -29,10 +27,10 @@ func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 	if e != 0 {
 		return Continue
 	}
-	fd, e := c.Target.Open(p, &c.stat)
+	i, e := c.openPath(p)
 	if e == 0 {
-		e = c.permits(fd, perm.Write)
-		unix.Close(fd)
+		e = c.permits(i, perm.Write)
+		c.close(i)
 	}
 	return continueUnlessDenied(e)
 }

@@ -74,57 +74,56 @@ const maxInterpreters = 5
 // execve(2): "Linux ignores the set-user-ID and set-group-ID bits on scripts."
 func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix.Errno) {
 	for depth := 0; ; depth++ {
-		fd, e := c.Target.Open(p, &c.stat)
+		i, e := c.openPath(p)
 		if e != 0 {
 			return cred.ExecFile{}, e
 		}
-		if c.stat.Mode&unix.S_IFMT != unix.S_IFREG {
-			unix.Close(fd)
+		if i.kind() != unix.S_IFREG {
+			c.close(i)
 			return cred.ExecFile{}, unix.ENOEXEC // the kernel says EACCES, or ELOOP of a link
 		}
 		// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
 		// interpreter."
 		if c.Restricted() {
-			if e := c.permits(fd, perm.Exec); e != 0 {
-				unix.Close(fd)
+			if e := c.permits(i, perm.Exec); e != 0 {
+				c.close(i)
 				return cred.ExecFile{}, e
 			}
 		}
 		if depth > maxInterpreters {
-			unix.Close(fd)
+			c.close(i)
 			return cred.ExecFile{}, unix.ELOOP
 		}
 		var head [headSize]byte
-		interpreter := scriptInterpreter(head[:readHead(fd, &head)])
+		interpreter := scriptInterpreter(head[:readHead(i.fd, &head)])
 		if interpreter == nil {
-			file := c.execFile(fd, self)
-			file.Unreadable = c.Restricted() && c.permits(fd, perm.Read) != 0
-			unix.Close(fd)
+			file := c.execFile(i, self)
+			file.Unreadable = c.Restricted() && c.permits(i, perm.Read) != 0
+			c.close(i)
 			return file, 0
 		}
-		unix.Close(fd)
+		c.close(i)
 		if p, e = c.Target.PathOf(interpreter); e != 0 {
 			return cred.ExecFile{}, e
 		}
 	}
 }
 
-// execFile returns what there is to know of the file that fd refers to; c.stat is
-// its status.
-func (c *Call) execFile(fd int, self *identity.State) cred.ExecFile {
-	f := cred.ExecFile{Mode: c.stat.Mode}
+// execFile returns what execve(2) needs to know of a program's file.
+func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
+	f := cred.ExecFile{Mode: i.stat.Mode}
 	// As without capabilities to gain or to lose, and no bit that would count.
-	if c.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
+	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
 		return f
 	}
-	i := c.visible(fd)
-	f.UID, f.GID = i.UID, i.GID
-	if caps, ok := fileCaps(fd); ok {
+	v := c.visible(i)
+	f.UID, f.GID = v.UID, v.GID
+	if caps, ok := fileCaps(i.fd); ok {
 		f.Caps = &caps
 	}
 	var fs unix.Statfs_t
 	// The ids of a file that belongs to nobody in the namespace count for nothing.
-	f.NoSuid = c.stat.Uid != c.Owners.Mapped.UID || sys.Fstatfs(fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
+	f.NoSuid = i.stat.Uid != c.Owners.Mapped.UID || sys.Fstatfs(i.fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
 	var tracer uint32
 	f.NoNewPrivs, tracer = c.Target.Restrained()
 	f.Traced = tracer != 0 && c.tracerForbidsGain(tracer)

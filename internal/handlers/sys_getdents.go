@@ -31,13 +31,10 @@ func Getdents64(c *Call) Result {
 		return Continue
 	}
 	defer unix.Close(fd)
-	if c.xbuf == nil {
-		c.xbuf = make([]byte, xattrListMax)
-	}
 	if e := c.rewind(fd); e != 0 {
 		return Continue // no directory
 	}
-	entries := c.xbuf[:min(uint64(c.uint32(2)), maxDirents)]
+	entries := c.buffer()[:min(uint64(c.uint32(2)), maxDirents)]
 	n, e := sys.Getdents64(fd, entries)
 	if e != 0 {
 		return Errno(e)
@@ -82,11 +79,11 @@ func (c *Call) showDevice(fd int, entry []byte) {
 		return
 	}
 	file := c.entry(fd, &name[0])
-	defer file.close()
-	if !file.exists() || !c.Owners.Record(file.fd, file.stat.Mode, &c.rec) {
+	defer c.closeEntry(&file)
+	if !file.exists() || !c.load(file.inode) {
 		return
 	}
-	switch c.rec.Type {
+	switch file.record.Type {
 	case unix.S_IFCHR:
 		entry[direntType] = unix.DT_CHR
 	case unix.S_IFBLK:

@@ -40,12 +40,12 @@ func Ioctl(c *Call) Result {
 // FS_IOC_SETFLAGS operation, the effective user ID of the caller must match the owner of
 // the file, or the caller must have the CAP_FOWNER capability."
 func (c *Call) setAttributes(get uint32) Result {
-	fd, e := c.openObject(object{dirfd: c.int32(0), path: byFD})
+	i, e := c.openFD(c.int32(0))
 	if e != 0 {
 		return Continue // EBADF
 	}
-	defer unix.Close(fd)
-	if perm.Owner(c.identity().Credentials, c.visible(fd)) {
+	defer c.close(i)
+	if perm.Owner(c.identity().Credentials, c.visible(i)) {
 		return Continue
 	}
 	if get != getVersion && c.badPointer(2) {
@@ -59,7 +59,7 @@ func (c *Call) setAttributes(get uint32) Result {
 			return Continue // ENOTTY
 		}
 	}
-	return deny(fd, unix.EPERM)
+	return deny(i, unix.EPERM)
 }
 
 // Fcntl answers fcntl(fd, F_SETLEASE, arg).
@@ -67,13 +67,13 @@ func Fcntl(c *Call) Result {
 	if !c.Identities.InUse() || c.Data.Args[2] > unix.F_UNLCK { // EINVAL
 		return Continue
 	}
-	fd, e := c.openObject(object{dirfd: c.int32(0), path: byFD})
+	i, e := c.openFD(c.int32(0))
 	if e != 0 {
 		return Continue // EBADF
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	// A pipe or a socket is its maker's, who is not known, and has no leases: EINVAL.
-	if !c.isAnonymous(fd) && !perm.Lease(c.identity().Credentials, c.visible(fd)) {
+	if !i.isAnonymous() && !perm.Lease(c.identity().Credentials, c.visible(i)) {
 		return Errno(unix.EACCES)
 	}
 	return Continue

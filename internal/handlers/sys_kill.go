@@ -112,12 +112,12 @@ func PidfdSendSignal(c *Call) Result {
 // processDirectory returns the supervisor's number of the process whose directory
 // in /proc the caller's descriptor fd refers to.
 func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
-	own, e := c.Target.Open(c.Target.FD(fd), &c.stat)
+	i, e := c.openPath(c.Target.FD(fd))
 	if e != 0 {
 		return 0, e
 	}
-	defer unix.Close(own)
-	return c.taskOf(own)
+	defer c.close(i)
+	return c.taskOf(i)
 }
 
 // signalsAll tells whether the caller may signal everybody, or the signal is none

@@ -28,9 +28,6 @@ func (c *Call) list(o object, buf int) Result {
 	if e != 0 {
 		return Continue
 	}
-	if c.xbuf == nil {
-		c.xbuf = make([]byte, xattrListMax)
-	}
 	var names []byte
 	room, changed := 0, false
 	if !p.ViaProcSelf() {
@@ -40,13 +37,13 @@ func (c *Call) list(o object, buf int) Result {
 		if !p.ViaProcSelf() && !c.Target.IsLink(p) {
 			return Continue
 		}
-		fd, e := c.Target.Open(p, &c.stat) // a link may lead through /proc/self
+		i, e := c.openPath(p) // a link may lead through /proc/self
 		if e != 0 {
 			return Continue
 		}
-		defer unix.Close(fd)
+		defer c.close(i)
 		var s sys.FDPath
-		if names, room, changed = c.namesAt(s.Of(fd), true); !changed {
+		if names, room, changed = c.namesAt(s.Of(i.fd), true); !changed {
 			return Continue
 		}
 	}
@@ -62,15 +59,15 @@ func (c *Call) list(o object, buf int) Result {
 	return c.give(names, c.addr(buf), c.Data.Args[buf+1])
 }
 
-// namesAt lists into c.xbuf the attributes of path that the container sees, and tells
+// namesAt lists into the buffer the attributes of path that the container sees, and tells
 // whether the kernel shows others. If so, room is what the kernel would want for those that the
 // container sees: on overlayfs also for some that it does not list.
 func (c *Call) namesAt(path *byte, follow bool) (names []byte, room int, changed bool) {
-	n, e := sys.Listxattr(path, follow, c.xbuf)
+	n, e := sys.Listxattr(path, follow, c.buffer())
 	if e != 0 {
 		return nil, 0, false
 	}
-	names = shownNames(c.xbuf[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
+	names = shownNames(c.buffer()[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
 	hidden := n - len(names)
 	if hidden == 0 {
 		return names, 0, false

@@ -52,7 +52,7 @@ func (c *Call) mayNot(dirfd int32, arg int, mode uint32) Result {
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(parent)
+	defer c.close(parent)
 	return continueUnlessDenied(c.mayMake(parent, name, slash, mode))
 }
 

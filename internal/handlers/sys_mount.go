@@ -15,12 +15,13 @@ func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Err
 	if e != 0 {
 		return e
 	}
-	fd, e := c.Target.Open(p, &c.stat)
+	place, e := c.openPath(p)
 	if e != 0 {
 		return e
 	}
-	unix.Close(fd)
-	if directory && c.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
+	isDir := place.isDir()
+	c.close(place)
+	if directory && !isDir {
 		return unix.ENOTDIR
 	}
 	if !lacks {

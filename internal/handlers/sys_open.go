@@ -218,27 +218,27 @@ func (c *Call) find(p target.Path, o *opening) (finding, Result) {
 			}
 		}
 	}
-	fd, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	i, e := c.openResolve(p, o.how.Resolve)
 	if e == unix.ENOENT {
 		return linked, Continue
 	}
 	if e != 0 {
 		return other, Continue
 	}
-	defer unix.Close(fd)
-	if kind := c.stat.Mode & unix.S_IFMT; kind != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
-		if e := c.mayOpenShared(o, fd); e != 0 {
+	defer c.close(i)
+	if i.kind() != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
+		if e := c.mayOpenShared(o, i); e != 0 {
 			return other, Errno(e)
 		}
 	}
-	if c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0 {
-		return other, c.openDevice(fd, &c.rec, o.how.Flags)
+	if i.stat.Size == 0 && c.load(i) && i.record.Type != 0 {
+		return other, c.openDevice(i, o.how.Flags)
 	}
-	if c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX {
-		return other, c.openMultiplexer(fd, o.how.Flags)
+	if i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX {
+		return other, c.openMultiplexer(i, o.how.Flags)
 	}
-	if c.stat.Mode&unix.S_IFMT == unix.S_IFREG && c.makesForOthers(o) && !isKernels(fd) {
-		return other, c.openFound(fd, o.how.Flags)
+	if i.kind() == unix.S_IFREG && c.makesForOthers(o) && !i.isKernels() {
+		return other, c.openFound(i, o.how.Flags)
 	}
 	return other, Continue
 }
@@ -249,14 +249,14 @@ func (c *Call) makesForOthers(o *opening) bool {
 	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.createsAsRoot()
 }
 
-// openFound opens the regular file that our descriptor fd refers to, which has been
-// found where a call with these flags of open(2) would make one. The kernel is not to
-// execute that call: by then the file may be gone, as a lock file is.
-func (c *Call) openFound(fd int, flags uint64) Result {
+// openFound opens a regular file that has been found where a call with these flags of
+// open(2) would make one. The kernel is not to execute that call: by then the file may be
+// gone, as a lock file is, and the kernel would make one of root's.
+func (c *Call) openFound(i *inode, flags uint64) Result {
 	if flags&unix.O_TRUNC != 0 && !c.Target.HasFreeFDs(1) {
 		return Errno(unix.EMFILE)
 	}
-	opened, e := sys.Reopen(fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
+	opened, e := sys.Reopen(i.fd, int(flags&^(unix.O_CREAT|unix.O_NOFOLLOW)|unix.O_CLOEXEC))
 	if e != 0 {
 		return Errno(e)
 	}
@@ -298,11 +298,11 @@ func look(p target.Path) sight {
 
 // openNew makes and opens the file p, which does not exist.
 func (c *Call) openNew(p target.Path, o *opening) Result {
-	parent, name, slash, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
+	parent, name, slash, e := c.openParent(p, o.how.Resolve)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(parent)
+	defer c.close(parent)
 	if !slash && c.Restricted() {
 		if e := c.mayModify(parent); e != 0 {
 			return deny(parent, e)
@@ -324,7 +324,7 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 	case fd < 0: // a worker that has died has made it
 		how.Flags = how.Flags&^(unix.O_CREAT|unix.O_EXCL) | unix.O_NOFOLLOW
 		how.Mode = 0
-		if fd, e = o.maker(&how)(parent, name, 0); e != 0 {
+		if fd, e = o.maker(&how)(parent.fd, name, 0); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -337,12 +337,12 @@ func (c *Call) openUnnamed(o *opening) Result {
 	if e != 0 || o.how.Resolve == 0 && c.kernelSufficesIn(p) {
 		return Continue
 	}
-	parent, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	parent, e := c.openResolve(p, o.how.Resolve)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(parent)
-	if c.stat.Mode&unix.S_IFMT == unix.S_IFDIR && c.Restricted() {
+	defer c.close(parent)
+	if parent.isDir() && c.Restricted() {
 		if e := c.permits(parent, perm.Write|perm.Exec); e != 0 {
 			return deny(parent, e)
 		}

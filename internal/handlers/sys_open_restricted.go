@@ -46,7 +46,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	case creating && c.mayHaveMade():
 		return c.openNew(p, o) // which finds out whether it exists
 	}
-	fd, e := c.Target.OpenResolve(p, o.how.Resolve, &c.stat)
+	i, e := c.openResolve(p, o.how.Resolve)
 	if e == unix.ENOENT && creating {
 		if p, e = c.pathToOpen(o); e != 0 {
 			return Errno(e)
@@ -56,7 +56,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	if flags&unix.O_PATH != 0 {
 		return Continue
 	}
@@ -65,22 +65,22 @@ func (c *Call) openPermitted(o *opening) Result {
 		if flags&unix.O_EXCL != 0 {
 			return Errno(unix.EEXIST)
 		}
-		if e := c.mayOpenShared(o, fd); e != 0 {
+		if e := c.mayOpenShared(o, i); e != 0 {
 			return Errno(e)
 		}
 	}
-	return c.openExisting(o, fd, file)
+	return c.openExisting(o, i, file)
 }
 
 // openSlash answers a call that is to make the file p, of which the name ends with a slash.
 // The kernel gives EISDIR, if the caller may get as far.
 func (c *Call) openSlash(p target.Path, o *opening) Result {
 	p.Follow = false
-	parent, _, _, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
+	parent, _, _, e := c.openParent(p, o.how.Resolve)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	unix.Close(parent)
+	c.close(parent)
 	return Continue
 }
 
@@ -104,67 +104,62 @@ func fileOfTask(p target.Path) taskFile {
 	return noTaskFile
 }
 
-// mayOpenShared decides whether the caller may open with O_CREAT what fd refers to, whose
-// status is c.stat.
-func (c *Call) mayOpenShared(o *opening, fd int) unix.Errno {
-	kind := c.stat.Mode & unix.S_IFMT
-	if kind == unix.S_IFDIR || kind == unix.S_IFREG && c.Protected.Regular == 0 { // EISDIR
+// mayOpenShared decides whether the caller may open the existing inode i with O_CREAT.
+func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
+	if i.isDir() || i.kind() == unix.S_IFREG && c.Protected.Regular == 0 { // EISDIR
 		return 0
 	}
-	stat, i := c.stat, c.visible(fd)
 	p, e := c.pathToOpen(o)
 	if e != 0 {
 		return e
 	}
-	dir, _, _, e := c.Target.OpenParent(p, o.how.Resolve, &c.stat)
-	if e == 0 {
-		e = c.Protected.MayOpenShared(*c.subject(), c.visible(dir), i)
-		unix.Close(dir)
+	dir, _, _, e := c.openParent(p, o.how.Resolve)
+	if e != 0 {
+		return e
 	}
-	c.stat = stat
-	return e
+	defer c.close(dir)
+	return c.Protected.MayOpenShared(*c.subject(), c.visible(dir), c.visible(i))
 }
 
-// openExisting opens the object that fd refers to, whose status is c.stat, if the caller may.
-// File is what its name says.
-func (c *Call) openExisting(o *opening, fd int, file taskFile) Result {
+// openExisting opens an inode that exists, if the caller may. File is what its name says.
+func (c *Call) openExisting(o *opening, i *inode, file taskFile) Result {
 	flags := o.how.Flags
 	want := accessMode(flags)
-	switch kind := c.stat.Mode & unix.S_IFMT; {
+	switch kind := i.kind(); {
 	case kind == unix.S_IFLNK, // ELOOP
 		kind == unix.S_IFDIR && (want&perm.Write != 0 || flags&unix.O_CREAT != 0), // EISDIR
 		kind != unix.S_IFDIR && flags&unix.O_DIRECTORY != 0:                       // ENOTDIR
 		return Continue
 	}
-	regular := c.stat.Mode&unix.S_IFMT == unix.S_IFREG
-	if e := c.permits(fd, want); e != 0 {
+	regular := i.kind() == unix.S_IFREG
+	if e := c.permits(i, want); e != 0 {
 		// Before it truncates a file the kernel asks whether the mount can be written to.
 		if regular && flags&unix.O_TRUNC != 0 {
-			e = readOnlyFirst(fd, e)
+			e = i.readOnlyFirst(e)
 		}
 		return Errno(e)
 	}
 	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the caller did
 	// not match the owner of the file and the caller was not privileged."
-	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), c.visible(fd)) {
+	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), c.visible(i)) {
 		return Errno(unix.EPERM)
 	}
 	switch {
-	case c.stat.Size == 0 && c.Owners.Record(fd, c.stat.Mode, &c.rec) && c.rec.Type != 0:
-		return c.openDevice(fd, &c.rec, flags)
-	case c.stat.Mode&unix.S_IFMT == unix.S_IFCHR && c.stat.Rdev == devPTMX:
-		return c.openMultiplexer(fd, flags)
+	case i.stat.Size == 0 && c.load(i) && i.record.Type != 0:
+		return c.openDevice(i, flags)
+	case i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX:
+		return c.openMultiplexer(i, flags)
 	case regular && want == perm.Read && file == taskStatus:
-		return c.openStatusOf(fd, flags)
-	case want == perm.Read && file == taskGuarded && isProc(fd):
-		return continueUnlessDenied(c.mayLookInto(fd))
+		return c.openStatusOf(i, flags)
+	case want == perm.Read && file == taskGuarded && i.isProc():
+		return continueUnlessDenied(c.mayLookInto(i))
 	case regular && flags&unix.O_TRUNC != 0:
-		if r := c.clearSetID(fd); r.Errno != 0 {
+		if r := c.clearSetID(i); r.Errno != 0 {
 			return r
 		}
 	}
-	if regular && c.makesForOthers(o) && !isKernels(fd) {
-		return c.openFound(fd, flags)
+	if regular && c.makesForOthers(o) && !i.isKernels() {
+		return c.openFound(i, flags)
 	}
 	return Continue
 }

@@ -24,11 +24,11 @@ func (c *Call) mayTrace(target uint32) bool {
 	return e != 0 || !s.Undumpable && cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
 }
 
-// mayLookInto decides whether the caller may read what the file of procfs which our descriptor
-// fd refers to, and whose status is c.stat, tells of a task: 0 or EACCES. It is for files that the
+// mayLookInto decides whether the caller may read what a file of procfs says of a task: 0 or
+// EACCES. It is for files that the
 // kernel guards by PTRACE_MODE_READ_FSCREDS of ptrace(2).
-func (c *Call) mayLookInto(fd int) unix.Errno {
-	target, e := c.taskOf(fd)
+func (c *Call) mayLookInto(i *inode) unix.Errno {
+	target, e := c.taskOf(i)
 	if e != 0 || c.Target.SameProcess(c.PID, target) {
 		return 0
 	}

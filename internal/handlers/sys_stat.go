@@ -32,7 +32,7 @@ func StatAt(l Layout) Handler {
 	return func(c *Call) Result { return c.statAt(c.int32(0), 1, c.uint32(3), l, 2) }
 }
 
-// Statx answers sys.Statx(dirfd, path, flags, mask, statxbuf).
+// Statx answers statx(dirfd, path, flags, mask, statxbuf).
 func Statx(c *Call) Result {
 	flags := c.uint32(2)
 	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC
@@ -43,20 +43,20 @@ func Statx(c *Call) Result {
 	if e != 0 {
 		return Continue
 	}
-	fd, e := c.record(p)
+	i, e := c.openRecorded(p)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	var st unix.Statx_t
-	if sys.Statx(fd, sys.Empty, int(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), int(c.uint32(3)), &st) != 0 {
+	if sys.Statx(i.fd, sys.Empty, int(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), int(c.uint32(3)), &st) != 0 {
 		return Continue // an unknown flag or mask: let the kernel say so
 	}
-	id := c.rec.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
-	if c.rec.Type != 0 {
-		st.Mode = uint16(c.rec.Type) | st.Mode&^unix.S_IFMT
-		st.Rdev_major, st.Rdev_minor = unix.Major(c.rec.Rdev), unix.Minor(c.rec.Rdev)
+	if i.record.Type != 0 {
+		st.Mode = uint16(i.record.Type) | st.Mode&^unix.S_IFMT
+		st.Rdev_major, st.Rdev_minor = unix.Major(i.record.Rdev), unix.Minor(i.record.Rdev)
 		st.Size, st.Blocks = 0, 0
 	}
 	return Errno(c.write(c.addr(4), unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))))
@@ -81,57 +81,58 @@ func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Res
 // statPath writes the status of the object that p names to the address that is argument
 // buf, if anything is recorded for it.
 func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
-	fd, e := c.record(p)
+	i, e := c.openRecorded(p)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	unix.Close(fd)
-	id := c.rec.Over(owner.ID{UID: c.stat.Uid, GID: c.stat.Gid})
-	c.stat.Uid, c.stat.Gid = id.UID, id.GID
-	if c.rec.Type != 0 {
-		c.stat.Mode = c.rec.Type | c.stat.Mode&^unix.S_IFMT
-		c.stat.Rdev = c.rec.Rdev
-		c.stat.Size, c.stat.Blocks = 0, 0
+	defer c.close(i)
+	st := &i.stat
+	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	st.Uid, st.Gid = id.UID, id.GID
+	if i.record.Type != 0 {
+		st.Mode = i.record.Type | st.Mode&^unix.S_IFMT
+		st.Rdev = i.record.Rdev
+		st.Size, st.Blocks = 0, 0
 	}
-	return c.writeStat(l, c.addr(buf))
+	return c.writeStat(st, l, c.addr(buf))
 }
 
-// record opens the object that p names, fills c.stat with what the kernel says of
-// it, and c.rec with what is recorded for it. Everything is read from the one
-// descriptor: a path may lead elsewhere at any time. The error is EACCES if the caller
-// may not know, and another if there is nothing to know.
-func (c *Call) record(p target.Path) (fd int, e unix.Errno) {
+// openRecorded opens what p names if anything is recorded for it, and fills the record.
+// The error is EACCES if the caller may not reach it, and another one if nothing is
+// recorded: then the kernel's own status is right.
+func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	_, byFD := p.Descriptor()
 	if !p.ViaProcSelf() && (byFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBeTasks(&p, presence) {
-				return c.anonymous(p)
+				return c.openAnonymous(p)
 			}
 		case owner.Missing:
 			if !c.Target.IsLink(p) {
-				return -1, unix.ENOENT
+				return nil, unix.ENOENT
 			}
 		}
 	}
-	if fd, e = c.Target.Open(p, &c.stat); e != 0 {
-		return -1, e
+	i, e := c.openPath(p)
+	if e != 0 {
+		return nil, e
 	}
-	if c.Owners.Record(fd, c.stat.Mode, &c.rec) {
-		return fd, 0
+	if c.load(i) {
+		return i, 0
 	}
-	if id, ok := c.procOwner(fd); ok {
-		c.rec.ID, c.rec.Type = id, 0
-		return fd, 0
+	if id, ok := c.procOwner(i); ok {
+		i.record.ID, i.record.Type = id, 0
+		return i, 0
 	}
-	unix.Close(fd)
-	return c.anonymous(p)
+	c.close(i)
+	return c.openAnonymous(p)
 }
 
-// writeStat writes c.stat to the caller's memory at addr.
-func (c *Call) writeStat(l Layout, addr uintptr) Result {
+// writeStat writes st to the caller's memory at addr.
+func (c *Call) writeStat(st *unix.Stat_t, l Layout, addr uintptr) Result {
 	clear(c.out[:])
-	n, e := l(&c.stat, &c.out)
+	n, e := l(st, &c.out)
 	if e != 0 {
 		return Errno(e)
 	}

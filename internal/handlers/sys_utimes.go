@@ -81,21 +81,21 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	if atime == unix.UTIME_OMIT && mtime == unix.UTIME_OMIT {
 		return Continue
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
+	defer c.close(i)
 	if !valid {
 		return Errno(unix.EINVAL)
 	}
-	i := c.visible(fd)
+	v := c.visible(i)
 	now := atime == unix.UTIME_NOW && mtime == unix.UTIME_NOW
-	writable := now && c.access(fd, i, perm.Write) == 0
-	if e := perm.Utimes(c.identity().Credentials, i, now, writable); e != 0 {
-		return denyStatusChange(fd, e)
+	writable := now && c.access(i, v, perm.Write) == 0
+	if e := perm.Utimes(c.identity().Credentials, v, now, writable); e != 0 {
+		return denyStatusChange(i, e)
 	}
-	return Errno(sys.FutimensOPath(fd, &times))
+	return Errno(sys.FutimensOPath(i.fd, &times))
 }
 
 // readTimes reads times in the format f. Valid is false if they are out of range;

@@ -168,19 +168,19 @@ func (c *Call) readAttribute(o object, a *attribute) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	fd, e := c.openObject(o)
+	i, e := c.openObject(o)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
-	defer unix.Close(fd)
-	kind := c.stat.Mode & unix.S_IFMT
+	defer c.close(i)
+	kind := i.kind()
 	switch {
 	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")), bytes.HasPrefix(a[:], []byte("trusted.")),
 		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
 		return Continue
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
-	return continueUnlessDenied(c.permits(fd, perm.Read))
+	return continueUnlessDenied(c.permits(i, perm.Read))
 }
 
 // setxattr answers a call that sets the attribute of o named by argument name.
@@ -200,10 +200,7 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 			return Continue
 		}
 	}
-	if c.xbuf == nil {
-		c.xbuf = make([]byte, xattrSizeMax)
-	}
-	value := c.xbuf[:args.size]
+	value := c.buffer()[:args.size]
 	if n, e := c.Target.Read(args.value, value); e != 0 || n < len(value) {
 		return Continue // EFAULT
 	}
@@ -225,6 +222,15 @@ const (
 	xattrSizeMax = 65536
 	xattrListMax = 65536
 )
+
+// buffer returns room for one extended attribute, or one list of names or directory
+// entries, which is valid until the next use. Most receivers never need it.
+func (c *Call) buffer() []byte {
+	if c.scratch == nil {
+		c.scratch = make([]byte, max(xattrSizeMax, xattrListMax))
+	}
+	return c.scratch
+}
 
 // removexattr answers a call that removes the attribute of o named by argument name.
 func (c *Call) removexattr(o object, name int) Result {
@@ -254,16 +260,16 @@ func (c *Call) removexattr(o object, name int) Result {
 	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &stored[0]) }, nil)
 }
 
-// openForAttributes opens the object o, whose attributes are concerned, with O_PATH, and fills c.stat.
-func (c *Call) openForAttributes(o object) (int, unix.Errno) {
+// openForAttributes opens the object o, whose attributes are concerned, with O_PATH.
+func (c *Call) openForAttributes(o object) (*inode, unix.Errno) {
 	p, e := c.pathOf(o)
 	if e != 0 {
-		return -1, e
+		return nil, e
 	}
 	if c.badDescriptor(p) {
-		return -1, unix.EBADF
+		return nil, unix.EBADF
 	}
-	return c.Target.Open(p, &c.stat)
+	return c.openPath(p)
 }
 
 // xattrCaps are the capabilities with which package perm has nothing to say.
@@ -272,31 +278,31 @@ const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SE
 // changeAttribute makes a change of the attribute a of o, to value or to none if
 // that is nil, if the caller may.
 func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.Errno, value []byte) Result {
-	fd, e := c.openForAttributes(o)
+	i, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
-	if e := c.mayChangeAttribute(fd, a, value); e != 0 {
-		return deny(fd, e)
+	defer c.close(i)
+	if e := c.mayChangeAttribute(i, a, value); e != 0 {
+		return deny(i, e)
 	}
-	return Result{Errno: change(fd), Final: true} // XATTR_CREATE, ENODATA
+	return Result{Errno: change(i.fd), Final: true} // XATTR_CREATE, ENODATA
 }
 
-func (c *Call) mayChangeAttribute(fd int, a *attribute, value []byte) unix.Errno {
-	i := c.visible(fd)
+func (c *Call) mayChangeAttribute(i *inode, a *attribute, value []byte) unix.Errno {
+	v := c.visible(i)
 	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
 		if e := cred.CheckFileCaps(value); e != 0 {
 			return e
 		}
 	}
 	name := a[:bytes.IndexByte(a[:], 0)]
-	if e := perm.SetXattr(c.identity().Credentials, i, unsafe.String(&name[0], len(name))); e != 0 {
+	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name))); e != 0 {
 		return e
 	}
 	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) || bytes.HasPrefix(name, []byte(trustedPrefix)) {
 		return 0
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
-	return c.access(fd, i, perm.Write)
+	return c.access(i, v, perm.Write)
 }

@@ -39,19 +39,16 @@ func (c *Call) getTrusted(o object, a *attribute, addr uintptr, size uint64) Res
 	if !c.identity().Capable(unix.CAP_SYS_ADMIN) || !a.keep() {
 		return c.try(o, absent)
 	}
-	fd, e := c.openForAttributes(o)
+	i, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
 	}
-	defer unix.Close(fd)
-	if c.xbuf == nil {
-		c.xbuf = make([]byte, xattrSizeMax)
-	}
-	n, e := getAttribute(fd, &a[0], c.xbuf)
+	defer c.close(i)
+	n, e := getAttribute(i.fd, &a[0], c.buffer())
 	if e != 0 {
 		return Errno(e)
 	}
-	return c.give(c.xbuf[:n], addr, size)
+	return c.give(c.buffer()[:n], addr, size)
 }
 
 // shownNames makes of a list of NUL-terminated names of attributes, in place, the list that

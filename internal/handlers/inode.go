@@ -1,0 +1,202 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// inode is an inode that a call concerns: a descriptor of it, what the kernel says of it,
+// and what is recorded for it. Everything is read from the one descriptor, because a path
+// may lead elsewhere at any time.
+//
+// A handler gets it from openObject, openPath and the like, and ends it with close.
+type inode struct {
+	fd     int          // the supervisor's own, as a rule opened with O_PATH
+	stat   unix.Stat_t  // its status when it was opened
+	record owner.Record // valid after load and visible
+}
+
+// kind returns the file type, such as S_IFREG.
+func (i *inode) kind() uint32 { return i.stat.Mode & unix.S_IFMT }
+
+func (i *inode) isDir() bool { return i.kind() == unix.S_IFDIR }
+
+// lockKey names the inode for owner.Store.Lock.
+func (i *inode) lockKey() owner.Inode { return owner.Inode{Dev: i.stat.Dev, Ino: i.stat.Ino} }
+
+// is reports whether st is a status of this inode.
+func (i *inode) is(st *unix.Stat_t) bool { return i.stat.Dev == st.Dev && i.stat.Ino == st.Ino }
+
+// inodePool holds the inodes of a Call that are not in use, so that a call allocates none.
+type inodePool struct{ free []*inode }
+
+// newInode returns an inode for the descriptor fd. Its status is not valid yet.
+func (c *Call) newInode(fd int) *inode {
+	last := len(c.inodes.free) - 1
+	if last < 0 {
+		return &inode{fd: fd}
+	}
+	i := c.inodes.free[last]
+	c.inodes.free = c.inodes.free[:last]
+	i.fd = fd
+	return i
+}
+
+// release ends the use of an inode, and leaves its descriptor open.
+func (c *Call) release(i *inode) { c.inodes.free = append(c.inodes.free, i) }
+
+// close ends the use of an inode, and closes its descriptor.
+func (c *Call) close(i *inode) {
+	unix.Close(i.fd)
+	c.release(i)
+}
+
+// opened returns i with the descriptor fd, or releases it after an error e.
+func (c *Call) opened(i *inode, fd int, e unix.Errno) (*inode, unix.Errno) {
+	if e != 0 {
+		c.release(i)
+		return nil, e
+	}
+	i.fd = fd
+	return i, 0
+}
+
+// borrow returns an inode for a descriptor that somebody else closes, with its status. It
+// ends with release.
+func (c *Call) borrow(fd int, st *unix.Stat_t) *inode {
+	i := c.newInode(fd)
+	i.stat = *st
+	return i
+}
+
+// borrowFD is borrow, and asks the kernel for the status.
+func (c *Call) borrowFD(fd int) (*inode, unix.Errno) {
+	i := c.newInode(fd)
+	return c.opened(i, fd, sys.Fstat(fd, &i.stat))
+}
+
+// openPath opens what p names, with O_PATH.
+func (c *Call) openPath(p target.Path) (*inode, unix.Errno) {
+	i := c.newInode(-1)
+	fd, e := c.Target.Open(p, &i.stat)
+	return c.opened(i, fd, e)
+}
+
+// openResolve is openPath with the RESOLVE_* flags of openat2(2).
+func (c *Call) openResolve(p target.Path, resolve uint64) (*inode, unix.Errno) {
+	i := c.newInode(-1)
+	fd, e := c.Target.OpenResolve(p, resolve, &i.stat)
+	return c.opened(i, fd, e)
+}
+
+// openFD opens what the caller's descriptor fd refers to, with O_PATH. The error is EBADF
+// if the caller opened it with O_PATH, too.
+func (c *Call) openFD(fd int32) (*inode, unix.Errno) {
+	i := c.newInode(-1)
+	own, e := c.Target.OpenFD(fd, &i.stat)
+	return c.opened(i, own, e)
+}
+
+// dupFD duplicates the caller's descriptor fd: see target.Task.Dup.
+func (c *Call) dupFD(fd int32) (*inode, unix.Errno) {
+	own, e := c.Target.Dup(fd)
+	if e != 0 {
+		return nil, e
+	}
+	i, e := c.borrowFD(own)
+	if e != 0 {
+		unix.Close(own)
+	}
+	return i, e
+}
+
+// openDirectory opens a directory in which a name is to be looked up.
+func (c *Call) openDirectory(dir target.Path) (*inode, unix.Errno) {
+	i := c.newInode(-1)
+	fd, e := c.Target.OpenDirectory(dir, &i.stat)
+	return c.opened(i, fd, e)
+}
+
+// openParent opens the directory in which open(2) with O_CREAT makes the file that p names,
+// which does not exist: see target.Task.OpenParent.
+func (c *Call) openParent(p target.Path, resolve uint64) (parent *inode, name *byte, slash bool, e unix.Errno) {
+	i := c.newInode(-1)
+	fd, name, slash, e := c.Target.OpenParent(p, resolve, &i.stat)
+	parent, e = c.opened(i, fd, e)
+	return parent, name, slash, e
+}
+
+// lookUp opens the directory in which a call finds the last name of the path at argument
+// arg, relative to the caller's descriptor dirfd. Name is valid until the next path is read;
+// slash reports whether slashes follow it.
+func (c *Call) lookUp(dirfd int32, arg int) (parent *inode, name *byte, slash bool, e unix.Errno) {
+	dir, name, slash, e := c.Target.Parent(dirfd, c.addr(arg))
+	if e != 0 {
+		return nil, nil, false, e
+	}
+	parent, e = c.openDirectory(dir)
+	return parent, name, slash, e
+}
+
+// load fills i.record, and reports whether anything is recorded.
+func (c *Call) load(i *inode) bool { return c.Owners.Record(i.fd, i.stat.Mode, &i.record) }
+
+// visible returns the inode as programs in the container see it. It fills i.record.
+func (c *Call) visible(i *inode) perm.Inode {
+	recorded := c.load(i)
+	id := i.record.ID
+	if !recorded {
+		if task, ok := c.procOwner(i); ok {
+			id = task
+		} else if !c.createsAsRoot() && i.isAnonymous() {
+			id = c.fsIDs()
+		}
+	}
+	id = id.Over(owner.ID{UID: i.stat.Uid, GID: i.stat.Gid})
+	v := perm.Inode{UID: id.UID, GID: id.GID, Mode: i.stat.Mode}
+	if i.record.Type != 0 {
+		v.Mode = i.record.Type | v.Mode&^unix.S_IFMT
+	}
+	return v
+}
+
+// isProc reports whether the inode is on procfs.
+func (i *inode) isProc() bool { return sys.FileSystem(i.fd) == unix.PROC_SUPER_MAGIC }
+
+// isKernels reports whether the inode is on one of the kernel's own file systems, where
+// nobody creates or removes files.
+func (i *inode) isKernels() bool {
+	switch sys.FileSystem(i.fd) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// isAnonymous reports whether the inode is a pipe or a socket without a name.
+func (i *inode) isAnonymous() bool {
+	switch i.kind() {
+	case unix.S_IFIFO, unix.S_IFSOCK:
+		kind := sys.FileSystem(i.fd)
+		return kind == unix.PIPEFS_MAGIC || kind == unix.SOCKFS_MAGIC
+	}
+	return false
+}
+
+// isImmutable reports whether nobody may write to the inode. The kernel checks that before
+// it looks at permissions. The directories of processes in procfs are such.
+func (i *inode) isImmutable() bool { return sys.Access(i.fd, unix.W_OK) == unix.EPERM }
+
+// readOnlyFirst returns the error of a change that the permissions forbid with e: the kernel
+// checks first whether the mount can be written to.
+func (i *inode) readOnlyFirst(e unix.Errno) unix.Errno {
+	var fs unix.Statfs_t
+	if e != 0 && sys.Fstatfs(i.fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
+		return unix.EROFS
+	}
+	return e
+}

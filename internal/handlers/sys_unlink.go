@@ -1,0 +1,44 @@
+package handlers
+
+import "golang.org/x/sys/unix"
+
+// The calls that remove, move and add names: this file, sys_rename.go and sys_link.go. The
+// kernel executes them if the caller may. Its own errors go before those of a missing
+// permission where it looks for them first.
+
+// Unlink answers unlink(path).
+func Unlink(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, false) }
+
+// Unlinkat answers unlinkat(dirfd, path, flags).
+func Unlinkat(c *Call) Result {
+	flags := c.uint32(2)
+	if flags&^unix.AT_REMOVEDIR != 0 {
+		return Continue // EINVAL
+	}
+	return c.remove(c.int32(0), 1, flags != 0)
+}
+
+// Rmdir answers rmdir(path).
+func Rmdir(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, true) }
+
+// remove answers a call that removes a name.
+func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
+	if !c.Restricted() {
+		return Continue
+	}
+	parent, name, slash, e := c.lookUp(dirfd, arg)
+	if e != 0 {
+		return continueUnlessDenied(e)
+	}
+	defer c.close(parent)
+	// EISDIR, ENOTEMPTY, EINVAL or EBUSY; and of a file with a slash at its end, ENOTDIR.
+	if !isName(name) || slash && !directory {
+		return Continue
+	}
+	victim := c.entry(parent.fd, name)
+	defer c.closeEntry(&victim)
+	if !victim.exists() {
+		return Continue // ENOENT
+	}
+	return continueUnless(parent, c.mayDeleteEntry(parent, &victim))
+}
