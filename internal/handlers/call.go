@@ -52,6 +52,8 @@ type RootWatch interface {
 	// RootsDiffer tells that a task of the container may from now on see another
 	// file tree than the container's init does.
 	RootsDiffer(tid uint32)
+	// MayDiffer reports whether RootsDiffer has been called.
+	MayDiffer() bool
 	// SearchDenied tells that a task may not search the directory with the status st.
 	SearchDenied(st *unix.Stat_t)
 }

@@ -29,6 +29,8 @@ type rootWatch bool
 
 func (r *rootWatch) RootsDiffer(uint32) { *r = true }
 
+func (r *rootWatch) MayDiffer() bool { return bool(*r) }
+
 func (r *rootWatch) SearchDenied(*unix.Stat_t) {}
 
 // newCaller makes the test's thread one that answers calls, and the task that

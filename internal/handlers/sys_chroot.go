@@ -1,6 +1,10 @@
 package handlers
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
 
 // NewRoot answers the calls that give a task another root directory or mount
 // namespace. The kernel executes them; from then on paths are resolved for each
@@ -20,6 +24,58 @@ func Chroot(c *Call) Result {
 		return Errno(e)
 	}
 	return NewRoot(c)
+}
+
+// Fchroot answers fchroot(fd, flags), of Linux 7.3.
+func Fchroot(c *Call) Result {
+	fd := c.int32(0)
+	switch {
+	case c.uint32(1) != 0:
+		return Continue // EINVAL
+	case fd == sys.FailfsRoot:
+		if e := c.mayEnterFailfs(); e != 0 {
+			return Errno(e)
+		}
+		return NewRoot(c)
+	}
+	// The errors of fchdir(2) come first, in its order.
+	if r := Fchdir(c); r.Errno != 0 {
+		return r
+	}
+	if c.lacksCap(unix.CAP_SYS_CHROOT) {
+		i, e := c.openPath(c.Target.FD(fd))
+		if e != 0 {
+			return Continue // EBADF
+		}
+		defer c.close(i)
+		if i.isDir() { // else ENOTDIR
+			return Errno(unix.EPERM)
+		}
+	}
+	return NewRoot(c)
+}
+
+// mayEnterFailfs decides whether the caller may make the root of failfs its root directory.
+//
+// Documentation/filesystems/failfs.rst of Linux: without CAP_SYS_CHROOT, a caller may if
+// no_new_privs is set, if it does not share its fs_struct, and if it is not chrooted.
+// Threads share it; whether other processes do, and whether the caller is chrooted, cannot
+// be seen from outside. A caller that is the only thread of its process, and has the
+// container's own root directory, is taken for one that may.
+func (c *Call) mayEnterFailfs() unix.Errno {
+	if !c.lacksCap(unix.CAP_SYS_CHROOT) {
+		return 0
+	}
+	if noNewPrivs, _ := c.Target.Restrained(); !noNewPrivs {
+		return unix.EPERM
+	}
+	if threads, e := c.Target.Threads(c.PID); e != 0 || len(threads) != 1 {
+		return unix.EINVAL
+	}
+	if c.Roots.MayDiffer() {
+		return unix.EPERM
+	}
+	return 0
 }
 
 // PivotRoot answers pivot_root(new_root, put_old).

@@ -1,6 +1,10 @@
 package handlers
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
 
 // The calls that mount. Whether a task may is for its emulated capabilities to say.
 
@@ -76,15 +80,23 @@ func (c *Call) umount(flags uint32) Result {
 	return Continue
 }
 
-// openTreeFlags are those of open_tree(2).
-const openTreeFlags = unix.AT_EMPTY_PATH | unix.AT_NO_AUTOMOUNT | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW |
-	unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+// OpenTreeNamespace is OPEN_TREE_NAMESPACE of <linux/mount.h>, since Linux 7.0.
+const OpenTreeNamespace = 2
 
 // OpenTree answers open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
 // the tree is asked for.
 func OpenTree(c *Call) Result {
-	if c.uint32(2)&^openTreeFlags == 0 && c.lacksCap(unix.CAP_SYS_ADMIN) {
-		return Errno(unix.EPERM)
+	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
+		return Continue
+	}
+	// Which flags it knows, and that they need a capability, the kernel says before it looks
+	// at the path, which is none here.
+	e := c.asCaller(func() unix.Errno {
+		_, e := sys.OpenTree(unix.AT_FDCWD, sys.Empty, c.uint32(2)&^unix.AT_EMPTY_PATH)
+		return e
+	})
+	if e == unix.EPERM {
+		return Errno(e)
 	}
 	return Continue
 }

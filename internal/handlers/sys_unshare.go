@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // newNamespaces are the flags of clone(2) for namespaces other than user
@@ -13,6 +15,11 @@ const (
 	newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWPID | unix.CLONE_NEWNET
 	newTime = unix.CLONE_NEWTIME
+
+	// Of <linux/sched.h>, since Linux 7.1: a mount namespace with nothing in it. The flag of
+	// unshare(2) is another one than that of clone3(2), as clone(2) has used the bit.
+	UnshareEmptyMountNS = 0x00100000
+	cloneEmptyMountNS   = 1 << 37
 
 	unshareFlags = newNamespaces | newTime | unix.CLONE_NEWUSER | unix.CLONE_FS | unix.CLONE_FILES |
 		unix.CLONE_SYSVSEM | unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM
@@ -49,10 +56,12 @@ func Clone3(c *Call) Result {
 }
 
 func (c *Call) clone(flags uint64) Result {
-	if cloneable(flags) && c.isolates(flags) {
+	empty := flags&cloneEmptyMountNS != 0
+	switch {
+	case !cloneable(flags): // EINVAL
+	case empty && c.mayNotEmpty(flags), !empty && c.isolates(flags):
 		return Errno(unix.EPERM)
-	}
-	if flags&unix.CLONE_NEWNS != 0 {
+	case empty, flags&unix.CLONE_NEWNS != 0:
 		c.Roots.RootsDiffer(c.PID)
 	}
 	return Continue
@@ -61,16 +70,26 @@ func (c *Call) clone(flags uint64) Result {
 // Unshare answers unshare(flags) if it makes namespaces.
 func Unshare(c *Call) Result {
 	flags := uint64(c.uint32(0))
-	if flags&^unshareFlags != 0 {
+	empty := flags&UnshareEmptyMountNS != 0
+	if flags&^(unshareFlags|UnshareEmptyMountNS) != 0 {
 		return Continue // EINVAL
 	}
-	if c.isolates(flags) {
+	switch {
+	case empty && c.mayNotEmpty(flags), !empty && c.isolates(flags):
 		return Errno(unix.EPERM)
-	}
-	if flags&unix.CLONE_NEWNS != 0 {
+	case empty, flags&unix.CLONE_NEWNS != 0:
 		c.Roots.RootsDiffer(c.PID)
 	}
 	return Continue
+}
+
+// mayNotEmpty reports whether a call with these flags, which asks for an empty mount
+// namespace, is to be refused: a kernel that does not know the flag gives EINVAL itself.
+func (c *Call) mayNotEmpty(flags uint64) bool {
+	if flags&unix.CLONE_NEWUSER != 0 || !c.lacksCap(unix.CAP_SYS_ADMIN) {
+		return false
+	}
+	return c.asCaller(func() unix.Errno { return sys.Unshare(UnshareEmptyMountNS) }) == unix.EPERM
 }
 
 // Setns answers setns(fd, nstype).

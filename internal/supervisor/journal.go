@@ -75,3 +75,6 @@ func (j *journal) of(index int) []slot {
 }
 
 func (j *journal) rootsMayDiffer() bool { return j.rootsDiffer.Load() != 0 }
+
+// MayDiffer implements handlers.RootWatch.
+func (r *rootCache) MayDiffer() bool { return r.journal.rootsMayDiffer() }

@@ -242,3 +242,17 @@ func result(r uintptr, e unix.Errno) (int, unix.Errno) {
 	}
 	return int(r), 0
 }
+
+// FileGetattr is file_getattr(2), of Linux 6.17.
+func FileGetattr(dirfd int, path *byte, attr []byte, flags int) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_FILE_GETATTR, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(unsafe.SliceData(attr))), uintptr(len(attr)), uintptr(flags), 0)
+	return e
+}
+
+// FileSetattr is file_setattr(2), of Linux 6.17.
+func FileSetattr(dirfd int, path *byte, attr []byte, flags int) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_FILE_SETATTR, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(unsafe.SliceData(attr))), uintptr(len(attr)), uintptr(flags), 0)
+	return e
+}

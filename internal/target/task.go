@@ -118,8 +118,11 @@ func (t *Task) AdoptRoot() unix.Errno {
 	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "root\x00"...)
 	e := sys.Chdir(&b[0])
-	if e == 0 {
+	switch e {
+	case 0:
 		e = sys.Chroot(sys.Dot)
+	case unix.EOPNOTSUPP: // the task has made a directory its root that no path leads to
+		e = sys.Fchroot(sys.FailfsRoot, 0)
 	}
 	if e2 := t.ReturnToProc(); e == 0 {
 		e = e2
