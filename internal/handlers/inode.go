@@ -156,12 +156,26 @@ func (c *Call) visible(i *inode) perm.Inode {
 			id = c.fsIDs()
 		}
 	}
-	id = id.Over(owner.ID{UID: i.stat.Uid, GID: i.stat.Gid})
+	id = id.Over(c.mappedOwner(&i.stat))
 	v := perm.Inode{UID: id.UID, GID: id.GID, Mode: i.stat.Mode}
 	if i.record.Type != 0 {
 		v.Mode = i.record.Type | v.Mode&^unix.S_IFMT
 	}
 	return v
+}
+
+// mappedOwner returns the owner that the kernel shows, with perm.NoID for an id that the
+// user namespace does not map. The kernel shows that as the overflow id, which an emulated
+// user may have, too; but what belongs to nobody in the container is not that user's.
+func (c *Call) mappedOwner(st *unix.Stat_t) owner.ID {
+	id := owner.ID{UID: st.Uid, GID: st.Gid}
+	if id.UID == overflowID && id.UID != c.Owners.Mapped.UID {
+		id.UID = perm.NoID
+	}
+	if id.GID == overflowID && id.GID != c.Owners.Mapped.GID {
+		id.GID = perm.NoID
+	}
+	return id
 }
 
 // isProc reports whether the inode is on procfs.

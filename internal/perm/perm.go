@@ -15,6 +15,10 @@ import (
 // file type.
 type Inode struct{ UID, GID, Mode uint32 }
 
+// NoID is the owner or group of an inode whose id the user namespace does not map. It
+// matches nobody: no process has the id -1.
+const NoID = ^uint32(0)
+
 // permissions are the mode bits that chmod(2) changes.
 const permissions = 0o7777
 
