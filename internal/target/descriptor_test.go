@@ -11,8 +11,8 @@ import (
 
 func TestDescriptors(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	for _, tt := range []struct {
 		name   string
 		fd     int32
@@ -29,13 +29,13 @@ func TestDescriptors(t *testing.T) {
 		{"AT_FDCWD", unix.AT_FDCWD, "", false},
 		{"the largest", 1<<31 - 1, "", false},
 	} {
-		asPath, e := tr.OpenedAsPath(tt.fd)
+		asPath, e := task.OpenedAsPath(tt.fd)
 		if (e == unix.EBADF) != (tt.want == "") || asPath != tt.asPath {
 			t.Errorf("OpenedAsPath, %s: %v, %v", tt.name, asPath, e)
 		}
 		var st unix.Stat_t
-		fd, e := tr.OpenFD(tt.fd, &st)
-		if tt.want == "" || tt.asPath { // as fchown(2) has it
+		fd, e := task.OpenFD(tt.fd, &st)
+		if tt.want == "" || tt.asPath { // as in fchown(2)
 			if e != unix.EBADF {
 				t.Errorf("OpenFD, %s: %v, want EBADF", tt.name, e)
 			}
@@ -45,7 +45,7 @@ func TestDescriptors(t *testing.T) {
 		if e == 0 {
 			unix.Close(fd)
 		}
-		fd, e = tr.Dup(tt.fd)
+		fd, e = task.Dup(tt.fd)
 		if e == unix.ENOSYS {
 			continue // before Linux 6.9
 		}
@@ -69,15 +69,15 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// Thread ids are used again: the descriptor of a process that has ended must not
-// stand for the next one.
+// The kernel reuses thread ids: a pidfd of a process that has ended must not be used for
+// its successor.
 func TestDupAfterTheTaskHasChanged(t *testing.T) {
 	first, second := startTask(t), startTask(t)
-	tr := enter(t)
+	task := enter(t)
 	dup := func(s *subject) {
 		t.Helper()
-		tr.Reset(uint32(s.pid))
-		fd, e := tr.Dup(taskFile)
+		task.Reset(uint32(s.pid))
+		fd, e := task.Dup(taskFile)
 		if e == unix.ENOSYS {
 			t.Skip("pidfd_open(PIDFD_THREAD) needs Linux 6.9")
 		}
@@ -98,14 +98,14 @@ func TestDupAfterTheTaskHasChanged(t *testing.T) {
 	if err := unix.Waitid(unix.P_PID, first.pid, &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
-	tr.pidfdTID = uint32(second.pid) // as if it had got the id of the first
+	task.pidfdTID = uint32(second.pid) // as if it had the id of the first
 	dup(second)
 }
 
-// A container may own many descriptors: the supervisor keeps none of them.
+// The supervisor must not leak descriptors, however many calls it handles.
 func TestNoDescriptorsAreKept(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
+	task := enter(t)
 	count := func() int {
 		list, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -114,22 +114,22 @@ func TestNoDescriptorsAreKept(t *testing.T) {
 		return len(list)
 	}
 	round := func() {
-		tr.Reset(uint32(s.pid))
+		task.Reset(uint32(s.pid))
 		for _, path := range []string{"file", "none", "loop", "toout", "selfloop", "file/", "tofds/1", "/proc/self/fd/1/x", "/dev/stdout/"} {
-			_, _ = resolve(tr, cwd, s.put(path), 0)
+			_, _ = resolve(task, cwd, s.put(path), 0)
 		}
-		_, _ = resolve(tr, cwd, s.put(padded("file", 4095)), 0)
-		_, _ = resolve(tr, taskNone, s.put("x"), 0)
+		_, _ = resolve(task, cwd, s.put(padded("file", 4095)), 0)
+		_, _ = resolve(task, taskNone, s.put("x"), 0)
 		for _, fd := range []int32{1, taskSub, taskNone} {
 			var st unix.Stat_t
-			if got, e := tr.OpenFD(fd, &st); e == 0 {
+			if got, e := task.OpenFD(fd, &st); e == 0 {
 				unix.Close(got)
 			}
-			if got, e := tr.Dup(fd); e == 0 {
+			if got, e := task.Dup(fd); e == 0 {
 				unix.Close(got)
 			}
 		}
-		tr.Reset(uint32(s.pid))
+		task.Reset(uint32(s.pid))
 	}
 	round() // opens the pidfd
 	before := count()
@@ -141,43 +141,42 @@ func TestNoDescriptorsAreKept(t *testing.T) {
 	}
 }
 
-func TestClosed(t *testing.T) {
+func TestUninspectable(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
-	if tr.Uninspectable() {
-		t.Error("a task of the container is closed")
+	task := enter(t)
+	task.Reset(uint32(s.pid))
+	if task.Uninspectable() {
+		t.Error("a task of the container is uninspectable")
 	}
-	tr.Reset(uint32(os.Getppid())) // outside of the user namespace
-	if os.Getppid() != 0 && !tr.Uninspectable() {
-		t.Error("a process of the outer user namespace is open")
+	task.Reset(uint32(os.Getppid())) // in the parent user namespace
+	if os.Getppid() != 0 && !task.Uninspectable() {
+		t.Error("a process of the parent user namespace is inspectable")
 	}
-	tr.Reset(1 << 30)
-	if tr.Uninspectable() {
-		t.Error("a task that is gone is closed")
+	task.Reset(1 << 30)
+	if task.Uninspectable() {
+		t.Error("a task that is gone is uninspectable")
 	}
 }
 
-// With its own root adopted, the thread sees the task's files still, and is back
-// in /proc.
+// After AdoptRoot the receiver still resolves the task's paths: it is back in /proc.
 func TestAdoptRoot(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	for range 2 {
-		if e := tr.AdoptRoot(); e != 0 {
+		if e := task.AdoptRoot(); e != 0 {
 			t.Fatal(e)
 		}
-		if got, e := resolve(tr, cwd, s.put("file"), 0); e != 0 || got != s.id("file") {
+		if got, e := resolve(task, cwd, s.put("file"), 0); e != 0 || got != s.id("file") {
 			t.Errorf("relative path: %v", e)
 		}
 	}
-	tr.Reset(1 << 30)
-	if e := tr.AdoptRoot(); e != unix.ENOENT {
+	task.Reset(1 << 30)
+	if e := task.AdoptRoot(); e != unix.ENOENT {
 		t.Errorf("of no task: %v, want ENOENT", e)
 	}
-	tr.Reset(uint32(s.pid))
-	if got, e := resolve(tr, cwd, s.put("file"), 0); e != 0 || got != s.id("file") {
+	task.Reset(uint32(s.pid))
+	if got, e := resolve(task, cwd, s.put("file"), 0); e != 0 || got != s.id("file") {
 		t.Errorf("afterwards: %v", e)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// HasFreeFDs tells whether the task can have n more descriptors: whether a call
-// that makes something and returns a descriptor of it will not fail with EMFILE
-// when it is too late.
+// HasFreeFDs reports whether the task can open n more descriptors below its
+// RLIMIT_NOFILE (getrlimit(2)). Handlers ask before they make an object whose descriptor
+// the task gets: afterwards, they cannot undo it on EMFILE. It is true if the task is gone.
 func (t *Task) HasFreeFDs(n int) bool {
 	var limit unix.Rlimit
 	if sys.Prlimit(t.TID, unix.RLIMIT_NOFILE, nil, &limit) != 0 {
@@ -27,7 +27,7 @@ func (t *Task) HasFreeFDs(n int) bool {
 	return true
 }
 
-// isOpen tells whether the task has the descriptor fd.
+// isOpen reports whether the task's descriptor fd is open.
 func (t *Task) isOpen(fd int32) bool {
 	var b [prefixRoom]byte
 	t.appendFD(b[:0], fd, 0)
@@ -35,7 +35,7 @@ func (t *Task) isOpen(fd int32) bool {
 	return sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) == 0
 }
 
-// countFDs counts the task's descriptors below limit.
+// countFDs returns the number of the task's open descriptors below limit.
 func (t *Task) countFDs(limit uint64) int {
 	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "fd\x00"...)

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A recorder is a guard that allows everything, and notes what it is asked. As a handler
-// does, it uses the status that the caller of Open is to get as scratch space.
+// A recorder is a guard that allows everything and counts the questions. Like a handler,
+// it overwrites the status that the caller of Open passes in.
 type recorder struct {
-	passable                           bool // everybody may search all directories
+	passable                           bool // every user may search all directories
 	passed, searched, followed, jumped int
 	out                                unix.Stat_t
-	wrong                              bool // the status was not that of such a thing
+	wrong                              bool // a status had the wrong file type
 }
 
 func (r *recorder) Restricted() bool { return true }
@@ -41,15 +41,15 @@ func (r *recorder) Jump(_ int, st *unix.Stat_t) unix.Errno {
 	return r.note(&r.jumped, st, unix.S_IFLNK)
 }
 
-// open opens the path of the task under this guard, and expects the file want.
-func (r *recorder) open(s *subject, tr *Task, path string, flags uint32, want string) Path {
+// open opens the task's path under this guard, and checks that it leads to want.
+func (r *recorder) open(s *subject, task *Task, path string, flags uint32, want string) Path {
 	s.t.Helper()
-	tr.Guard = r
-	p, e := tr.Path(unix.AT_FDCWD, s.put(path), flags)
+	task.Guard = r
+	p, e := task.Path(unix.AT_FDCWD, s.put(path), flags)
 	if e != 0 {
 		s.t.Fatalf("%s: %v", path, e)
 	}
-	fd, e := tr.Open(p, &r.out)
+	fd, e := task.Open(p, &r.out)
 	if e != 0 {
 		s.t.Fatalf("%s: %v", path, e)
 	}
@@ -62,8 +62,8 @@ func (r *recorder) open(s *subject, tr *Task, path string, flags uint32, want st
 
 func TestGuard(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	own := "/proc/" + strconv.Itoa(s.pid)
 	for _, tt := range []struct {
 		path                       string
@@ -74,33 +74,33 @@ func TestGuard(t *testing.T) {
 		{"file", 0, 1, 0, 0, "file"},
 		{"sub/inner", 0, 2, 0, 0, "sub/inner"},
 		{"sub/../file", 0, 3, 0, 0, "file"},
-		{"link", 0, 2, 1, 0, "file"}, // the directory twice
+		{"link", 0, 2, 1, 0, "file"}, // searches the directory twice
 		{"link", nofollow, 1, 0, 0, "link"},
-		{"tosub/", nofollow, 2, 1, 0, "sub"}, // no name follows the link
+		{"tosub/", nofollow, 2, 1, 0, "sub"}, // the link is the final component
 		{"tosub/inner", 0, 3, 0, 0, "sub/inner"},
 		{own + "/cwd", nofollow, 3, 0, 0, own + "/cwd"},
 		{own + "/cwd/file", 0, 4, 0, 1, "file"},
 		{own + "/cwd", 0, 3, 1, 1, "."},
 	} {
 		r := &recorder{}
-		r.open(s, tr, tt.path, tt.flags, tt.want)
+		r.open(s, task, tt.path, tt.flags, tt.want)
 		if r.wrong || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
 			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
 	}
 }
 
-// Directories that everybody may search are only passed.
-func TestGuardThatLetsPass(t *testing.T) {
+// Directories that every user may search are not opened.
+func TestGuardPassable(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	own := "/proc/" + strconv.Itoa(s.pid)
 	for _, tt := range []struct {
 		path                               string
 		flags                              uint32
 		passed, searched, followed, jumped int
-		open                               bool // to all
+		open                               bool // IsOpenToAll
 		want                               string
 	}{
 		{"file", 0, 1, 0, 0, 0, true, "file"},
@@ -115,33 +115,33 @@ func TestGuardThatLetsPass(t *testing.T) {
 		{own + "/cwd/file", 0, 3, 1, 0, 1, false, "file"},
 	} {
 		r := &recorder{passable: true}
-		p := r.open(s, tr, tt.path, tt.flags, tt.want)
+		p := r.open(s, task, tt.path, tt.flags, tt.want)
 		if r.wrong || r.passed != tt.passed || r.searched != tt.searched || r.followed != tt.followed || r.jumped != tt.jumped {
 			t.Errorf("%s: asked %+v, want %+v", tt.path, *r, tt)
 		}
-		if got := tr.IsOpenToAll(p); got != tt.open {
+		if got := task.IsOpenToAll(p); got != tt.open {
 			t.Errorf("%s is open to all: %v", tt.path, got)
 		}
 	}
-	p, e := tr.Path(unix.AT_FDCWD, s.put("sub/none"), 0)
-	if e != 0 || !tr.IsOpenToAll(p) {
-		t.Errorf("a name that is not there: %v, want it to be open to all", e)
+	p, e := task.Path(unix.AT_FDCWD, s.put("sub/none"), 0)
+	if e != 0 || !task.IsOpenToAll(p) {
+		t.Errorf("a missing name: %v, want it to be open to all", e)
 	}
 }
 
-// Of a path of which the last name is not looked up, a link before it is not the last one:
-// protected_symlinks does not matter.
+// protected_symlinks does not apply to a link in the directory part of a path, even though
+// Parent makes it the final component.
 func TestGuardOfParent(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	r := &recorder{}
-	tr.Guard = r
-	dir, _, _, e := tr.Parent(unix.AT_FDCWD, s.put("tosub/new"))
+	task.Guard = r
+	dir, _, _, e := task.Parent(unix.AT_FDCWD, s.put("tosub/new"))
 	if e != 0 {
 		t.Fatal(e)
 	}
-	fd, e := tr.OpenDirectory(dir, &r.out)
+	fd, e := task.OpenDirectory(dir, &r.out)
 	if e != 0 {
 		t.Fatal(e)
 	}

@@ -15,11 +15,11 @@ func padded(path string, n int) string {
 	return strings.Repeat("./", pad/2) + strings.Repeat("/", pad%2) + path
 }
 
-// TestLongPaths checks relative paths that are short enough for the kernel, and
-// too long with what the supervisor must write before them.
+// TestLongPaths checks relative paths that are short enough for the kernel, but too long
+// with the supervisor's prefix.
 func TestLongPaths(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
+	task := enter(t)
 	const longest = unix.PathMax - 1
 	deep := strings.Repeat(strings.Repeat("d", 199)+"/", 21)
 	s.mkdir(deep[:600])
@@ -51,24 +51,24 @@ func TestLongPaths(t *testing.T) {
 		{name: "4096 bytes", dirfd: cwd, path: padded("file", longest+1), err: unix.ENAMETOOLONG},
 		{name: "4096 bytes, bad dirfd", dirfd: taskNone, path: padded("file", longest+1), err: unix.ENAMETOOLONG},
 	} {
-		tr.Reset(uint32(s.pid))
-		got, e := resolve(tr, tt.dirfd, s.put(tt.path), tt.flags)
+		task.Reset(uint32(s.pid))
+		got, e := resolve(task, tt.dirfd, s.put(tt.path), tt.flags)
 		if e != tt.err {
 			t.Errorf("%s: error %v, want %v", tt.name, e, tt.err)
 		} else if e == 0 && got != s.id(tt.want) {
 			t.Errorf("%s: another file than %s", tt.name, tt.want)
 		}
 	}
-	tr.Reset(0)
-	if tr.long >= 0 {
-		t.Error("Reset leaves the descriptor for a long path open")
+	task.Reset(0)
+	if task.longDir >= 0 {
+		t.Error("Reset does not close the descriptor of a long path")
 	}
 }
 
-// Peek takes what Path returns as it is, unless it is said to be stray.
+// Handlers pass Ptr to system calls unless ViaProcSelf is true.
 func TestPtr(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
+	task := enter(t)
 	tid := strconv.Itoa(s.pid)
 	for _, tt := range []struct {
 		name   string
@@ -77,7 +77,7 @@ func TestPtr(t *testing.T) {
 		flags  uint32
 		want   string
 		follow bool
-		stray  bool
+		self   bool
 	}{
 		{"absolute", cwd, "/a/b", 0, "/a/b", true, false},
 		{"absolute, dirfd", 7, "/a/b", 0, "/a/b", true, false},
@@ -92,39 +92,39 @@ func TestPtr(t *testing.T) {
 		{"self", cwd, "/proc/self/exe", 0, "/proc/self/exe", true, true},
 		{"relative self", cwd, "self/exe", 0, tid + "/cwd/self/exe", true, true},
 	} {
-		tr.Reset(uint32(s.pid))
-		p, e := tr.Path(tt.dirfd, s.put(tt.path), tt.flags)
+		task.Reset(uint32(s.pid))
+		p, e := task.Path(tt.dirfd, s.put(tt.path), tt.flags)
 		if e != 0 {
 			t.Errorf("%s: %v", tt.name, e)
 			continue
 		}
-		if got := unix.BytePtrToString(p.Ptr); got != tt.want || p.Follow != tt.follow || p.ViaProcSelf() != tt.stray {
-			t.Errorf("%s: %q, follow %v, stray %v; want %q, %v, %v", tt.name, got, p.Follow, p.ViaProcSelf(), tt.want, tt.follow, tt.stray)
+		if got := unix.BytePtrToString(p.Ptr); got != tt.want || p.Follow != tt.follow || p.ViaProcSelf() != tt.self {
+			t.Errorf("%s: %q, follow %v, via self %v; want %q, %v, %v", tt.name, got, p.Follow, p.ViaProcSelf(), tt.want, tt.follow, tt.self)
 		}
 	}
 }
 
-// Most calls of a container are look-ups of paths.
+// Most notifications are look-ups of paths.
 func TestPathAllocatesNothing(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	for _, path := range []string{"sub/inner", filepath.Join(s.dir, "file"), strings.Repeat("./", 1000) + "file"} {
 		addr := s.put(path)
 		if n := testing.AllocsPerRun(100, func() {
-			tr.Reset(uint32(s.pid))
-			p, _ := tr.Path(cwd, addr, 0)
-			tr.IsLink(p)
-			tr.FD(taskFile)
+			task.Reset(uint32(s.pid))
+			p, _ := task.Path(cwd, addr, 0)
+			task.IsLink(p)
+			task.FD(taskFile)
 		}); n != 0 {
 			t.Errorf("%.20s: %v allocations, want none", path, n)
 		}
 		if n := testing.AllocsPerRun(100, func() {
-			if _, e := resolve(tr, cwd, addr, 0); e != 0 {
+			if _, e := resolve(task, cwd, addr, 0); e != 0 {
 				t.Fatal(e)
 			}
 		}); n != 0 {
-			t.Errorf("%.20s: Open makes %v allocations, want none", path, n)
+			t.Errorf("%.20s: %v allocations in Open, want none", path, n)
 		}
 	}
 }

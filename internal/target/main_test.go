@@ -10,19 +10,20 @@ import (
 	"github.com/rootless-containers/subuidless/internal/workertest"
 )
 
-// taskMode in the environment makes the test binary the task that is looked at.
-const taskMode = "TRACEE_TEST_TASK"
+// taskMode in the environment makes the test binary run as a task under test.
+const taskMode = "TARGET_TEST_TASK"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(taskMode) != "" {
-		task()
+		runTask()
 		return
 	}
 	os.Exit(workertest.Run(m))
 }
 
-// enter makes the test's thread one that answers calls, which ends with the test.
-func enter(t *testing.T) *Task {
+// enter makes the test's thread a receiver. The thread ends with the test, because it
+// stays locked.
+func enter(t testing.TB) *Task {
 	t.Helper()
 	runtime.LockOSThread()
 	open := func(path string, flags int) int {
@@ -33,10 +34,10 @@ func enter(t *testing.T) *Task {
 		t.Cleanup(func() { unix.Close(fd) })
 		return fd
 	}
-	tr, err := Enter(open("/proc", unix.O_PATH), View{MountNS: open("/proc/self/ns/mnt", unix.O_RDONLY), Root: open("/", unix.O_PATH)})
+	task, err := Enter(open("/proc", unix.O_PATH), View{MountNS: open("/proc/self/ns/mnt", unix.O_RDONLY), Root: open("/", unix.O_PATH)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(tr.Close)
-	return tr
+	t.Cleanup(task.Close)
+	return task
 }

@@ -11,13 +11,13 @@ import (
 
 func TestReadString(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	page := os.Getpagesize()
 	long := strings.Repeat("x", unix.PathMax)
 	for _, tt := range []struct {
 		name string
-		at   int // where text is put in the memory
+		at   int // offset of text in the task's memory
 		text string
 		room int
 		want string
@@ -38,7 +38,7 @@ func TestReadString(t *testing.T) {
 		{"long, ends where the memory ends", pages*page - 301, long[:300] + "\x00", 4096, long[:300], 0},
 		{"runs off the memory", pages*page - 4, "abcd", 4096, "", unix.EFAULT},
 		{"too long before it runs off", pages*page - 4, "abcd", 4, "", unix.ENAMETOOLONG},
-		{"starts behind the memory", pages * page, "", 4096, "", unix.EFAULT},
+		{"starts after the memory", pages * page, "", 4096, "", unix.EFAULT},
 		{"NULL", -memory, "", 4096, "", unix.EFAULT},
 		{"the last address", -memory - 1, "", 4096, "", unix.EFAULT},
 	} {
@@ -47,7 +47,7 @@ func TestReadString(t *testing.T) {
 				copy(s.mem[tt.at:], tt.text)
 			}
 			b := make([]byte, tt.room)
-			n, e := tr.ReadString(memory+uintptr(tt.at), b)
+			n, e := task.ReadString(memory+uintptr(tt.at), b)
 			if e != tt.err || e == 0 && string(b[:n]) != tt.want {
 				t.Errorf("%d bytes, %v; want %d bytes, %v", n, e, len(tt.want), tt.err)
 			}
@@ -57,31 +57,31 @@ func TestReadString(t *testing.T) {
 
 func TestReadAndWrite(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	end := pages * os.Getpagesize()
 	copy(s.mem[end-4:], "abcd")
 	b := make([]byte, 8)
-	if n, e := tr.Read(memory+uintptr(end-4), b); e != 0 || string(b[:n]) != "abcd" {
-		t.Errorf("Read at the end: %q, %v; want what is mapped", b[:n], e)
+	if n, e := task.Read(memory+uintptr(end-4), b); e != 0 || string(b[:n]) != "abcd" {
+		t.Errorf("Read at the end: %q, %v; want the mapped part", b[:n], e)
 	}
-	if n, e := tr.Read(memory+uintptr(end), b); e != unix.EFAULT {
-		t.Errorf("Read behind the end: %d, %v; want EFAULT", n, e)
+	if n, e := task.Read(memory+uintptr(end), b); e != unix.EFAULT {
+		t.Errorf("Read after the end: %d, %v; want EFAULT", n, e)
 	}
-	if n, e := tr.Read(memory+uintptr(end), nil); n != 0 || e != 0 {
+	if n, e := task.Read(memory+uintptr(end), nil); n != 0 || e != 0 {
 		t.Errorf("Read of nothing: %d, %v", n, e)
 	}
-	if e := tr.Write(memory+8, []byte("hello")); e != 0 || !bytes.Equal(s.mem[8:13], []byte("hello")) {
+	if e := task.Write(memory+8, []byte("hello")); e != 0 || !bytes.Equal(s.mem[8:13], []byte("hello")) {
 		t.Errorf("Write: %v, the memory has %q", e, s.mem[8:13])
 	}
-	if e := tr.Write(memory+uintptr(end-4), []byte("12345678")); e != unix.EFAULT {
+	if e := task.Write(memory+uintptr(end-4), []byte("12345678")); e != unix.EFAULT {
 		t.Errorf("Write across the end: %v, want EFAULT", e)
 	}
-	tr.Reset(1 << 30)
-	if _, e := tr.Read(memory, b); e != unix.ESRCH {
+	task.Reset(1 << 30)
+	if _, e := task.Read(memory, b); e != unix.ESRCH {
 		t.Errorf("Read of no task: %v, want ESRCH", e)
 	}
-	if e := tr.Write(memory, b); e != unix.EFAULT {
+	if e := task.Write(memory, b); e != unix.EFAULT {
 		t.Errorf("Write to no task: %v, want EFAULT", e)
 	}
 }

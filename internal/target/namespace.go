@@ -9,12 +9,12 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// namespaceName is room for the name of a namespace in /proc, "TID/ns/KIND".
-type namespaceName [32]byte
+// namespacePath is room for the path of a namespace in /proc, "TID/ns/KIND".
+type namespacePath [32]byte
 
-// of writes the name of a thread's namespace of a kind, such as "pid".
-// The thread 0 is the supervisor.
-func (n *namespaceName) of(tid uint32, kind string) *byte {
+// of writes the path of the namespace of the thread tid and returns it NUL-terminated. The
+// kind is a name in /proc/TID/ns, such as "pid". If tid is 0, it is the supervisor's.
+func (n *namespacePath) of(tid uint32, kind string) *byte {
 	b := append(n[:0], "self"...)
 	if tid != 0 {
 		b = strconv.AppendUint(n[:0], uint64(tid), 10)
@@ -23,51 +23,56 @@ func (n *namespaceName) of(tid uint32, kind string) *byte {
 	return &n[0]
 }
 
-// namespace returns the inode number of a namespace, by which it is known.
-func namespace(tid uint32, kind string) (uint64, unix.Errno) {
-	var name namespaceName
-	return inode(unix.AT_FDCWD, name.of(tid, kind))
+// namespaceID returns the inode number of a namespace, which identifies it.
+func namespaceID(tid uint32, kind string) (uint64, unix.Errno) {
+	var name namespacePath
+	return inodeNumber(unix.AT_FDCWD, name.of(tid, kind))
 }
 
+// openNamespace opens a namespace, for setns(2) and ioctl_nsfs(2).
 func openNamespace(tid uint32, kind string) (int, unix.Errno) {
-	var name namespaceName
+	var name namespacePath
 	return sys.Openat(unix.AT_FDCWD, name.of(tid, kind), unix.O_RDONLY, 0)
 }
 
-func inode(dirfd int, path *byte) (uint64, unix.Errno) {
+// inodeNumber returns st_ino of the object at path, or of dirfd if path is empty.
+func inodeNumber(dirfd int, path *byte) (uint64, unix.Errno) {
 	var st unix.Statx_t
 	e := sys.Statx(dirfd, path, unix.AT_EMPTY_PATH, unix.STATX_INO, &st)
 	return st.Ino, e
 }
 
-// pidNamespaces returns the PID namespaces of the supervisor and of the task.
+// pidNamespaces returns the inode numbers of the PID namespaces of the supervisor and of
+// the task. The error is ENOENT if the task is gone.
 func (t *Task) pidNamespaces() (own, theirs uint64, e unix.Errno) {
 	if t.pidNS == 0 {
-		if t.pidNS, e = namespace(0, "pid"); e != 0 {
+		if t.pidNS, e = namespaceID(0, "pid"); e != 0 {
 			return 0, 0, e
 		}
 	}
-	theirs, e = namespace(t.TID, "pid")
+	theirs, e = namespaceID(t.TID, "pid")
 	return t.pidNS, theirs, e
 }
 
-// sharesNamespace tells whether the task has a namespace in common with the thread tid.
+// sharesNamespace reports whether the task and the thread tid are in the same namespace of
+// that kind.
 func (t *Task) sharesNamespace(tid uint32, kind string) bool {
-	own, e := namespace(t.TID, kind)
-	theirs, e2 := namespace(tid, kind)
+	own, e := namespaceID(t.TID, kind)
+	theirs, e2 := namespaceID(tid, kind)
 	return e == 0 && e2 == 0 && own == theirs
 }
 
-// SameUserNamespace tells whether another thread is in the task's user namespace.
+// SameUserNamespace reports whether the thread tid, an id in the supervisor's PID
+// namespace, is in the task's user namespace.
 func (t *Task) SameUserNamespace(tid uint32) bool { return t.sharesNamespace(tid, "user") }
 
-// InOwnUserNamespace tells whether the task is in the supervisor's own user
-// namespace, the container's, and not in one that it has made.
+// InOwnUserNamespace reports whether the task is in the worker's user namespace, that of
+// the container, and not in one that the container has created below it.
 func (t *Task) InOwnUserNamespace() bool { return t.sharesNamespace(0, "user") }
 
-// EnterNetwork makes the task's network namespace that of the calling thread. The error
-// is EPERM if it is not the container's, but the host's: then nobody in the container has
-// any capability over it.
+// EnterNetwork moves the receiver into the task's network namespace: see setns(2). The
+// error is EPERM for the host's network namespace, over which the container's user
+// namespace has no capabilities, and ENOENT if the task is gone.
 func (t *Task) EnterNetwork() unix.Errno {
 	ns, e := openNamespace(t.TID, "net")
 	if e != 0 {
@@ -78,8 +83,9 @@ func (t *Task) EnterNetwork() unix.Errno {
 	return e
 }
 
-// PingGroups returns the range of the groups whose members may make ICMP Echo sockets in
-// the calling thread's network namespace: see ping_group_range in icmp(7).
+// PingGroups returns the range of group ids, both ends included, whose members may create
+// ICMP Echo sockets in the receiver's network namespace: see ping_group_range in icmp(7).
+// The ids are those of the receiver's user namespace.
 func (t *Task) PingGroups() (low, high uint32, e unix.Errno) {
 	var b [maxStatus]byte
 	text, e := readProc(&pingGroups[0], &b)

@@ -14,12 +14,12 @@ const (
 	empty    = unix.AT_EMPTY_PATH
 )
 
-// TestOpen checks that a path means to the supervisor what it means to the task.
-// want is a file of the task's directory, or an absolute one.
+// TestOpen checks that a path leads the receiver where it leads the task. Want is
+// relative to the task's directory, or absolute.
 func TestOpen(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	file := "/proc/self/fd/" + strconv.Itoa(taskFile)
 	link := "/proc/self/fd/" + strconv.Itoa(taskLink)
 	sub := "/proc/self/fd/" + strconv.Itoa(taskSub)
@@ -45,8 +45,8 @@ func TestOpen(t *testing.T) {
 		{name: "empty path of a link", dirfd: taskLink, path: "", flags: empty, want: "link"},
 		{name: "empty path, nofollow", dirfd: taskFile, path: "", flags: empty | nofollow, want: "file"},
 		{name: "empty path of the working directory", dirfd: cwd, path: "", flags: empty, want: "."},
-		{name: "empty path is allowed, and not given", dirfd: taskSub, path: "inner", flags: empty, want: "sub/inner"},
-		{name: "empty path is not allowed", dirfd: taskSub, path: "", err: unix.ENOENT},
+		{name: "AT_EMPTY_PATH with a path", dirfd: taskSub, path: "inner", flags: empty, want: "sub/inner"},
+		{name: "empty path without AT_EMPTY_PATH", dirfd: taskSub, path: "", err: unix.ENOENT},
 
 		{name: "link", dirfd: cwd, path: "link", want: "file"},
 		{name: "link itself", dirfd: cwd, path: "link", flags: nofollow, want: "link"},
@@ -98,7 +98,7 @@ func TestOpen(t *testing.T) {
 		{name: "loop through self, named", dirfd: cwd, path: "/proc/self/cwd/selfloop", err: unix.ELOOP},
 	} {
 		// Not in a subtest, which would run on another thread.
-		got, e := resolve(tr, tt.dirfd, s.put(tt.path), tt.flags)
+		got, e := resolve(task, tt.dirfd, s.put(tt.path), tt.flags)
 		if e != tt.err {
 			t.Errorf("%s: error %v, want %v", tt.name, e, tt.err)
 		} else if e == 0 && got != s.id(tt.want) {
@@ -107,14 +107,14 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// resolve opens what a call of the task names.
-func resolve(tr *Task, dirfd int32, addr uintptr, flags uint32) ([2]uint64, unix.Errno) {
-	p, e := tr.Path(dirfd, addr, flags)
+// resolve opens the object that a path of the task names, and returns which it is.
+func resolve(task *Task, dirfd int32, addr uintptr, flags uint32) ([2]uint64, unix.Errno) {
+	p, e := task.Path(dirfd, addr, flags)
 	if e != 0 {
 		return [2]uint64{}, e
 	}
 	var st unix.Stat_t
-	fd, e := tr.Open(p, &st)
+	fd, e := task.Open(p, &st)
 	if e != 0 {
 		return [2]uint64{}, e
 	}
@@ -130,16 +130,16 @@ func make256(c byte) []byte {
 	return b
 }
 
-// TestOpenLinksToSelf has links whose own names do not show that they lead
-// through the task's part of /proc. They must not lead through the supervisor's.
+// TestOpenLinksToSelf has paths that lead through /proc/self only by their links. They
+// must lead to the task's files, not the supervisor's.
 func TestOpenLinksToSelf(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	for path, want := range map[string]string{
 		"tofd": "file", "toinner": "sub/inner", "toself/cwd/file": "file", "tofds/" + strconv.Itoa(taskFile): "file",
 	} {
-		if got, e := resolve(tr, cwd, s.put(path), 0); e != 0 || got != s.id(want) {
+		if got, e := resolve(task, cwd, s.put(path), 0); e != 0 || got != s.id(want) {
 			t.Errorf("%s: error %v, same file %v; want %s", path, e, got == s.id(want), want)
 		}
 	}
@@ -147,31 +147,31 @@ func TestOpenLinksToSelf(t *testing.T) {
 
 func TestNullPath(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
-	if got, e := resolve(tr, taskSub, 0, empty); e != 0 || got != s.id("sub") {
+	task := enter(t)
+	task.Reset(uint32(s.pid))
+	if got, e := resolve(task, taskSub, 0, empty); e != 0 || got != s.id("sub") {
 		t.Errorf("NULL with AT_EMPTY_PATH: %v, want the directory", e)
 	}
-	if _, e := resolve(tr, taskSub, 0, 0); e != unix.EFAULT {
+	if _, e := resolve(task, taskSub, 0, 0); e != unix.EFAULT {
 		t.Errorf("NULL: %v, want EFAULT", e)
 	}
-	if _, e := resolve(tr, cwd, 8, empty); e != unix.EFAULT {
+	if _, e := resolve(task, cwd, 8, empty); e != unix.EFAULT {
 		t.Errorf("bad address: %v, want EFAULT", e)
 	}
 }
 
-// A moved working directory goes on to be the task's.
+// A task keeps its working directory when the directory is moved.
 func TestMovedDirectory(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	want := s.id("file")
 	moved := filepath.Join(t.TempDir(), "moved")
 	if err := unix.Rename(s.dir, moved); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Rename(moved, s.dir) }()
-	if got, e := resolve(tr, cwd, s.put("file"), 0); e != 0 || got != want {
+	if got, e := resolve(task, cwd, s.put("file"), 0); e != 0 || got != want {
 		t.Errorf("%v, want the file in the moved directory", e)
 	}
 }

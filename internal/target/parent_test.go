@@ -10,33 +10,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cstring returns the text at a NUL-terminated string.
+// cstring returns the NUL-terminated string at p.
 func cstring(p *byte) string { return unix.BytePtrToString(p) }
 
 func TestParent(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
-	task := fmt.Sprint(s.pid)
+	task := enter(t)
+	task.Reset(uint32(s.pid))
+	tid := fmt.Sprint(s.pid)
 	for _, tt := range []struct {
 		path      string
 		dir, name string
 		slash     bool
 	}{
-		{"new", task + "/cwd", "new", false},
-		{"new//", task + "/cwd", "new", true},
-		{"sub/new", task + "/cwd/sub", "new", false},
-		{"sub//new/", task + "/cwd/sub", "new", true},
-		{"./sub/../new", task + "/cwd/./sub/..", "new", false},
-		{"sub/..", task + "/cwd/sub", "..", false},
-		{".", task + "/cwd", ".", false},
+		{"new", tid + "/cwd", "new", false},
+		{"new//", tid + "/cwd", "new", true},
+		{"sub/new", tid + "/cwd/sub", "new", false},
+		{"sub//new/", tid + "/cwd/sub", "new", true},
+		{"./sub/../new", tid + "/cwd/./sub/..", "new", false},
+		{"sub/..", tid + "/cwd/sub", "..", false},
+		{".", tid + "/cwd", ".", false},
 		{"/new", "/", "new", false},
 		{"//new", "/", "new", false},
 		{"/a/b/new", "/a/b", "new", false},
 		{"/", "/", ".", true},
 		{"///", "/", ".", true},
 	} {
-		dir, name, slash, e := tr.Parent(unix.AT_FDCWD, s.put(tt.path))
+		dir, name, slash, e := task.Parent(unix.AT_FDCWD, s.put(tt.path))
 		if e != 0 {
 			t.Errorf("%s: %v", tt.path, e)
 			continue
@@ -45,25 +45,25 @@ func TestParent(t *testing.T) {
 			t.Errorf("%s: %q, %q, %v, want %q, %q, %v", tt.path, got, cstring(name), slash, tt.dir, tt.name, tt.slash)
 		}
 	}
-	dir, name, _, e := tr.Parent(taskSub, s.put("new"))
-	if want := fmt.Sprintf("%s/fd/%d", task, taskSub); e != 0 || cstring(dir.Ptr) != want || cstring(name) != "new" {
+	dir, name, _, e := task.Parent(taskSub, s.put("new"))
+	if want := fmt.Sprintf("%s/fd/%d", tid, taskSub); e != 0 || cstring(dir.Ptr) != want || cstring(name) != "new" {
 		t.Errorf("relative to a descriptor: %q, %q, %v", cstring(dir.Ptr), cstring(name), e)
 	}
 	for path, want := range map[string]unix.Errno{"": unix.ENOENT, string(make256('x')) + padded("/new", 4096): unix.ENAMETOOLONG} {
-		if _, _, _, e := tr.Parent(unix.AT_FDCWD, s.put(path)); e != want {
+		if _, _, _, e := task.Parent(unix.AT_FDCWD, s.put(path)); e != want {
 			t.Errorf("%.20q: %v, want %v", path, e, want)
 		}
 	}
-	if _, _, _, e := tr.Parent(unix.AT_FDCWD, 1); e != unix.EFAULT {
+	if _, _, _, e := task.Parent(unix.AT_FDCWD, 1); e != unix.EFAULT {
 		t.Errorf("a bad pointer: %v", e)
 	}
 }
 
-// open(2) with O_CREAT makes a file where a dangling link leads.
+// open(2) with O_CREAT follows a dangling link and makes its target.
 func TestOpenParent(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	for link, target := range map[string]string{
 		"one": "sub/new", "two": "one", "back": "./sub/../new", "abs": filepath.Join(s.dir, "sub/new"),
 		"self": "/proc/self/cwd/sub/new", "slashed": "sub/new/", "nodir": "gone/new",
@@ -100,12 +100,12 @@ func TestOpenParent(t *testing.T) {
 		{"../../sub/new", unix.RESOLVE_IN_ROOT, "sub", "new", false, 0},
 		{"/new", unix.RESOLVE_IN_ROOT, ".", "new", false, 0},
 	} {
-		p, e := tr.Path(unix.AT_FDCWD, s.put(tt.path), 0)
+		p, e := task.Path(unix.AT_FDCWD, s.put(tt.path), 0)
 		if e != 0 {
 			t.Fatal(e)
 		}
 		var st unix.Stat_t
-		parent, name, slash, e := tr.OpenParent(p, tt.resolve, &st)
+		parent, name, slash, e := task.OpenParent(p, tt.resolve, &st)
 		if e != tt.e {
 			t.Errorf("%s: %v, want %v", tt.path, e, tt.e)
 		}
@@ -130,26 +130,26 @@ func devNull(t *testing.T) *os.File {
 }
 
 func TestAdoptUmask(t *testing.T) {
-	tr := enter(t)
+	task := enter(t)
 	for _, mask := range []int{0, 0o022, 0o137, 0o777} {
-		tr.Reset(startShell(t, fmt.Sprintf("umask %o", mask), devNull(t), nil))
-		if e := tr.AdoptUmask(); e != 0 {
+		task.Reset(startShell(t, fmt.Sprintf("umask %o", mask), devNull(t), nil))
+		if e := task.AdoptUmask(); e != 0 {
 			t.Fatal(e)
 		}
 		if got := unix.Umask(0); got != mask {
 			t.Errorf("umask %o, want %o", got, mask)
 		}
 	}
-	tr.Reset(1 << 30)
-	if e := tr.AdoptUmask(); e != unix.ESRCH {
+	task.Reset(1 << 30)
+	if e := task.AdoptUmask(); e != unix.ESRCH {
 		t.Errorf("of a task that is gone: %v", e)
 	}
 }
 
-func TestHasRoom(t *testing.T) {
-	tr := enter(t)
+func TestHasFreeFDs(t *testing.T) {
+	task := enter(t)
 	for _, tt := range []struct {
-		opens string // beside 0 to 4
+		opens string // shell commands that open more than 0 to 4
 		limit uint64
 		n     int
 		want  bool
@@ -161,29 +161,29 @@ func TestHasRoom(t *testing.T) {
 		{"exec 6<&0", 7, 1, true}, // 5 is free
 		{"exec 6<&0", 7, 2, false},
 		{"exec 5<&0 6<&0", 7, 1, false},
-		{"exec 8<&0 9<&0", 7, 2, true}, // they were there before the limit
+		{"exec 8<&0 9<&0", 7, 2, true}, // opened before the limit was set
 		{"", 0, 1, false},
 	} {
-		// Stopped, before it starts another program, which would open libraries.
+		// Stop it before it executes another program, which would open libraries.
 		pid := startShell(t, cmp.Or(tt.opens, ":")+"; echo ready >&3; kill -STOP $$", devNull(t), nil)
 		t.Cleanup(func() { unix.Kill(int(pid), unix.SIGKILL) })
-		tr.Reset(pid)
+		task.Reset(pid)
 		if err := unix.Prlimit(int(pid), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: tt.limit, Max: 100}, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := tr.HasFreeFDs(tt.n); got != tt.want {
-			t.Errorf("%q, %d descriptors: room for %d: %v", tt.opens, tt.limit, tt.n, got)
+		if got := task.HasFreeFDs(tt.n); got != tt.want {
+			t.Errorf("%q, limit %d: %d more descriptors: %v", tt.opens, tt.limit, tt.n, got)
 		}
 	}
 }
 
 func TestParentAllocatesNothing(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	addr := s.put("sub/new")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, _, _, e := tr.Parent(unix.AT_FDCWD, addr); e != 0 {
+		if _, _, _, e := task.Parent(unix.AT_FDCWD, addr); e != 0 {
 			t.Error(e)
 		}
 	}); n != 0 {

@@ -46,7 +46,7 @@ func TestNamesSelf(t *testing.T) {
 	}
 }
 
-func TestNextName(t *testing.T) {
+func TestNextComponent(t *testing.T) {
 	type step struct {
 		Name string
 		More bool
@@ -65,9 +65,9 @@ func TestNextName(t *testing.T) {
 		"./..":        {{".", true}, {"..", false}},
 	} {
 		var got []step
-		var tr Task
-		for rest := []byte(path); tr.nextName(&rest); {
-			got = append(got, step{unix.ByteSliceToString(tr.name[:]), len(rest) > 0})
+		var task Task
+		for rest := []byte(path); task.nextComponent(&rest); {
+			got = append(got, step{unix.ByteSliceToString(task.component[:]), len(rest) > 0})
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", path, diff)

@@ -11,9 +11,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// HostPID returns the supervisor's number of the thread that the task calls pid,
-// which is more than 0. In one PID namespace that is pid itself, whether there is
-// such a thread or not; from another one, the error is ESRCH if there is none.
+// HostPID translates the thread id pid from the task's PID namespace to the supervisor's:
+// see pid_namespaces(7). If both are the same namespace, it returns pid without checking
+// that the thread exists. Otherwise the error is ESRCH if it does not. ESRCH also
+// answers a pid that is not positive; ENOENT means that the task itself is gone.
 func (t *Task) HostPID(pid int32) (uint32, unix.Errno) {
 	if pid <= 0 {
 		return 0, unix.ESRCH
@@ -37,28 +38,29 @@ func (t *Task) HostPID(pid int32) (uint32, unix.Errno) {
 	return uint32(host), e
 }
 
-// findPID looks for the thread whose number in the PID namespace ns is pid.
+// findPID is HostPID for kernels without NS_GET_PID_FROM_PIDNS: it searches /proc for the
+// thread whose id is pid in the PID namespace with the inode number ns, the task's.
 func (t *Task) findPID(ns uint64, pid int32) (uint32, unix.Errno) {
-	own, err := numbers(strconv.Itoa(int(t.TID)) + "/status")
+	own, err := nsPIDs(strconv.Itoa(int(t.TID)) + "/status")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
-	level := len(own) - 1 // of ns, below the supervisor's
-	processes, err := t.list(".")
+	level := len(own) - 1 // how far ns is below the supervisor's namespace
+	processes, err := t.listNumbers(".")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
 	for _, process := range processes {
-		found, err := numbers(process + "/status")
-		if err != nil || len(found) <= level || !inside(process, len(found)-1-level, ns) {
+		found, err := nsPIDs(process + "/status")
+		if err != nil || len(found) <= level || !inPIDNamespace(process, len(found)-1-level, ns) {
 			continue
 		}
-		threads, err := t.list(process + "/task")
+		threads, err := t.listNumbers(process + "/task")
 		if err != nil {
 			continue
 		}
 		for _, thread := range threads {
-			found, err := numbers(process + "/task/" + thread + "/status")
+			found, err := nsPIDs(process + "/task/" + thread + "/status")
 			if err == nil && len(found) > level && found[level] == strconv.Itoa(int(pid)) {
 				host, _ := strconv.ParseUint(thread, 10, 32)
 				return uint32(host), 0
@@ -68,9 +70,9 @@ func (t *Task) findPID(ns uint64, pid int32) (uint32, unix.Errno) {
 	return 0, unix.ESRCH
 }
 
-// numbers returns the numbers of a thread, from the supervisor's PID namespace
-// to its own. Status is the path of its file in /proc.
-func numbers(status string) ([]string, error) {
+// nsPIDs returns the ids of a thread in each PID namespace from the supervisor's down to
+// its own, the NSpid of proc_pid_status(5). Status is the path of its status file.
+func nsPIDs(status string) ([]string, error) {
 	b, err := os.ReadFile(status)
 	if err != nil {
 		return nil, err
@@ -80,8 +82,9 @@ func numbers(status string) ([]string, error) {
 	return strings.Fields(string(line)), nil
 }
 
-// inside tells whether the PID namespace so many levels above a process's own is ns.
-func inside(process string, levels int, ns uint64) bool {
+// inPIDNamespace reports whether ns is the inode number of the PID namespace that is levels
+// above the process's own. Process is the process's directory in /proc.
+func inPIDNamespace(process string, levels int, ns uint64) bool {
 	fd, err := unix.Open(process+"/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
@@ -95,12 +98,13 @@ func inside(process string, levels int, ns uint64) bool {
 		fd = parent
 	}
 	defer unix.Close(fd)
-	found, e := inode(fd, sys.Empty)
+	found, e := inodeNumber(fd, sys.Empty)
 	return e == 0 && found == ns
 }
 
-// list returns the entries of a directory in the supervisor's /proc that are numbers.
-func (t *Task) list(name string) ([]string, error) {
+// listNumbers returns the entries of the directory name, in the supervisor's /proc, that
+// start with a digit.
+func (t *Task) listNumbers(name string) ([]string, error) {
 	fd, err := unix.Openat(t.proc, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startSleep starts a process of two that sleep, the second a child of the first,
-// and returns the pid of the first. Flags are for clone(2).
+// startSleep starts a shell with a child that sleeps, and returns the pid of the shell.
+// Flags are those of clone(2).
 func startSleep(t *testing.T, flags uintptr) int {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", "sleep 600 & echo $!; wait")
@@ -46,18 +46,18 @@ func children(t *testing.T, pid int) []string {
 }
 
 func TestHostPID(t *testing.T) {
-	tr := enter(t)
+	task := enter(t)
 	// In the supervisor's own PID namespace.
-	tr.Reset(uint32(os.Getpid()))
+	task.Reset(uint32(os.Getpid()))
 	for _, pid := range []int32{1, 7, 1<<31 - 1} {
-		if got, e := tr.HostPID(pid); e != 0 || got != uint32(pid) {
+		if got, e := task.HostPID(pid); e != 0 || got != uint32(pid) {
 			t.Errorf("%d in the same namespace: %d, %v", pid, got, e)
 		}
 	}
-	// In one below, beside another one in which the same numbers mean others.
+	// In a child namespace, while the same ids exist in another child namespace.
 	startSleep(t, unix.CLONE_NEWPID)
 	pid := startSleep(t, unix.CLONE_NEWPID)
-	tr.Reset(uint32(pid))
+	task.Reset(uint32(pid))
 	child, err := strconv.Atoi(children(t, pid)[0])
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +67,8 @@ func TestHostPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, translate := range map[string]func(int32) (uint32, unix.Errno){
-		"HostPID": tr.HostPID,
-		"findPID": func(n int32) (uint32, unix.Errno) { return tr.findPID(own.Ino, n) },
+		"HostPID": task.HostPID,
+		"findPID": func(n int32) (uint32, unix.Errno) { return task.findPID(own.Ino, n) },
 	} {
 		for _, tt := range []struct {
 			pid  int32
@@ -87,18 +87,18 @@ func TestHostPID(t *testing.T) {
 			}
 		}
 	}
-	tr.Reset(1 << 30)
-	if _, e := tr.HostPID(1); e != unix.ENOENT {
+	task.Reset(1 << 30)
+	if _, e := task.HostPID(1); e != unix.ENOENT {
 		t.Errorf("of no task: %v, want ENOENT", e)
 	}
 }
 
-// A process may be in a PID namespace below that of the task.
+// A process may be in a PID namespace below the task's.
 func TestFindPIDInANamespaceBelow(t *testing.T) {
 	if _, err := exec.LookPath("unshare"); err != nil {
 		t.Skip("needs unshare(1)")
 	}
-	tr := enter(t)
+	task := enter(t)
 	cmd := exec.Command("unshare", "--pid", "--fork", "sh", "-c", "echo ready; exec sleep 600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	out, err := cmd.StdoutPipe()
@@ -109,7 +109,7 @@ func TestFindPIDInANamespaceBelow(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // the first process of a namespace takes the others with it
+		_ = cmd.Process.Kill() // the end of a namespace's init kills the others
 		_ = cmd.Wait()
 	})
 	var ready string
@@ -117,24 +117,24 @@ func TestFindPIDInANamespaceBelow(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	tr.Reset(uint32(pid))
+	task.Reset(uint32(pid))
 	want := children(t, pid)[0]
 	var own unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", pid), &own); err != nil {
 		t.Fatal(err)
 	}
-	list, err := numbers(want + "/status")
+	list, err := nsPIDs(want + "/status")
 	if err != nil || len(list) != 3 {
-		t.Fatalf("the numbers of the process are %v, %v", list, err)
+		t.Fatalf("the ids of the process are %v, %v", list, err)
 	}
 	n, err := strconv.Atoi(list[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, e := tr.findPID(own.Ino, int32(n)); e != 0 || strconv.Itoa(int(got)) != want {
+	if got, e := task.findPID(own.Ino, int32(n)); e != 0 || strconv.Itoa(int(got)) != want {
 		t.Errorf("findPID = %d, %v, want %s", got, e, want)
 	}
-	if got, e := tr.HostPID(int32(n)); e != 0 || strconv.Itoa(int(got)) != want {
+	if got, e := task.HostPID(int32(n)); e != 0 || strconv.Itoa(int(got)) != want {
 		t.Errorf("HostPID = %d, %v, want %s", got, e, want)
 	}
 }

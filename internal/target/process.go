@@ -10,9 +10,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// SeenPID returns what the task calls the thread that the supervisor calls host:
-// 0 if that is in no PID namespace that the task sees. The error is ESRCH if
-// there is no such thread.
+// SeenPID translates the thread id host from the supervisor's PID namespace to the
+// task's: see pid_namespaces(7). It is 0 if the thread is not visible there. The error is
+// ESRCH if there is no such thread, and ENOENT if the task itself is gone.
 func (t *Task) SeenPID(host uint32) (int32, unix.Errno) {
 	own, theirs, e := t.pidNamespaces()
 	if e != 0 {
@@ -33,26 +33,26 @@ func (t *Task) SeenPID(host uint32) (int32, unix.Errno) {
 	case unix.ENOTTY: // before Linux 6.11
 		return t.seenIn(theirs, strconv.Itoa(int(host)))
 	}
-	// ESRCH says that there is no such thread, or that it is none of the namespace.
+	// ESRCH means that there is no such thread, or that it is not in the namespace.
 	if !t.Exists(host) {
 		return 0, unix.ESRCH
 	}
 	return 0, 0
 }
 
-// seenIn returns the number in the PID namespace ns, which is the task's, of the
-// thread whose directory in the supervisor's /proc is dir.
+// seenIn is SeenPID for kernels without NS_GET_PID_IN_PIDNS. Ns is the inode number of
+// the task's PID namespace, dir the thread's directory in the supervisor's /proc.
 func (t *Task) seenIn(ns uint64, dir string) (int32, unix.Errno) {
-	own, err := numbers(strconv.Itoa(int(t.TID)) + "/status")
+	own, err := nsPIDs(strconv.Itoa(int(t.TID)) + "/status")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
-	level := len(own) - 1 // of ns, below the supervisor's
-	found, err := numbers(dir + "/status")
+	level := len(own) - 1 // how far ns is below the supervisor's namespace
+	found, err := nsPIDs(dir + "/status")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
-	if len(found) <= level || !inside(dir, len(found)-1-level, ns) {
+	if len(found) <= level || !inPIDNamespace(dir, len(found)-1-level, ns) {
 		return 0, 0
 	}
 	seen, err := strconv.ParseInt(found[level], 10, 32)
@@ -62,8 +62,8 @@ func (t *Task) seenIn(ns uint64, dir string) (int32, unix.Errno) {
 	return int32(seen), 0
 }
 
-// SameProcess tells whether the threads a and b, as the supervisor calls them,
-// are of one process.
+// SameProcess reports whether a and b, thread ids in the supervisor's PID namespace, are
+// threads of the same process.
 func (t *Task) SameProcess(a, b uint32) bool {
 	if a == b {
 		return true
@@ -75,7 +75,8 @@ func (t *Task) SameProcess(a, b uint32) bool {
 	return sys.Statx(unix.AT_FDCWD, &p[0], 0, 0, &st) == 0
 }
 
-// Exists tells whether there is a thread that the supervisor calls tid.
+// Exists reports whether there is a thread tid in the supervisor's PID namespace. A
+// zombie counts.
 func (t *Task) Exists(tid uint32) bool {
 	var b [prefixRoom]byte
 	_ = append(strconv.AppendUint(b[:0], uint64(tid), 10), 0)
@@ -83,16 +84,19 @@ func (t *Task) Exists(tid uint32) bool {
 	return sys.Statx(unix.AT_FDCWD, &b[0], 0, 0, &st) == 0
 }
 
-// Processes lists the processes of the machine, as the supervisor calls them.
-func (t *Task) Processes() ([]uint32, unix.Errno) { return t.listIDs(".") }
+// Processes returns the ids of all processes in the supervisor's PID namespace, those
+// outside of the container included. The error is ESRCH if /proc cannot be read.
+func (t *Task) Processes() ([]uint32, unix.Errno) { return t.listTasks(".") }
 
-// Threads lists the threads of a process, as the supervisor calls them.
+// Threads returns the ids of the threads of the process pid, all in the supervisor's PID
+// namespace. The error is ESRCH if there is no such process.
 func (t *Task) Threads(pid uint32) ([]uint32, unix.Errno) {
-	return t.listIDs(strconv.Itoa(int(pid)) + "/task")
+	return t.listTasks(strconv.Itoa(int(pid)) + "/task")
 }
 
-func (t *Task) listIDs(dir string) ([]uint32, unix.Errno) {
-	names, err := t.list(dir)
+// listTasks returns the entries of dir, in the supervisor's /proc, that are ids.
+func (t *Task) listTasks(dir string) ([]uint32, unix.Errno) {
+	names, err := t.listNumbers(dir)
 	if err != nil {
 		return nil, unix.ESRCH
 	}
@@ -105,8 +109,8 @@ func (t *Task) listIDs(dir string) ([]uint32, unix.Errno) {
 	return ids, 0
 }
 
-// GroupOf returns the process group and the session of a process, all as the
-// supervisor calls them.
+// GroupOf returns the process group and the session of the process pid, all in the
+// supervisor's PID namespace. The error is ESRCH if there is no such process.
 func GroupOf(pid uint32) (pgid, sid uint32, e unix.Errno) {
 	if pgid, e = sys.Getpgid(pid); e != 0 {
 		return 0, 0, e
@@ -115,9 +119,9 @@ func GroupOf(pid uint32) (pgid, sid uint32, e unix.Errno) {
 	return pgid, sid, e
 }
 
-// HostGroup returns the supervisor's number of the process group that the task
-// calls pgid. The group's leader may have ended. The error is ESRCH if there is
-// no such group.
+// HostGroup translates the process group pgid from the task's PID namespace to the
+// supervisor's, even if the group's leader has ended. The error is ESRCH if there is no
+// such group.
 func (t *Task) HostGroup(pgid int32) (uint32, unix.Errno) {
 	if host, e := t.HostPID(pgid); e == 0 {
 		return host, 0
@@ -131,7 +135,7 @@ func (t *Task) HostGroup(pgid int32) (uint32, unix.Errno) {
 		if e != 0 {
 			continue
 		}
-		// A member of the same PID namespace shows how it calls its group.
+		// A member in the task's PID namespace shows the group's id in that namespace.
 		if t.sharesNamespace(pid, "pid") && lastNumber(pid, "\nNSpgid:") == pgid {
 			return group, 0
 		}
@@ -139,7 +143,8 @@ func (t *Task) HostGroup(pgid int32) (uint32, unix.Errno) {
 	return 0, unix.ESRCH
 }
 
-// lastNumber returns the last number of a line of /proc/PID/status, or 0.
+// lastNumber returns the last number in the line of /proc/PID/status that starts with
+// name, which includes the newline before it. It returns 0 if there is none.
 func lastNumber(pid uint32, name string) int32 {
 	status, err := os.ReadFile(strconv.Itoa(int(pid)) + "/status")
 	if err != nil {
@@ -158,9 +163,9 @@ func lastNumber(pid uint32, name string) int32 {
 	return int32(n)
 }
 
-// PidfdPID returns the supervisor's number of the process, or of the thread, that
-// the task's descriptor fd is a pidfd of: EBADF if it is none, and ESRCH if the
-// process has ended.
+// PidfdPID returns the process, or thread, that the task's pidfd fd refers to, as an id
+// in the supervisor's PID namespace: see pidfd_open(2). The error is EBADF if fd is not a
+// pidfd, and ESRCH if the process has ended.
 func (t *Task) PidfdPID(fd int32) (uint32, unix.Errno) {
 	var name [prefixRoom]byte
 	_ = append(strconv.AppendInt(append(t.appendTID(name[:0]), "fdinfo/"...), int64(fd), 10), 0)

@@ -13,14 +13,14 @@ import (
 )
 
 func TestSeenPID(t *testing.T) {
-	tr := enter(t)
-	tr.Reset(uint32(os.Getpid()))
-	if got, e := tr.SeenPID(7); e != 0 || got != 7 {
+	task := enter(t)
+	task.Reset(uint32(os.Getpid()))
+	if got, e := task.SeenPID(7); e != 0 || got != 7 {
 		t.Errorf("7 in the same namespace: %d, %v", got, e)
 	}
-	beside := startSleep(t, unix.CLONE_NEWPID)
+	sibling := startSleep(t, unix.CLONE_NEWPID)
 	pid := startSleep(t, unix.CLONE_NEWPID)
-	tr.Reset(uint32(pid))
+	task.Reset(uint32(pid))
 	child, err := strconv.Atoi(children(t, pid)[0])
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +30,8 @@ func TestSeenPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, translate := range map[string]func(uint32) (int32, unix.Errno){
-		"SeenPID": tr.SeenPID,
-		"seenIn":  func(n uint32) (int32, unix.Errno) { return tr.seenIn(own.Ino, strconv.Itoa(int(n))) },
+		"SeenPID": task.SeenPID,
+		"seenIn":  func(n uint32) (int32, unix.Errno) { return task.seenIn(own.Ino, strconv.Itoa(int(n))) },
 	} {
 		for _, tt := range []struct {
 			host uint32
@@ -40,7 +40,7 @@ func TestSeenPID(t *testing.T) {
 		}{
 			{uint32(pid), 1, 0},
 			{uint32(child), 2, 0},
-			{uint32(beside), 0, 0},
+			{uint32(sibling), 0, 0},
 			{uint32(os.Getpid()), 0, 0},
 			{1<<31 - 2, 0, unix.ESRCH},
 		} {
@@ -52,17 +52,17 @@ func TestSeenPID(t *testing.T) {
 }
 
 func TestProcessesAndThreads(t *testing.T) {
-	tr := enter(t)
+	task := enter(t)
 	pid := uint32(startSleep(t, 0))
-	processes, e := tr.Processes()
+	processes, e := task.Processes()
 	if e != 0 || !slices.Contains(processes, pid) {
 		t.Errorf("%d is not among the processes %v, %v", pid, processes, e)
 	}
-	if threads, e := tr.Threads(pid); e != 0 || !slices.Equal(threads, []uint32{pid}) {
+	if threads, e := task.Threads(pid); e != 0 || !slices.Equal(threads, []uint32{pid}) {
 		t.Errorf("threads of %d: %v, %v", pid, threads, e)
 	}
 	self, thread := uint32(os.Getpid()), uint32(unix.Gettid())
-	if !tr.SameProcess(self, thread) || !tr.SameProcess(thread, self) || tr.SameProcess(self, pid) {
+	if !task.SameProcess(self, thread) || !task.SameProcess(thread, self) || task.SameProcess(self, pid) {
 		t.Errorf("process %d, its thread %d, and %d", self, thread, pid)
 	}
 	if pgid, _, e := GroupOf(pid); e != 0 || pgid != pid {
@@ -71,18 +71,18 @@ func TestProcessesAndThreads(t *testing.T) {
 }
 
 func TestPidfdPID(t *testing.T) {
-	tr := enter(t)
-	tr.Reset(uint32(os.Getpid()))
+	task := enter(t)
+	task.Reset(uint32(os.Getpid()))
 	pid := startSleep(t, 0)
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if got, e := tr.PidfdPID(int32(fd)); e != 0 || got != uint32(pid) {
+	if got, e := task.PidfdPID(int32(fd)); e != 0 || got != uint32(pid) {
 		t.Errorf("pidfd of %d: %d, %v", pid, got, e)
 	}
-	if _, e := tr.PidfdPID(1 << 20); e != unix.EBADF {
+	if _, e := task.PidfdPID(1 << 20); e != unix.EBADF {
 		t.Errorf("closed: %v", e)
 	}
 	null, err := os.Open("/dev/null")
@@ -90,14 +90,14 @@ func TestPidfdPID(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, e := tr.PidfdPID(int32(null.Fd())); e != unix.EBADF {
-		t.Errorf("no pidfd: %v", e)
+	if _, e := task.PidfdPID(int32(null.Fd())); e != unix.EBADF {
+		t.Errorf("not a pidfd: %v", e)
 	}
 }
 
 func TestProcTask(t *testing.T) {
-	tr := enter(t)
-	tr.Reset(uint32(os.Getpid()))
+	task := enter(t)
+	task.Reset(uint32(os.Getpid()))
 	pid := uint32(startSleep(t, 0))
 	thread := fmt.Sprintf("/proc/%d/task/%d", os.Getpid(), unix.Gettid())
 	for path, want := range map[string]uint32{
@@ -123,10 +123,10 @@ func TestProcTask(t *testing.T) {
 		if e := sys.Fstat(fd, &st); e != 0 {
 			t.Fatal(e)
 		}
-		got, e := tr.ProcTask(fd, &st)
+		got, e := task.ProcTask(fd, &st)
 		unix.Close(fd)
 		if want == 0 && e != unix.ESRCH || want != 0 && (e != 0 || got != want) {
-			t.Errorf("%s is about %d, %v, want %d", path, got, e, want)
+			t.Errorf("%s describes %d, %v, want %d", path, got, e, want)
 		}
 	}
 }

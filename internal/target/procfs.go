@@ -9,13 +9,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// HasPrefix tells whether the path, as the task gave it, starts with text.
+// HasPrefix reports whether the path, as the task gave it, starts with text.
 func (p *Path) HasPrefix(text string) bool { return bytes.HasPrefix(p.text, []byte(text)) }
 
-// HasSuffix tells whether the path, as the task gave it, ends with text.
+// HasSuffix reports whether the path, as the task gave it, ends with text.
 func (p *Path) HasSuffix(text string) bool { return bytes.HasSuffix(p.text, []byte(text)) }
 
-// IsNamed tells whether name is the last one of the path, as the task gave it.
+// IsNamed reports whether the final component of the path, as the task gave it, is name.
+// It is false for a path with trailing slashes.
 func (p *Path) IsNamed(name string) bool {
 	before, ok := bytes.CutSuffix(p.text, []byte(name))
 	return ok && (len(before) == 0 || before[len(before)-1] == '/')
@@ -25,12 +26,13 @@ func (p *Path) IsNamed(name string) bool {
 // PROC_ROOT_INO of <linux/proc_fs.h>.
 const procRoot = 1
 
-// ProcTask returns the supervisor's number of the task that a file of procfs, which
-// the supervisor's own descriptor fd refers to, is about, and therefore belongs
-// to; st is its status. The error is ESRCH if there is no such task.
+// ProcTask returns the task that a file in /proc/PID or /proc/PID/task/TID describes, as
+// an id in the supervisor's PID namespace. Fd is the supervisor's own descriptor of the
+// file, and st its status. The error is ESRCH if fd is not such a file, or if the task is
+// gone.
 //
-// Procfs tells by its paths only. If it is not the supervisor's own, it is taken
-// to be that of the task's PID namespace.
+// Only the path of such a file shows the task. A procfs other than the supervisor's own
+// is assumed to be one of the target's PID namespace.
 func (t *Task) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
 	if unix.Major(st.Dev) != 0 {
 		return 0, unix.ESRCH // on a block device
@@ -71,7 +73,7 @@ func (t *Task) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
 	return 0, unix.ESRCH
 }
 
-// ownProc tells whether a file is of the supervisor's own procfs.
+// ownProc reports whether a file of status st is in the supervisor's own procfs.
 func (t *Task) ownProc(st *unix.Stat_t) (bool, unix.Errno) {
 	var root unix.Stat_t
 	if e := sys.Fstat(t.proc, &root); e != 0 {
@@ -80,8 +82,8 @@ func (t *Task) ownProc(st *unix.Stat_t) (bool, unix.Errno) {
 	return root.Dev == st.Dev, 0
 }
 
-// leadingPID returns the number that path starts with, and what is below it. It
-// returns 0 if the first name is no number.
+// leadingPID returns the first component of path as a number, and the rest of path. It
+// returns 0 if that component is not a number. Path must contain a slash or a NUL.
 func leadingPID(path []byte) (pid uint32, below []byte) {
 	end := bytes.IndexAny(path, "/\x00")
 	n, err := strconv.ParseUint(string(path[:end]), 10, 31)
@@ -91,15 +93,16 @@ func leadingPID(path []byte) (pid uint32, below []byte) {
 	return uint32(n), path[end:]
 }
 
-// isFile tells whether path, relative to the supervisor's own procfs, is the file
-// of st.
+// isFile reports whether path, relative to the supervisor's own procfs and
+// NUL-terminated, leads to the file of status st.
 func isFile(path []byte, st *unix.Stat_t) bool {
 	var found unix.Statx_t
 	e := sys.Statx(unix.AT_FDCWD, &path[0], unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &found)
 	return e == 0 && found.Ino == st.Ino && unix.Mkdev(found.Dev_major, found.Dev_minor) == st.Dev
 }
 
-// isProcRoot tells whether path is the root directory of the procfs dev.
+// isProcRoot reports whether path is the root directory of the procfs with the device
+// number dev.
 func isProcRoot(path []byte, dev uint64) bool {
 	var b [unix.PathMax]byte
 	n := copy(b[:len(b)-1], path)
@@ -111,8 +114,8 @@ func isProcRoot(path []byte, dev uint64) bool {
 	return e == 0 && found.Ino == procRoot && unix.Mkdev(found.Dev_major, found.Dev_minor) == dev
 }
 
-// taskBelow returns the number of the task that the file below /proc/PID is about.
-// The files of a network namespace are about none.
+// taskBelow returns the task that the file /proc/PID/below describes: pid, or a thread
+// of it. The error is ESRCH for /proc/PID/net/..., which describes a network namespace.
 func taskBelow(pid uint32, below []byte) (uint32, unix.Errno) {
 	if rest, ok := bytes.CutPrefix(below, []byte("/task/")); ok {
 		if tid, further := leadingPID(rest); tid != 0 {

@@ -8,15 +8,16 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Most paths lead through directories that everybody may search, and over no symbolic link.
-// To find that out takes one system call for each, by the path so far; to open them one after
-// the other takes four.
+// Most paths of a restricted caller lead through directories that every user may search,
+// and through no symbolic link. To check one takes one or two system calls by its path;
+// to walk through it takes four.
 
-// skipSearchable asks the guard about the directories at the start of the path p, as long as everybody
-// may search them. It returns the offsets in its text of the end of the last of them, and of
-// the name that is to be looked up there; -1 and 0 if there is none.
+// skipSearchable finds the longest leading part of the path p that leads only through
+// directories that every user may search. Dir is the offset in p.text of the end of that
+// part, and name the offset of the component that follows it; -1 and 0 if not even the
+// first directory is one.
 func (t *Task) skipSearchable(p Path) (dir, name int) {
-	if p.viaSelf || len(p.text) == 0 || len(p.text)+prefixRoom >= unix.PathMax { // so p.Ptr leads to text
+	if p.viaSelf || len(p.text) == 0 || len(p.text)+prefixRoom >= unix.PathMax { // else p.text is part of *p.Ptr
 		return -1, 0
 	}
 	dir, end := -1, 0
@@ -25,7 +26,7 @@ func (t *Task) skipSearchable(p Path) (dir, name int) {
 	}
 	for {
 		rest := bytes.TrimLeft(p.text[end:], "/")
-		if len(rest) == 0 || !t.passable(p, end) {
+		if len(rest) == 0 || !t.searchableByAll(p, end) {
 			return dir, name
 		}
 		dir, name = end, len(p.text)-len(rest)
@@ -37,8 +38,9 @@ func (t *Task) skipSearchable(p Path) (dir, name int) {
 	}
 }
 
-// IsOpenToAll tells that everybody may get to what the path p names, if there is anything, and
-// over no symbolic link. If not, or in doubt, Open finds out.
+// IsOpenToAll reports whether every user may reach the object that p names, or its
+// absence, without passing a symbolic link. If it returns false, which is always safe,
+// Open decides. It may only be called if the guard is Restricted.
 func (t *Task) IsOpenToAll(p Path) bool {
 	dir, name := t.skipSearchable(p)
 	if dir < 0 || bytes.IndexByte(p.text[name:], '/') >= 0 {
@@ -47,49 +49,50 @@ func (t *Task) IsOpenToAll(p Path) bool {
 	if !p.Follow {
 		return true
 	}
-	e := sys.Lstat(p.Ptr, &t.at)
-	return e == unix.ENOENT || e == 0 && t.at.Mode&unix.S_IFMT != unix.S_IFLNK
+	e := sys.Lstat(p.Ptr, &t.stat)
+	return e == unix.ENOENT || e == 0 && t.stat.Mode&unix.S_IFMT != unix.S_IFLNK
 }
 
-// passable tells whether the first bytes of the path p lead to a directory that everybody may
-// search.
-func (t *Task) passable(p Path, end int) bool {
-	follows := p.text[end]
+// searchableByAll reports whether the first end bytes of the path p name a directory that
+// every user may search.
+func (t *Task) searchableByAll(p Path, end int) bool {
+	next := p.text[end]
 	p.text[end] = 0
-	defer func() { p.text[end] = follows }()
-	return sys.Lstat(p.Ptr, &t.at) == 0 && t.at.Mode&unix.S_IFMT == unix.S_IFDIR && t.Guard.Passable(p.Ptr, &t.at)
+	defer func() { p.text[end] = next }()
+	return sys.Lstat(p.Ptr, &t.stat) == 0 && t.stat.Mode&unix.S_IFMT == unix.S_IFDIR && t.Guard.Passable(p.Ptr, &t.stat)
 }
 
-// openLast opens the path p of which only the name at the offset is to be looked up yet, and
-// fills t.at. It returns -1 if it cannot, or if that is to be followed as a link.
-func (t *Task) openLast(p Path, name int) int {
+// openFinal opens the path p if the component at the offset name is its final one, and
+// fills t.stat. It returns -1 if that fails, or if the object is a symbolic link to
+// follow.
+func (t *Task) openFinal(p Path, name int) int {
 	if bytes.IndexByte(p.text[name:], '/') >= 0 {
 		return -1
 	}
 	fd, e := sys.Openat(unix.AT_FDCWD, p.Ptr, unix.O_PATH|unix.O_NOFOLLOW, 0)
-	if e != 0 || fstatOrClose(fd, &t.at) != 0 {
+	if e != 0 || fstatOrClose(fd, &t.stat) != 0 {
 		return -1
 	}
-	if p.Follow && t.at.Mode&unix.S_IFMT == unix.S_IFLNK {
+	if p.Follow && t.stat.Mode&unix.S_IFMT == unix.S_IFLNK {
 		unix.Close(fd)
 		return -1
 	}
 	return fd
 }
 
-// openDirectory opens the directory from which the path p is walked: the one that a leap has
-// come to, at the end of its text, or if that is -1, where it starts.
-func (t *Task) openDirectory(w *walk, p Path, end int) (int, unix.Errno) {
+// openWalkStart opens the directory from which the path p is walked: the one at the
+// offset end that skipSearchable has found, or if end is 0 or -1, the path's start.
+func (t *Task) openWalkStart(w *walk, p Path, end int) (int, unix.Errno) {
 	switch {
 	case end > 0:
-		follows := p.text[end]
+		next := p.text[end]
 		p.text[end] = 0
 		fd, e := sys.Openat(unix.AT_FDCWD, p.Ptr, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
-		p.text[end] = follows
+		p.text[end] = next
 		return fd, e
 	case p.text[0] == '/':
-		w.rooted = true
-		return w.top()
+		w.rootKnown = true
+		return w.openRoot()
 	}
-	return t.openStart(p.dirfd)
+	return t.openBase(p.dirfd)
 }

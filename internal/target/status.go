@@ -9,12 +9,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// maxStatus is more than the part of /proc/TID/status that is of interest.
+// maxStatus is how much of a file in /proc is read, in bytes. Every field that is used
+// here is in the first 4 KiB.
 const maxStatus = 4096
 
-// Restrained tells what may keep the task from gaining privileges by execve(2): its
-// no_new_privs attribute, which if in doubt is set, and the thread that traces it, by
-// the supervisor's number; 0 if none does that the supervisor sees.
+// Restrained returns what may keep the task from gaining privileges by execve(2): its
+// no_new_privs attribute, and its tracer as a thread id in the supervisor's PID
+// namespace. Tracer is 0 if no thread that the supervisor can see traces the task. If
+// the task's status cannot be read, noNewPrivs is true.
 func (t *Task) Restrained() (noNewPrivs bool, tracer uint32) {
 	var b [maxStatus]byte
 	status, e := t.status(&b)
@@ -31,14 +33,15 @@ func (t *Task) Restrained() (noNewPrivs bool, tracer uint32) {
 	return string(value) != "0", tracer
 }
 
-// status reads the task's status, see proc_pid_status(5).
+// status reads /proc/TID/status into b: see proc_pid_status(5).
 func (t *Task) status(b *[maxStatus]byte) ([]byte, unix.Errno) {
 	var name [prefixRoom]byte
 	_ = append(t.appendTID(name[:0]), "status\x00"...)
 	return readProc(&name[0], b)
 }
 
-// readProc reads a file in the supervisor's /proc.
+// readProc reads the start of a file into b. A relative path starts from the supervisor's
+// /proc.
 func readProc(file *byte, b *[maxStatus]byte) ([]byte, unix.Errno) {
 	fd, e := sys.Openat(unix.AT_FDCWD, file, unix.O_RDONLY, 0)
 	if e != 0 {
@@ -62,20 +65,23 @@ func valueOf(text []byte, name string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// Signalled tells whether a signal waits to be taken by the task, perhaps: one to its
-// process may be taken by another thread.
+// Signalled reports whether a signal is pending that the task does not block: see
+// signal(7). A signal that is pending for the process may be delivered to another thread
+// instead.
 func (t *Task) Signalled() bool {
 	var b [maxStatus]byte
 	status, e := t.status(&b)
-	return e == 0 && signalled(status)
+	return e == 0 && hasPendingSignal(status)
 }
 
-func signalled(status []byte) bool {
-	return (mask(status, "SigPnd")|mask(status, "ShdPnd"))&^mask(status, "SigBlk") != 0
+// hasPendingSignal is Signalled for the text of /proc/TID/status.
+func hasPendingSignal(status []byte) bool {
+	return (signalSet(status, "SigPnd")|signalSet(status, "ShdPnd"))&^signalSet(status, "SigBlk") != 0
 }
 
-// mask returns a set of signals from /proc/TID/status.
-func mask(status []byte, name string) uint64 {
+// signalSet returns the signal mask in the line name of /proc/TID/status, 0 if there is
+// none. Bit n is signal n+1.
+func signalSet(status []byte, name string) uint64 {
 	value, _ := valueOf(status, name)
 	set, err := strconv.ParseUint(string(value), 16, 64)
 	if err != nil {

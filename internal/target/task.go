@@ -1,5 +1,3 @@
-// Package target is what the supervisor may know of a task that waits for an
-// answer: its memory, its descriptors, and what its paths mean.
 package target
 
 import (
@@ -11,98 +9,101 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Task is the task whose call a receiving thread is answering. Each such
-// thread has one, and uses it again for every call.
+// Task is the target: the task whose call a receiver is handling. Each receiver has
+// one Task and reuses it for every notification.
 //
-// The thread has its own root and working directory (CLONE_FS unshared). Its
-// root is the container's, so that the kernel itself resolves absolute paths as
-// in the container, symbolic links and all. Its working directory is the
-// supervisor's /proc, so that the relative paths "TID/cwd/..." and "TID/fd/N"
-// lead to where the task's relative paths and descriptors lead.
+// Only the receiver that called Enter may use a Task: it holds scratch buffers
+// without a lock, and its methods depend on that thread's root and working
+// directory. A Path points into these buffers. It is valid until the next call of
+// Path, PathOf, FD, Parent, ParentOf, ParentOfText, OpenParent, OpenFD or Reset.
 type Task struct {
-	TID   uint32
-	Guard Guard // of where the task may walk; nil: everywhere
+	TID   uint32 // thread id in the supervisor's PID namespace; set by Reset
+	Guard Guard  // decides where the task may walk; nil allows everything
 
-	proc int // O_PATH descriptor of the supervisor's /proc
-	long int // descriptor that the last Path needed, or -1
+	proc    int // O_PATH descriptor of the supervisor's /proc
+	longDir int // directory that the last Path starts from (see shorten), or -1
 
-	pidfd    int    // of task pidfdTID, or -1
-	pidfdTID uint32 // see Dup
+	pidfd    int    // of the task pidfdTID, or -1; see Dup
+	pidfdTID uint32 // outlives Reset
 
-	pidNS uint64 // inode number of the supervisor's own PID namespace, or 0 if not known yet
+	pidNS uint64 // inode number of the supervisor's PID namespace, or 0 if unknown
 
-	// The path as the task gave it stands at path[room:]. What must go before
-	// it is written into the room, so that nothing is copied.
-	path [prefixRoom + unix.PathMax]byte
-	half [prefixRoom + unix.PathMax]byte // see shorten
+	// The path that the task gave starts at path[prefixRoom]. A prefix such as
+	// "TID/cwd/" is written right before it, so the path itself is never copied.
+	path  [prefixRoom + unix.PathMax]byte
+	short [prefixRoom + unix.PathMax]byte // the path made by shorten
 
 	// Scratch space of openWalked.
-	walk   [2 * unix.PathMax]byte
-	target [unix.PathMax]byte
-	name   [nameMax + 2]byte
-	at     unix.Stat_t // of what the walk has come to
+	restBuf   [2 * unix.PathMax]byte // walk.rest, at its end
+	linkBuf   [unix.PathMax]byte     // target of a symbolic link
+	component [nameMax + 2]byte      // component to look up, NUL-terminated
+	stat      unix.Stat_t            // status of what the walk has reached
 }
 
-// prefixRoom is enough for "TID/fd/N/".
+// prefixRoom is more than the length of "TID/fd/N/" and of other names in /proc/TID.
 const prefixRoom = 64
 
 // nameMax is NAME_MAX of <linux/limits.h>.
 const nameMax = 255
 
-// View is the file tree of a container.
+// View identifies the file tree that the tasks of a container see.
 type View struct {
-	MountNS int // descriptor of its mount namespace
-	Root    int // O_PATH descriptor of its root directory
+	MountNS int // descriptor of the mount namespace
+	Root    int // O_PATH descriptor of the root directory
 }
 
-// Enter makes the calling thread one that answers calls of a container, and
-// returns its Task. The caller must have locked its goroutine to the thread,
-// for ever, and be in the user namespace of the container already. Proc is an O_PATH descriptor of a /proc in which the thread ids of
-// notifications are found.
+// Enter turns the calling thread into a receiver of the container whose file tree is
+// v, and returns the receiver's Task.
+//
+// The goroutine must be locked to its thread for good (runtime.LockOSThread), because
+// Enter changes the thread's mount namespace, root and working directory. The thread
+// must already be in the container's user namespace. Proc is an O_PATH descriptor of
+// a /proc that shows the thread ids of notifications; the Task uses it until Close.
+// The caller keeps ownership of proc and of the descriptors in v.
 func Enter(proc int, v View) (*Task, error) {
-	t := &Task{proc: proc, long: -1, pidfd: -1}
+	t := &Task{proc: proc, longDir: -1, pidfd: -1}
 	var own, other unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/mnt", &own); err != nil {
-		return nil, fmt.Errorf("stat of the supervisor's mount namespace: %w", err)
+		return nil, fmt.Errorf("cannot stat the supervisor's mount namespace: %w", err)
 	}
 	if err := unix.Fstat(v.MountNS, &other); err != nil {
-		return nil, fmt.Errorf("stat of the container's mount namespace: %w", err)
+		return nil, fmt.Errorf("cannot stat the container's mount namespace: %w", err)
 	}
-	// Threads share their root and working directory unless told otherwise.
+	// Go creates its threads with CLONE_FS: they share root and working directory.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return nil, fmt.Errorf("unshare(CLONE_FS): %w", err)
+		return nil, fmt.Errorf("cannot unshare the root and working directory of the thread (CLONE_FS): %w", err)
 	}
 	if own.Ino != other.Ino {
 		if err := unix.Setns(v.MountNS, unix.CLONE_NEWNS); err != nil {
-			return nil, fmt.Errorf("entering the container's mount namespace: %w", err)
+			return nil, fmt.Errorf("cannot enter the container's mount namespace: %w", err)
 		}
 	}
 	if err := unix.Fchdir(v.Root); err != nil {
-		return nil, fmt.Errorf("entering the container's root directory: %w", err)
+		return nil, fmt.Errorf("cannot change to the container's root directory: %w", err)
 	}
 	if err := unix.Chroot("."); err != nil {
-		return nil, fmt.Errorf("chroot to the container's root directory: %w", err)
+		return nil, fmt.Errorf("cannot chroot to the container's root directory: %w", err)
 	}
 	if err := unix.Fchdir(proc); err != nil {
-		return nil, fmt.Errorf("chdir to /proc: %w", err)
+		return nil, fmt.Errorf("cannot change to /proc: %w", err)
 	}
 	return t, nil
 }
 
-// Reset makes t stand for another task.
+// Reset makes t stand for the task tid, and invalidates the last Path.
 func (t *Task) Reset(tid uint32) {
 	t.TID = tid
-	t.closeLong()
+	t.closeLongDir()
 }
 
-func (t *Task) closeLong() {
-	if t.long >= 0 {
-		unix.Close(t.long)
-		t.long = -1
+func (t *Task) closeLongDir() {
+	if t.longDir >= 0 {
+		unix.Close(t.longDir)
+		t.longDir = -1
 	}
 }
 
-// Close lets go of everything that t holds.
+// Close closes the descriptors that t has opened. It does not undo Enter.
 func (t *Task) Close() {
 	t.Reset(0)
 	if t.pidfd >= 0 {
@@ -111,9 +112,9 @@ func (t *Task) Close() {
 	}
 }
 
-// AdoptRoot makes the task's root directory that of the calling thread. It is
-// needed for each call as soon as the tasks of the container do not all have
-// the same root any more.
+// AdoptRoot sets the receiver's root directory to the task's. Once a task of the
+// container has changed its root, the receiver must call it for every notification.
+// The errors are those of chdir(2) and chroot(2); ENOENT if the task is gone.
 func (t *Task) AdoptRoot() unix.Errno {
 	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "root\x00"...)
@@ -130,8 +131,8 @@ func (t *Task) AdoptRoot() unix.Errno {
 	return e
 }
 
-// Uninspectable tells whether the supervisor may not look into the task: see "Ptrace
-// access mode checking" in ptrace(2).
+// Uninspectable reports whether the kernel denies the supervisor access to the task's
+// /proc files: see "Ptrace access mode checking" in ptrace(2).
 func (t *Task) Uninspectable() bool {
 	var b [prefixRoom]byte
 	_ = append(t.appendTID(b[:0]), "ns/mnt\x00"...)
@@ -145,13 +146,16 @@ func (t *Task) appendTID(b []byte) []byte {
 	return append(strconv.AppendUint(b, uint64(t.TID), 10), '/')
 }
 
-// Read copies from the task's memory at addr to b and returns how many bytes
-// could be read: fewer than len(b) if the rest is not mapped.
+// Read copies len(b) bytes of the task's memory at addr to b. It returns the number of
+// bytes copied, which is smaller if the memory after them is not mapped. The errors
+// are those of process_vm_readv(2): EFAULT if nothing is mapped at addr, ESRCH if the
+// task is gone.
 func (t *Task) Read(addr uintptr, b []byte) (int, unix.Errno) {
 	return sys.ReadMemory(t.TID, addr, b)
 }
 
-// Write copies b to the task's memory at addr, or returns EFAULT.
+// Write copies b to the task's memory at addr: see process_vm_writev(2). The error is
+// EFAULT if it cannot write all of b, even if the task is gone.
 func (t *Task) Write(addr uintptr, b []byte) unix.Errno {
 	if n, e := sys.WriteMemory(t.TID, addr, b); e != 0 || n < len(b) {
 		return unix.EFAULT
@@ -159,16 +163,16 @@ func (t *Task) Write(addr uintptr, b []byte) unix.Errno {
 	return 0
 }
 
-// firstRead is how much of a string is read at first: most are shorter.
+// firstRead is the size of the first read of a string, in bytes: most are shorter.
 const firstRead = 256
 
-// ReadString reads a NUL-terminated string at addr into b, and returns its
-// length without the NUL. The error is EFAULT, or ENAMETOOLONG if the string and
-// its NUL do not fit.
+// ReadString reads the NUL-terminated string at addr into b, and returns its length
+// without the NUL. The error is EFAULT if the string is not in readable memory, and
+// ENAMETOOLONG if b has no room for the string and its NUL.
 func (t *Task) ReadString(addr uintptr, b []byte) (int, unix.Errno) {
 	page := uintptr(unix.Getpagesize())
 	for n, want := 0, firstRead; n < len(b); want = len(b) {
-		// Not across the end of a page: the next one may not be mapped.
+		// Stop at the end of the page: the next one may not be mapped.
 		at := addr + uintptr(n)
 		k := min(want, len(b)-n, int(page-at%page))
 		got, e := t.Read(at, b[n:n+k])
@@ -185,8 +189,8 @@ func (t *Task) ReadString(addr uintptr, b []byte) (int, unix.Errno) {
 	return 0, unix.ENAMETOOLONG
 }
 
-// OpenedAsPath tells whether the task's descriptor fd was opened with O_PATH;
-// EBADF if it is not open.
+// OpenedAsPath reports whether the task's descriptor fd was opened with O_PATH. The
+// error is EBADF if fd is not open.
 func (t *Task) OpenedAsPath(fd int32) (bool, unix.Errno) {
 	var b [prefixRoom]byte
 	t.appendFD(b[:0], fd, 0)
@@ -194,15 +198,16 @@ func (t *Task) OpenedAsPath(fd int32) (bool, unix.Errno) {
 	if sys.Statx(unix.AT_FDCWD, &b[0], unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MODE, &st) != 0 {
 		return false, unix.EBADF
 	}
-	// proc_pid_fd(5): the permission bits of the link show how the file was
-	// opened. One opened neither for reading nor for writing was opened as path
-	// (or with the undocumented access mode 3, which is as good as none).
+	// proc_pid_fd(5): the permission bits of the link show the access mode. Neither
+	// read nor write means O_PATH, or the undocumented access mode 3 of open(2), which
+	// permits no I/O either.
 	return st.Mode&0o600 == 0, 0
 }
 
-// Dup returns a duplicate of the task's descriptor fd: EBADF if it is not open,
-// ENOSYS if the kernel cannot duplicate it (before Linux 6.9). Closing the
-// duplicate makes some file systems flush the file.
+// Dup returns a duplicate of the task's descriptor fd, close-on-exec: see
+// pidfd_getfd(2). The caller must close it; some file systems then flush the file. The
+// error is EBADF if fd is not open, and ENOSYS if the kernel cannot duplicate it (before
+// Linux 6.9, which added PIDFD_THREAD).
 func (t *Task) Dup(fd int32) (int, unix.Errno) {
 	fresh := t.pidfd < 0 || t.pidfdTID != t.TID
 	if fresh {
@@ -211,7 +216,7 @@ func (t *Task) Dup(fd int32) (int, unix.Errno) {
 		}
 	}
 	dup, e := sys.PidfdGetfd(t.pidfd, fd)
-	if e == unix.ESRCH && !fresh { // the id has been used again since
+	if e == unix.ESRCH && !fresh { // the kernel has reused the thread id
 		if e := t.openPidfd(); e != 0 {
 			return -1, unix.ENOSYS
 		}
@@ -224,6 +229,7 @@ func (t *Task) Dup(fd int32) (int, unix.Errno) {
 	return -1, unix.ENOSYS
 }
 
+// openPidfd sets t.pidfd to a pidfd of the task.
 func (t *Task) openPidfd() unix.Errno {
 	if t.pidfd >= 0 {
 		unix.Close(t.pidfd)
@@ -236,7 +242,7 @@ func (t *Task) openPidfd() unix.Errno {
 	return e
 }
 
-// appendFD appends "TID/fd/N" and end.
+// appendFD appends "TID/fd/N" and the byte end: a NUL or a slash.
 func (t *Task) appendFD(b []byte, fd int32, end byte) []byte {
 	b = append(t.appendTID(b), "fd/"...)
 	return append(strconv.AppendInt(b, int64(fd), 10), end)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is where the task has the strings: pages, of which the one after the
-// last is not mapped.
+// memory is the address in the task where the tests put strings, and pages the number of
+// pages there. The page after them is not mapped.
 const (
 	memory = 0x1000_0000_0000
 	pages  = 3
@@ -31,8 +31,8 @@ const (
 	taskNone = 900 // not open
 )
 
-// task is a task: it maps its memory, and waits to be killed.
-func task() {
+// runTask is the main function of a task: it maps its memory, and waits to be killed.
+func runTask() {
 	size := uintptr((pages + 1) * os.Getpagesize())
 	if _, _, e := unix.Syscall6(unix.SYS_MMAP, memory, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED_NOREPLACE, taskMemory, 0); e != 0 {
 		panic(e)
@@ -45,12 +45,12 @@ func task() {
 	_, _ = io.ReadAll(os.Stdin)
 }
 
-// subject is a running task, whose working directory is dir.
+// subject is a running task under test.
 type subject struct {
-	t   *testing.T
+	t   testing.TB
 	pid int
-	dir string
-	mem []byte // its memory
+	dir string // its working directory
+	mem []byte // its memory, shared
 }
 
 // startTask starts a task in a directory with these files:
@@ -58,7 +58,7 @@ type subject struct {
 //	file  sub/inner  out (its standard output)
 //	link -> file     dangling -> none     loop -> loop
 //	and links into its own part of /proc.
-func startTask(t *testing.T) *subject {
+func startTask(t testing.TB) *subject {
 	t.Helper()
 	s := &subject{t: t, dir: t.TempDir()}
 	s.mkdir("sub")
@@ -122,7 +122,7 @@ func startTask(t *testing.T) *subject {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatal("the task does not start")
+	t.Fatal("the task has not started within 5 seconds")
 	return nil
 }
 
@@ -156,7 +156,7 @@ func (s *subject) put(text string) uintptr {
 	return memory
 }
 
-// id returns which file a path of the task's directory, or an absolute one, is.
+// id returns the device and inode number of path, relative to the task's directory.
 func (s *subject) id(path string) [2]uint64 {
 	s.t.Helper()
 	if path[0] != '/' {

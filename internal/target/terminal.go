@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenTerminal opens the task's controlling terminal, with these flags of open(2):
-// ENXIO if it has none, or if it has no descriptor of it that shows where it is.
+// OpenTerminal opens the task's controlling terminal with flags of open(2), as open(2) of
+// /dev/tty does: see tty(4). It finds the terminal by the task's descriptors of it. The
+// error is ENXIO if the task has no controlling terminal, or no descriptor of it.
 func (t *Task) OpenTerminal(flags int) (int, unix.Errno) {
-	tty, ok := t.terminal()
+	tty, ok := t.controllingTerminal()
 	if !ok {
 		return -1, unix.ENXIO
 	}
@@ -30,7 +31,7 @@ func (t *Task) OpenTerminal(flags int) (int, unix.Errno) {
 		}
 		fd, err := unix.Open(path, flags, 0)
 		if err == unix.EACCES {
-			fd, err = t.share(d.Name(), flags)
+			fd, err = t.dupTerminal(d.Name(), flags)
 		}
 		if err == nil {
 			return fd, 0
@@ -40,15 +41,14 @@ func (t *Task) OpenTerminal(flags int) (int, unix.Errno) {
 	return -1, result
 }
 
-// share duplicates the task's descriptor with that number, if it allows what the
-// flags ask for: EACCES if not.
+// dupTerminal duplicates the task's descriptor with the given number if its access mode
+// includes that of flags. Otherwise the error is EACCES.
 //
-// After su(1) the terminal itself is still somebody else's, and /dev/tty can be
-// opened all the same.
-func (t *Task) share(number string, flags int) (int, error) {
+// After su(1) the terminal still belongs to another user, but /dev/tty can be opened.
+func (t *Task) dupTerminal(number string, flags int) (int, error) {
 	n, err := strconv.ParseInt(number, 10, 32)
 	if err != nil {
-		return -1, unix.EACCES // procfs has only numbers there
+		return -1, unix.EACCES // cannot happen in /proc/TID/fd
 	}
 	fd, e := t.Dup(int32(n))
 	if e != 0 {
@@ -65,11 +65,12 @@ func (t *Task) share(number string, flags int) (int, error) {
 	return fd, nil
 }
 
-// terminal is the number of the task's controlling terminal, as in unix.Stat_t.
+// controllingTerminal returns the device number of the task's controlling terminal, as
+// in unix.Stat_t.Rdev. Ok is false if it has none.
 //
 // proc_pid_stat(5): "(7) tty_nr: The controlling terminal of the process." It is
 // the fifth field after the name, which is in parentheses, and 0 for none.
-func (t *Task) terminal() (rdev uint64, ok bool) {
+func (t *Task) controllingTerminal() (rdev uint64, ok bool) {
 	var b [prefixRoom]byte
 	stat, err := os.ReadFile(string(append(t.appendTID(b[:0]), "stat"...)))
 	if err != nil {
@@ -79,7 +80,7 @@ func (t *Task) terminal() (rdev uint64, ok bool) {
 	if len(fields) < 5 {
 		return 0, false
 	}
-	// %d of the kernel's 32-bit dev_t.
+	// The kernel prints its 32-bit dev_t as a signed number.
 	tty, err := strconv.ParseInt(string(fields[4]), 10, 64)
 	return uint64(uint32(tty)), err == nil && tty != 0
 }

@@ -35,7 +35,8 @@ func newTerminal(t *testing.T) (master, terminal *os.File) {
 	return master, terminal
 }
 
-// startShell starts a shell that runs script, says so, and waits.
+// startShell starts a shell that runs script and then waits until the test ends. It
+// returns when script is done.
 func startShell(t *testing.T, script string, terminal *os.File, attr *syscall.SysProcAttr) (pid uint32) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", script+"; echo ready >&3; exec cat <&4")
@@ -82,9 +83,9 @@ func TestOpenTerminal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			master, terminal := newTerminal(t)
-			tr := enter(t)
-			tr.Reset(startShell(t, tt.script, terminal, tt.attr))
-			fd, e := tr.OpenTerminal(flags)
+			task := enter(t)
+			task.Reset(startShell(t, tt.script, terminal, tt.attr))
+			fd, e := task.OpenTerminal(flags)
 			if e != tt.want {
 				t.Fatalf("%v, want %v", e, tt.want)
 			}
@@ -102,18 +103,18 @@ func TestOpenTerminal(t *testing.T) {
 			}
 		})
 	}
-	t.Run("somebody else's", func(t *testing.T) {
+	t.Run("another user's", func(t *testing.T) {
 		master, terminal := newTerminal(t)
 		pid := startShell(t, "true", terminal, own)
 		readOnly := startShell(t, "exec 9<"+terminal.Name()+" 0</dev/null 1>&0 2>&0", terminal, &syscall.SysProcAttr{})
-		tr := enter(t)
-		// Nobody in the user namespace may open it any more.
+		task := enter(t)
+		// From now on, no process without CAP_DAC_OVERRIDE can open it.
 		if err := terminal.Chmod(0); err != nil {
 			t.Fatal(err)
 		}
 		dropOverride(t)
-		tr.Reset(pid)
-		fd, e := tr.OpenTerminal(flags)
+		task.Reset(pid)
+		fd, e := task.OpenTerminal(flags)
 		if e != 0 {
 			t.Fatal(e)
 		}
@@ -126,27 +127,27 @@ func TestOpenTerminal(t *testing.T) {
 		if _, err := io.ReadFull(master, b); err != nil || string(b) != "hello" {
 			t.Errorf("the other end has got %q, %v", b, err)
 		}
-		tr.Reset(readOnly)
-		if fd, err := tr.share("9", unix.O_RDONLY); err != nil {
-			t.Errorf("to be read: %v", err)
+		task.Reset(readOnly)
+		if fd, err := task.dupTerminal("9", unix.O_RDONLY); err != nil {
+			t.Errorf("for reading: %v", err)
 		} else {
 			unix.Close(fd)
 		}
-		if _, err := tr.share("9", flags); err != unix.EACCES {
-			t.Errorf("to be written: %v, want EACCES", err)
+		if _, err := task.dupTerminal("9", flags); err != unix.EACCES {
+			t.Errorf("for writing: %v, want EACCES", err)
 		}
 	})
 	t.Run("is gone", func(t *testing.T) {
-		tr := enter(t)
-		tr.Reset(1 << 30)
-		if _, e := tr.OpenTerminal(flags); e != unix.ENXIO {
+		task := enter(t)
+		task.Reset(1 << 30)
+		if _, e := task.OpenTerminal(flags); e != unix.ENXIO {
 			t.Errorf("%v, want ENXIO", e)
 		}
 	})
 }
 
-// dropOverride takes the capabilities that override permission bits from the
-// test's thread, which ends with the test.
+// dropOverride removes the capabilities that bypass permission bits from the test's
+// thread. The thread ends with the test.
 func dropOverride(t *testing.T) {
 	t.Helper()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -6,9 +6,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// AdoptUmask makes the task's file mode creation mask that of the calling thread,
-// so that the kernel applies it, or a default ACL in its place, to what the
-// thread makes. The error is ESRCH if the task is gone.
+// AdoptUmask sets the receiver's file mode creation mask to the task's, so that the
+// kernel applies it, or a default ACL instead, to inodes that the receiver makes: see
+// umask(2). The error is ESRCH if the task is gone.
 func (t *Task) AdoptUmask() unix.Errno {
 	mask, e := t.umask()
 	if e == 0 {

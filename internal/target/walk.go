@@ -9,79 +9,84 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// maxLinks is the kernel's limit of symbolic links in one path: "ELOOP: Too many
-// symbolic links were encountered", path_resolution(7).
+// maxLinks is the kernel's limit on symbolic links in one path: path_resolution(7),
+// MAXSYMLINKS of <linux/namei.h>.
 const maxLinks = 40
 
-// A Guard decides where the task may walk. It is asked about our own O_PATH
-// descriptors, and given the status of what they refer to.
+// Guard decides which directories and links a task may pass while a path is resolved.
+// The kernel cannot decide this: it sees a single user in the container.
+//
+// Descriptors are the receiver's own, opened with O_PATH; st is the status of the
+// object and valid during the call only. A method that returns an error number
+// denies with it, and allows with 0; Open and its relatives return it. A Guard must not
+// call a method of the Task that invalidates a Path.
 type Guard interface {
-	// Restricted tells whether there is anything that the task may not do. If not, it
-	// is not asked further.
+	// Restricted reports whether the task is a restricted caller. If it is not, no
+	// other method is called.
 	Restricted() bool
-	// Passable tells whether everybody may look up names in the directory at path, of status
-	// st. If not, or in doubt, Search decides.
+	// Passable reports whether every user may search the directory at path, whose
+	// status is st. If it returns false, which is always safe, Search decides.
 	Passable(path *byte, st *unix.Stat_t) bool
-	// Search decides whether the task may look up names in the directory dir.
+	// Search decides whether the task may search the directory dir.
 	Search(dir int, st *unix.Stat_t) unix.Errno
 	// Follow decides whether the task may follow a symbolic link in the directory dir
-	// that is the last name of a path: of the whole one that it has given, and not of
-	// the directory part.
+	// that is the final component of a path: see protected_symlinks in proc_sys_fs(5).
+	// It is not called for links in the directory part of a path.
 	Follow(dir, link int, st *unix.Stat_t) unix.Errno
-	// Jump decides whether the task may follow a link of procfs that leads right to what
-	// another task has open.
+	// Jump decides whether the task may follow a magic link, which leads right to an
+	// object of another task: see proc_pid_fd(5).
 	Jump(link int, st *unix.Stat_t) unix.Errno
 }
 
-// guarded tells whether the guard is to be asked about a path.
+// guarded reports whether the guard must be asked about paths of the task.
 func (t *Task) guarded() bool { return t.Guard != nil && t.Guard.Restricted() }
 
-// openWalked opens what p names as Open does, walking the path step by step, so
-// that /proc/self and /proc/thread-self mean the task and not the supervisor, and
-// that the guard sees each directory. Resolve are the flags of openat2(2).
+// openWalked is Open, one component at a time: /proc/self and /proc/thread-self mean
+// the task and not the receiver, and the guard sees each directory. Resolve has
+// RESOLVE_* flags of openat2(2), which the walk emulates.
 func (t *Task) openWalked(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Errno) {
-	w := walk{resolve: resolve, root: -1, follow: p.Follow, whole: !p.parent}
+	w := walk{resolve: resolve, confinedTo: -1, follow: p.Follow, dirPart: p.dirPart}
 	switch {
 	case resolve&unix.RESOLVE_BENEATH != 0 && p.text[0] == '/':
-		return -1, unix.EXDEV // wherever dirfd leads
+		return -1, unix.EXDEV // before the kernel looks at dirfd
 	case resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0:
 		var e unix.Errno
-		if w.root, e = t.openStart(p.dirfd); e != 0 {
+		if w.confinedTo, e = t.openBase(p.dirfd); e != 0 {
 			return -1, t.dirfdError(Path{dirfd: p.dirfd}, e)
 		}
-		defer unix.Close(w.root)
+		defer unix.Close(w.confinedTo)
 	}
 	guarded := t.guarded()
 	dir, name := -1, 0
 	if guarded && resolve == 0 {
 		if dir, name = t.skipSearchable(p); dir >= 0 {
-			if fd := t.openLast(p, name); fd >= 0 {
-				*st = t.at
+			if fd := t.openFinal(p, name); fd >= 0 {
+				*st = t.stat
 				return fd, 0
 			}
 		}
 	}
-	cur, e := t.openDirectory(&w, p, dir)
+	cur, e := t.openWalkStart(&w, p, dir)
 	if e == 0 {
-		e = fstatOrClose(cur, &t.at)
+		e = fstatOrClose(cur, &t.stat)
 	}
 	if e != 0 {
 		return -1, t.dirfdError(p, e)
 	}
 	text := p.text[name:]
-	w.rest = t.walk[len(t.walk)-len(text):]
+	w.rest = t.restBuf[len(t.restBuf)-len(text):]
 	copy(w.rest, text)
-	for first := true; t.nextName(&w.rest); first = false {
+	for first := true; t.nextComponent(&w.rest); first = false {
 		next := -1
 		e := unix.ENOTDIR
-		if t.at.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if t.stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 			e = 0
 			if guarded && !(first && dir >= 0) {
-				e = t.Guard.Search(cur, &t.at)
+				e = t.Guard.Search(cur, &t.stat)
 			}
 		}
 		if e == 0 {
-			next, e = t.step(&w, cur)
+			next, e = t.openNext(&w, cur)
 		}
 		if e == 0 && w.resolve&unix.RESOLVE_NO_XDEV != 0 && sys.MountID(next) != sys.MountID(cur) {
 			unix.Close(next)
@@ -93,46 +98,47 @@ func (t *Task) openWalked(p Path, resolve uint64, st *unix.Stat_t) (int, unix.Er
 		}
 		cur = next
 	}
-	if len(w.rest) > 0 && t.at.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if len(w.rest) > 0 && t.stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		unix.Close(cur)
-		return -1, unix.ENOTDIR // a slash at the end
+		return -1, unix.ENOTDIR // a trailing slash
 	}
-	*st = t.at
+	*st = t.stat
 	return cur, 0
 }
 
-// walk is one walk of a path.
+// walk is the state of one walk of a path, as struct nameidata in the kernel's
+// fs/namei.c.
 type walk struct {
-	resolve uint64
-	root    int    // where the walk starts, if resolve confines it, or -1
-	follow  bool   // a link at the end
-	whole   bool   // the path is not the directory part of another
-	rest    []byte // what is left of the path
-	links   int    // followed
-	rooted  bool   // the kernel knows the root directory by now
+	resolve    uint64 // RESOLVE_* flags
+	confinedTo int    // directory that resolve confines the walk to, or -1
+	follow     bool   // follow a symbolic link in the final component
+	dirPart    bool   // the path is the directory part of a longer one
+	rest       []byte // remaining components, in Task.restBuf
+	links      int    // symbolic links followed so far
+	rootKnown  bool   // the kernel would have set nameidata.root by now
 }
 
-// top opens the directory that absolute paths start from.
-func (w *walk) top() (int, unix.Errno) {
-	rooted := w.rooted
-	w.rooted = true
+// openRoot opens the directory that absolute paths start from.
+func (w *walk) openRoot() (int, unix.Errno) {
+	known := w.rootKnown
+	w.rootKnown = true
 	switch {
 	case w.resolve&unix.RESOLVE_BENEATH != 0,
-		// A link to "/" counts as another mount until the kernel has looked which it is.
-		w.resolve&unix.RESOLVE_NO_XDEV != 0 && !rooted:
+		// As long as the kernel does not know the root, "/" counts as another mount.
+		w.resolve&unix.RESOLVE_NO_XDEV != 0 && !known:
 		return -1, unix.EXDEV
 	case w.resolve&unix.RESOLVE_IN_ROOT != 0:
-		return sys.Openat(w.root, sys.Dot, unix.O_PATH, 0)
+		return sys.Openat(w.confinedTo, sys.Dot, unix.O_PATH, 0)
 	}
 	return sys.Openat(unix.AT_FDCWD, sys.Slash, unix.O_PATH, 0)
 }
 
-// up tells whether ".." is to be looked up in the directory dir, or else an error, or 0 if it
-// leads nowhere.
-func (w *walk) up(dir int) (bool, unix.Errno) {
-	w.rooted = true
+// ascends reports whether ".." in the directory dir leads to its parent. If it does not,
+// it stays in dir, or fails with the error.
+func (w *walk) ascends(dir int) (bool, unix.Errno) {
+	w.rootKnown = true
 	switch {
-	case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 || !sameInode(dir, w.root):
+	case w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) == 0 || !sameInode(dir, w.confinedTo):
 		return true, 0
 	case w.resolve&unix.RESOLVE_BENEATH != 0:
 		return false, unix.EXDEV
@@ -140,9 +146,9 @@ func (w *walk) up(dir int) (bool, unix.Errno) {
 	return false, 0
 }
 
-// nextName takes the next name off the path, and puts it into t.name. What is left
-// starts with the slashes that follow it.
-func (t *Task) nextName(path *[]byte) bool {
+// nextComponent moves the first component of path to t.component, and reports whether
+// there was one. Slashes that follow it stay in path.
+func (t *Task) nextComponent(path *[]byte) bool {
 	name := bytes.TrimLeft(*path, "/")
 	if len(name) == 0 {
 		return false
@@ -152,22 +158,23 @@ func (t *Task) nextName(path *[]byte) bool {
 		end = len(name)
 	}
 	*path = name[end:]
-	// One byte too long is as good as many.
-	n := copy(t.name[:len(t.name)-1], name[:end])
-	t.name[n] = 0
+	// One byte more than NAME_MAX is enough for ENAMETOOLONG.
+	n := copy(t.component[:len(t.component)-1], name[:end])
+	t.component[n] = 0
 	return true
 }
 
-// step opens t.name in the directory dir, and fills t.at. The target of a symbolic link that
-// is to be followed is put before w.rest instead, and the directory to go on from returned.
-func (t *Task) step(w *walk, dir int) (int, unix.Errno) {
-	name := &t.name[0]
-	if t.name[0] == '.' && t.name[1] == '.' && t.name[2] == 0 {
-		up, e := w.up(dir)
+// openNext opens t.component in the directory dir, and fills t.stat. If it is a symbolic
+// link to follow, openNext puts the link's target before w.rest instead, and returns the
+// directory where that starts.
+func (t *Task) openNext(w *walk, dir int) (int, unix.Errno) {
+	name := &t.component[0]
+	if t.component[0] == '.' && t.component[1] == '.' && t.component[2] == 0 {
+		ascends, e := w.ascends(dir)
 		if e != 0 {
 			return -1, e
 		}
-		if !up {
+		if !ascends {
 			name = sys.Dot
 		}
 	}
@@ -176,38 +183,39 @@ func (t *Task) step(w *walk, dir int) (int, unix.Errno) {
 		return -1, e
 	}
 	follow := w.follow || len(w.rest) > 0
-	if e := fstatOrClose(fd, &t.at); e != 0 || t.at.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
+	if e := fstatOrClose(fd, &t.stat); e != 0 || t.stat.Mode&unix.S_IFMT != unix.S_IFLNK || !follow {
 		return fd, e
 	}
 	defer unix.Close(fd)
 	if w.links++; w.links > maxLinks {
 		return -1, unix.ELOOP
 	}
-	if w.whole && t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
-		if e := t.Guard.Follow(dir, fd, &t.at); e != 0 {
+	if !w.dirPart && t.guarded() && len(bytes.TrimLeft(w.rest, "/")) == 0 {
+		if e := t.Guard.Follow(dir, fd, &t.stat); e != 0 {
 			return -1, e
 		}
 	}
 	if w.resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
 		return -1, unix.ELOOP
 	}
-	next, e := t.follow(w, dir, fd)
+	next, e := t.followLink(w, dir, fd)
 	if e == 0 {
-		e = fstatOrClose(next, &t.at)
+		e = fstatOrClose(next, &t.stat)
 	}
 	return next, e
 }
 
-// follow returns the directory to go on from after the symbolic link that fd refers to,
-// which is t.name in the directory dir, or what a link of procfs leads to. Its status is t.at.
-func (t *Task) follow(w *walk, dir, fd int) (int, unix.Errno) {
-	next, magic, done, e := t.procLink(dir, fd)
+// followLink follows the symbolic link that fd refers to, which is t.component in the
+// directory dir and has the status t.stat. It puts the target before w.rest, and returns
+// the directory where that starts. For a magic link it returns the object itself.
+func (t *Task) followLink(w *walk, dir, fd int) (int, unix.Errno) {
+	next, magic, done, e := t.followProcLink(dir, fd)
 	if done {
 		if e != 0 || !magic {
 			return next, e
 		}
 		if t.guarded() {
-			e = t.Guard.Jump(fd, &t.at)
+			e = t.Guard.Jump(fd, &t.stat)
 		}
 		switch {
 		case e != 0:
@@ -223,24 +231,24 @@ func (t *Task) follow(w *walk, dir, fd int) (int, unix.Errno) {
 		}
 		return next, e
 	}
-	r, e := sys.Readlinkat(fd, sys.Empty, t.target[:])
+	r, e := sys.Readlinkat(fd, sys.Empty, t.linkBuf[:])
 	if e != 0 {
 		return -1, e
 	}
-	target := t.target[:r]
-	room := len(t.walk) - len(w.rest)
+	target := t.linkBuf[:r]
+	room := len(t.restBuf) - len(w.rest)
 	if len(target) == 0 || len(target)+1 > room {
 		return -1, unix.ENAMETOOLONG
 	}
-	w.rest = t.walk[room-len(target):]
+	w.rest = t.restBuf[room-len(target):]
 	copy(w.rest, target)
 	if target[0] == '/' {
-		return w.top()
+		return w.openRoot()
 	}
 	return sys.Openat(dir, sys.Dot, unix.O_PATH, 0)
 }
 
-// fstatOrClose fills st for the descriptor fd, or closes it.
+// fstatOrClose fills st with the status of fd. It closes fd if it fails.
 func fstatOrClose(fd int, st *unix.Stat_t) unix.Errno {
 	e := sys.Fstat(fd, st)
 	if e != 0 {
@@ -249,33 +257,35 @@ func fstatOrClose(fd int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
+// sameInode reports whether two descriptors refer to the same inode, false if fstat(2) fails.
 func sameInode(a, b int) bool {
 	var sa, sb unix.Stat_t
 	return sys.Fstat(a, &sa) == 0 && sys.Fstat(b, &sb) == 0 && sa.Dev == sb.Dev && sa.Ino == sb.Ino
 }
 
-// procLink follows those links of procfs that have no path as their target: to the
-// task itself, and to files that it has open. The link is t.name in the directory dir.
-// Done is false for other links; magic tells of links that openat2(2) calls so.
-func (t *Task) procLink(dir, link int) (fd int, magic, done bool, e unix.Errno) {
+// followProcLink follows the links of procfs whose target is not a path: self and
+// thread-self, which depend on the task that follows them, and magic links
+// (symlink(7)). The link is t.component in the directory dir. Done is false for any
+// other link, and magic true for a magic link.
+func (t *Task) followProcLink(dir, link int) (fd int, magic, done bool, e unix.Errno) {
 	if sys.FileSystem(link) != unix.PROC_SUPER_MAGIC {
 		return -1, false, false, 0
 	}
-	switch string(t.name[:bytes.IndexByte(t.name[:], 0)]) {
+	switch string(t.component[:bytes.IndexByte(t.component[:], 0)]) {
 	case "self", "thread-self":
-		// The supervisor's own /proc, by the thread's id: self, which is the
-		// process, differs from that only for threads that share no descriptors.
+		// For self too, take the thread's directory. The process's differs from it
+		// only if the threads do not share their descriptors.
 		var b [prefixRoom]byte
 		_ = append(strconv.AppendUint(b[:0], uint64(t.TID), 10), 0)
 		fd, e = sys.Openat(t.proc, &b[0], unix.O_PATH, 0)
 		return fd, false, true, e
 	}
-	if fd, e = openat2(dir, &t.name[0], unix.O_PATH, 0); e == unix.ELOOP {
-		fd, e = sys.Openat(dir, &t.name[0], unix.O_PATH, 0)
+	if fd, e = openat2(dir, &t.component[0], unix.O_PATH, 0); e == unix.ELOOP {
+		fd, e = sys.Openat(dir, &t.component[0], unix.O_PATH, 0)
 		return fd, true, true, e
 	}
 	if e == 0 {
 		unix.Close(fd)
 	}
-	return -1, false, false, 0 // an ordinary link, such as /proc/mounts
+	return -1, false, false, 0 // has a path as its target, as /proc/mounts
 }

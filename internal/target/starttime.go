@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StartTime tells when the task was started, in clock ticks since the boot: with it, a
-// thread id that is used again is another task's. The error is ESRCH if it is gone.
+// StartTime returns when the task started, in clock ticks since boot. Together with the
+// thread id it identifies the task, as thread ids are reused. The error is ESRCH if the
+// task is gone.
 func (t *Task) StartTime() (uint64, unix.Errno) {
 	var name [prefixRoom]byte
 	_ = append(t.appendTID(name[:0]), "stat\x00"...)
@@ -17,8 +18,8 @@ func (t *Task) StartTime() (uint64, unix.Errno) {
 	if e != 0 {
 		return 0, unix.ESRCH
 	}
-	// proc_pid_stat(5): "(2) comm [...] in parentheses", which may have any character in
-	// it, and "(22) starttime".
+	// proc_pid_stat(5): "(22) starttime" comes after "(2) comm [...] in parentheses", which
+	// may contain spaces and parentheses itself.
 	stat = stat[bytes.LastIndexByte(stat, ')')+1:]
 	for range 22 - 3 {
 		_, stat, _ = bytes.Cut(bytes.TrimLeft(stat, " "), space)

@@ -9,21 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestStarted(t *testing.T) {
+func TestStartTime(t *testing.T) {
 	s := startTask(t)
-	tr := enter(t)
-	tr.Reset(uint32(s.pid))
+	task := enter(t)
+	task.Reset(uint32(s.pid))
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(s.pid) + "/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))[22-3]
-	got, e := tr.StartTime()
+	got, e := task.StartTime()
 	if e != 0 || strconv.FormatUint(got, 10) != want {
 		t.Errorf("%d, %v; want %s", got, e, want)
 	}
-	tr.Reset(1 << 30)
-	if _, e := tr.StartTime(); e != unix.ESRCH {
+	task.Reset(1 << 30)
+	if _, e := task.StartTime(); e != unix.ESRCH {
 		t.Errorf("of no task: %v, want ESRCH", e)
 	}
 }
@@ -36,7 +36,7 @@ func TestSignalled(t *testing.T) {
 		"SigPnd:\t0000000000002000\nShdPnd:\t0000000000002000\nSigBlk:\t0000000000002000\n": false,
 		"": false,
 	} {
-		if got := signalled([]byte(text)); got != want {
+		if got := hasPendingSignal([]byte(text)); got != want {
 			t.Errorf("%q: %t, want %t", text, got, want)
 		}
 	}
