@@ -9,19 +9,20 @@ import (
 // attributeName is Xattr, NUL-terminated.
 var attributeName = &[]byte(Xattr + "\x00")[0]
 
-// object is what the descriptor fd refers to.
+// object is the inode that the descriptor fd refers to.
 //
-// Calls on descriptors refuse O_PATH ones with EBADF, and so does getxattrat(2) with
-// AT_EMPTY_PATH. The first such error switches the object to the descriptor's name:
-// see sys.FDPath.
+// fgetxattr(2) and its relatives reject O_PATH descriptors with EBADF, and so does
+// getxattrat(2) with AT_EMPTY_PATH. After the first EBADF, the object is accessed by the
+// descriptor's name in /proc: see sys.FDPath.
 type object struct {
 	fd     int
-	byPath bool
-	path   sys.FDPath
+	byPath bool       // use path instead of fd
+	path   sys.FDPath // valid if byPath
 }
 
-// fallBack reports whether a call is to be made again, by path, after its error e.
-func (o *object) fallBack(e unix.Errno) bool {
+// switchToPath reports whether a call on fd that failed with e must be repeated by path,
+// and prepares for that.
+func (o *object) switchToPath(e unix.Errno) bool {
 	if e != unix.EBADF || o.byPath {
 		return false
 	}
@@ -32,7 +33,7 @@ func (o *object) fallBack(e unix.Errno) bool {
 
 func (o *object) getxattr(value []byte) (int, unix.Errno) {
 	if !o.byPath {
-		if n, e := sys.Fgetxattr(o.fd, attributeName, value); !o.fallBack(e) {
+		if n, e := sys.Fgetxattr(o.fd, attributeName, value); !o.switchToPath(e) {
 			return n, e
 		}
 	}
@@ -41,7 +42,7 @@ func (o *object) getxattr(value []byte) (int, unix.Errno) {
 
 func (o *object) setxattr(value []byte, flags uint32) unix.Errno {
 	if !o.byPath {
-		if e := sys.Fsetxattr(o.fd, attributeName, value, flags); !o.fallBack(e) {
+		if e := sys.Fsetxattr(o.fd, attributeName, value, flags); !o.switchToPath(e) {
 			return e
 		}
 	}
@@ -50,7 +51,7 @@ func (o *object) setxattr(value []byte, flags uint32) unix.Errno {
 
 func (o *object) removexattr() unix.Errno {
 	if !o.byPath {
-		if e := sys.Fremovexattr(o.fd, attributeName); !o.fallBack(e) {
+		if e := sys.Fremovexattr(o.fd, attributeName); !o.switchToPath(e) {
 			return e
 		}
 	}

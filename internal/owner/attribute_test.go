@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setOrSkip sets the owner of a regular file or directory in its attribute, and
-// skips the test if its file system has none: then the sidecar has got it.
-func setOrSkip(t *testing.T, s *Store, path string, id ID) {
+// setOrSkip sets the owner of a regular file or directory, and skips the test if the file
+// system does not support user.* attributes, so that the record is in the sidecar.
+func setOrSkip(t testing.TB, s *Store, path string, id ID) {
 	t.Helper()
 	set(t, s, path, id)
 	if _, err := unix.Lgetxattr(path, Xattr, nil); err == unix.EOPNOTSUPP {
@@ -20,7 +20,7 @@ func setOrSkip(t *testing.T, s *Store, path string, id ID) {
 	}
 }
 
-// wantAttribute checks the bytes of the attribute; nil: there is none.
+// wantAttribute checks the value of the attribute; nil means that there is none.
 func wantAttribute(t *testing.T, path string, want []byte) {
 	t.Helper()
 	b := make([]byte, maxXattr)
@@ -36,7 +36,7 @@ func wantAttribute(t *testing.T, path string, want []byte) {
 	}
 }
 
-// files are the objects that have user.* attributes.
+// files make the inodes that can have user.* attributes.
 var files = map[string]func(path string) error{
 	"file":      func(p string) error { return os.WriteFile(p, nil, 0o600) },
 	"directory": func(p string) error { return os.Mkdir(p, 0o700) },
@@ -56,10 +56,10 @@ func TestStoreInAttribute(t *testing.T) {
 			setOrSkip(t, s, path, ID{42, 43})
 			wantAttribute(t, path, []byte{8, 42, 16, 43})
 			wantOwner(t, s, path, ID{42, 43}, true)
-			set(t, s, path, ID{0, 0}) // not the mapped one: zeros are written
+			set(t, s, path, ID{0, 0}) // not the mapped id: zeros are written
 			wantAttribute(t, path, []byte{8, 0, 16, 0})
 			wantOwner(t, s, path, ID{0, 0}, true)
-			for range 2 { // what is not there can be forgotten, too
+			for range 2 { // removing a record that does not exist is no error
 				set(t, s, path, s.Mapped)
 				wantAttribute(t, path, nil)
 				wantOwner(t, s, path, ID{}, false)
@@ -71,7 +71,7 @@ func TestStoreInAttribute(t *testing.T) {
 	}
 }
 
-// A descriptor that the program has opened works as well as one with O_PATH.
+// A descriptor that is open for reading works like an O_PATH one.
 func TestStoreThroughAnOpenFile(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, nil)
@@ -98,13 +98,14 @@ func TestStoreThroughAnOpenFile(t *testing.T) {
 	wantAttribute(t, path, nil)
 }
 
-// What cannot be parsed is somebody's: it stays, counts as absent, and is told.
+// A malformed value may belong to another program: it stays, counts as absent, and is
+// reported.
 func TestMalformedAttribute(t *testing.T) {
 	for name, value := range map[string][]byte{
-		"text":        []byte("42:43"),
-		"cut off":     {8},
-		"without end": {8, 0x80},
-		"type":        {8, 42, 16, 43, 0xc0, 0x3e, 0x80, 0x80, 2}, // S_IFREG
+		"text":       []byte("42:43"),
+		"truncated":  {8},
+		"unfinished": {8, 0x80},
+		"type":       {8, 42, 16, 43, 0xc0, 0x3e, 0x80, 0x80, 2}, // S_IFREG
 	} {
 		t.Run(name, func(t *testing.T) {
 			enterProc(t)
@@ -131,7 +132,7 @@ func TestMalformedAttribute(t *testing.T) {
 			set(t, s, path, ID{42, 43})
 			wantAttribute(t, path, []byte{8, 42, 16, 43})
 			wantOwner(t, s, path, ID{42, 43}, true)
-			// Setting has read it, too.
+			// Set has read it, too.
 			if s.Malformed() != 3 {
 				t.Errorf("Malformed: %d, want 3", s.Malformed())
 			}
@@ -142,7 +143,7 @@ func TestMalformedAttribute(t *testing.T) {
 	}
 }
 
-// An attribute of no bytes is what proto3 writes for root.
+// proto3 encodes the owner 0:0 as an empty value.
 func TestEmptyAttribute(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{5, 5}, nil)
@@ -155,11 +156,11 @@ func TestEmptyAttribute(t *testing.T) {
 	}
 	wantOwner(t, s, path, ID{0, 0}, true)
 	if s.Malformed() != 0 {
-		t.Error("counts as malformed")
+		t.Error("an empty value counts as malformed")
 	}
 }
 
-// A stat of each file in a tree costs these calls.
+// A stat(2) of each file in a tree makes these calls.
 func TestLookUpsAllocateNothing(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, openSidecar(t, t.TempDir()))

@@ -1,6 +1,3 @@
-// Package owner records who owns a file inside the container, which device it
-// stands for, and its ACLs: in the user.rootlesscontainers extended attribute of
-// the file, or in the sidecar for files that cannot have one.
 package owner
 
 import (
@@ -11,18 +8,19 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Xattr is the extended attribute of https://github.com/rootless-containers/proto,
-// which umoci, PRoot and Apptainer read and write too.
+// Xattr is the name of the extended attribute that holds a record, as defined by
+// https://github.com/rootless-containers/proto. umoci, PRoot and Apptainer use it too.
 const Xattr = "user.rootlesscontainers"
 
-// Noop is the proto's NoopID: "unchanged", the owner that the kernel shows.
-// As an argument of chown(2) it is -1.
+// Noop is the proto's NoopID: the uid or gid is the one that the kernel shows. As an
+// argument of chown(2) it is -1.
 const Noop = 0xffffffff
 
-// ID is an owner.
+// ID is the owner of a file: emulated ids, or Noop.
 type ID struct{ UID, GID uint32 }
 
-// Over returns id, with what the kernel shows for each component that is Noop.
+// Over returns id with each component that is Noop replaced by the one of kernel, the
+// owner that the kernel shows.
 func (id ID) Over(kernel ID) ID {
 	if id.UID == Noop {
 		id.UID = kernel.UID
@@ -33,29 +31,30 @@ func (id ID) Over(kernel ID) ID {
 	return id
 }
 
-// Record is what is recorded for a file.
+// Record is what subuidless stores for an inode.
 type Record struct {
-	ID // the owner; a component may be Noop
+	ID // the owner; each component may be Noop
 
-	// Type is unix.S_IFCHR or unix.S_IFBLK if the file is the placeholder of a
-	// device, and 0 if it is what it looks like.
+	// Type is unix.S_IFCHR or unix.S_IFBLK if the inode is the placeholder of a device,
+	// and 0 otherwise.
 	Type uint32
-	Rdev uint64 // the device, as in unix.Stat_t; 0 without a Type
+	Rdev uint64 // number of the device, as in unix.Stat_t; 0 if Type is 0
 
-	// Access and Default are the POSIX ACLs that the kernel refuses to hold,
-	// because they name ids that are not mapped, in the format of the attributes
-	// system.posix_acl_access and _default. Nil: none.
+	// Access and Default are the POSIX ACLs that the kernel does not accept, because they
+	// name ids that are not mapped. Their format is that of the attributes
+	// system.posix_acl_access and system.posix_acl_default: see package acl. Nil if there
+	// is none.
 	Access, Default []byte
 
-	buf []byte // what Access and Default are part of
+	buf []byte // Access and Default may point into it; Store.Record reuses it
 }
 
-// Unchanged is the owner that the kernel shows.
+// Unchanged is the owner of an inode that keeps the one that the kernel shows.
 var Unchanged = ID{Noop, Noop}
 
-// Field numbers. The first two are those of the proto's message Resource, and
-// the others are ours, far from those that the proto may get: its readers skip
-// them.
+// Field numbers. The first two are those of the proto's message Resource. The others are
+// specific to subuidless, and far above any number that the proto may assign. Other
+// readers skip them.
 const (
 	fieldUID     protowire.Number = 1
 	fieldGID     protowire.Number = 2
@@ -65,16 +64,17 @@ const (
 	fieldDefault protowire.Number = 1003
 )
 
-// smallValue is enough for a record without ACLs.
+// smallValue is the size of buffers for an encoded record, in bytes: enough without ACLs.
 const smallValue = 256
 
 var (
-	errMalformed = errors.New("malformed value")
-	errDevice    = errors.New("no such device")
+	errMalformed = errors.New("malformed record")
+	errDevice    = errors.New("record of a device with an impossible type or number")
 )
 
-// Append appends the encoding of r to b. The owner's fields are always written:
-// the readers disagree about what an absent one means (PRoot: unchanged, proto3: 0).
+// Append appends the value of the extended attribute for r to b, a protobuf message. It
+// always writes the owner's fields, as readers disagree on absent ones (PRoot: Noop,
+// proto3: 0).
 func (r *Record) Append(b []byte) []byte {
 	b = appendVarint(b, fieldUID, uint64(r.UID))
 	b = appendVarint(b, fieldGID, uint64(r.GID))
@@ -91,13 +91,15 @@ func (r *Record) Append(b []byte) []byte {
 	return b
 }
 
+// appendVarint appends a varint field.
 func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 }
 
-// Parse decodes the value of the extended attribute. As in any proto3 message an
-// absent field is 0 or empty, and unknown fields are skipped. The ACLs of the
-// result are parts of b.
+// Parse decodes the value b of the extended attribute. As in every proto3 message, an
+// absent field is 0 or empty, and unknown fields are skipped. The ACLs of the result
+// point into b. The error says that b is malformed, or that it has a device type or
+// number that no device can have.
 func Parse(b []byte) (Record, error) {
 	var r Record
 	var typ uint64
@@ -143,23 +145,23 @@ func Parse(b []byte) (Record, error) {
 	return r, nil
 }
 
-// isDevice tells whether there can be a device of this type and number: the
-// kernel's dev_t has 32 bits.
+// isDevice reports whether a device can have this type and number: the kernel's dev_t has
+// 32 bits.
 func isDevice(typ, rdev uint64) bool {
 	return (typ == unix.S_IFCHR || typ == unix.S_IFBLK) && rdev <= math.MaxUint32
 }
 
-// fits tells whether a file of st_mode mode can have the record r.
-func (r *Record) fits(mode uint32) bool { return r.Type == 0 || standsIn(mode) }
+// validFor reports whether an inode of st_mode mode can have the record r.
+func (r *Record) validFor(mode uint32) bool { return r.Type == 0 || canBePlaceholder(mode) }
 
-// standsIn tells whether a file of st_mode mode can be the placeholder of a
-// device: regular files and sockets are.
-func standsIn(mode uint32) bool {
+// canBePlaceholder reports whether an inode of st_mode mode can be the placeholder of a
+// device: a regular file or a socket.
+func canBePlaceholder(mode uint32) bool {
 	t := mode & unix.S_IFMT
 	return t == unix.S_IFREG || t == unix.S_IFSOCK
 }
 
-// ownerOnly tells whether r holds nothing but an owner.
+// ownerOnly reports whether r has an owner and nothing else.
 func (r *Record) ownerOnly() bool {
 	return r.Type == 0 && len(r.Access) == 0 && len(r.Default) == 0
 }

@@ -30,7 +30,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// Both fields are always written, also a zero: PRoot reads an absent one as -1.
+// Both fields are always written, even zeros: PRoot reads an absent one as -1.
 func TestAppend(t *testing.T) {
 	for _, tt := range []struct {
 		id   ID
@@ -50,7 +50,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestAppendKeepsWhatIsThere(t *testing.T) {
+func TestAppendKeepsItsArgument(t *testing.T) {
 	if got := string((&Record{ID: ID{1, 2}}).Append([]byte("ab"))); got != "ab\x08\x01\x10\x02" {
 		t.Errorf("got %q", got)
 	}
@@ -63,16 +63,16 @@ func TestParse(t *testing.T) {
 	}{
 		{"both", "08 2a 10 2b", ID{42, 43}},
 		{"both zero", "08 00 10 00", ID{}},
-		{"no bytes at all", "", ID{}},
+		{"empty", "", ID{}},
 		{"uid absent", "10 2b", ID{0, 43}},
 		{"gid absent", "08 2a", ID{42, 0}},
-		{"order is free", "10 2b 08 2a", ID{42, 43}},
-		{"the last one counts", "08 01 10 2b 08 2a", ID{42, 43}},
+		{"fields in any order", "10 2b 08 2a", ID{42, 43}},
+		{"the last value counts", "08 01 10 2b 08 2a", ID{42, 43}},
 		{"noop", "08 ff ff ff ff 0f 10 ff ff ff ff 0f", ID{Noop, Noop}},
 		{"varint of two bytes for 42", "08 aa 00 10 ab 00", ID{42, 43}},
 		{"varint of ten bytes for 42", "08 aa 80 80 80 80 80 80 80 80 00", ID{42, 0}},
-		{"-1 as int64 is cut to 32 bits", "08 ff ff ff ff ff ff ff ff ff 01", ID{Noop, 0}},
-		{"2^32+5 is cut to 32 bits", "08 85 80 80 80 10", ID{5, 0}},
+		{"-1 as int64 is truncated to 32 bits", "08 ff ff ff ff ff ff ff ff ff 01", ID{Noop, 0}},
+		{"2^32+5 is truncated to 32 bits", "08 85 80 80 80 10", ID{5, 0}},
 		{"tag of two bytes for field 1", "88 00 2a 10 2b", ID{42, 43}},
 		{"unknown varint", "18 63 08 2a 10 2b", ID{42, 43}},
 		{"unknown fixed32", "08 2a 1d 01 02 03 04 10 2b", ID{42, 43}},
@@ -91,27 +91,27 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseRejects(t *testing.T) {
 	for name, value := range map[string]string{
 		"tag without a value":        "08",
-		"varint without an end":      "08 80",
+		"unfinished varint":          "08 80",
 		"varint of eleven bytes":     "08 80 80 80 80 80 80 80 80 80 80 00",
 		"varint above 64 bits":       "08 ff ff ff ff ff ff ff ff ff 02",
 		"field number 0":             "00 01",
 		"field number above 2^31-1":  "80 80 80 80 40 01",
 		"reserved wire type 6":       "0e 01",
 		"reserved wire type 7":       "0f 01",
-		"end of a group not begun":   "08 2a 1c",
-		"group without an end":       "08 2a 1b",
+		"end of no group":            "08 2a 1c",
+		"unfinished group":           "08 2a 1b",
 		"end of another group":       "1b 24",
-		"bytes shorter than said":    "1a 05 01",
+		"truncated bytes":            "1a 05 01",
 		"fixed32 of three bytes":     "1d 01 02 03",
 		"good start, then a bad tag": "08 2a 10 2b ff",
 		"a type without a device":    "08 2a c0 3e 80 80 02",
 		"a type of 64 bits":          "c0 3e 80 c0 80 80 10 c8 3e 83 02",
 		"a device without a type":    "08 2a c8 3e 83 02",
-		"a device of 33 bits":        "c0 3e 80 40 c8 3e 80 80 80 80 10",
-		"ACL shorter than said":      "d2 3e 05 01",
+		"a device number of 33 bits": "c0 3e 80 40 c8 3e 80 80 80 80 10",
+		"truncated ACL":              "d2 3e 05 01",
 		"text":                       hex.EncodeToString([]byte("42:42")),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,9 +132,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestPeersMessages reads what the other programs write: umoci, as any proto3
-// encoder, leaves zeros out, and writes NoopID for the mapped id; PRoot writes
-// both fields.
+// TestPeersMessages parses values that other programs write: umoci, like every proto3
+// encoder, omits zeros, and writes NoopID for the mapped id; PRoot writes both fields.
 func TestPeersMessages(t *testing.T) {
 	field := func(b []byte, num protowire.Number, v uint32) []byte {
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v))
@@ -165,7 +164,7 @@ func TestPeersMessages(t *testing.T) {
 	}
 }
 
-// records are some that hold more than an owner, and their encodings.
+// records are records that have more than an owner, with their encodings.
 var records = map[string]struct {
 	Record
 	encoding string
@@ -193,7 +192,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// Readers of the proto find the owner in a record that holds more.
+// Other readers of the proto find the owner in a record that has more.
 func TestPeersReadRecords(t *testing.T) {
 	resource := resourceType(t)
 	for name, tt := range records {
@@ -225,7 +224,7 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// resourceType is the proto's message Resource, for Google's own decoder.
+// resourceType returns the proto's message Resource, for Google's decoder.
 func resourceType(t testing.TB) protoreflect.MessageDescriptor {
 	t.Helper()
 	field := func(name string, num int32) *descriptorpb.FieldDescriptorProto {
@@ -248,8 +247,8 @@ func resourceType(t testing.TB) protoreflect.MessageDescriptor {
 	return file.Messages().Get(0)
 }
 
-// hasLargeNumber tells whether a field's number is one that proto3 refuses and
-// protowire, a lower layer, skips as unknown.
+// hasLargeNumber reports whether a field has a number that proto3 rejects but protowire,
+// its lower layer, skips as unknown.
 func hasLargeNumber(b []byte) bool {
 	for len(b) > 0 {
 		num, _, n := protowire.ConsumeField(b)
@@ -264,8 +263,8 @@ func hasLargeNumber(b []byte) bool {
 	return false
 }
 
-// FuzzParse compares Parse with Google's proto3 decoder: both refuse the same
-// values, and read the same owner from the others.
+// FuzzParse compares Parse with Google's proto3 decoder: both must reject the same values,
+// and read the same owner from all others.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "08 2a 10 2a", "08 00 10 00", "08", "08 ff ff ff ff 0f", "08 aa 80 00", "1b 08 63 1c", "1b 24", "0e 01", "00 01",

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxEntry is more than the length of the longest entry of the sidecar,
-// "4294967295:4294967295:c:4095:1048575", and a NUL.
+// maxEntry is more than the length of the longest entry of the sidecar with its NUL,
+// "4294967295:4294967295:c:4095:1048575".
 const maxEntry = 40
 
-// appendEntry appends the text of r, without its ACLs, to b.
+// appendEntry appends r as the text of an entry, without the ACLs, to b. See Sidecar for
+// the format.
 func (r *Record) appendEntry(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(r.UID), 10)
 	b = strconv.AppendUint(append(b, ':'), uint64(r.GID), 10)
@@ -27,7 +28,8 @@ func (r *Record) appendEntry(b []byte) []byte {
 	return strconv.AppendUint(append(b, ':'), uint64(unix.Minor(r.Rdev)), 10)
 }
 
-// parseEntry fills r with what appendEntry has written.
+// parseEntry parses the text of an entry into r, and reports whether it is valid. If not,
+// r does not change.
 func (r *Record) parseEntry(b []byte) bool {
 	uid, b, more := bytes.Cut(b, colon)
 	if !more {
@@ -45,13 +47,14 @@ func (r *Record) parseEntry(b []byte) bool {
 
 var colon = []byte{':'}
 
-// The kernel's dev_t has 12 bits for the major number, and 20 for the minor.
+// The kernel's dev_t has 12 bits for the major and 20 for the minor number:
+// <linux/kdev_t.h>.
 const (
 	maxMajor = 1<<12 - 1
 	maxMinor = 1<<20 - 1
 )
 
-// parseDevice parses "c:MAJOR:MINOR" and "b:MAJOR:MINOR".
+// parseDevice parses "c:MAJOR:MINOR" or "b:MAJOR:MINOR", and reports whether it is valid.
 func (r *Record) parseDevice(b []byte) bool {
 	letter, numbers, _ := bytes.Cut(b, colon)
 	switch string(letter) {
@@ -69,7 +72,8 @@ func (r *Record) parseDevice(b []byte) bool {
 	return ok
 }
 
-// parseDecimal parses an unsigned number of up to ten digits that is at most limit.
+// parseDecimal parses an unsigned number of at most ten digits, and reports whether it is
+// valid and not above limit.
 func parseDecimal(b []byte, limit uint32, v *uint32) bool {
 	if len(b) == 0 || len(b) > 10 {
 		return false

@@ -36,7 +36,7 @@ func TestEntry(t *testing.T) {
 	}
 }
 
-func TestParseEntryRefuses(t *testing.T) {
+func TestParseEntryRejects(t *testing.T) {
 	for _, entry := range []string{
 		"", ":", "42", "42:", ":43", "42:43:44", "-1:0", "+1:0", " 1:0", "1:0\n", "0x1:0",
 		"4294967296:0", "0:4294967296", "9999999999:0",
@@ -47,13 +47,13 @@ func TestParseEntryRefuses(t *testing.T) {
 	} {
 		r := Record{ID: Unchanged}
 		if r.parseEntry([]byte(entry)) || r.ID != Unchanged || r.Type != 0 || r.Rdev != 0 {
-			t.Errorf("%q is read as %+v; want nothing", entry, r)
+			t.Errorf("%q is read as %+v, want it to be rejected", entry, r)
 		}
 	}
 }
 
-// FuzzEntry: what is read is a record that there can be, and reads the same when
-// it is written again.
+// FuzzEntry checks that every entry that parses is a possible record, and parses to the
+// same record when it is written again.
 func FuzzEntry(f *testing.F) {
 	for _, seed := range []string{"0:0", "42:43", "1:2:c:1:3", "4294967295:4294967295:b:4095:1048575", "1:2:c:4096:0", ":::::"} {
 		f.Add(seed)

@@ -5,22 +5,36 @@ import (
 	"sync"
 )
 
-// Inode tells inodes apart.
+// Inode identifies an inode for Lock, by st_dev and st_ino of stat(2). The caller must
+// have a descriptor of the inode, so that the kernel does not reuse the number.
 type Inode struct{ Dev, Ino uint64 }
 
-// inodeLocks are the inodes whose owner is being changed.
+// inodeLocks is the set of locked inodes. Its mu is a leaf: it is held only to look at or
+// change the set, and no other lock is taken meanwhile.
 //
-// A lock is held while file systems are at work, and the server of a FUSE file
-// system in the container may have to change owners itself to get such work
-// done. So exactly one inode is locked, and not all that share a hash with it.
+// There is one lock for each inode, instead of one for each hash value of inodes. A
+// receiver holds it while a file system works, and the server of a FUSE file system in
+// the container may have to change the owner of another file to complete that work.
 type inodeLocks struct {
 	mu       sync.Mutex
-	released sync.Cond
-	held     []Inode
+	released sync.Cond // uses mu; signalled after each removal from held
+	held     []Inode   // guarded by mu; at most two for each receiver
 }
 
-// Lock serialises changes of one inode's owner, so that two callers who change
-// one component each do not lose one of them.
+// Lock locks an inode against other receivers of this worker, and waits until it can. Use
+// it to read a record and write it back. Without it, one of two concurrent changes, say of
+// the uid and of the gid, could be lost.
+//
+// Rules for callers:
+//   - Order: a directory before the inode made in it. Hold no two inodes otherwise, and do
+//     not lock an inode twice: the lock is not recursive.
+//   - While holding a lock, do not wait for a task or for another receiver, as in opening
+//     a FIFO: whatever is to end the wait may need the same lock. System calls on the
+//     inode itself are fine, however long they take.
+//   - After waiting for the lock, check that the notification still waits: the target may
+//     have been killed, and its path may belong to another task.
+//   - A worker that dies releases all its locks. A call that its successor repeats locks
+//     again.
 func (s *Store) Lock(i Inode) {
 	l := &s.locks
 	l.mu.Lock()
@@ -31,7 +45,8 @@ func (s *Store) Lock(i Inode) {
 	l.mu.Unlock()
 }
 
-// Unlock ends what Lock began.
+// Unlock unlocks an inode that the caller has locked with Lock. Locks may be released in
+// any order.
 func (s *Store) Unlock(i Inode) {
 	l := &s.locks
 	l.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Two holders of one inode's lock would lose one of two half changes.
+// If two goroutines held the lock of one inode, a change could be lost.
 func TestLockSerialisesOneInode(t *testing.T) {
 	s := NewStore(ID{}, nil)
 	const rounds = 2000
@@ -18,7 +18,7 @@ func TestLockSerialisesOneInode(t *testing.T) {
 			for range rounds {
 				s.Lock(i)
 				if inside++; inside != 1 {
-					t.Error("two hold the lock of one inode")
+					t.Error("two goroutines hold the lock of one inode")
 				}
 				count++
 				inside--
@@ -51,12 +51,12 @@ func TestLockWaits(t *testing.T) {
 	select {
 	case <-got:
 	case <-time.After(5 * time.Second):
-		t.Fatal("the lock is not granted after its release")
+		t.Fatal("the lock is not granted 5 seconds after its release")
 	}
 }
 
-// A FUSE server may have to change owners to get the work done that the holder
-// of a lock waits for: no other inode may wait, whatever its numbers are.
+// A FUSE server may have to change owners to complete the work that the holder of a lock
+// waits for. So no other inode may be locked, whatever its number is.
 func TestLockLeavesOtherInodesAlone(t *testing.T) {
 	s := NewStore(ID{}, nil)
 	held := Inode{Dev: 1, Ino: 2}
@@ -74,12 +74,12 @@ func TestLockLeavesOtherInodesAlone(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(5 * time.Second):
-		t.Fatal("another inode's lock waits")
+		t.Fatal("the lock of another inode is not granted within 5 seconds")
 	}
 	s.Unlock(held)
 }
 
-// Locks need not be released in the order in which they were taken.
+// Locks may be released in any order.
 func TestUnlockInAnyOrder(t *testing.T) {
 	s := NewStore(ID{}, nil)
 	a, b, c := Inode{1, 1}, Inode{1, 2}, Inode{1, 3}

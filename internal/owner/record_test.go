@@ -10,24 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantRecord checks what is recorded for the object at path; nil: nothing.
+// wantRecord checks the record of the object at path; nil means that there is none.
 func wantRecord(t *testing.T, s *Store, path string, r, want *Record) {
 	t.Helper()
 	fd, mode := openPath(t, path)
 	ok := s.Record(fd, mode, r)
 	if want == nil {
 		if want = (&Record{ID: Unchanged}); ok {
-			t.Error("something is recorded")
+			t.Error("there is a record")
 		}
 	} else if !ok {
-		t.Error("nothing is recorded")
+		t.Error("there is no record")
 	}
 	if diff := cmp.Diff(*want, *r, unexported); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 }
 
-func setRecord(t *testing.T, s *Store, path string, r Record) {
+func setRecord(t testing.TB, s *Store, path string, r Record) {
 	t.Helper()
 	fd, mode := openPath(t, path)
 	if e := s.SetRecord(fd, mode, &r); e != 0 {
@@ -35,8 +35,8 @@ func setRecord(t *testing.T, s *Store, path string, r Record) {
 	}
 }
 
-// A change of the owner keeps what else is recorded, in the attribute as in the
-// sidecar; what holds nothing any more goes.
+// A change of the owner keeps the rest of a record, in the attribute and in the sidecar. A
+// record that becomes empty is removed.
 func TestOwnerAndDeviceOfOneRecord(t *testing.T) {
 	for name, create := range map[string]func(t *testing.T, dir string) string{
 		"attribute": func(t *testing.T, dir string) string {
@@ -74,13 +74,13 @@ func TestOwnerAndDeviceOfOneRecord(t *testing.T) {
 			setRecord(t, s, moved, Record{ID: Unchanged})
 			wantRecord(t, s, moved, &r, nil)
 			if _, err := unix.Lgetxattr(moved, Xattr, nil); err == nil || len(entries(t, side)) != 0 {
-				t.Error("an empty record is left")
+				t.Error("an empty record is not removed")
 			}
 		})
 	}
 }
 
-// ACLs are of any length that an attribute can have.
+// ACLs may be as long as an attribute.
 func TestACLs(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
@@ -105,8 +105,7 @@ func TestACLs(t *testing.T) {
 	}
 }
 
-// A record can be changed and written back, although its ACLs are parts of a
-// buffer of its own.
+// A record can be changed and written back, although its ACLs point into its own buffer.
 func TestRecordIsWrittenBack(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, nil)
@@ -138,7 +137,7 @@ func TestACLNeedsAnAttribute(t *testing.T) {
 	wantRecord(t, s, path, &r, nil)
 }
 
-// Only what a placeholder can be is shown as a device.
+// Only an inode that can be a placeholder is shown as a device.
 func TestRecordMustFitTheFile(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
@@ -149,14 +148,14 @@ func TestRecordMustFitTheFile(t *testing.T) {
 	}
 	fifo := makeFIFO(t, dir)
 	k, _ := keyOf(t, fifo)
-	if e := s.side.set(&k, &device); e != 0 {
+	if e := s.sidecar.set(&k, &device); e != 0 {
 		t.Fatal(e)
 	}
 	var r Record
 	for n, path := range []string{dir, fifo} {
 		wantRecord(t, s, path, &r, nil)
 		if s.Malformed() != uint64(n+1) {
-			t.Errorf("%s: not told of", filepath.Base(path))
+			t.Errorf("%s: not reported", filepath.Base(path))
 		}
 	}
 	set(t, s, dir, ID{1, 2})

@@ -17,42 +17,53 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Sidecar is a directory of the records of inodes that cannot carry user.* extended
-// attributes: symbolic links, FIFOs, sockets, devices, and everything on file
-// systems without them.
+// Sidecar is a directory with the records of inodes that cannot carry user.* extended
+// attributes: symbolic links, FIFOs, sockets, devices, and everything on a file system
+// that does not support such attributes.
 //
-// An entry is a symbolic link named after the inode (see key) whose target is
-// "UID:GID", or "UID:GID:c:MAJOR:MINOR" (b for a block device) of the placeholder
-// of a device. The kernel makes and replaces it atomically, one readlink(2) reads
-// it, and any file system can hold it: no database, no lock, no daemon.
+// An entry is a symbolic link. Its name identifies the inode (see key). Its target is
+// "UID:GID" or, for the placeholder of a device, "UID:GID:c:MAJOR:MINOR" (b for a block
+// device). ACLs are not supported.
+//
+// All containers of a user share the directory, without a lock or a daemon. What makes
+// that safe:
+//   - symlinkat(2) creates an entry only if there is none, renameat(2) replaces one
+//     atomically, and a single readlinkat(2) reads it. Of two writers of the same entry,
+//     one wins; readers see the old record or a new one, never a mix.
+//   - The first word of the file "used" is 1 if there may be an entry. Every process maps
+//     it shared. A writer sets it atomically before it creates an entry, and nobody clears
+//     it: a reader that sees 0 may skip the look-up.
+//   - The fields of Sidecar are constant after OpenSidecar.
 type Sidecar struct {
-	dir      int     // entries of inodes that outlive a reboot
-	volatile int     // entries of inodes that do not (pipes, terminals), for this boot
-	used     *uint32 // in memory shared with every user of the directory: has it any entry?
+	dir        int     // O_PATH descriptor: entries of inodes that outlive a reboot
+	volatile   int     // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
+	hadEntries *uint32 // the mapped first word of usedFile; access it atomically
 }
 
-// usedFile tells by its first byte whether the sidecar has any entry. While it
-// has none, which is the rule, look-ups cost nothing.
+// usedFile is the name of the file whose first word says whether the sidecar has had an
+// entry. Usually it has not, and then look-ups cost no system call.
 const usedFile = "used"
 
-// bootPrefix is the name of the directory for volatile entries, before the boot id.
+// bootPrefix comes before the boot id in the name of the directory of volatile entries.
 const bootPrefix = "boot-"
 
-// DefaultSidecar returns the sidecar's directory of the calling user:
-// subuidless/sidecar in $XDG_STATE_HOME or ~/.local/state.
+// DefaultSidecar returns the path of the calling user's sidecar: subuidless/sidecar in
+// $XDG_STATE_HOME or ~/.local/state. It fails if neither XDG_STATE_HOME nor HOME is set.
 func DefaultSidecar() (string, error) {
 	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // as the XDG Base Directory Specification asks
+	if !filepath.IsAbs(state) { // the XDG Base Directory Specification: ignore relative paths
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("no directory for the owners of symbolic links and devices: %w (set HOME or XDG_STATE_HOME, or give --sidecar)", err)
+			return "", fmt.Errorf("no directory for the owners of symbolic links and devices: %w (set HOME or XDG_STATE_HOME, or use --sidecar)", err)
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
 	return filepath.Join(state, "subuidless", "sidecar"), nil
 }
 
-// OpenSidecar opens the sidecar in dir, and makes it if needed.
+// OpenSidecar opens the sidecar in the directory dir, and creates dir if it does not
+// exist. The first process to open it after a reboot removes the volatile entries of
+// earlier boots. A Sidecar is never closed: it lives as long as its process.
 func OpenSidecar(dir string) (*Sidecar, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -63,7 +74,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 		return nil, err
 	}
 	switch err := os.Mkdir(volatile, 0o700); {
-	case err == nil: // the first start after a reboot: the others need not look
+	case err == nil: // this process is the first one since the reboot
 		if err := removeOtherBoots(dir, filepath.Base(volatile)); err != nil {
 			return nil, err
 		}
@@ -71,7 +82,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 		return nil, err
 	}
 	s := new(Sidecar)
-	if s.used, err = mapUsed(filepath.Join(dir, usedFile)); err != nil {
+	if s.hadEntries, err = mapUsedFile(filepath.Join(dir, usedFile)); err != nil {
 		return nil, err
 	}
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
@@ -83,8 +94,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	return s, nil
 }
 
-// removeOtherBoots removes the volatile entries of earlier boots: all but the
-// directory current.
+// removeOtherBoots removes the directories of volatile entries in dir, except current.
 func removeOtherBoots(dir, current string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -110,7 +120,8 @@ func removeOtherBoots(dir, current string) error {
 	}
 }
 
-func mapUsed(name string) (*uint32, error) {
+// mapUsedFile maps the first word of usedFile, and creates the file if needed.
+func mapUsedFile(name string) (*uint32, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -126,34 +137,39 @@ func mapUsed(name string) (*uint32, error) {
 	return (*uint32)(unsafe.Pointer(&m[0])), nil
 }
 
-// inUse tells whether there is any entry.
-func (s *Sidecar) inUse() bool { return s != nil && atomic.LoadUint32(s.used) != 0 }
+// inUse reports whether there may be an entry. It is false for a nil Sidecar.
+func (s *Sidecar) inUse() bool { return s != nil && atomic.LoadUint32(s.hadEntries) != 0 }
 
-// key names an inode. It is an exact name for the life of the file system
-// where the file system has file handles (which hold a generation number), and
-// nearly so where it only has a birth time. An inode with neither lives in
-// memory only (pipefs, devpts, procfs): it is volatile.
+// key identifies an inode by its name in the sidecar,
+// "DEVICE-INODE-BIRTH-GENERATION" in hexadecimal.
+//
+// The kernel reuses inode numbers. Where the file system has file handles, which include
+// a generation number, a key still means the same inode as long as the file system
+// exists. A birth time in nanoseconds is nearly as good. An inode that has neither is in
+// memory only (pipefs, devpts, procfs): its key is volatile, valid for this boot.
 type key struct {
 	name     [80]byte // NUL-terminated
 	volatile bool
 }
 
-// fileHandle is struct file_handle with room for MAX_HANDLE_SZ bytes.
+// fileHandle is struct file_handle of open_by_handle_at(2), with room for MAX_HANDLE_SZ
+// bytes.
 type fileHandle struct {
 	bytes uint32
 	typ   int32
 	data  [128]byte
 }
 
-// make fills k for the object at (dirfd, path); flags are those of statx(2).
-func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
+// fill makes k the key of the object at path, relative to dirfd. Flags are those of
+// statx(2). The error is that of statx(2).
+func (k *key) fill(dirfd int, path *byte, flags int) unix.Errno {
 	var st unix.Statx_t
 	if e := sys.Statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
 		return e
 	}
 	handle := fileHandle{bytes: uint32(len(fileHandle{}.data))}
 	var mountID int32
-	// Its sense of the flag is the reverse of statx's.
+	// Unlike statx(2), name_to_handle_at(2) follows a symbolic link only if asked to.
 	hflags := flags & unix.AT_EMPTY_PATH
 	if flags&unix.AT_SYMLINK_NOFOLLOW == 0 {
 		hflags |= unix.AT_SYMLINK_FOLLOW
@@ -162,8 +178,8 @@ func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	hasHandle, hasBirth := e == 0, st.Mask&unix.STATX_BTIME != 0
 	k.volatile = !hasHandle && !hasBirth
 
-	// Anonymous device numbers (major 0: tmpfs, overlayfs, btrfs, NFS) are given
-	// out anew by each mount.
+	// Anonymous device numbers (major 0: tmpfs, overlayfs, btrfs, NFS) change with each
+	// mount.
 	var dev uint64
 	if st.Dev_major != 0 || k.volatile {
 		dev = uint64(st.Dev_major)<<32 | uint64(st.Dev_minor)
@@ -183,7 +199,7 @@ func (k *key) make(dirfd int, path *byte, flags int) unix.Errno {
 	return 0
 }
 
-// fnv64a is the 64-bit FNV-1a hash, without the allocation of hash/fnv.
+// fnv64a returns the 64-bit FNV-1a hash of b. Unlike hash/fnv it does not allocate.
 func fnv64a(b []byte) uint64 {
 	h := uint64(14695981039346656037)
 	for _, c := range b {
@@ -192,6 +208,7 @@ func fnv64a(b []byte) uint64 {
 	return h
 }
 
+// dirOf returns the directory where the entry of k belongs.
 func (s *Sidecar) dirOf(k *key) int {
 	if k.volatile {
 		return s.volatile
@@ -199,21 +216,22 @@ func (s *Sidecar) dirOf(k *key) int {
 	return s.dir
 }
 
-// get fills r with the entry of an inode, if it has one.
+// get fills r with the entry of an inode, and reports whether there is a valid one.
 func (s *Sidecar) get(k *key, r *Record) bool {
 	var target [maxEntry]byte
 	n, e := sys.Readlinkat(s.dirOf(k), &k.name[0], target[:])
 	return e == 0 && n < maxEntry && r.parseEntry(target[:n])
 }
 
-// set makes r the entry of an inode. The error is EOPNOTSUPP if it has ACLs.
+// set makes r the entry of an inode. The error is EOPNOTSUPP if r has ACLs, or that of
+// symlinkat(2) or renameat(2).
 func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	if len(r.Access) > 0 || len(r.Default) > 0 {
 		return unix.EOPNOTSUPP
 	}
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
-	atomic.StoreUint32(s.used, 1) // before the entry can be looked up
+	atomic.StoreUint32(s.hadEntries, 1) // before the entry can be seen
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e
@@ -224,8 +242,8 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	for {
 		e = sys.Symlinkat(&target[0], s.dirOf(k), &fresh[0])
 		if e == unix.EEXIST {
-			// Left by a supervisor that was killed just here, or of one that is
-			// just here: then the last one wins, and the other tries again.
+			// Left by a process that was killed here, or in use by one that is here
+			// now. That one then finds it missing (ENOENT below), and tries again.
 			sys.Unlinkat(s.dirOf(k), &fresh[0], 0)
 			continue
 		}
@@ -239,7 +257,7 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	}
 }
 
-// remove removes the entry of an inode.
+// remove removes the entry of an inode. It is no error if there is none.
 func (s *Sidecar) remove(k *key) unix.Errno {
 	if e := sys.Unlinkat(s.dirOf(k), &k.name[0], 0); e != unix.ENOENT {
 		return e

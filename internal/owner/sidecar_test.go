@@ -13,7 +13,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// entries are the names of dir's entries of inodes, with their targets.
+// entries returns the names of the entries in dir with their targets.
 func entries(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	list, err := os.ReadDir(dir)
@@ -34,7 +34,7 @@ func entries(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-func openSidecar(t *testing.T, dir string) *Sidecar {
+func openSidecar(t testing.TB, dir string) *Sidecar {
 	t.Helper()
 	s, err := OpenSidecar(dir)
 	if err != nil {
@@ -52,7 +52,7 @@ func keyOf(t *testing.T, path string) (key, string) {
 	t.Helper()
 	fd, _ := openPath(t, path)
 	var k key
-	if e := k.make(fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+	if e := k.fill(fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		t.Fatalf("key of %s: %v", path, e)
 	}
 	return k, unix.ByteSliceToString(k.name[:])
@@ -74,7 +74,7 @@ func TestEntryIsALinkToUIDAndGID(t *testing.T) {
 			t.Errorf("after setting %v (-want +got):\n%s", step.id, diff)
 		}
 	}
-	for range 2 { // what is not there can be removed, too
+	for range 2 { // removing an entry that does not exist is no error
 		if e := s.remove(&k); e != 0 {
 			t.Errorf("remove: %v", e)
 		}
@@ -84,7 +84,7 @@ func TestEntryIsALinkToUIDAndGID(t *testing.T) {
 	}
 }
 
-// A key must be a file name, and leave room for ".new".
+// A key must be a file name, with room for ".new".
 func TestKeyIsAFileName(t *testing.T) {
 	for _, path := range []string{"/", "/dev/null", "/proc/self/exe", "/proc/self", t.TempDir()} {
 		_, name := keyOf(t, path)
@@ -94,8 +94,8 @@ func TestKeyIsAFileName(t *testing.T) {
 	}
 }
 
-// A supervisor that was killed between the two steps of a replacement leaves
-// NAME.new behind, which is as good as nothing.
+// A process that is killed between the two steps of a replacement leaves NAME.new behind.
+// It is ignored, and does not prevent the next replacement.
 func TestLeftoverOfACrash(t *testing.T) {
 	dir := t.TempDir()
 	s := openSidecar(t, dir)
@@ -148,8 +148,8 @@ func TestDamagedEntry(t *testing.T) {
 	}
 }
 
-// What was recorded for pipes and terminals of an earlier boot would be found
-// for others with the same numbers.
+// Entries of pipes and terminals of an earlier boot must not be found for new ones with the
+// same inode numbers.
 func TestRemoveOtherBoots(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, bootPrefix+"11111111-2222-3333-4444-555555555555")
@@ -182,8 +182,8 @@ func TestRemoveOtherBoots(t *testing.T) {
 	}
 }
 
-// The directory's name is the user's: it is no pattern.
-func TestDirectoryNameIsNoPattern(t *testing.T) {
+// The user chooses the directory's name. It must not be used as a pattern.
+func TestDirectoryNameIsNotAPattern(t *testing.T) {
 	for _, name := range []string{"side[", "side*", "side?", `side\`} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
@@ -225,7 +225,7 @@ func TestUsedFlagIsShared(t *testing.T) {
 	if none.inUse() {
 		t.Error("no sidecar is in use")
 	}
-	if atomic.LoadUint32(openSidecar(t, t.TempDir()).used) != 0 {
+	if atomic.LoadUint32(openSidecar(t, t.TempDir()).hadEntries) != 0 {
 		t.Error("a sidecar in another directory is in use")
 	}
 }

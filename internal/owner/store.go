@@ -10,40 +10,43 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Store reads and writes the owners of files in one container.
+// Store reads and writes the records of files in one container.
 //
-// Paths are NUL-terminated, and resolved as the calling thread sees the file
-// tree. A Store may be used by several threads.
+// Paths are NUL-terminated and resolved with the root and working directory of the
+// calling thread. The working directory must be /proc: see sys.FDPath. All methods may be
+// called by several threads at the same time; the package comment says which need Lock.
 type Store struct {
-	// Mapped is the one id that the container's user namespace maps, as seen
-	// inside: the owner that the kernel shows for files nobody has changed.
+	// Mapped is the mapped id as seen in the container: the owner that the kernel shows
+	// for every file without a record. It is constant.
 	Mapped ID
 
-	// Report, if set, is told of values that cannot be parsed, by the path of the
-	// file as the supervisor sees it. Such a value is left in place and counts as
-	// absent.
+	// Report, if not nil, is called with each value that is not a valid record, and with
+	// the path of its file as the supervisor sees it. Such a value stays in place and
+	// counts as absent. Report may be called by several threads at the same time, also
+	// while they hold locks of inodes. Set it before the first use of the Store.
 	Report func(file string, value []byte)
 
-	side      *Sidecar
+	sidecar   *Sidecar // nil if there is none
 	malformed atomic.Uint64
 	locks     inodeLocks
 }
 
-// NewStore returns a Store. Side may be nil: then owners of files that cannot
-// have the extended attribute cannot be recorded, and changing them gives EROFS.
-func NewStore(mapped ID, side *Sidecar) *Store {
-	s := &Store{Mapped: mapped, side: side}
+// NewStore returns a Store for a container with this mapped id. If sidecar is nil, inodes
+// that cannot carry the extended attribute keep the mapped id as their owner: setting
+// another one fails with EROFS.
+func NewStore(mapped ID, sidecar *Sidecar) *Store {
+	s := &Store{Mapped: mapped, sidecar: sidecar}
 	s.locks.released.L = &s.locks.mu
 	return s
 }
 
-// Malformed returns how many values were found that cannot be parsed.
+// Malformed returns how many times a value that is not a valid record has been read.
 func (s *Store) Malformed() uint64 { return s.malformed.Load() }
 
-// SidecarInUse tells whether anything is recorded but in attributes of files.
-func (s *Store) SidecarInUse() bool { return s.side.inUse() }
+// SidecarInUse reports whether there may be records in the sidecar.
+func (s *Store) SidecarInUse() bool { return s.sidecar.inUse() }
 
-// report tells of a value of the descriptor fd that cannot be parsed.
+// report counts and reports a malformed value of the object that fd refers to.
 func (s *Store) report(fd int, value []byte) {
 	s.malformed.Add(1)
 	if s.Report == nil {
@@ -56,18 +59,24 @@ func (s *Store) report(fd int, value []byte) {
 	s.Report(file, value)
 }
 
-// Presence is the answer of Peek.
+// Presence is the result of Peek.
 type Presence int
 
 const (
-	None        Presence = iota // nothing is recorded: the kernel's answer is right
-	Found                       // something is recorded
-	Missing                     // the path leads nowhere
-	Unsupported                 // None, and the file system has no such attributes
+	// None means that there is no record, or that the kernel's error is the right
+	// answer: the kernel can execute the call.
+	None Presence = iota
+	// Found means that there is a record.
+	Found
+	// Missing means that the path does not exist.
+	Missing
+	// Unsupported is None on a file system that does not support user.* attributes.
+	Unsupported
 )
 
-// Peek tells whether anything is recorded for the object at path, at the cost of
-// one system call as a rule. It is a hint: the object may be another one by now.
+// Peek reports whether there is a record for the object at path. Follow says whether to
+// follow a symbolic link in the final component. Peek usually takes one system call. Its
+// result is a hint, as path may lead to another object a moment later.
 func (s *Store) Peek(path *byte, follow bool) Presence {
 	_, e := sys.Getxattr(path, follow, attributeName, nil)
 	none := None
@@ -78,7 +87,7 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 		if e == unix.EOPNOTSUPP {
 			none = Unsupported
 		}
-		if !s.side.inUse() {
+		if !s.sidecar.inUse() {
 			return none
 		}
 	case unix.ENOENT:
@@ -92,41 +101,44 @@ func (s *Store) Peek(path *byte, follow bool) Presence {
 	}
 	if e == unix.ENODATA {
 		var st unix.Statx_t
-		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasXattrs(uint32(st.Mode)) {
+		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasUserXattrs(uint32(st.Mode)) {
 			return None
 		}
 	}
 	var k key
-	if k.make(unix.AT_FDCWD, path, flags) != 0 {
+	if k.fill(unix.AT_FDCWD, path, flags) != 0 {
 		return none
 	}
 	var r Record
-	if s.side.get(&k, &r) {
+	if s.sidecar.get(&k, &r) {
 		return Found
 	}
 	return none
 }
 
-// PeekDirectory is Peek for a directory, or where path is to lead to one.
+// PeekDirectory is Peek for a path that should lead to a directory. It follows symbolic
+// links.
 func (s *Store) PeekDirectory(path *byte) Presence {
-	// A directory can have the attribute: without it, nothing is recorded elsewhere.
+	// The record of a directory is in its attribute: do not ask the sidecar.
 	if _, e := sys.Getxattr(path, true, attributeName, nil); e == unix.ENODATA {
 		return None
 	}
 	return s.Peek(path, true)
 }
 
-// Get returns the recorded owner of the object that the descriptor fd refers to.
-// Mode is its st_mode. Components may be Noop.
-func (s *Store) Get(fd int, mode uint32) (ID, bool) {
+// Get returns the recorded owner of the object that the descriptor fd, which may be an
+// O_PATH one, refers to. Mode is its st_mode. Each component may be Noop. Ok is false if
+// there is no valid record, or if reading it fails.
+func (s *Store) Get(fd int, mode uint32) (id ID, ok bool) {
 	var small [smallValue]byte
 	r, ok, _ := s.read(&object{fd: fd}, mode, small[:])
 	return r.ID, ok
 }
 
-// Record fills r with what is recorded for the object that the descriptor fd
-// refers to, of st_mode mode. If that is nothing, r is the Unchanged owner.
-// The ACLs are valid until r is filled again.
+// Record fills r with the record of the object that the descriptor fd, which may be an
+// O_PATH one, refers to. Mode is its st_mode. Without a valid record, ok is false and r
+// has the owner Unchanged and nothing else. The ACLs in r are valid until the next call of
+// Record with the same r.
 func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 	if r.buf == nil {
 		r.buf = make([]byte, smallValue)
@@ -137,16 +149,16 @@ func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 	return ok
 }
 
-// read is Record, with a buffer for the value of the attribute. It returns the
-// buffer that the ACLs are part of, a larger one if needed.
+// read is Record with a buffer for the value of the attribute. It returns the buffer that
+// the ACLs point into: buf, or a larger one.
 func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
 	r := Record{ID: Unchanged}
-	if hasXattrs(mode) {
+	if hasUserXattrs(mode) {
 		value, e := readValue(o, buf)
 		if e == 0 {
 			parsed, err := Parse(value)
-			if err != nil || !parsed.fits(mode) {
-				s.report(o.fd, bytes.Clone(value)) // the clone: value may be on the stack
+			if err != nil || !parsed.validFor(mode) {
+				s.report(o.fd, bytes.Clone(value)) // clone: the value may be on the stack
 				return r, false, buf
 			}
 			return parsed, true, value[:cap(value)]
@@ -155,22 +167,22 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 			return r, false, buf
 		}
 	}
-	if !s.side.inUse() {
+	if !s.sidecar.inUse() {
 		return r, false, buf
 	}
 	var k key
-	if k.make(o.fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 {
+	if k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 {
 		return r, false, buf
 	}
-	ok := s.side.get(&k, &r)
-	if ok && !r.fits(mode) {
+	ok := s.sidecar.get(&k, &r)
+	if ok && !r.validFor(mode) {
 		s.report(o.fd, r.appendEntry(nil))
 		return Record{ID: Unchanged}, false, buf
 	}
 	return r, ok, buf
 }
 
-// readValue returns the attribute of o, in buf or in a larger buffer.
+// readValue reads the attribute of o into buf, or into a new buffer if buf is too small.
 func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
 	n, e := o.getxattr(buf)
 	if e == unix.ERANGE {
@@ -187,14 +199,18 @@ func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
 // attribute names and values are 255 bytes and 64 kB, respectively."
 const maxXattr = 64 << 10
 
-// Set records id as the owner of the object that the descriptor fd refers to, of
-// st_mode mode and of the mapped id in the kernel. What else is recorded stays.
+// Set records id as the owner of the object that the descriptor fd, which may be an O_PATH
+// one, refers to, and keeps the rest of its record. Mode is the object's st_mode. Set
+// assumes that the kernel shows the mapped id as the owner, and removes a record that says
+// no more than that. The caller holds Lock on the inode.
+//
+// The errors are those of setxattr(2), and those of SetRecord.
 func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 	var small [smallValue]byte
 	o := object{fd: fd}
 	r := Record{ID: id}
-	if hasXattrs(mode) {
-		// Most files have no record yet: then one call is enough.
+	if hasUserXattrs(mode) {
+		// Most files have no record yet, and need a single system call.
 		if id == s.Mapped {
 			if _, e := o.getxattr(nil); e == unix.ENODATA {
 				return 0
@@ -203,25 +219,30 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 			return e
 		}
 	}
-	if hasXattrs(mode) || standsIn(mode) { // so it may have more than an owner
+	if hasUserXattrs(mode) || canBePlaceholder(mode) { // its record may have more than an owner
 		r, _, _ = s.read(&o, mode, small[:])
 		r.ID = id
 	}
 	return s.set(&o, mode, &r)
 }
 
-// SetRecord records r for the object that the descriptor fd refers to, of st_mode
-// mode and of the mapped id in the kernel. The error is EOPNOTSUPP for ACLs where
-// there are no user.* attributes, and EROFS where there is nothing to record in.
+// SetRecord makes r the record of the object that the descriptor fd, which may be an
+// O_PATH one, refers to. Mode is the object's st_mode. SetRecord assumes that the kernel
+// shows the mapped id as the owner, and stores nothing if r says no more than that. The
+// caller holds Lock on the inode if r is based on the previous record.
+//
+// The errors are those of setxattr(2) and symlinkat(2), EOPNOTSUPP if r has ACLs but the
+// object cannot have user.* attributes, and EROFS if it needs a sidecar and there is none.
 func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
 	return s.set(&object{fd: fd}, mode, r)
 }
 
+// set is SetRecord.
 func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
-	nothing := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
-	if hasXattrs(mode) {
+	redundant := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
+	if hasUserXattrs(mode) {
 		var e unix.Errno
-		if nothing {
+		if redundant {
 			if e = o.removexattr(); e == unix.ENODATA {
 				e = 0
 			}
@@ -233,27 +254,28 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 			return e
 		}
 	}
-	if nothing && !s.side.inUse() {
+	if redundant && !s.sidecar.inUse() {
 		return 0
 	}
-	if s.side == nil {
+	if s.sidecar == nil {
 		return unix.EROFS
 	}
 	var k key
-	if e := k.make(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		return e
 	}
-	if nothing {
-		return s.side.remove(&k)
+	if redundant {
+		return s.sidecar.remove(&k)
 	}
-	return s.side.set(&k, r)
+	return s.sidecar.set(&k, r)
 }
 
-// hasXattrs tells whether a file of this mode can have user.* attributes.
+// hasUserXattrs reports whether an inode of st_mode mode can have user.* attributes, if its
+// file system supports them.
 //
 // xattr(7): "Extended user attributes may be assigned to files and directories
 // [...] are disallowed for symbolic links and special files."
-func hasXattrs(mode uint32) bool {
+func hasUserXattrs(mode uint32) bool {
 	t := mode & unix.S_IFMT
 	return t == unix.S_IFREG || t == unix.S_IFDIR
 }

@@ -13,10 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enterProc gives the test's thread a working directory of its own, /proc, as
-// each thread that uses a Store has it. The thread ends with the test, because
-// it is not unlocked.
-func enterProc(t *testing.T) {
+// enterProc gives the test's thread a working directory of its own, /proc, as the threads
+// that use a Store have it. The thread ends with the test, because it stays locked.
+func enterProc(t testing.TB) {
 	t.Helper()
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -27,8 +26,8 @@ func enterProc(t *testing.T) {
 	}
 }
 
-// openPath opens path as the supervisor does, and returns its mode.
-func openPath(t *testing.T, path string) (fd int, mode uint32) {
+// openPath opens path with O_PATH, and returns its mode.
+func openPath(t testing.TB, path string) (fd int, mode uint32) {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -71,12 +70,12 @@ func makeSocket(t *testing.T, dir string) string {
 	return path
 }
 
-// kinds are the objects that cannot have user.* attributes.
+// kinds make the inodes that cannot have user.* attributes.
 var kinds = map[string]func(t *testing.T, dir string) string{
 	"symlink": makeSymlink, "FIFO": makeFIFO, "socket": makeSocket,
 }
 
-// wantOwner checks what s has recorded for the object at path itself.
+// wantOwner checks the owner in the record of the object at path, a symbolic link itself.
 func wantOwner(t *testing.T, s *Store, path string, want ID, recorded bool) {
 	t.Helper()
 	fd, mode := openPath(t, path)
@@ -92,7 +91,7 @@ func wantOwner(t *testing.T, s *Store, path string, want ID, recorded bool) {
 	}
 }
 
-func set(t *testing.T, s *Store, path string, id ID) {
+func set(t testing.TB, s *Store, path string, id ID) {
 	t.Helper()
 	fd, mode := openPath(t, path)
 	if e := s.Set(fd, mode, id); e != 0 {
@@ -100,7 +99,7 @@ func set(t *testing.T, s *Store, path string, id ID) {
 	}
 }
 
-func TestStoreOfWhatHasNoAttributes(t *testing.T) {
+func TestStoreInSidecar(t *testing.T) {
 	for name, create := range kinds {
 		t.Run(name, func(t *testing.T) {
 			enterProc(t)
@@ -108,10 +107,10 @@ func TestStoreOfWhatHasNoAttributes(t *testing.T) {
 			s := NewStore(ID{0, 0}, openSidecar(t, side))
 			path := create(t, dir)
 			wantOwner(t, s, path, ID{}, false)
-			set(t, s, path, s.Mapped) // nothing to forget
+			set(t, s, path, s.Mapped) // no record to remove
 			wantOwner(t, s, path, ID{}, false)
-			if s.side.inUse() {
-				t.Error("forgetting nothing has put the sidecar to use")
+			if s.sidecar.inUse() {
+				t.Error("removing no record has put the sidecar in use")
 			}
 			for _, id := range []ID{{42, 43}, {Noop, 7}, {0, 5}, {42, 43}} {
 				set(t, s, path, id)
@@ -133,14 +132,14 @@ func TestStoreOfWhatHasNoAttributes(t *testing.T) {
 			set(t, s, moved, s.Mapped)
 			wantOwner(t, s, path, ID{}, false)
 			if left := entries(t, side); len(left) != 0 {
-				t.Errorf("the mapped owner has left entries: %v", left)
+				t.Errorf("entries of the mapped owner: %v", left)
 			}
 		})
 	}
 }
 
-// A new file often gets the inode number of one just deleted. It is nobody's
-// heir.
+// A new file often gets the inode number of a file just deleted. It must not inherit that
+// file's record.
 func TestNewInodeOfTheSameNumber(t *testing.T) {
 	for name, create := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +173,7 @@ func TestNewInodeOfTheSameNumber(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Logf("%d of 100 files had the number of the one before", again)
+			t.Logf("%d of 100 files had the inode number of the previous one", again)
 		})
 	}
 }
@@ -192,8 +191,8 @@ func TestTwoSupervisorsSeeEachOther(t *testing.T) {
 	wantOwner(t, b, path, ID{}, false)
 }
 
-// Nobody serialises two supervisors, so the same inode may be set by both at
-// the same time. One of them wins; neither fails.
+// Nothing serialises two supervisors: both may set the same inode at the same time. One of
+// them wins, and neither fails.
 func TestTwoSupervisorsSetOneInode(t *testing.T) {
 	side, dir := t.TempDir(), t.TempDir()
 	path := makeSymlink(t, dir)
@@ -217,11 +216,11 @@ func TestTwoSupervisorsSetOneInode(t *testing.T) {
 	wg.Wait()
 	var r Record
 	if !first.get(&k, &r) || r.UID != r.GID || r.UID > 1 {
-		t.Errorf("%v; want what one of the two has set", r.ID)
+		t.Errorf("%v; want the owner that one of them has set", r.ID)
 	}
 }
 
-// A pipe has neither a file handle nor a birth time: its entry is for this boot.
+// A pipe has neither a file handle nor a birth time: its entry is volatile.
 func TestPipeIsVolatile(t *testing.T) {
 	enterProc(t)
 	side := t.TempDir()
@@ -275,7 +274,7 @@ func TestPeek(t *testing.T) {
 			t.Errorf("Peek(%s, %v) = %v, want %v", strings.TrimPrefix(path, dir), follow, got, want)
 		}
 	}
-	for range 2 { // before the sidecar is in use, and then
+	for range 2 { // with the sidecar unused, then in use
 		peek(file, true, None)
 		peek(link, true, None)
 		peek(link, false, None)
@@ -291,8 +290,8 @@ func TestPeek(t *testing.T) {
 	setOrSkip(t, s, file, ID{1, 2})
 	peek(link, false, None)
 	peek(link, true, Found)
-	peek("self/root"+file, true, Found) // as the target's paths are: from /proc
+	peek("self/root"+file, true, Found) // starts from /proc, like the paths of package target
 	if v := bytes.Repeat([]byte{8, 1}, smallValue); unix.Setxattr(file, Xattr, v, 0) == nil {
-		peek(file, true, Found) // however long
+		peek(file, true, Found) // larger than any buffer
 	}
 }
