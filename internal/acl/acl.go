@@ -1,6 +1,7 @@
-// Package acl is POSIX access control lists, acl(5), as values: their extended
-// attributes system.posix_acl_access and system.posix_acl_default, and what they and
-// the mode of an inode make of each other. It makes no system calls.
+// Package acl implements POSIX access control lists, acl(5), as values. It encodes and
+// decodes the extended attributes system.posix_acl_access and system.posix_acl_default
+// (<linux/posix_acl_xattr.h>), and computes how an ACL and the mode of its inode change
+// each other. It makes no system calls; package perm checks access.
 package acl
 
 import (
@@ -9,30 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tag says whom an entry is for.
+// Tag is the tag type of an entry: whose permissions the entry has.
 type Tag uint16
 
-// The tags, in the order that they have in an ACL.
+// The tag types ACL_USER_OBJ and so on of acl(5), in the order of entries in an ACL. The
+// values are those of <linux/posix_acl.h>.
 const (
 	UserObj  Tag = 0x01 // the owner of the file
-	User     Tag = 0x02 // the user ID
+	User     Tag = 0x02 // the user Entry.ID
 	GroupObj Tag = 0x04 // the group of the file
-	Group    Tag = 0x08 // the group ID
-	Mask     Tag = 0x10 // the most that User, GroupObj and Group entries may grant
-	Other    Tag = 0x20
+	Group    Tag = 0x08 // the group Entry.ID
+	Mask     Tag = 0x10 // upper limit for User, GroupObj and Group entries
+	Other    Tag = 0x20 // all other users
 )
 
 // Entry is one entry of an ACL.
 type Entry struct {
 	Tag  Tag
-	Perm uint16 // as in the last digit of a mode
-	ID   uint32 // of User and Group entries; else NoID
+	Perm uint16 // permissions: 4 read, 2 write, 1 execute
+	ID   uint32 // qualifier of User and Group entries, NoID in others
 }
 
-// NoID is the id of entries that need none.
+// NoID is the ID of entries without a qualifier, ACL_UNDEFINED_ID.
 const NoID = ^uint32(0)
 
-// ACL is an access ACL, or a default ACL of a directory. It is immutable.
+// ACL is an access ACL, or a default ACL of a directory. It is immutable: methods that
+// change it return a new one.
 type ACL []Entry
 
 const (
@@ -43,9 +46,9 @@ const (
 	rwx = 7
 )
 
-// Parse decodes the value of an attribute, and checks it. A value without entries is a
-// nil ACL: setxattr(2) then removes the attribute. Errors: EINVAL, EOPNOTSUPP for another
-// version of the format.
+// Parse decodes the value of an attribute and checks it like setxattr(2). A value without
+// entries gives a nil ACL: setxattr(2) removes the attribute then. The error is EINVAL for
+// a malformed or invalid ACL, and EOPNOTSUPP for an unknown version of the format.
 func Parse(value []byte) (ACL, unix.Errno) {
 	a, e := Decode(value)
 	if e == 0 && a != nil && !a.Valid() {
@@ -54,7 +57,7 @@ func Parse(value []byte) (ACL, unix.Errno) {
 	return a, e
 }
 
-// Decode is Parse without the check whether the entries make a valid ACL.
+// Decode is Parse without the check that the ACL is Valid.
 func Decode(value []byte) (ACL, unix.Errno) {
 	if len(value) == 0 {
 		return nil, 0
@@ -94,7 +97,7 @@ func Decode(value []byte) (ACL, unix.Errno) {
 	return a, 0
 }
 
-// Append appends the value of the attribute to b.
+// Append appends the value of the attribute for a to b.
 func (a ACL) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, version)
 	for _, e := range a {
@@ -105,10 +108,10 @@ func (a ACL) Append(b []byte) []byte {
 	return b
 }
 
-// named reports whether the entry is for one id.
+// named reports whether the entry is one of a named user or group: it has a qualifier.
 func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
 
-// Valid reports whether the kernel takes an ACL that Decode has returned.
+// Valid reports whether the kernel accepts an ACL that Decode has returned.
 //
 // acl(5): "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ,
 // ACL_GROUP_OBJ, and ACL_OTHER tag types. Entries with ACL_USER and ACL_GROUP tag types may
@@ -116,7 +119,7 @@ func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
 // tag types must contain exactly one entry of the ACL_MASK tag type. If an ACL contains no
 // entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is optional."
 //
-// The kernel wants them in this order; of the ids, only that they are valid.
+// The kernel also requires this order. Of the ids it requires only that they are valid.
 func (a ACL) Valid() bool {
 	var seen, last Tag
 	for _, e := range a {

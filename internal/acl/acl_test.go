@@ -17,7 +17,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/credtest"
 )
 
-// minimal is an ACL that is a mode.
+// minimal returns the ACL that is equivalent to a mode.
 func minimal(mode uint16) acl.ACL {
 	return acl.ACL{
 		{Tag: acl.UserObj, Perm: mode >> 6 & 7, ID: acl.NoID},
@@ -36,8 +36,10 @@ var extended = acl.ACL{
 	{Tag: acl.Other, Perm: 4, ID: acl.NoID},
 }
 
-// with is extended with one entry changed; without, with one less.
+// with returns extended with the entry n replaced.
 func with(n int, e acl.Entry) acl.ACL { a := slices.Clone(extended); a[n] = e; return a }
+
+// without returns extended without the entries n.
 func without(n ...int) acl.ACL {
 	var a acl.ACL
 	for m, e := range extended {
@@ -57,7 +59,7 @@ var parseTests = []struct {
 	{"extended", extended.Append(nil), 0},
 	// "If an ACL contains no entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is
 	// optional."
-	{"only a mask", without(1, 3).Append(nil), 0},
+	{"a mask without named entries", without(1, 3).Append(nil), 0},
 	{"a user twice", slices.Insert(slices.Clone(extended), 1, extended[1]).Append(nil), 0},
 	{"users in any order", slices.Insert(slices.Clone(extended), 1, acl.Entry{Tag: acl.User, ID: 2000}).Append(nil), 0},
 	{"no entries", acl.ACL(nil).Append(nil), 0},
@@ -96,13 +98,13 @@ func TestParse(t *testing.T) {
 
 func TestMode(t *testing.T) {
 	if got := extended.Mode(); got != 0o644 {
-		t.Errorf("the mask is the group's permissions: %#o, want 0644", got)
+		t.Errorf("mode %#o, want 0644: the group permissions are those of the mask", got)
 	}
 	if got := minimal(0o640).Mode(); got != 0o640 {
 		t.Errorf("%#o, want 0640", got)
 	}
 	if extended.EquivMode() || without(1, 3).EquivMode() || !minimal(0o640).EquivMode() {
-		t.Error("only the ACL of three entries is a mode")
+		t.Error("EquivMode is not true exactly for the ACL of three entries")
 	}
 	if diff := cmp.Diff(minimal(0o751), minimal(0o640).Chmod(unix.S_IFREG|0o4751)); diff != "" {
 		t.Error(diff)
@@ -130,7 +132,7 @@ const (
 	inherited = "system.posix_acl_default"
 )
 
-// valid draws an ACL.
+// valid draws a valid ACL.
 func valid() *rapid.Generator[acl.ACL] {
 	return rapid.Custom(func(t *rapid.T) acl.ACL {
 		bits := rapid.Uint16Range(0, 7)
@@ -155,7 +157,7 @@ func valid() *rapid.Generator[acl.ACL] {
 	})
 }
 
-// read is the ACL that path has, or nil.
+// read returns the ACL in the attribute name of path, or nil.
 func read(t *rapid.T, path, name string) acl.ACL {
 	t.Helper()
 	value := make([]byte, 1024)
@@ -173,7 +175,7 @@ func read(t *rapid.T, path, name string) acl.ACL {
 	return a
 }
 
-// expect compares the mode and the ACLs of path.
+// expect compares the mode and the ACLs of path with the given ones.
 func expect(t *rapid.T, path string, mode uint32, a, dflt acl.ACL) {
 	t.Helper()
 	var s unix.Stat_t
@@ -194,11 +196,12 @@ func expect(t *rapid.T, path string, mode uint32, a, dflt acl.ACL) {
 	}
 }
 
-// TestKernel gives a directory ACLs, makes inodes in it, and changes their modes.
+// TestKernel sets ACLs on a directory, makes inodes in it and changes their modes, and
+// compares the results with this package.
 func TestKernel(t *testing.T) {
 	credtest.NeedRoot(t)
 	parent := filepath.Join(t.TempDir(), "parent")
-	umask := unix.Umask(0o077) // which does not matter where there is a default ACL
+	umask := unix.Umask(0o077) // has no effect where there is a default ACL
 	defer unix.Umask(umask)
 	rapid.Check(t, func(t *rapid.T) {
 		must := func(err error) {
@@ -235,8 +238,8 @@ func TestKernel(t *testing.T) {
 	})
 }
 
-// TestCreateNothing makes inodes where no ACL is inherited.
-func TestCreateNothing(t *testing.T) {
+// TestCreateWithoutACL creates inodes that inherit no ACL.
+func TestCreateWithoutACL(t *testing.T) {
 	for _, test := range []struct {
 		dflt acl.ACL
 		mode uint32
@@ -247,7 +250,7 @@ func TestCreateNothing(t *testing.T) {
 	}
 }
 
-// FuzzParse appends what it parses.
+// FuzzParse checks that an ACL that parses is the same after encoding it again.
 func FuzzParse(f *testing.F) {
 	for _, test := range parseTests {
 		f.Add(test.value)

@@ -6,14 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where a mode has the permissions of the owner, of the group and of others.
+// Positions of the owner, group and other permissions in a mode, in bits.
 const (
 	ownerShift = 6
 	groupShift = 3
 	otherShift = 0
 )
 
-// modeShift is where the mode has the permissions of the entry, if it has them.
+// modeShift returns the position in the mode of the permissions of the entry. Ok is false
+// if the mode does not have them. Masked says that the ACL has a Mask entry.
 //
 // acl(5): "The owner permissions correspond to the permissions of the ACL_USER_OBJ entry. If
 // the ACL has an ACL_MASK entry, the group permissions correspond to the permissions of the
@@ -32,11 +33,12 @@ func (e Entry) modeShift(masked bool) (shift int, ok bool) {
 	return 0, false
 }
 
+// masked reports whether the ACL has a Mask entry.
 func (a ACL) masked() bool {
 	return slices.ContainsFunc(a, func(e Entry) bool { return e.Tag == Mask })
 }
 
-// Mode is the permission bits that an inode with the access ACL has.
+// Mode returns the permission bits, 0 to 0777, of an inode whose access ACL is a.
 func (a ACL) Mode() uint32 {
 	var mode uint32
 	masked := a.masked()
@@ -48,13 +50,15 @@ func (a ACL) Mode() uint32 {
 	return mode
 }
 
-// EquivMode reports whether the access ACL says no more than its Mode, so that an inode
-// has none: it has the three entries that each must have, and not even a mask.
+// EquivMode reports whether Mode expresses the whole access ACL: it has only the three
+// mandatory entries. An inode stores no such ACL. The name is that of the kernel's
+// posix_acl_equiv_mode.
 func (a ACL) EquivMode() bool {
 	return !slices.ContainsFunc(a, func(e Entry) bool { return e.named() || e.Tag == Mask })
 }
 
-// Chmod is the access ACL after a chmod(2) of its inode: a new one.
+// Chmod returns the access ACL after a chmod(2) of its inode to mode. File type and set-id
+// bits in mode are ignored.
 //
 // acl(5): "Modification of the file permission bits results in the modification of the
 // associated ACL entries".
@@ -68,14 +72,16 @@ func (a ACL) Chmod(mode uint32) ACL {
 	return to
 }
 
-// Create is what an inode gets that is made in a directory whose default ACL is a: its
-// access ACL and its default ACL, nil where it has none, and its mode. The given mode has
-// the file type; the umask is not applied to it. A symbolic link gets no ACL.
+// Create returns the ACLs and the mode of a new inode in a directory whose default ACL is
+// a. Mode is the requested one with the file type, without the umask applied. Access and
+// inherited are the inode's access and default ACL, nil if it has none. A symbolic link
+// gets no ACL.
 //
 // acl(5): "The new object inherits the default ACL of the containing directory as its access
 // ACL. The access ACL entries corresponding to the file permission bits are modified so that
 // they contain no permissions that are not contained in the permissions specified by the mode
-// parameter." A directory inherits the default ACL as its own, too.
+// parameter." A new directory also inherits the default ACL as its
+// own.
 func (a ACL) Create(mode uint32) (access, inherited ACL, newMode uint32) {
 	if len(a) == 0 || mode&unix.S_IFMT == unix.S_IFLNK {
 		return nil, nil, mode

@@ -2,15 +2,15 @@ package acl
 
 import "slices"
 
-// Unnamed is the ACL without the entries for single users and groups: what is left
-// grants nothing to anybody by id, and the inode has the same mode by it.
+// Unnamed returns the ACL without the entries of named users and groups. The rest has no
+// ids, so the kernel accepts it in any user namespace, and the same Mode.
 func (a ACL) Unnamed() ACL {
 	return slices.DeleteFunc(slices.Clone(a), Entry.named)
 }
 
-// WithNamed is an ACL that Unnamed has made, with the entries for single users and
-// groups of named again. Another ACL, which has such entries of its own or no mask for
-// them, is returned as it is.
+// WithNamed undoes Unnamed: it returns the ACL with the entries of named users and groups
+// from the ACL named. If a has such entries itself, or no Mask entry, it is not a result
+// of Unnamed, and is returned unchanged.
 func (a ACL) WithNamed(named ACL) ACL {
 	if !a.masked() || slices.ContainsFunc(a, Entry.named) {
 		return a
@@ -29,7 +29,7 @@ func (a ACL) WithNamed(named ACL) ACL {
 	return to
 }
 
-// only appends the entries with the tag to b.
+// only appends the entries of a with that tag to b.
 func (a ACL) only(tag Tag, b ACL) ACL {
 	for _, e := range a {
 		if e.Tag == tag {

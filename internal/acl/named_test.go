@@ -16,12 +16,12 @@ func TestNamed(t *testing.T) {
 		got, want ACL
 	}{
 		{"unnamed", full.Unnamed(), bare},
-		{"unnamed of a minimal one", minimal.Unnamed(), minimal},
-		{"and back", bare.WithNamed(full), full},
+		{"unnamed, minimal ACL", minimal.Unnamed(), minimal},
+		{"with named, round trip", bare.WithNamed(full), full},
 		{"after chmod(2)", changed.WithNamed(full), full.Chmod(0o640)},
-		{"nothing named", bare.WithNamed(minimal), bare},
+		{"no named entries", bare.WithNamed(minimal), bare},
 		{"no mask", minimal.WithNamed(full), minimal},
-		{"named already", full.WithNamed(ACL{{User, 1, 1}}), full},
+		{"has named entries", full.WithNamed(ACL{{User, 1, 1}}), full},
 		{"no ACL", ACL(nil).WithNamed(full), nil},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {

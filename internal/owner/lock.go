@@ -31,8 +31,8 @@ type inodeLocks struct {
 //   - While holding a lock, do not wait for a task or for another receiver, as in opening
 //     a FIFO: whatever is to end the wait may need the same lock. System calls on the
 //     inode itself are fine, however long they take.
-//   - After waiting for the lock, check that the notification still waits: the target may
-//     have been killed, and its path may belong to another task.
+//   - The wait may take long. Afterwards the target may be gone, and a path that was
+//     resolved before may lead elsewhere.
 //   - A worker that dies releases all its locks. A call that its successor repeats locks
 //     again.
 func (s *Store) Lock(i Inode) {
