@@ -2,8 +2,8 @@ package acl
 
 import "slices"
 
-// Unnamed returns the ACL without the entries of named users and groups. The rest has no
-// ids, so the kernel accepts it in any user namespace, and the same Mode.
+// Unnamed returns the ACL without the entries of named users and groups. The rest has the
+// same Mode, and no ids: the kernel accepts it in every user namespace.
 func (a ACL) Unnamed() ACL {
 	return slices.DeleteFunc(slices.Clone(a), Entry.named)
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// Permissions that Access is asked for, as in the last digit of a mode.
+// Permissions for Access, which may be combined: the bits of one digit of an octal mode.
 const (
 	Exec  = 1 // execute a file, search a directory
-	Write = 2
-	Read  = 4
+	Write = 2 // write to a file, make and remove entries of a directory
+	Read  = 4 // read a file, list a directory
 )
 
-// Access decides whether the thread has all the permissions in want to the inode, whose
-// access ACL is a, nil if it has none: 0 or EACCES.
+// Access decides whether the caller has all permissions in want on the inode, whose access
+// ACL is a, or nil if it has none. The error is EACCES.
 func Access(c cred.Credentials, i Inode, a acl.ACL, want uint32) unix.Errno {
 	if granted(c, i, a, want) {
 		return 0
 	}
-	dir := i.is(unix.S_IFDIR)
+	dir := i.isType(unix.S_IFDIR)
 	switch {
 	// capabilities(7), CAP_DAC_OVERRIDE: "Bypass file read, write, and execute permission
 	// checks." path_resolution(7): it "grants execute permission" of a file only "if at
@@ -34,7 +34,7 @@ func Access(c cred.Credentials, i Inode, a acl.ACL, want uint32) unix.Errno {
 	return unix.EACCES
 }
 
-// granted applies the mode and the ACL.
+// granted reports whether mode and ACL, without capabilities, grant all of want.
 //
 // path_resolution(7): "when the fsuid of the process [...] equals the user ID of the file, the
 // first group [of permission bits] is used, if the group ID of the file matches the fsgid or one
@@ -43,7 +43,7 @@ func granted(c cred.Credentials, i Inode, a acl.ACL, want uint32) bool {
 	if c.UID.FS == i.UID {
 		return i.Mode>>6&want == want
 	}
-	// The kernel looks into the ACL only if its mask grants anything.
+	// Like the kernel, use the ACL only if its mask grants anything.
 	if a != nil && i.Mode&0o070 != 0 {
 		return grantedByACL(c, i, a, want)
 	}
@@ -53,10 +53,11 @@ func granted(c cred.Credentials, i Inode, a acl.ACL, want uint32) bool {
 	return i.Mode&want == want
 }
 
-// grantedByACL is the "ACCESS CHECK ALGORITHM" of acl(5), for others than the owner.
+// grantedByACL is the "ACCESS CHECK ALGORITHM" of acl(5) for a caller that does not own the
+// inode.
 func grantedByACL(c cred.Credentials, i Inode, a acl.ACL, want uint32) bool {
-	// The mode has the permissions of the mask, or of ACL_GROUP_OBJ if there is no mask.
-	masked := want&(i.Mode>>3) == want
+	// The group bits of the mode are those of the mask, or of ACL_GROUP_OBJ without one.
+	maskGrants := want&(i.Mode>>3) == want
 	member := false
 	for _, e := range a {
 		grants := uint32(e.Perm)&want == want
@@ -64,13 +65,13 @@ func grantedByACL(c cred.Credentials, i Inode, a acl.ACL, want uint32) bool {
 		// "the effective user ID of the process matches the qualifier of any entry of type
 		// ACL_USER": that entry and the mask decide.
 		case e.Tag == acl.User && e.ID == c.UID.FS:
-			return grants && masked
+			return grants && maskGrants
 		// "the effective group ID or any of the supplementary group IDs of the process match
 		// the file group or the qualifier of any entry of type ACL_GROUP": any of them that
 		// contains the requested permissions, and the mask.
 		case e.Tag == acl.GroupObj && c.InGroup(i.GID), e.Tag == acl.Group && c.InGroup(e.ID):
 			if grants {
-				return masked
+				return maskGrants
 			}
 			member = true
 		case e.Tag == acl.Other:

@@ -12,7 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// accessACL draws an ACL, or none.
+// accessACL draws an access ACL, or nil.
 func accessACL(t *rapid.T) acl.ACL {
 	bits := rapid.Uint16Range(0, 7)
 	named := func(tag acl.Tag, name string) acl.ACL {

@@ -15,15 +15,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The rules are many, and a check takes less than a millisecond.
+	// There are many rules, and a check takes less than a millisecond.
 	if err := flag.Set("rapid.checks", "500"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
 }
 
-// check runs a property as root, in a directory that everybody may search and that is
-// emptied each time.
+// check checks a property as root. Each run has an empty directory that every user may
+// search.
 func check(t *testing.T, property func(t *rapid.T, dir string)) {
 	t.Helper()
 	credtest.NeedRoot(t)
@@ -48,7 +48,7 @@ func ok(t *rapid.T, err error) {
 	}
 }
 
-// as runs f in a thread of those credentials, and returns its error number.
+// as runs f in a thread with the credentials c, and returns its error number.
 func as(t *rapid.T, c cred.Credentials, f func() error) unix.Errno {
 	t.Helper()
 	var err error
@@ -84,7 +84,7 @@ func inode(t *rapid.T, name string, types ...uint32) perm.Inode {
 	}
 }
 
-// put makes the inode at path.
+// put makes the inode i at path.
 func put(t *rapid.T, path string, i perm.Inode) {
 	t.Helper()
 	if i.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -96,7 +96,7 @@ func put(t *rapid.T, path string, i perm.Inode) {
 	ok(t, unix.Chmod(path, i.Mode&0o7777))
 }
 
-// expect compares what the kernel did with what it should have done.
+// expect compares the kernel's result, got and the inode at path, with the model's.
 func expect(t *rapid.T, path string, got, want unix.Errno, inode perm.Inode) {
 	t.Helper()
 	var s unix.Stat_t
@@ -107,7 +107,7 @@ func expect(t *rapid.T, path string, got, want unix.Errno, inode perm.Inode) {
 	}
 }
 
-// writable asks the kernel whether the calling thread may write.
+// writable reports whether the kernel lets the calling thread write to path.
 func writable(path string) bool {
 	return unix.Faccessat2(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS) == nil
 }
@@ -119,7 +119,7 @@ func TestChownKernel(t *testing.T) {
 		id := rapid.OneOf(credtest.ID(), rapid.SampledFrom([]uint32{^uint32(0), i.UID, i.GID}))
 		uid, gid := id.Draw(t, "uid"), id.Draw(t, "gid")
 		want, e := perm.Chown(c, i, uid, gid)
-		// An int32 is -1 where it should be.
+		// By way of int32, 0xffffffff becomes -1.
 		got := as(t, c, func() error { return unix.Lchown(path, int(int32(uid)), int(int32(gid))) })
 		expect(t, path, got, e, want)
 	})
@@ -163,7 +163,7 @@ func TestMayDeleteKernel(t *testing.T) {
 		put(t, path, parent)
 		put(t, filepath.Join(path, "victim"), victim)
 		want := perm.MayDelete(c, parent, victim)
-		// A directory that changes its parent must be writable: so within it.
+		// Renaming a directory to another parent would need write permission on it.
 		got := as(t, c, func() error { return unix.Rename(filepath.Join(path, "victim"), filepath.Join(path, "new")) })
 		expect(t, path, got, want, parent)
 	})
@@ -209,7 +209,7 @@ func TestNewInodeKernel(t *testing.T) {
 	})
 }
 
-// Values that the attributes take.
+// xattrs has valid values of the attributes.
 var xattrs = map[string]string{
 	"user.a":                   "a",
 	"trusted.a":                "a",
@@ -229,7 +229,7 @@ func TestSetXattrKernel(t *testing.T) {
 		name := rapid.SampledFrom([]string{"user.a", "trusted.a", "security.a", "security.capability",
 			"system.posix_acl_access", "system.posix_acl_default"}).Draw(t, "name")
 		if name == "system.posix_acl_default" && i.Mode&unix.S_IFMT != unix.S_IFDIR {
-			t.Skip("has no default ACL")
+			t.Skip("only directories have a default ACL")
 		}
 		put(t, path, i)
 		value := []byte(xattrs[name])

@@ -18,7 +18,7 @@ func TestLease(t *testing.T) {
 		want bool
 	}{
 		"a file whose UID (owner) matches the filesystem UID of the process": {user(7), true},
-		"only": {user(8), false},
+		"and only that": {user(8), false},
 		"A process with the CAP_LEASE capability may take out leases on arbitrary files": {lender, true},
 		"CAP_FOWNER is not enough": {fowner, false},
 		"root":                     {cred.Root(), true},

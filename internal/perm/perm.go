@@ -1,8 +1,12 @@
-// Package perm decides who may change an inode, and what becomes of its mode and
-// owner: the discretionary access control of Linux. It makes no system calls.
+// Package perm implements the discretionary access control of Linux as pure functions:
+// whether a caller may access or change an inode, and which mode and owner the inode has
+// afterwards. It makes no system calls.
 //
-// What the file system itself refuses (EROFS, an immutable or append-only inode),
-// and what access to the path needs, is not decided here.
+// It does not decide what depends on other state: search permission on the path, and
+// errors of the file system (EROFS, immutable and append-only inodes).
+//
+// A caller is given by its credentials, and ids are emulated ids. Functions that return
+// an error number return 0 if the caller may do the operation.
 package perm
 
 import (
@@ -11,8 +15,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// Inode is the owner of an inode, as the thread sees it, and its mode, with the
-// file type.
+// Inode has the owner of an inode, as emulated ids, and its mode with the file type.
 type Inode struct{ UID, GID, Mode uint32 }
 
 // NoID is the owner or group of an inode whose id the user namespace does not map. It
@@ -22,12 +25,13 @@ const NoID = ^uint32(0)
 // permissions are the mode bits that chmod(2) changes.
 const permissions = 0o7777
 
-// unchanged is an id of -1.
+// unchanged is the id -1, with which chown(2) changes nothing.
 const unchanged = ^uint32(0)
 
-func (i Inode) is(fileType uint32) bool { return i.Mode&unix.S_IFMT == fileType }
+// isType reports whether the inode has the file type, S_IFREG and so on of inode(7).
+func (i Inode) isType(fileType uint32) bool { return i.Mode&unix.S_IFMT == fileType }
 
-// Owner reports whether the thread counts as the owner of the inode.
+// Owner reports whether the caller has the rights of the inode's owner.
 //
 // capabilities(7), CAP_FOWNER: "Bypass permission checks on operations that normally
 // require the filesystem UID of the process to match the UID of the file".
@@ -35,16 +39,17 @@ func Owner(c cred.Credentials, i Inode) bool {
 	return c.UID.FS == i.UID || c.Capable(unix.CAP_FOWNER)
 }
 
-// keepsSetgid reports whether the thread may leave S_ISGID on an inode of that group.
+// maySetgid reports whether the caller may leave S_ISGID set on an inode of the group gid.
 //
 // capabilities(7), CAP_FSETID: "set the set-group-ID bit for a file whose GID does not
 // match the filesystem or any of the supplementary GIDs of the calling process."
-func keepsSetgid(c cred.Credentials, gid uint32) bool {
+func maySetgid(c cred.Credentials, gid uint32) bool {
 	return c.InGroup(gid) || c.Capable(unix.CAP_FSETID)
 }
 
-// Chmod is chmod(2): the new mode of the inode, with its file type, or an error. The
-// mode bits that a new ACL brings follow the same rule.
+// Chmod returns the mode of the inode, with its file type, after a chmod(2) to mode. The
+// same rule applies to the mode bits that a new access ACL sets. If the caller may not do
+// it, the error is EPERM and the mode is the old one.
 func Chmod(c cred.Credentials, i Inode, mode uint32) (newMode uint32, e unix.Errno) {
 	// "EPERM The effective UID does not match the owner of the file, and the process is
 	// not privileged (Linux: it does not have the CAP_FOWNER capability)."
@@ -55,14 +60,15 @@ func Chmod(c cred.Credentials, i Inode, mode uint32) (newMode uint32, e unix.Err
 	// capability), and the group of the file does not match the effective group ID of the
 	// process or one of its supplementary group IDs, the S_ISGID bit will be turned off,
 	// but this will not cause an error to be returned."
-	if !keepsSetgid(c, i.GID) {
+	if !maySetgid(c, i.GID) {
 		mode &^= unix.S_ISGID
 	}
 	return i.Mode&^permissions | mode&permissions, 0
 }
 
-// Chown is chown(2): the inode with the new owner, and the mode that it leaves, or
-// an error. An id of -1 is not changed.
+// Chown returns the inode after a chown(2) to uid and gid, where -1 leaves an id unchanged:
+// its owner, and its mode without the bits that are cleared. If the caller may not do it,
+// the error is EPERM and the inode is the old one.
 func Chown(c cred.Credentials, i Inode, uid, gid uint32) (Inode, unix.Errno) {
 	to := i
 	if uid != unchanged {
@@ -84,38 +90,40 @@ func Chown(c cred.Credentials, i Inode, uid, gid uint32) (Inode, unix.Errno) {
 		gid != unchanged && !(owns && (gid == i.GID || c.InGroup(gid))):
 		return i, unix.EPERM
 	}
-	// To lose mode bits is a change of mode: who may not chmod, may not do it by chown.
+	// Clearing mode bits is a change of mode, which needs the permission for chmod(2).
 	if to.Mode != i.Mode && !Owner(c, i) {
 		return i, unix.EPERM
 	}
 	return to, 0
 }
 
-// chownMode is the mode that a chown leaves.
+// chownMode returns the mode after a chown(2) by which the inode gets the group gid.
 //
 // chown(2): "When the owner or group of an executable file is changed by an unprivileged
 // user, the S_ISUID and S_ISGID mode bits are cleared. [...] since Linux 2.2.13, root is
 // treated like other users. In case of a non-group-executable file (i.e., one for which
 // the S_IXGRP bit is not set) the S_ISGID bit indicates mandatory locking, and is not
-// cleared by a chown()." It is, for those who could not set it, and directories keep all.
+// cleared by a chown()." In fact that bit is cleared as well if the caller could not set
+// it. Directories keep all bits.
 func chownMode(c cred.Credentials, i Inode, gid uint32) uint32 {
-	if i.is(unix.S_IFDIR) {
+	if i.isType(unix.S_IFDIR) {
 		return i.Mode
 	}
 	mode := i.Mode &^ unix.S_ISUID
-	if i.Mode&unix.S_IXGRP != 0 || !keepsSetgid(c, i.GID) {
+	if i.Mode&unix.S_IXGRP != 0 || !maySetgid(c, i.GID) {
 		mode &^= unix.S_ISGID
 	}
-	// A change of mode drops what a chmod of the new group would drop.
-	if mode != i.Mode && !keepsSetgid(c, gid) {
+	// With the new group, the rule of chmod(2) applies too if the mode changes.
+	if mode != i.Mode && !maySetgid(c, gid) {
 		mode &^= unix.S_ISGID
 	}
 	return mode
 }
 
-// Utimes is utimensat(2) and its like. Now tells that times is NULL, or that both times
-// are UTIME_NOW; writable, that the thread may write to the file (path_resolution(7)).
-// If both are UTIME_OMIT, "no file ownership or permission checks are performed".
+// Utimes decides utimensat(2), utime(2) and utimes(2). Now says that times is NULL or that
+// both times are UTIME_NOW, writable that the caller has write permission on the file (see
+// Access). The error is EACCES or EPERM. Do not call it if both times are UTIME_OMIT: then
+// "no file ownership or permission checks are performed".
 func Utimes(c cred.Credentials, i Inode, now, writable bool) unix.Errno {
 	switch {
 	case Owner(c, i), now && writable:
@@ -131,8 +139,9 @@ func Utimes(c cred.Credentials, i Inode, now, writable bool) unix.Errno {
 	return unix.EPERM
 }
 
-// MayDelete applies the sticky bit of the directory to unlink, rmdir and rename of
-// victim, after the directory itself was found to be writable.
+// MayDelete decides whether the sticky bit of the directory dir lets the caller remove or
+// rename victim in it. Write and search permission on dir must be checked before. The
+// error is EPERM.
 //
 // unlink(2): "EPERM [...] The directory containing pathname has the sticky bit (S_ISVTX)
 // set and the process's effective UID is neither the UID of the file to be deleted nor
@@ -145,13 +154,13 @@ func MayDelete(c cred.Credentials, dir, victim Inode) unix.Errno {
 	return unix.EPERM
 }
 
-// NewInode is the inode that mkdir(2), mknod(2), open(2), symlink(2) or bind(2) makes in
-// parent. Mode has the file type, and the mode as it was asked for. Umask is umask(2), or
-// 0 if parent has a default ACL, which is then to be applied to the result, or if the
-// inode is a symbolic link.
+// NewInode returns the inode that mkdir(2), mknod(2), open(2), symlink(2) or bind(2) makes
+// in the directory parent. Mode is the requested one with the file type. Umask is that of
+// umask(2), or 0 for a symbolic link, or if parent has a default ACL: the caller of
+// NewInode must then apply that to the result, see acl.ACL.Create.
 func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 	i := Inode{UID: c.UID.FS, GID: c.GID.FS, Mode: mode & (unix.S_IFMT | permissions)}
-	if i.is(unix.S_IFDIR) {
+	if i.isType(unix.S_IFDIR) {
 		// mkdir(2): "the mode of the created directory is (mode & ~umask & 0777)"; "Under
 		// Linux, apart from the permission bits, the S_ISVTX mode bit is also honored."
 		i.Mode &^= unix.S_ISUID | unix.S_ISGID
@@ -162,10 +171,10 @@ func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 		// also get the S_ISGID bit set."
 		i.GID = parent.GID
 		switch {
-		case i.is(unix.S_IFDIR):
+		case i.isType(unix.S_IFDIR):
 			i.Mode |= unix.S_ISGID
-		// Nobody may make a set-group-ID program of a group that is not theirs.
-		case i.Mode&unix.S_IXGRP != 0 && !keepsSetgid(c, parent.GID):
+		// A set-group-ID program of another group would give the caller its rights.
+		case i.Mode&unix.S_IXGRP != 0 && !maySetgid(c, parent.GID):
 			i.Mode &^= unix.S_ISGID
 		}
 	}
@@ -173,14 +182,14 @@ func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 	return i
 }
 
-// Written is the mode that the thread leaves on a regular file by truncating it, or by
-// writing to it.
+// Written returns the mode of a regular file after the caller has written to it or
+// truncated it. Other file types keep their mode.
 //
 // inode(7) and write(2): "If the set-user-ID or set-group-ID bits are set on the file" a
-// write by an unprivileged user clears them. Capabilities(7), CAP_FSETID: "Don't clear
+// write by an unprivileged user clears them. capabilities(7), CAP_FSETID: "Don't clear
 // set-user-ID and set-group-ID mode bits when a file is modified".
 func Written(c cred.Credentials, i Inode) uint32 {
-	if !i.is(unix.S_IFREG) || c.Capable(unix.CAP_FSETID) {
+	if !i.isType(unix.S_IFREG) || c.Capable(unix.CAP_FSETID) {
 		return i.Mode
 	}
 	mode := i.Mode &^ unix.S_ISUID

@@ -9,7 +9,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// user has one uid and gid, and no capability.
+// user returns credentials whose uids and gids are all id, without capabilities.
 func user(id uint32, groups ...uint32) cred.Credentials {
 	ids := cred.IDs{Real: id, Effective: id, Saved: id, FS: id}
 	return cred.Credentials{UID: ids, GID: ids, Groups: groups}
@@ -36,18 +36,18 @@ func TestChown(t *testing.T) {
 	}{
 		{"Only a privileged process (Linux: one with the CAP_CHOWN capability) may change the owner of a file.",
 			user(7), file(7, 7, 0o644), 8, unchanged, file(7, 7, 0o644), unix.EPERM},
-		{"and it may", cred.Root(), file(7, 7, 0o644), 8, 9, file(8, 9, 0o644), 0},
+		{"and a privileged process may", cred.Root(), file(7, 7, 0o644), 8, 9, file(8, 9, 0o644), 0},
 		{"The owner of a file may change the group of the file to any group of which that owner is a member.",
 			user(7, 9), file(7, 7, 0o644), unchanged, 9, file(7, 9, 0o644), 0},
 		{"but to no other", user(7), file(7, 7, 0o644), unchanged, 9, file(7, 7, 0o644), unix.EPERM},
-		{"nor may a member who is not the owner", user(8, 9), file(7, 7, 0o644), unchanged, 9, file(7, 7, 0o644), unix.EPERM},
+		{"nor may a member of the group that is not the owner", user(8, 9), file(7, 7, 0o644), unchanged, 9, file(7, 7, 0o644), unix.EPERM},
 		{"If the owner or group is specified as -1, then that ID is not changed.",
 			user(8), file(7, 7, 0o644), unchanged, unchanged, file(7, 7, 0o644), 0},
 		{"the S_ISUID and S_ISGID mode bits are cleared", cred.Root(), file(7, 7, 0o6755), 8, 8, file(8, 8, 0o755), 0},
 		{"the S_ISGID bit indicates mandatory locking, and is not cleared by a chown().",
 			cred.Root(), file(7, 7, 0o2644), 8, 8, file(8, 8, 0o2644), 0},
 		{"directories keep theirs", cred.Root(), dir(7, 7, 0o6755), 8, 8, dir(8, 8, 0o6755), 0},
-		{"to clear them is a chmod", user(8), file(7, 7, 0o4755), unchanged, unchanged, file(7, 7, 0o4755), unix.EPERM},
+		{"clearing them needs the permission for chmod", user(8), file(7, 7, 0o4755), unchanged, unchanged, file(7, 7, 0o4755), unix.EPERM},
 	} {
 		if got, e := perm.Chown(test.c, test.inode, test.uid, test.gid); got != test.want || e != test.errno {
 			t.Errorf("%s: %+v, %v; want %+v, %v", test.rule, got, e, test.want, test.errno)
@@ -85,9 +85,9 @@ func TestUtimes(t *testing.T) {
 	}{
 		{"the owner sets any time", user(7), false, false, 0},
 		{"a privileged process sets any time", cred.Root(), false, false, 0},
-		{"who may write may set the current time", user(8), true, true, 0},
-		{"and no other", user(8), false, true, unix.EPERM},
-		{"who may not write may set none", user(8), true, false, unix.EACCES},
+		{"with write permission, the current time", user(8), true, true, 0},
+		{"but no other time", user(8), false, true, unix.EPERM},
+		{"without write permission, no time", user(8), true, false, unix.EACCES},
 	} {
 		if e := perm.Utimes(test.c, file(7, 7, 0o644), test.now, test.writable); e != test.want {
 			t.Errorf("%s: %v, want %v", test.name, e, test.want)
@@ -159,7 +159,7 @@ func TestSetXattr(t *testing.T) {
 	}
 }
 
-// TestAllocs: all this runs for each notification.
+// TestAllocs: handlers call these functions for each notification.
 func TestAllocs(t *testing.T) {
 	c := user(7, 8)
 	if n := testing.AllocsPerRun(100, func() {

@@ -27,18 +27,18 @@ func TestProtected(t *testing.T) {
 	}{
 		{"symbolic links are followed only when outside a sticky world-writable directory",
 			all.MayFollow(user(8), shared, link), unix.EACCES},
-		{"by root neither", all.MayFollow(cred.Root(), shared, link), unix.EACCES},
+		{"not even by root", all.MayFollow(cred.Root(), shared, link), unix.EACCES},
 		{"or when the UID of the symbolic link and follower match", all.MayFollow(user(7), shared, link), 0},
 		{"or when the directory owner matches the symbolic link's owner", all.MayFollow(user(8), dir(7, 7, 0o1777), link), 0},
 		{"outside", all.MayFollow(user(8), dir(0, 0, 0o777), link), 0},
-		{"if it is set", perm.Protected{}.MayFollow(user(8), shared, link), 0},
+		{"only if the protection is on", perm.Protected{}.MayFollow(user(8), shared, link), 0},
 
 		{"hard links only to files that the caller owns", all.MayLink(user(8), file(7, 7, 0o644), nil), unix.EPERM},
 		{"or can read and write", all.MayLink(user(8), file(7, 7, 0o666), nil), 0},
 		{"which are no set-id programs", all.MayLink(user(8), file(7, 7, 0o4777), nil), unix.EPERM},
 		{"nor special files", all.MayLink(user(8), fifo, nil), unix.EPERM},
 		{"CAP_FOWNER", all.MayLink(cred.Root(), file(7, 7, 0o4000), nil), 0},
-		{"if it is set", perm.Protected{}.MayLink(user(8), file(7, 7, 0), nil), 0},
+		{"only if the protection is on", perm.Protected{}.MayLink(user(8), file(7, 7, 0), nil), 0},
 
 		{"avoid O_CREAT opens of files that we do not own in world-writable sticky directories",
 			all.MayOpenShared(cred.Root(), shared, file(7, 7, 0o666)), unix.EACCES},
@@ -53,7 +53,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// protected are the settings of this kernel.
+// protected returns the settings of this kernel.
 func protected(t *testing.T) perm.Protected {
 	t.Helper()
 	read := func(name string) int {

@@ -8,9 +8,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// SetXattr decides setxattr(2) and removexattr(2) of an attribute of that name, as far as
-// it does not depend on access to the file: user.* attributes need write permission
-// besides.
+// SetXattr decides setxattr(2) and removexattr(2) of the attribute name. For a user.*
+// attribute the caller of SetXattr must also check write permission on the inode: see
+// Access. The error is EPERM.
 func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
 	allowed := true
 	switch {
@@ -24,13 +24,13 @@ func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
 		// visible and accessible only to processes that have the CAP_SYS_ADMIN capability."
 		allowed = c.Capable(unix.CAP_SYS_ADMIN)
 	case name == "system.posix_acl_access", name == "system.posix_acl_default":
-		// acl(5): who may chmod(2) the file may change its ACLs.
+		// acl(5): the permission is the same as for chmod(2).
 		allowed = Owner(c, i)
 	case strings.HasPrefix(name, "user."):
 		// xattr(7): "user extended attributes are allowed only for regular files and
 		// directories, and access to user extended attributes is restricted to the owner and to
 		// users with appropriate capabilities for directories with the sticky bit set".
-		allowed = i.is(unix.S_IFREG) || i.is(unix.S_IFDIR) && (i.Mode&unix.S_ISVTX == 0 || Owner(c, i))
+		allowed = i.isType(unix.S_IFREG) || i.isType(unix.S_IFDIR) && (i.Mode&unix.S_ISVTX == 0 || Owner(c, i))
 	}
 	if !allowed {
 		return unix.EPERM
