@@ -2,12 +2,12 @@ package cred
 
 import "golang.org/x/sys/unix"
 
-// Access are the credentials by which access(2) and faccessat(2) look at files.
+// Access returns the credentials that access(2) and faccessat(2) check files with.
 //
 // access(2): "The check is done using the calling process's real UID and GID, rather than the
 // effective IDs". "If the calling process is [...] a root user, [...] the check uses" its
-// permitted capabilities, otherwise none: unless SECBIT_NO_SETUID_FIXUP is set, which leaves
-// the effective ones.
+// permitted capabilities, otherwise none. With SECBIT_NO_SETUID_FIXUP it uses the effective
+// ones.
 func (c Credentials) Access() Credentials {
 	c.UID.FS, c.GID.FS = c.UID.Real, c.GID.Real
 	if c.Securebits&SecbitNoSetuidFixup == 0 {
@@ -20,8 +20,9 @@ func (c Credentials) Access() Credentials {
 	return c
 }
 
-// reachCaps are the capabilities without which files may be out of one's reach.
-const reachCaps Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
+// bypassCaps has the capabilities that bypass all permission checks on files.
+const bypassCaps Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
 
-// ReachesAll tells whether the permissions of files do not restrict c.
-func (c *Credentials) ReachesAll() bool { return c.Effective&reachCaps == reachCaps }
+// ReachesAll reports whether c has the capabilities to bypass file permission checks. A
+// thread that does not is a restricted caller.
+func (c *Credentials) ReachesAll() bool { return c.Effective&bypassCaps == bypassCaps }

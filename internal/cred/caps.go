@@ -2,13 +2,13 @@ package cred
 
 import "golang.org/x/sys/unix"
 
-// Caps is a set of capabilities: bit n is the capability n, unix.CAP_*.
+// Caps is a set of capabilities. Bit n stands for the capability n, unix.CAP_*.
 type Caps uint64
 
-// AllCaps are the capabilities that the kernel knows.
+// AllCaps has all capabilities that Linux 6.18 knows.
 const AllCaps Caps = 1<<(unix.CAP_LAST_CAP+1) - 1
 
-// fsCaps are the capabilities that follow the file system user id.
+// fsCaps has the capabilities that setfsuid(2) changes: see capabilities(7).
 const fsCaps Caps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
 	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_LINUX_IMMUTABLE |
 	1<<unix.CAP_MAC_OVERRIDE | 1<<unix.CAP_MKNOD
@@ -16,11 +16,11 @@ const fsCaps Caps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_D
 // Has reports whether the capability is in the set.
 func (s Caps) Has(capability int) bool { return s>>uint(capability)&1 != 0 }
 
-// within reports whether all of s is in other.
-func (s Caps) within(other Caps) bool { return s&^other == 0 }
+// subsetOf reports whether every capability in s is in other.
+func (s Caps) subsetOf(other Caps) bool { return s&^other == 0 }
 
-// The securebits flags of capabilities(7) and <linux/securebits.h>. Each has its
-// "locked" companion in the next bit.
+// The securebits flags of capabilities(7) and <linux/securebits.h>. The next bit of each is
+// its "locked" flag.
 const (
 	SecbitNoRoot              = 1 << 0
 	SecbitNoSetuidFixup       = 1 << 2
@@ -31,29 +31,30 @@ const (
 
 	SecbitKeepCapsLocked = SecbitKeepCaps << 1
 
-	// Those that the kernel only keeps for interpreters to read.
-	secbitsUnprivileged = SecbitExecRestrictFile | SecbitExecDenyInteractive
+	// Flags that only interpreters use. The kernel just stores them.
+	secbitUnprivileged = SecbitExecRestrictFile | SecbitExecDenyInteractive
 
-	secbits = SecbitNoRoot | SecbitNoSetuidFixup | SecbitKeepCaps | SecbitNoCapAmbientRaise | secbitsUnprivileged
-	locks   = secbits << 1
+	secbitFlags = SecbitNoRoot | SecbitNoSetuidFixup | SecbitKeepCaps | SecbitNoCapAmbientRaise | secbitUnprivileged
+	secbitLocks = secbitFlags << 1
 )
 
-// Capset is capset(2), whose rules are "Programmatically adjusting capability sets"
-// of capabilities(7). Capabilities that the kernel does not know are ignored.
+// Capset implements capset(2): see "Programmatically adjusting capability sets" in
+// capabilities(7). Capabilities that the kernel does not know are ignored. The error is
+// EPERM.
 func (c Credentials) Capset(effective, permitted, inheritable Caps) (Credentials, unix.Errno) {
 	effective, permitted, inheritable = effective&AllCaps, permitted&AllCaps, inheritable&AllCaps
 	switch {
 	// "If the caller does not have the CAP_SETPCAP capability, the new inheritable set
 	// must be a subset of the combination of the existing inheritable and permitted
 	// sets."
-	case !c.Capable(unix.CAP_SETPCAP) && !inheritable.within(c.Inheritable|c.Permitted),
+	case !c.Capable(unix.CAP_SETPCAP) && !inheritable.subsetOf(c.Inheritable|c.Permitted),
 		// "The new inheritable set must be a subset of the combination of the existing
 		// inheritable set and the capability bounding set."
-		!inheritable.within(c.Inheritable | c.Bounding),
+		!inheritable.subsetOf(c.Inheritable | c.Bounding),
 		// "The new permitted set must be a subset of the existing permitted set"
-		!permitted.within(c.Permitted),
+		!permitted.subsetOf(c.Permitted),
 		// "The new effective set must be a subset of the new permitted set."
-		!effective.within(permitted):
+		!effective.subsetOf(permitted):
 		return c, unix.EPERM
 	}
 	c.Effective, c.Permitted, c.Inheritable = effective, permitted, inheritable
@@ -65,10 +66,10 @@ func (c Credentials) Capset(effective, permitted, inheritable Caps) (Credentials
 	return c, 0
 }
 
-// KeepCaps is prctl(PR_GET_KEEPCAPS).
+// KeepCaps implements prctl(PR_GET_KEEPCAPS): see PR_GET_KEEPCAPS(2const).
 func (c Credentials) KeepCaps() bool { return c.Securebits&SecbitKeepCaps != 0 }
 
-// SetKeepCaps is prctl(PR_SET_KEEPCAPS, keep).
+// SetKeepCaps implements prctl(PR_SET_KEEPCAPS, keep). The error is EINVAL or EPERM.
 func (c Credentials) SetKeepCaps(keep uint64) (Credentials, unix.Errno) {
 	// prctl(2): "arg2 must be either 0 (clear the flag) or 1 (set the flag)."
 	if keep > 1 {
@@ -86,27 +87,29 @@ func (c Credentials) SetKeepCaps(keep uint64) (Credentials, unix.Errno) {
 	return c, 0
 }
 
-// SetSecurebits is prctl(PR_SET_SECUREBITS, bits).
+// SetSecurebits implements prctl(PR_SET_SECUREBITS, bits). The error is EPERM.
 func (c Credentials) SetSecurebits(bits uint64) (Credentials, unix.Errno) {
 	old := uint64(c.Securebits)
 	changed := old ^ bits
 	switch {
 	// capabilities(7): "Setting any of the "locked" flags is irreversible, and has the
 	// effect of preventing further changes to the corresponding "base" flag."
-	case old&locks&^bits != 0, old&locks>>1&changed != 0,
-		bits&^(secbits|locks) != 0:
+	case old&secbitLocks&^bits != 0, old&secbitLocks>>1&changed != 0,
+		bits&^(secbitFlags|secbitLocks) != 0:
 		return c, unix.EPERM
-	// "The CAP_SETPCAP capability is required to modify the flags", and even to
-	// leave them as they are; but not for those that are no restriction by the kernel.
+	// "The CAP_SETPCAP capability is required to modify the flags". The kernel requires it
+	// even to set the flags that are set already, but not to change those that only
+	// interpreters use.
 	case !c.Capable(unix.CAP_SETPCAP) &&
-		(changed == 0 || changed&^(secbitsUnprivileged|secbitsUnprivileged<<1) != 0):
+		(changed == 0 || changed&^(secbitUnprivileged|secbitUnprivileged<<1) != 0):
 		return c, unix.EPERM
 	}
 	c.Securebits = uint32(bits)
 	return c, 0
 }
 
-// ReadBounding is prctl(PR_CAPBSET_READ, capability).
+// ReadBounding implements prctl(PR_CAPBSET_READ, capability): it reports whether the
+// capability is in the bounding set. The error is EINVAL.
 func (c Credentials) ReadBounding(capability uint64) (bool, unix.Errno) {
 	// prctl(2): "If the capability specified in arg2 is not valid, then the call fails
 	// with the error EINVAL."
@@ -116,7 +119,8 @@ func (c Credentials) ReadBounding(capability uint64) (bool, unix.Errno) {
 	return c.Bounding.Has(int(capability)), 0
 }
 
-// DropBounding is prctl(PR_CAPBSET_DROP, capability).
+// DropBounding implements prctl(PR_CAPBSET_DROP, capability). The error is EPERM or
+// EINVAL.
 func (c Credentials) DropBounding(capability uint64) (Credentials, unix.Errno) {
 	// prctl(2): "EPERM if the calling thread does not have the CAP_SETPCAP; EINVAL if
 	// arg2 does not represent a valid capability"
@@ -130,8 +134,9 @@ func (c Credentials) DropBounding(capability uint64) (Credentials, unix.Errno) {
 	return c, 0
 }
 
-// CapAmbient is prctl(PR_CAP_AMBIENT, op, capability, 0, 0), and the value that it
-// returns. That the last two arguments are 0 is for the caller to check: EINVAL.
+// CapAmbient implements prctl(PR_CAP_AMBIENT, op, capability, 0, 0), and also returns that
+// call's result. The error is EINVAL or EPERM. The caller of CapAmbient must check that
+// the last two arguments are 0, else prctl(2) fails with EINVAL.
 func (c Credentials) CapAmbient(op, capability uint64) (Credentials, uint64, unix.Errno) {
 	if op == unix.PR_CAP_AMBIENT_CLEAR_ALL {
 		// prctl(2): "This operation requires setting arg3 to zero."

@@ -9,13 +9,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// user is the credentials of an ordinary user, whose files and processes are all uid's.
+// user returns the credentials of an ordinary user: all ids are uid.
 func user(uid uint32) cred.Credentials {
 	ids := cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
 	return cred.Credentials{UID: ids, GID: ids, Bounding: cred.AllCaps}
 }
 
-// setUserID is what user has become by a set-user-ID program of owner.
+// setUserID returns the credentials of user in a set-user-ID program of owner.
 func setUserID(uid, owner uint32) cred.Credentials {
 	c := user(uid)
 	c.UID.Effective, c.UID.Saved, c.UID.FS = owner, owner, owner
@@ -82,10 +82,10 @@ func TestSetfsuid(t *testing.T) {
 		t.Errorf("became %d from %d, want 7 from 0", c.UID.FS, old)
 	}
 	if c.Capable(unix.CAP_DAC_OVERRIDE) || !c.Capable(unix.CAP_SETUID) {
-		t.Errorf("effective %#x: only the capabilities about files are cleared", c.Effective)
+		t.Errorf("effective %#x, want only the capabilities for files cleared", c.Effective)
 	}
 	if again, old := c.Setfsuid(unchanged); !again.Equal(c) || old != 7 {
-		t.Errorf("-1 makes %+v, and returns %d", again, old)
+		t.Errorf("setfsuid(-1): %+v, %d", again, old)
 	}
 	if back, _ := c.Setfsuid(0); !back.Equal(cred.Root()) {
 		t.Errorf("back: %+v", back)
@@ -102,7 +102,7 @@ func TestSetgroups(t *testing.T) {
 		t.Error("changed its argument")
 	}
 	if !c.InGroup(8) || !c.InEGroup(0) || c.InGroup(6) {
-		t.Error("the groups are the supplementary ones and the file system or effective one")
+		t.Error("InGroup or InEGroup is wrong")
 	}
 	if _, e := cred.Root().Setgroups(make([]uint32, 65537)); e != unix.EINVAL {
 		t.Errorf("more than NGROUPS_MAX: %v", e)
@@ -162,10 +162,10 @@ func TestMaySignal(t *testing.T) {
 	}{
 		{"one's own", user(7), user(7), unix.SIGTERM, false, true},
 		{"another's", user(7), user(8), unix.SIGTERM, true, false},
-		{"another's, of the session", user(7), user(8), unix.SIGCONT, true, true},
-		{"another's, of another session", user(7), user(8), unix.SIGCONT, false, false},
-		{"su, whose real id is mine", user(7), setUserID(7, 0), unix.SIGTERM, false, true},
-		{"by CAP_KILL", cred.Root(), user(7), unix.SIGTERM, false, true},
+		{"another's, in the same session", user(7), user(8), unix.SIGCONT, true, true},
+		{"another's, in another session", user(7), user(8), unix.SIGCONT, false, false},
+		{"su, with the sender's real id", user(7), setUserID(7, 0), unix.SIGTERM, false, true},
+		{"with CAP_KILL", cred.Root(), user(7), unix.SIGTERM, false, true},
 	} {
 		if got := cred.MaySignal(test.from, test.to, test.sig, test.sameSession); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
@@ -173,7 +173,7 @@ func TestMaySignal(t *testing.T) {
 	}
 }
 
-// TestAllocs: all this runs for each notification.
+// TestAllocs: handlers call these methods for each notification.
 func TestAllocs(t *testing.T) {
 	c, to := cred.Root(), user(7)
 	c.Groups = []uint32{7, 8, 9}
@@ -184,7 +184,7 @@ func TestAllocs(t *testing.T) {
 		c, _ = c.Capset(0, cred.AllCaps, 0)
 		c, _, _ = c.Exec(file)
 		if !c.InGroup(8) || cred.MaySignal(to, c, unix.SIGTERM, false) == c.Equal(to) {
-			t.Error("is a member, and unlike the user may be signalled")
+			t.Error("InGroup or MaySignal is wrong")
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)

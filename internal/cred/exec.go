@@ -2,36 +2,38 @@ package cred
 
 import "golang.org/x/sys/unix"
 
-// ExecFile is what execve(2) reads of the program that it starts, and of the
-// thread that starts it, besides its credentials. The program of a script is
-// its interpreter.
+// ExecFile has the properties of a program, and of the thread that executes it, that
+// execve(2) uses besides the credentials. For a script they are those of the interpreter.
 type ExecFile struct {
-	// UID and GID own the file; Mode is its mode.
+	// UID, GID and Mode are the owner and the mode of the file.
 	UID, GID, Mode uint32
 
-	// Caps are the file's capabilities; nil if it has none. If the attribute
-	// cannot be parsed, execve(2) fails: EINVAL.
+	// Caps has the file's capabilities, nil if it has none. If the attribute is malformed,
+	// do not call Exec: execve(2) fails with EINVAL.
 	Caps *FileCaps
 
-	// Unreadable tells that the thread may not read it. The process is not dumpable then: proc_sys_fs(5), of
-	// suid_dumpable, "or whose binary does not have read permission enabled".
+	// Unreadable says that the thread has no read permission on the file. Exec does not use
+	// it, but the process is not dumpable then: proc_sys_fs(5), suid_dumpable, "or whose
+	// binary does not have read permission enabled".
 	Unreadable bool
 
-	// NoSuid tells that "the underlying filesystem is mounted nosuid".
+	// NoSuid says that "the underlying filesystem is mounted nosuid".
 	NoSuid bool
 
 	// NoNewPrivs is the thread's no_new_privs attribute.
 	NoNewPrivs bool
 
-	// Traced tells that another process could meddle: "the calling process is being
-	// ptraced" by a tracer without CAP_SYS_PTRACE.
+	// Traced says that another process could interfere: "the calling process is being
+	// ptraced" by a tracer without CAP_SYS_PTRACE, or shares its file system attributes
+	// (CLONE_FS) with a process that does not execute the program.
 	Traced bool
 }
 
-// Exec is what execve(2) makes of the credentials. Secure tells whether the program
-// is started in secure-execution mode (getauxval(3), AT_SECURE).
+// Exec implements the change of credentials by execve(2). Secure reports whether the
+// program starts in secure-execution mode (getauxval(3), AT_SECURE). The error is EPERM.
 //
-// Linux before 6.16 compares with the real ids where it says "changed" here.
+// Before Linux 6.16 the kernel compares the new ids with the real ones, instead of the
+// effective ones, to decide what "changed" means here.
 func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno) {
 	old := c
 
@@ -68,7 +70,7 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 	c.Permitted = c.Inheritable&file.Inheritable | file.Permitted&c.Bounding
 	// "If the process did not obtain the full set of file permitted capabilities, then
 	// execve(2) fails with the error EPERM", "which has the effective capability bit set".
-	if file.Effective && !file.Permitted.within(c.Permitted) {
+	if file.Effective && !file.Permitted.subsetOf(c.Permitted) {
 		return old, false, unix.EPERM
 	}
 	// "The file capability bits are honored (i.e., they are not notionally considered to
@@ -90,7 +92,7 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 	}
 
 	changed := c.UID.Effective != old.UID.Effective || !old.InGroup(c.GID.Effective)
-	gained := !c.Permitted.within(old.Permitted)
+	gained := !c.Permitted.subsetOf(old.Permitted)
 	if (changed || gained) && (f.NoNewPrivs || f.Traced) {
 		// prctl(2), PR_SET_NO_NEW_PRIVS: "execve(2) promises not to grant privileges to do
 		// anything that could not have been done without the execve(2) call".

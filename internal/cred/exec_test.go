@@ -19,7 +19,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/credtest"
 )
 
-// role in the environment makes this program another one than the tests.
+// role in the environment makes the test binary run another program than the tests.
 const role = "SUBUIDLESS_CREDTEST"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	case "target":
 		target()
 	default:
-		// The rules are many, and a check takes milliseconds.
+		// There are many rules, and a check takes milliseconds.
 		if err := flag.Set("rapid.checks", "500"); err != nil {
 			panic(err)
 		}
@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// image is what a program finds when it starts.
+// image has the properties that a program finds when it starts.
 type image struct {
 	Credentials cred.Credentials
 	Secure      bool // AT_SECURE
 }
 
-// executed writes its image.
+// executed is the program under test: it writes its image to standard output.
 func executed() {
 	i := image{Credentials: credtest.Read()}
 	vector, err := unix.Auxv()
@@ -61,7 +61,7 @@ func executed() {
 	}
 }
 
-// publicDir is a temporary directory that everybody may search.
+// publicDir returns a temporary directory that every user may search.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// install copies this program.
+// install copies the test binary to dir, and returns its path.
 func install(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "program")
@@ -107,12 +107,12 @@ func fileCaps() *rapid.Generator[*cred.FileCaps] {
 	}))
 }
 
-// TestExecKernel starts programs of any owner, mode and capabilities, and compares
-// the credentials that they find.
+// TestExecKernel executes programs with random owners, modes and capabilities, and compares
+// the credentials that they find with Exec.
 func TestExecKernel(t *testing.T) {
 	credtest.NeedRoot(t)
 	if !idsChangeFromEffective(t) {
-		t.Skip("this kernel compares with the real ids (Linux before 6.16)")
+		t.Skip("needs Linux 6.16, which compares ids with the effective ones")
 	}
 	nosuid := publicDir(t)
 	if err := unix.Mount("tmpfs", nosuid, "tmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
@@ -133,12 +133,12 @@ func TestExecKernel(t *testing.T) {
 			Mode:       unix.S_IFREG | 0o745 | rapid.SampledFrom([]uint32{0, 0o010, 0o4000, 0o2000, 0o2010, 0o6010}).Draw(t, "mode"),
 			NoSuid:     rapid.IntRange(0, 4).Draw(t, "mount") == 1,
 			NoNewPrivs: rapid.IntRange(0, 3).Draw(t, "no_new_privs") == 1,
-			Traced:     rapid.IntRange(0, 3).Draw(t, "watched") == 1,
+			Traced:     rapid.IntRange(0, 3).Draw(t, "traced") == 1,
 			Caps:       fileCaps().Draw(t, "file capabilities"),
 		}
 		got, err := execute(from, f, programs[f.NoSuid])
 		if errors.Is(err, unix.EACCES) {
-			t.Skip("a member of the group, which may not execute it")
+			t.Skip("the group has no execute permission")
 		}
 		to, secure, e := from.Exec(f)
 		if e != 0 {
@@ -153,7 +153,8 @@ func TestExecKernel(t *testing.T) {
 	})
 }
 
-// execute executes path, which is to be f, in a thread of those credentials.
+// execute executes path, after giving it the properties f, in a thread with the credentials
+// from.
 func execute(from cred.Credentials, f cred.ExecFile, path string) (image, error) {
 	if err := os.Chown(path, int(f.UID), int(f.GID)); err != nil {
 		return image{}, err
@@ -193,8 +194,9 @@ func execute(from cred.Credentials, f cred.ExecFile, path string) (image, error)
 	return got, json.Unmarshal([]byte(stdout.String()), &got)
 }
 
-// idsChangeFromEffective reports whether execve(2) keeps ambient capabilities if real and
-// effective uid differ, but the program does not change them.
+// idsChangeFromEffective reports whether execve(2) compares the new ids with the effective
+// ones: it then keeps ambient capabilities if real and effective uid differ, but the
+// program does not change them.
 func idsChangeFromEffective(t *testing.T) bool {
 	t.Helper()
 	c := credtest.Root()

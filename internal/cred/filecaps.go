@@ -6,23 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FileCaps are the capabilities of a file, which it has in the extended
-// attribute security.capability.
+// FileCaps has the capabilities of a file: the extended attribute security.capability.
 type FileCaps struct {
 	Permitted, Inheritable Caps
 
 	// Effective "is not a set, but rather just a single bit" (capabilities(7)).
 	Effective bool
 
-	// RootID is the user id of the root of the namespace that the capabilities are
-	// for; 0 in revisions 1 and 2, which have none.
+	// RootID is the user id of root in the user namespace in which the capabilities are
+	// valid. It is 0 in revisions 1 and 2, which do not store it.
 	RootID uint32
 }
 
-// The revisions of the attribute, from <linux/capability.h>: the number in the
-// top byte of its first word, with the length of its value. Permitted and
-// inheritable follow for the low 32 capabilities, then for the high ones, then
-// the root id, all little endian.
+// Format of the attribute, from <linux/capability.h>, in little-endian words: the revision
+// in the top byte and the flag of the effective bit; permitted and inheritable of the
+// capabilities 0 to 31, then of the others; and the root id. Each revision has its own
+// size, in bytes.
 const (
 	fileCapsEffective = 1 << 0
 
@@ -31,7 +30,7 @@ const (
 	revision3, size3 = 0x03000000, 24
 )
 
-// revision returns the revision of a value, or 0 if it is not one.
+// revision returns the revision of a value, or 0 if it is malformed.
 func revision(value []byte) uint32 {
 	if len(value) < 4 {
 		return 0
@@ -44,8 +43,8 @@ func revision(value []byte) uint32 {
 	return 0
 }
 
-// ParseFileCaps decodes the value of security.capability, of any revision, as
-// execve(2) does: EINVAL if it is malformed.
+// ParseFileCaps decodes a value of security.capability of any revision, like execve(2). The
+// error is EINVAL if it is malformed.
 func ParseFileCaps(value []byte) (FileCaps, unix.Errno) {
 	r := revision(value)
 	if r == 0 {
@@ -67,9 +66,9 @@ func ParseFileCaps(value []byte) (FileCaps, unix.Errno) {
 	return f, 0
 }
 
-// CheckFileCaps tells what setxattr(2) says of a value for security.capability,
-// to anybody, before it asks for CAP_SETFCAP: EINVAL unless it is of revision 2 or 3, or
-// empty, with which execve(2) fails.
+// CheckFileCaps checks a value of security.capability like setxattr(2) does for every
+// caller, before it requires CAP_SETFCAP. The error is EINVAL unless the value is one of
+// revision 2 or 3, or is empty. An empty value can be set, but makes execve(2) fail.
 //
 // capabilities(7): "The kernel transparently continues to support the execution of
 // files that have 32-bit version 1 capability masks, but when adding capabilities to
@@ -82,8 +81,8 @@ func CheckFileCaps(value []byte) unix.Errno {
 	return 0
 }
 
-// Append appends the value of security.capability to b: revision 2, or 3 if there is
-// a root id.
+// Append appends the value of security.capability for f to b. It is one of revision 2, or
+// of revision 3 if RootID is not 0.
 func (f FileCaps) Append(b []byte) []byte {
 	header := uint32(revision2)
 	if f.RootID != 0 {

@@ -30,7 +30,7 @@ var fileCapsTests = []struct {
 		cred.FileCaps{Permitted: 1 << unix.CAP_CHOWN, Inheritable: 1 << unix.CAP_DAC_OVERRIDE, Effective: true}, 0, unix.EINVAL},
 	{"unknown flag", "0200000200200000000000000000000000000000", cred.FileCaps{}, unix.EINVAL, unix.EINVAL},
 	{"unknown revision", "0000000400200000000000000000000000000000", cred.FileCaps{}, unix.EINVAL, unix.EINVAL},
-	{"revision 2 of the length of 3", "000000020020000000000000000000000000000000000000", cred.FileCaps{}, unix.EINVAL, unix.EINVAL},
+	{"revision 2 with the size of 3", "000000020020000000000000000000000000000000000000", cred.FileCaps{}, unix.EINVAL, unix.EINVAL},
 	{"short", "000000", cred.FileCaps{}, unix.EINVAL, unix.EINVAL},
 	{"empty", "", cred.FileCaps{}, unix.EINVAL, 0},
 }
@@ -51,7 +51,7 @@ func TestFileCaps(t *testing.T) {
 	}
 }
 
-// TestFileCapsKernel sets the same values on a file.
+// TestFileCapsKernel sets the same values on a file, and compares the errors.
 func TestFileCapsKernel(t *testing.T) {
 	credtest.NeedRoot(t)
 	file := filepath.Join(t.TempDir(), "file")
@@ -73,7 +73,7 @@ func TestFileCapsKernel(t *testing.T) {
 	}
 }
 
-// FuzzFileCaps decodes what it encodes, and encodes what it decodes.
+// FuzzFileCaps checks that decoding and encoding are inverse to each other.
 func FuzzFileCaps(f *testing.F) {
 	for _, test := range fileCapsTests {
 		value, err := hex.DecodeString(test.value)

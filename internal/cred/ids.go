@@ -2,71 +2,72 @@ package cred
 
 import "golang.org/x/sys/unix"
 
-// invalid is the id -1, which nobody has.
+// invalid is the id -1, which no user or group has.
 const invalid = ^uint32(0)
 
-// Setuid is setuid(2).
+// Setuid implements setuid(2). The error is EPERM or EINVAL.
 func (c Credentials) Setuid(uid uint32) (Credentials, unix.Errno) {
 	ids, e := c.UID.set(uid, c.Capable(unix.CAP_SETUID))
-	return c.withUID(ids), e
+	return c.changeUID(ids), e
 }
 
-// Setgid is setgid(2).
+// Setgid implements setgid(2). The error is EPERM or EINVAL.
 func (c Credentials) Setgid(gid uint32) (Credentials, unix.Errno) {
 	ids, e := c.GID.set(gid, c.Capable(unix.CAP_SETGID))
 	c.GID = ids
 	return c, e
 }
 
-// Setreuid is setreuid(2).
+// Setreuid implements setreuid(2). The error is EPERM.
 func (c Credentials) Setreuid(ruid, euid uint32) (Credentials, unix.Errno) {
 	ids, e := c.UID.setre(ruid, euid, c.Capable(unix.CAP_SETUID))
-	return c.withUID(ids), e
+	return c.changeUID(ids), e
 }
 
-// Setregid is setregid(2).
+// Setregid implements setregid(2). The error is EPERM.
 func (c Credentials) Setregid(rgid, egid uint32) (Credentials, unix.Errno) {
 	ids, e := c.GID.setre(rgid, egid, c.Capable(unix.CAP_SETGID))
 	c.GID = ids
 	return c, e
 }
 
-// Setresuid is setresuid(2).
+// Setresuid implements setresuid(2). The error is EPERM.
 func (c Credentials) Setresuid(ruid, euid, suid uint32) (Credentials, unix.Errno) {
 	ids, e := c.UID.setres(ruid, euid, suid, c.Capable(unix.CAP_SETUID))
-	return c.withUID(ids), e
+	return c.changeUID(ids), e
 }
 
-// Setresgid is setresgid(2).
+// Setresgid implements setresgid(2). The error is EPERM.
 func (c Credentials) Setresgid(rgid, egid, sgid uint32) (Credentials, unix.Errno) {
 	ids, e := c.GID.setres(rgid, egid, sgid, c.Capable(unix.CAP_SETGID))
 	c.GID = ids
 	return c, e
 }
 
-// Setfsuid is setfsuid(2), and the value that it returns.
+// Setfsuid implements setfsuid(2). It also returns that call's result.
 //
 // "On both success and failure, this call returns the previous filesystem user ID
 // of the caller."
 func (c Credentials) Setfsuid(fsuid uint32) (Credentials, uint32) {
 	old := c.UID.FS
 	c.UID = c.UID.setfs(fsuid, c.Capable(unix.CAP_SETUID))
-	return c.followFSUID(old), old
+	return c.adjustFSCaps(old), old
 }
 
-// Setfsgid is setfsgid(2), and the value that it returns: the previous one.
+// Setfsgid implements setfsgid(2). It also returns that call's result, the previous id.
 func (c Credentials) Setfsgid(fsgid uint32) (Credentials, uint32) {
 	old := c.GID.FS
 	c.GID = c.GID.setfs(fsgid, c.Capable(unix.CAP_SETGID))
 	return c, old
 }
 
-// holds reports whether id is the real, effective or saved one.
-func (ids IDs) holds(id uint32) bool {
+// contains reports whether id is the real, effective or saved id.
+func (ids IDs) contains(id uint32) bool {
 	return id == ids.Real || id == ids.Effective || id == ids.Saved
 }
 
-// set is setuid and setgid.
+// set implements setuid(2) and setgid(2). Privileged says that the thread has CAP_SETUID or
+// CAP_SETGID, here and below.
 func (ids IDs) set(id uint32, privileged bool) (IDs, unix.Errno) {
 	switch {
 	case id == invalid:
@@ -84,7 +85,7 @@ func (ids IDs) set(id uint32, privileged bool) (IDs, unix.Errno) {
 	return ids, unix.EPERM
 }
 
-// setre is setreuid and setregid.
+// setre implements setreuid(2) and setregid(2).
 func (ids IDs) setre(real, effective uint32, privileged bool) (IDs, unix.Errno) {
 	to := ids
 	// setreuid(2): "Unprivileged users may only set the real user ID to the real user
@@ -98,7 +99,7 @@ func (ids IDs) setre(real, effective uint32, privileged bool) (IDs, unix.Errno) 
 	// "Unprivileged processes may only set the effective user ID to the real user ID,
 	// the effective user ID, or the saved set-user-ID."
 	if effective != invalid {
-		if !privileged && !ids.holds(effective) {
+		if !privileged && !ids.contains(effective) {
 			return ids, unix.EPERM
 		}
 		to.Effective = effective
@@ -113,10 +114,10 @@ func (ids IDs) setre(real, effective uint32, privileged bool) (IDs, unix.Errno) 
 	return to, 0
 }
 
-// setres is setresuid and setresgid.
+// setres implements setresuid(2) and setresgid(2).
 func (ids IDs) setres(real, effective, saved uint32, privileged bool) (IDs, unix.Errno) {
-	// The file system id stays if nothing is asked for, in spite of "the filesystem
-	// UID is always set to the same value as the (possibly new) effective UID".
+	// A call that changes nothing leaves the file system id alone, in spite of "the
+	// filesystem UID is always set to the same value as the (possibly new) effective UID".
 	if (real == invalid || real == ids.Real) && (saved == invalid || saved == ids.Saved) &&
 		(effective == invalid || effective == ids.Effective && effective == ids.FS) {
 		return ids, 0
@@ -133,7 +134,7 @@ func (ids IDs) setres(real, effective, saved uint32, privileged bool) (IDs, unix
 		if change.from == invalid {
 			continue
 		}
-		if !privileged && !ids.holds(change.from) {
+		if !privileged && !ids.contains(change.from) {
 			return ids, unix.EPERM
 		}
 		*change.to = change.from
@@ -142,21 +143,21 @@ func (ids IDs) setres(real, effective, saved uint32, privileged bool) (IDs, unix
 	return to, 0
 }
 
-// setfs is setfsuid and setfsgid.
+// setfs implements setfsuid(2) and setfsgid(2).
 //
 // setfsuid(2): "setfsuid() will succeed only if the caller is the superuser or if
 // fsuid matches either the caller's real user ID, effective user ID, saved
 // set-user-ID, or current filesystem user ID."
 func (ids IDs) setfs(id uint32, privileged bool) IDs {
-	if id != invalid && (privileged || ids.holds(id)) {
+	if id != invalid && (privileged || ids.contains(id)) {
 		ids.FS = id
 	}
 	return ids
 }
 
-// withUID changes the user ids, and what depends on them, from "Effect of user ID
-// changes on capabilities" of capabilities(7).
-func (c Credentials) withUID(to IDs) Credentials {
+// changeUID returns c with the user ids to, and with the capabilities that follow from the
+// change: see "Effect of user ID changes on capabilities" in capabilities(7).
+func (c Credentials) changeUID(to IDs) Credentials {
 	from := c.UID
 	c.UID = to
 	if c.Securebits&SecbitNoSetuidFixup != 0 {
@@ -165,8 +166,8 @@ func (c Credentials) withUID(to IDs) Credentials {
 	// "If one or more of the real, effective, or saved set user IDs was previously 0,
 	// and as a result of the UID changes all of these IDs have a nonzero value, then
 	// all capabilities are cleared from the permitted, effective, and ambient
-	// capability sets." With SECBIT_KEEP_CAPS, only from the ambient one.
-	if from.holds(0) && !to.holds(0) {
+	// capability sets." With SECBIT_KEEP_CAPS, only from the ambient set.
+	if from.contains(0) && !to.contains(0) {
 		if c.Securebits&SecbitKeepCaps == 0 {
 			c.Permitted, c.Effective = 0, 0
 		}
@@ -185,8 +186,9 @@ func (c Credentials) withUID(to IDs) Credentials {
 	return c
 }
 
-// followFSUID changes what setfsuid changes along with the id, which was old.
-func (c Credentials) followFSUID(old uint32) Credentials {
+// adjustFSCaps returns c with the capabilities that follow from a change of the file system
+// user id by setfsuid(2). Old is the previous id.
+func (c Credentials) adjustFSCaps(old uint32) Credentials {
 	if c.Securebits&SecbitNoSetuidFixup != 0 {
 		return c
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/credtest"
 )
 
-// result is what a call says, and what it makes of the caller.
+// result is the outcome of a call: its return value and the caller's new state.
 type result struct {
 	value   uint64
 	errno   unix.Errno
@@ -20,18 +20,19 @@ type result struct {
 	undumps bool
 }
 
-// call is a system call: how the model answers it, and how the kernel does.
+// call is a system call: the model's answer, and the kernel's.
 type call struct {
 	model  func(cred.Credentials) result
 	kernel func() (uint64, unix.Errno)
 }
 
-// value is the credentials and the return value of a call that cannot fail.
+// value returns the outcome of a call that cannot fail and returns an id.
 func value(to cred.Credentials, id uint32) result { return result{uint64(id), 0, to, false} }
 
-// changed is the outcome of a call that returns 0 or an error.
+// changed returns the outcome of a call that returns 0 or an error.
 func changed(to cred.Credentials, e unix.Errno) result { return result{0, e, to, false} }
 
+// system returns a function that makes a system call.
 func system(nr uintptr, args ...uint64) func() (uint64, unix.Errno) {
 	return func() (uint64, unix.Errno) { return credtest.Call(nr, args...) }
 }
@@ -139,7 +140,7 @@ func argument() *rapid.Generator[uint32] {
 	return rapid.OneOf(credtest.ID(), credtest.ID(), rapid.Just(^uint32(0)))
 }
 
-// capability draws one, or what is none.
+// capability draws a valid or invalid capability.
 func capability() *rapid.Generator[uint64] {
 	return rapid.OneOf(rapid.Uint64Range(0, unix.CAP_LAST_CAP),
 		rapid.SampledFrom([]uint64{0, unix.CAP_SETUID, unix.CAP_LAST_CAP + 1, 64, 1 << 32}))
@@ -186,8 +187,8 @@ func setFS(nr uintptr, set func(cred.Credentials, uint32) (cred.Credentials, uin
 	}
 }
 
-// TestKernel makes random calls, from root and from credentials of any kind, and
-// compares what the kernel and the model make of them.
+// TestKernel makes random calls, as root and with random credentials, and compares the
+// kernel's results with the model's.
 func TestKernel(t *testing.T) {
 	credtest.NeedRoot(t)
 	names := rapid.SampledFrom(sortedKeys(calls))

@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaySignal reports whether a thread of sender may send sig to a thread of target in
-// another process (to its own, it always may). SameSession tells whether both are
-// in one session.
+// MaySignal reports whether a thread with the credentials sender may send sig to a thread
+// with the credentials target in another process; within a process it always may.
+// SameSession says that both processes are in the same session. If not, kill(2) fails with
+// EPERM.
 func MaySignal(sender, target Credentials, sig unix.Signal, sameSession bool) bool {
 	// kill(2): "it must either be privileged (under Linux: have the CAP_KILL capability in
 	// the user namespace of the target process), or the real or effective user ID of the
@@ -20,9 +21,10 @@ func MaySignal(sender, target Credentials, sig unix.Signal, sameSession bool) bo
 		sender.Capable(unix.CAP_KILL) || sig == unix.SIGCONT && sameSession
 }
 
-// MaySchedule reports whether a thread of sender may change how a thread of target is
-// scheduled, by setpriority(2), sched_setscheduler(2), sched_setattr(2) or
-// sched_setaffinity(2): else EPERM. A better priority needs more (sched(7)).
+// MaySchedule reports whether a thread with the credentials sender may change how one with
+// the credentials target is scheduled, by setpriority(2), sched_setscheduler(2),
+// sched_setattr(2) or sched_setaffinity(2). If not, these fail with EPERM. A higher
+// priority needs further privileges: see sched(7).
 //
 // setpriority(2): "Linux 2.6.12 and later require the effective user ID of the caller to
 // match the real or effective user ID of the process who", or CAP_SYS_NICE.
@@ -31,8 +33,8 @@ func MaySchedule(sender, target Credentials) bool {
 		sender.Capable(unix.CAP_SYS_NICE)
 }
 
-// MaySetIOPriority reports whether a thread of sender may change the I/O priority of a
-// thread of target: else EPERM.
+// MaySetIOPriority reports whether a thread with the credentials sender may change the I/O
+// priority of one with the credentials target. If not, ioprio_set(2) fails with EPERM.
 //
 // ioprio_set(2): "An unprivileged process may set the I/O priority only for a process
 // whose real UID matches the real or effective UID of the calling process. A process
@@ -42,9 +44,9 @@ func MaySetIOPriority(sender, target Credentials) bool {
 		sender.Capable(unix.CAP_SYS_NICE)
 }
 
-// MayPrlimit reports whether a thread of sender may read or change resource limits of
-// another thread, of target: else EPERM. To raise a hard limit needs CAP_SYS_RESOURCE
-// besides.
+// MayPrlimit reports whether a thread with the credentials sender may read or change
+// resource limits of another process with the credentials target. If not, prlimit(2) fails
+// with EPERM. Raising a hard limit also needs CAP_SYS_RESOURCE.
 //
 // prlimit(2): "the caller must have the CAP_SYS_RESOURCE capability in the user namespace
 // of the process whose resource limits are being changed, or the real, effective, and
@@ -53,15 +55,17 @@ func MaySetIOPriority(sender, target Credentials) bool {
 // group ID of the caller."
 func MayPrlimit(sender, target Credentials) bool {
 	uid, gid := sender.UID.Real, sender.GID.Real
-	return target.UID.all(uid) && target.GID.all(gid) || sender.Capable(unix.CAP_SYS_RESOURCE)
+	return target.UID.allEqual(uid) && target.GID.allEqual(gid) || sender.Capable(unix.CAP_SYS_RESOURCE)
 }
 
-// all reports whether real, effective and saved id are id.
-func (ids IDs) all(id uint32) bool {
+// allEqual reports whether the real, effective and saved id are id.
+func (ids IDs) allEqual(id uint32) bool {
 	return ids.Real == id && ids.Effective == id && ids.Saved == id
 }
 
-// MayPing reports whether a thread may make ICMP Echo sockets: else EACCES.
+// MayPing reports whether a thread with the credentials c may create ICMP Echo sockets, if
+// low and high are the ping_group_range of its network namespace. If not, socket(2) fails
+// with EACCES.
 //
 // icmp(7), ping_group_range: "Range of the group IDs (minimum and maximum group IDs,
 // inclusive) that are allowed to create ICMP Echo sockets."
@@ -72,9 +76,11 @@ func MayPing(c Credentials, low, high uint32) bool {
 	return slices.ContainsFunc(c.Groups, func(gid uint32) bool { return low <= gid && gid <= high })
 }
 
-// MayPtrace reports whether a thread of caller may look into, or trace, a thread of target
-// in another process, as PTRACE_MODE_REALCREDS or, with fscreds, PTRACE_MODE_FSCREDS
-// of ptrace(2) asks. The target's dumpable attribute is no part of its credentials.
+// MayPtrace implements "Ptrace access mode checking" of ptrace(2) for threads of different
+// processes: it reports whether one with the credentials caller may inspect or trace one
+// with the credentials target. Fscreds selects PTRACE_MODE_FSCREDS instead of
+// PTRACE_MODE_REALCREDS. The target's dumpable attribute is not part of its credentials
+// and must be checked separately.
 func MayPtrace(caller, target Credentials, fscreds bool) bool {
 	// "the caller has the CAP_SYS_PTRACE capability in the user namespace of the target"
 	if caller.Capable(unix.CAP_SYS_PTRACE) {
@@ -90,5 +96,5 @@ func MayPtrace(caller, target Credentials, fscreds bool) bool {
 	// ID, and the real, effective, and saved-set group IDs of the target match the caller's
 	// group ID", and "the caller's capabilities are a superset of the target process's
 	// permitted capabilities".
-	return target.UID.all(uid) && target.GID.all(gid) && target.Permitted.within(caps)
+	return target.UID.allEqual(uid) && target.GID.allEqual(gid) && target.Permitted.subsetOf(caps)
 }

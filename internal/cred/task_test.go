@@ -16,7 +16,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/credtest"
 )
 
-// target takes the ids in its arguments, says so, and waits for the end of its input.
+// target sets the ids in its arguments, writes "ready", and waits for the end of its input.
 func target() {
 	var uid, gid [3]int
 	for n, ids := range []*[3]int{&uid, &gid} {
@@ -42,7 +42,7 @@ func target() {
 
 func all(id uint32) cred.IDs { return cred.IDs{Real: id, Effective: id, Saved: id, FS: id} }
 
-// startTarget starts a process of those ids, in a session of its own if it is to be alone.
+// startTarget starts a process with these ids, in a session of its own if alone is set.
 func startTarget(t *testing.T, uid, gid cred.IDs, alone bool) (pid int, stop func()) {
 	t.Helper()
 	arg := func(ids cred.IDs) string { return fmt.Sprint(ids.Real, ids.Effective, ids.Saved) }
@@ -74,7 +74,8 @@ func startTarget(t *testing.T, uid, gid cred.IDs, alone bool) (pid int, stop fun
 	}
 }
 
-// TestTasksKernel does to processes what needs permission, and compares who may.
+// TestTasksKernel makes calls that need a permission on another process, and compares the
+// kernel's errors with the model.
 func TestTasksKernel(t *testing.T) {
 	credtest.NeedRoot(t)
 	type sender struct {
@@ -138,11 +139,11 @@ func TestTasksKernel(t *testing.T) {
 	}
 }
 
-// lowest is the priority that may be set whatever the present one is.
+// lowest is the priority that any caller with permission may set, whatever the old one is.
 const lowest = 19
 
-// Arguments of ioprio_set(2), from <linux/ioprio.h>: a process, and the class and the level
-// that processes have anyway.
+// Arguments of ioprio_set(2), from <linux/ioprio.h>: IOPRIO_WHO_PROCESS, and the default
+// class and level of processes.
 const (
 	whoProcess  = 1
 	bestEffort4 = 2<<13 | 4
@@ -151,7 +152,7 @@ const (
 // kcmpFS is KCMP_FS of <linux/kcmp.h>.
 const kcmpFS = 3
 
-// setSchedBatch is sched_setscheduler(2) to a policy that needs no privilege of its own.
+// setSchedBatch makes a sched_setscheduler(2) call to a policy that needs no privilege.
 func setSchedBatch(pid int) func() (uint64, unix.Errno) {
 	return func() (uint64, unix.Errno) {
 		var priority int32
@@ -173,14 +174,14 @@ func TestMayPtrace(t *testing.T) {
 		fscreds, want  bool
 	}{
 		{"The real, effective, and saved-set user IDs of the target match the caller's user ID", user(7, 0, 0), user(7, 0, 0), false, true},
-		{"and else not", user(7, 0, 0), user(8, 0, 0), false, false},
+		{"and not if they differ", user(7, 0, 0), user(8, 0, 0), false, false},
 		{"The caller has the CAP_SYS_PTRACE capability", user(7, ptrace, ptrace), cred.Root(), false, true},
-		{"and can use it", user(7, ptrace, 0), user(8, 0, 0), false, false},
+		{"but not if it is not effective", user(7, ptrace, 0), user(8, 0, 0), false, false},
 		{"employ the caller's filesystem UID", fs, user(7, 0, 0), true, false},
-		{"and not the real one", fs, user(8, 0, 0), true, false}, // because of the groups
+		{"but also the filesystem GID", fs, user(8, 0, 0), true, false},
 		{"Otherwise use the caller's real UID", fs, user(7, 0, 0), false, true},
 		{"the caller's capabilities are a superset of the target process's permitted capabilities", user(7, raw, raw), user(7, raw, 0), true, true},
-		{"and else not", user(7, 0, 0), user(7, raw, 0), true, false},
+		{"and not if they are no superset", user(7, 0, 0), user(7, raw, 0), true, false},
 		{"use the effective set of the caller", user(7, raw, 0), user(7, raw, 0), true, false},
 		{"or the permitted set", user(7, raw, 0), user(7, raw, 0), false, true},
 	} {
