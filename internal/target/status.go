@@ -57,13 +57,17 @@ func readProc(file *byte, b *[maxStatus]byte) ([]byte, unix.Errno) {
 
 // valueOf returns the value of the line "NAME: VALUE" in text.
 func valueOf(text []byte, name string) (value []byte, ok bool) {
-	for line := range bytes.Lines(text) {
+	for len(text) > 0 { // bytes.Lines would move the caller's buffer to the heap
+		var line []byte
+		line, text, _ = bytes.Cut(text, newline)
 		if len(line) > len(name) && string(line[:len(name)]) == name && line[len(name)] == ':' {
 			return bytes.TrimSpace(line[len(name)+1:]), true
 		}
 	}
 	return nil, false
 }
+
+var newline = []byte{'\n'}
 
 // Signalled reports whether a signal is pending that the task does not block: see
 // signal(7). A signal that is pending for the process may be delivered to another thread
