@@ -13,7 +13,7 @@ import (
 // Tag is the tag type of an entry: whose permissions the entry has.
 type Tag uint16
 
-// The tag types ACL_USER_OBJ and so on of acl(5), in the order of entries in an ACL. The
+// The tag types of acl(5), such as ACL_USER_OBJ, in the order of entries in an ACL. The
 // values are those of <linux/posix_acl.h>.
 const (
 	UserObj  Tag = 0x01 // the owner of the file
@@ -114,10 +114,11 @@ func (e Entry) named() bool { return e.Tag == User || e.Tag == Group }
 // Valid reports whether the kernel accepts an ACL that Decode has returned.
 //
 // acl(5): "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ,
-// ACL_GROUP_OBJ, and ACL_OTHER tag types. Entries with ACL_USER and ACL_GROUP tag types may
-// appear zero or more times in an ACL. An ACL that contains entries of ACL_USER or ACL_GROUP
-// tag types must contain exactly one entry of the ACL_MASK tag type. If an ACL contains no
-// entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is optional."
+// ACL_GROUP_OBJ, and ACL_OTHER tag types. Entries with ACL_USER and ACL_GROUP tag types
+// may appear zero or more times in an ACL. An ACL that contains entries of ACL_USER or
+// ACL_GROUP tag types must contain exactly one entry of the ACL_MASK tag type. If an ACL
+// contains no entries of ACL_USER or ACL_GROUP tag types, the ACL_MASK entry is
+// optional."
 //
 // The kernel also requires this order. Of the ids it requires only that they are valid.
 func (a ACL) Valid() bool {

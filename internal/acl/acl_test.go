@@ -63,15 +63,15 @@ var parseTests = []struct {
 	{"a user twice", slices.Insert(slices.Clone(extended), 1, extended[1]).Append(nil), 0},
 	{"users in any order", slices.Insert(slices.Clone(extended), 1, acl.Entry{Tag: acl.User, ID: 2000}).Append(nil), 0},
 	{"no entries", acl.ACL(nil).Append(nil), 0},
-	// "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ, ACL_GROUP_OBJ, and
-	// ACL_OTHER tag types."
+	// "A valid ACL contains exactly one entry with each of the ACL_USER_OBJ, ACL_GROUP_OBJ,
+	// and ACL_OTHER tag types."
 	{"no owner", without(0).Append(nil), unix.EINVAL},
 	{"no group", without(2).Append(nil), unix.EINVAL},
 	{"no other", without(5).Append(nil), unix.EINVAL},
 	{"two owners", slices.Insert(slices.Clone(extended), 0, extended[0]).Append(nil), unix.EINVAL},
 	{"two others", append(slices.Clone(extended), extended[5]).Append(nil), unix.EINVAL},
-	// "An ACL that contains entries of ACL_USER or ACL_GROUP tag types must contain exactly one
-	// entry of the ACL_MASK tag type."
+	// "An ACL that contains entries of ACL_USER or ACL_GROUP tag types must contain exactly
+	// one entry of the ACL_MASK tag type."
 	{"no mask", without(4).Append(nil), unix.EINVAL},
 	{"two masks", slices.Insert(slices.Clone(extended), 4, extended[4]).Append(nil), unix.EINVAL},
 	{"unordered", with(1, extended[3]).Append(nil), unix.EINVAL},

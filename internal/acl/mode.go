@@ -16,11 +16,11 @@ const (
 // modeShift returns the position in the mode of the permissions of the entry. Ok is false
 // if the mode does not have them. Masked says that the ACL has a Mask entry.
 //
-// acl(5): "The owner permissions correspond to the permissions of the ACL_USER_OBJ entry. If
-// the ACL has an ACL_MASK entry, the group permissions correspond to the permissions of the
-// ACL_MASK entry. Otherwise, if the ACL has no ACL_MASK entry, the group permissions correspond
-// to the permissions of the ACL_GROUP_OBJ entry. The other permissions correspond to the
-// permissions of the ACL_OTHER entry."
+// acl(5): "The owner permissions correspond to the permissions of the ACL_USER_OBJ entry.
+// If the ACL has an ACL_MASK entry, the group permissions correspond to the permissions
+// of the ACL_MASK entry. Otherwise, if the ACL has no ACL_MASK entry, the group
+// permissions correspond to the permissions of the ACL_GROUP_OBJ entry. The other
+// permissions correspond to the permissions of the ACL_OTHER entry."
 func (e Entry) modeShift(masked bool) (shift int, ok bool) {
 	switch {
 	case e.Tag == UserObj:
@@ -77,10 +77,10 @@ func (a ACL) Chmod(mode uint32) ACL {
 // inherited are the inode's access and default ACL, nil if it has none. A symbolic link
 // gets no ACL.
 //
-// acl(5): "The new object inherits the default ACL of the containing directory as its access
-// ACL. The access ACL entries corresponding to the file permission bits are modified so that
-// they contain no permissions that are not contained in the permissions specified by the mode
-// parameter." A new directory also inherits the default ACL as its
+// acl(5): "The new object inherits the default ACL of the containing directory as its
+// access ACL. The access ACL entries corresponding to the file permission bits are
+// modified so that they contain no permissions that are not contained in the permissions
+// specified by the mode parameter." A new directory also inherits the default ACL as its
 // own.
 func (a ACL) Create(mode uint32) (access, inherited ACL, newMode uint32) {
 	if len(a) == 0 || mode&unix.S_IFMT == unix.S_IFLNK {

@@ -4,10 +4,10 @@ import "golang.org/x/sys/unix"
 
 // Access returns the credentials that access(2) and faccessat(2) check files with.
 //
-// access(2): "The check is done using the calling process's real UID and GID, rather than the
-// effective IDs". "If the calling process is [...] a root user, [...] the check uses" its
-// permitted capabilities, otherwise none. With SECBIT_NO_SETUID_FIXUP it uses the effective
-// ones.
+// access(2): "The check is done using the calling process's real UID and GID, rather than
+// the effective IDs". "If the calling process is [...] a root user, [...] the check uses"
+// its permitted capabilities, otherwise none. With SECBIT_NO_SETUID_FIXUP it uses the
+// effective ones.
 func (c Credentials) Access() Credentials {
 	c.UID.FS, c.GID.FS = c.UID.Real, c.GID.Real
 	if c.Securebits&SecbitNoSetuidFixup == 0 {

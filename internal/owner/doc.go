@@ -1,7 +1,7 @@
 // Package owner stores records: the owner that a file has inside the container, the
 // device that a placeholder stands for, and ACLs that the kernel cannot store. A record
 // is in the file's extended attribute user.rootlesscontainers, or in the sidecar if the
-// file cannot carry that attribute. The package does not decide who may change a record.
+// file cannot carry that attribute. The package does not check permissions.
 //
 // # Concurrency
 //

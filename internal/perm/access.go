@@ -36,9 +36,9 @@ func Access(c cred.Credentials, i Inode, a acl.ACL, want uint32) unix.Errno {
 
 // granted reports whether mode and ACL, without capabilities, grant all of want.
 //
-// path_resolution(7): "when the fsuid of the process [...] equals the user ID of the file, the
-// first group [of permission bits] is used, if the group ID of the file matches the fsgid or one
-// of the supplementary group IDs, the second, otherwise the third."
+// path_resolution(7): "when the fsuid of the process [...] equals the user ID of the
+// file, the first group [of permission bits] is used, if the group ID of the file matches
+// the fsgid or one of the supplementary group IDs, the second, otherwise the third."
 func granted(c cred.Credentials, i Inode, a acl.ACL, want uint32) bool {
 	if c.UID.FS == i.UID {
 		return i.Mode>>6&want == want

@@ -28,7 +28,7 @@ const permissions = 0o7777
 // unchanged is the id -1, with which chown(2) changes nothing.
 const unchanged = ^uint32(0)
 
-// isType reports whether the inode has the file type, S_IFREG and so on of inode(7).
+// isType reports whether the inode has the file type, such as S_IFREG of inode(7).
 func (i Inode) isType(fileType uint32) bool { return i.Mode&unix.S_IFMT == fileType }
 
 // Owner reports whether the caller has the rights of the inode's owner.

@@ -122,7 +122,7 @@ func TestNewInode(t *testing.T) {
 		mode   uint32
 		want   perm.Inode
 	}{
-		{"a file is the thread's", dir(0, 0, 0o755), unix.S_IFREG | 0o6666, file(7, 7, 0o6644)},
+		{"a file belongs to the caller", dir(0, 0, 0o755), unix.S_IFREG | 0o6666, file(7, 7, 0o6644)},
 		{"mkdir takes no set-id bits", dir(0, 0, 0o755), unix.S_IFDIR | 0o7777, dir(7, 7, 0o1755)},
 		{"BSD semantics: the group of the directory", dir(0, 9, 0o2755), unix.S_IFREG | 0o666, file(7, 9, 0o644)},
 		{"directories created there will also get the S_ISGID bit set", dir(0, 9, 0o2755), unix.S_IFDIR | 0o777, dir(7, 9, 0o2755)},

@@ -14,9 +14,9 @@ type Protected struct{ Hardlinks, Symlinks, FIFOs, Regular int }
 // MayFollow decides whether the caller may follow the symbolic link in the directory dir.
 // It applies only if the link is the final component of a path. The error is EACCES.
 //
-// proc_sys_fs(5), protected_symlinks: "symbolic links are followed only when outside a sticky
-// world-writable directory, or when the UID of the symbolic link and follower match, or when
-// the directory owner matches the symbolic link's owner."
+// proc_sys_fs(5), protected_symlinks: "symbolic links are followed only when outside a
+// sticky world-writable directory, or when the UID of the symbolic link and follower
+// match, or when the directory owner matches the symbolic link's owner."
 func (p Protected) MayFollow(c cred.Credentials, dir, link Inode) unix.Errno {
 	const stickyWritable = unix.S_ISVTX | unix.S_IWOTH
 	if p.Symlinks == 0 || dir.Mode&stickyWritable != stickyWritable || link.UID == c.UID.FS || link.UID == dir.UID {
@@ -28,9 +28,9 @@ func (p Protected) MayFollow(c cred.Credentials, dir, link Inode) unix.Errno {
 // MayLink decides whether the caller may make a hard link to the inode, whose access ACL is
 // a, or nil if it has none. The error is EPERM.
 //
-// proc_sys_fs(5), protected_hardlinks: "no hard links can be created to files that [...] the
-// caller doesn't own [...] unless [...] CAP_FOWNER" or "the caller has read and write access"
-// to a regular file that is not a set-user-ID or set-group-ID program.
+// proc_sys_fs(5), protected_hardlinks: "no hard links can be created to files that [...]
+// the caller doesn't own [...] unless [...] CAP_FOWNER" or "the caller has read and write
+// access" to a regular file that is not a set-user-ID or set-group-ID program.
 func (p Protected) MayLink(c cred.Credentials, i Inode, a acl.ACL) unix.Errno {
 	setID := i.Mode&unix.S_ISUID != 0 || i.Mode&(unix.S_ISGID|unix.S_IXGRP) == unix.S_ISGID|unix.S_IXGRP
 	safe := i.isType(unix.S_IFREG) && !setID && Access(c, i, a, Read|Write) == 0

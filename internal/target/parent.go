@@ -11,7 +11,7 @@ import (
 
 // Parent splits the path at the address addr in the task's memory, which starts from
 // the task's descriptor dirfd if it is relative, into its directory part and its final
-// component: where mkdir(2) and the like make the inode, and under which name.
+// component: the directory in which mkdir(2) makes the inode, and the inode's name there.
 //
 // Name is NUL-terminated, without trailing slashes; slash reports whether there are
 // any. For the root directory, name is ".". Like dir, name points into the buffers of
@@ -162,7 +162,8 @@ func (t *Task) OpenResolve(p Path, resolve uint64, st *unix.Stat_t) (int, unix.E
 		return t.openWalked(p, resolve, st)
 	}
 	dirfd := p.dirfd
-	// openat2(2), RESOLVE_IN_ROOT: "Treat the directory referred to by dirfd as the root directory".
+	// openat2(2), RESOLVE_IN_ROOT: "Treat the directory referred to by dirfd as the root
+	// directory".
 	if p.text != nil && p.text[0] == '/' && resolve&unix.RESOLVE_IN_ROOT == 0 {
 		dirfd = unix.AT_FDCWD
 	}

@@ -14,7 +14,7 @@ type Path struct {
 	Ptr    *byte // NUL-terminated path for system calls of the receiver
 	Follow bool  // follow a symbolic link in the final component
 
-	text    []byte // the path as the task gave it; nil if it gave a descriptor only
+	text    []byte // the path as the task gave it; nil for an empty path or a descriptor
 	dirfd   int32  // directory that a relative text starts from
 	viaSelf bool   // text may lead through /proc/self or /proc/thread-self
 	dirPart bool   // the directory part of a longer path

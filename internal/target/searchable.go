@@ -38,9 +38,9 @@ func (t *Task) skipSearchable(p Path) (dir, name int) {
 	}
 }
 
-// IsOpenToAll reports whether every user may reach the object that p names, or its
-// absence, without passing a symbolic link. If it returns false, which is always safe,
-// Open decides. It may only be called if the guard is Restricted.
+// IsOpenToAll reports whether every user may reach the object that p names, or learn that
+// it does not exist, and p leads through no symbolic link. If it returns false, which is
+// always safe, Open decides. Call it only if t.Guard.Restricted returns true.
 func (t *Task) IsOpenToAll(p Path) bool {
 	dir, name := t.skipSearchable(p)
 	if dir < 0 || bytes.IndexByte(p.text[name:], '/') >= 0 {

@@ -14,7 +14,7 @@ import (
 //
 // Only the receiver that called Enter may use a Task: it holds scratch buffers
 // without a lock, and its methods depend on that thread's root and working
-// directory. A Path points into these buffers. It is valid until the next call of
+// directory. A Path points into these buffers, and is valid until the next call of
 // Path, PathOf, FD, Parent, ParentOf, ParentOfText, OpenParent, OpenFD or Reset.
 type Task struct {
 	TID   uint32 // thread id in the supervisor's PID namespace; set by Reset

@@ -257,7 +257,8 @@ func fstatOrClose(fd int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
-// sameInode reports whether two descriptors refer to the same inode, false if fstat(2) fails.
+// sameInode reports whether two descriptors refer to the same inode, false if fstat(2)
+// fails.
 func sameInode(a, b int) bool {
 	var sa, sb unix.Stat_t
 	return sys.Fstat(a, &sa) == 0 && sys.Fstat(b, &sb) == 0 && sa.Dev == sb.Dev && sa.Ino == sb.Ino
