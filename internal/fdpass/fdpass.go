@@ -1,4 +1,3 @@
-// Package fdpass passes file descriptors over Unix sockets: unix(7), SCM_RIGHTS.
 package fdpass
 
 import (
@@ -11,23 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxFDs is SCM_MAX_FD, the most descriptors that the kernel lets one message carry.
+// MaxFDs is the maximum number of descriptors in one message: SCM_MAX_FD of the kernel.
 const MaxFDs = 253
 
-// ErrLost reports that descriptors did not arrive.
-var ErrLost = errors.New("descriptors of the message were lost (MSG_CTRUNC): too many were sent, or the limit of open files is too low (ulimit -n)")
+// ErrLost is the error of a message that was received without all of its descriptors.
+var ErrLost = errors.New("descriptors of the message were lost (MSG_CTRUNC): too many were sent, or the limit on open files is too low (ulimit -n)")
 
-// Message is what came with the bytes of a received message.
+// Message is the control data of a received message.
 type Message struct {
-	// FDs are the descriptors, close-on-exec, in the order in which they were
-	// sent. The receiver owns them.
+	// FDs are the descriptors, in the order in which they were sent. They are
+	// close-on-exec, and the caller owns them.
 	FDs []int
-	// Sender is the sender's process id if SO_PASSCRED is set on the socket, else 0.
+	// Sender is the sender's process id in the receiver's PID namespace; 0 if the socket
+	// does not have SO_PASSCRED.
 	Sender int
 }
 
-// Pair returns two connected sockets on which a message is received as it was sent,
-// whole. Both are close-on-exec.
+// Pair returns two connected sockets of type SOCK_SEQPACKET, which preserves the boundaries of
+// messages. Both are close-on-exec. The error is that of socketpair(2).
 func Pair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -36,7 +36,8 @@ func Pair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
 }
 
-// Conn returns a connection that uses the socket f, and takes f over.
+// Conn returns a connection that uses a duplicate of the socket f, and closes f in any case. It
+// is an error if f is not a Unix socket.
 func Conn(f *os.File) (*net.UnixConn, error) {
 	defer f.Close()
 	c, err := net.FileConn(f)
@@ -51,8 +52,8 @@ func Conn(f *os.File) (*net.UnixConn, error) {
 	return u, nil
 }
 
-// Send sends b, and duplicates of fds with it, on a socket. A peer that has ended is
-// the error EPIPE, and no signal.
+// Send sends b with duplicates of fds, at most MaxFDs, on socket. The error is that of
+// sendmsg(2): EPIPE, without the signal SIGPIPE, if the peer has closed its end.
 func Send(socket *os.File, b []byte, fds ...int) error {
 	for {
 		err := unix.Sendmsg(int(socket.Fd()), b, rights(fds), nil, unix.MSG_NOSIGNAL)
@@ -62,10 +63,11 @@ func Send(socket *os.File, b []byte, fds ...int) error {
 	}
 }
 
-// Receive receives a message into b, and returns its length. The error is io.EOF if
-// the peer has closed its end.
+// Receive receives a message into b, and returns its length n in bytes. The error is io.EOF if
+// the peer has closed its end, ErrLost, or that of recvmsg(2); or it says that the message is
+// longer than b. After an error, no received descriptor is left open.
 func Receive(socket *os.File, b []byte) (n int, m Message, err error) {
-	oob := make([]byte, room)
+	oob := make([]byte, controlSize)
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(int(socket.Fd()), b, oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
@@ -82,18 +84,19 @@ func Receive(socket *os.File, b []byte) (n int, m Message, err error) {
 	}
 }
 
-// Write is Send on a connection.
+// Write is Send on a connection. It returns the error of net.UnixConn.WriteMsgUnix.
 func Write(c *net.UnixConn, b []byte, fds ...int) error {
 	_, _, err := c.WriteMsgUnix(b, rights(fds), nil)
 	return err
 }
 
-// Read is Receive on a connection. With a stream it returns what has arrived of the
-// bytes, and the descriptors that came with these.
+// Read is Receive on a connection, with the connection's deadline. On a stream socket, it
+// returns the bytes that have arrived, up to len(b), with the descriptors that were sent with
+// them.
 func Read(c *net.UnixConn, b []byte) (n int, m Message, err error) {
-	oob := make([]byte, room)
+	oob := make([]byte, controlSize)
 	n, oobn, flags, _, err := c.ReadMsgUnix(b, oob) // sets MSG_CMSG_CLOEXEC
-	// An empty packet counts as io.EOF, and may have descriptors all the same.
+	// net returns io.EOF for an empty packet, too, which may have descriptors.
 	m, perr := parse(oob[:oobn], flags)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -108,16 +111,16 @@ func Read(c *net.UnixConn, b []byte) (n int, m Message, err error) {
 	return n, m, err
 }
 
-// Close closes descriptors that were received and are not wanted. They have nothing to
-// flush: close(2) frees them whatever it returns.
+// Close closes received descriptors. It ignores errors: the descriptors have nothing to flush,
+// and close(2) frees them whatever it returns.
 func Close(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
 }
 
-// room is the size of the largest control messages.
-var room = unix.CmsgSpace(4*MaxFDs) + unix.CmsgSpace(unix.SizeofUcred)
+// controlSize is the maximum size of a message's control data in bytes.
+var controlSize = unix.CmsgSpace(4*MaxFDs) + unix.CmsgSpace(unix.SizeofUcred)
 
 func rights(fds []int) []byte {
 	if len(fds) == 0 {
@@ -126,7 +129,7 @@ func rights(fds []int) []byte {
 	return unix.UnixRights(fds...)
 }
 
-// parse returns what control messages say. After an error, no descriptor is left open.
+// parse returns the content of control messages. After an error, no descriptor is left open.
 func parse(oob []byte, flags int) (m Message, err error) {
 	defer func() {
 		if err != nil {
@@ -160,7 +163,7 @@ func parse(oob []byte, flags int) (m Message, err error) {
 		return m, ErrLost
 	}
 	if flags&unix.MSG_TRUNC != 0 {
-		return m, errors.New("message truncated")
+		return m, errors.New("the message was truncated: it is longer than the buffer")
 	}
 	return m, nil
 }
