@@ -1,11 +1,13 @@
-// Package sys makes raw system calls without allocating.
+// Package sys makes raw system calls without allocating memory.
 //
-// The wrappers of golang.org/x/sys/unix copy every path into new memory and
-// return errors as interfaces. A handler answers a notification in a few
-// microseconds, so the wrappers here take NUL-terminated paths as they stand in
-// the caller's buffers, and return plain error numbers, 0 for success.
+// The wrappers in golang.org/x/sys/unix copy every path into new memory, and return errors as
+// interfaces. A handler has a few microseconds for a notification, so the wrappers here take
+// NUL-terminated paths directly from the caller's buffers, and return plain error numbers: 0
+// means success. Unless a comment says otherwise, arguments and errors are those of the man
+// page named, paths must not be nil, and a failed call that returns a descriptor or a number
+// of bytes returns -1.
 //
-// They are raw: the Go scheduler does not know that the thread is in a system
-// call. Use them on threads that answer system calls, or where the call cannot
-// block. All descriptors that they return are close-on-exec.
+// The calls are raw: the Go scheduler does not know that the thread is in a system call. Use
+// them on threads that handle notifications, or where the call cannot block. All descriptors
+// that they return are close-on-exec.
 package sys

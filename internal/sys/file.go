@@ -14,7 +14,7 @@ func Openat(dirfd int, path *byte, flags int, mode uint32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
-// Openat2 is openat2(2). It adds O_CLOEXEC to how.
+// Openat2 is openat2(2). It sets O_CLOEXEC in how.
 func Openat2(dirfd int, path *byte, how *unix.OpenHow) (int, unix.Errno) {
 	how.Flags |= unix.O_CLOEXEC
 	fd, _, e := syscall.RawSyscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
@@ -22,8 +22,8 @@ func Openat2(dirfd int, path *byte, how *unix.OpenHow) (int, unix.Errno) {
 	return result(fd, e)
 }
 
-// Reopen opens what the descriptor fd, which may be an O_PATH one, refers to. The
-// flags are those of open(2).
+// Reopen opens the file of the descriptor fd, which may be an O_PATH descriptor, again. The
+// flags are those of open(2). /proc must be the working directory: see FDPath.
 func Reopen(fd, flags int) (int, unix.Errno) {
 	var p FDPath
 	return Openat(unix.AT_FDCWD, p.Of(fd), flags, 0)
@@ -35,19 +35,20 @@ func MemfdCreate(name *byte, flags uint32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
-// Fstat fills st for the descriptor fd.
+// Fstat is fstat(2).
 func Fstat(fd int, st *unix.Stat_t) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
 	return e
 }
 
-// Lstat fills st for path, without following a symbolic link at its end.
+// Lstat is lstat(2): it does not follow a symbolic link at the end of path.
 func Lstat(path *byte, st *unix.Stat_t) unix.Errno {
 	_, _, e := syscall.RawSyscall6(fstatat, atCwd, uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(st)), unix.AT_SYMLINK_NOFOLLOW, 0, 0)
 	return e
 }
 
+// atCwd is AT_FDCWD as a register.
 const atCwd = ^uintptr(-unix.AT_FDCWD - 1)
 
 // Statx is statx(2).
@@ -57,14 +58,14 @@ func Statx(dirfd int, path *byte, flags, mask int, st *unix.Statx_t) unix.Errno 
 	return e
 }
 
-// Fstatfs fills fs for the file system of the descriptor fd.
+// Fstatfs is fstatfs(2).
 func Fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(fs)), 0)
 	return e
 }
 
-// FileSystem returns the type of the file system of the descriptor fd, such as
-// PROC_SUPER_MAGIC; 0 if it cannot be found out.
+// FileSystem returns the type of the file system that the file of the descriptor fd is on,
+// such as PROC_SUPER_MAGIC (statfs(2)); 0 on failure.
 func FileSystem(fd int) int64 {
 	var fs unix.Statfs_t
 	if Fstatfs(fd, &fs) != 0 {
@@ -73,31 +74,32 @@ func FileSystem(fd int) int64 {
 	return fs.Type
 }
 
-// MountID returns the number of the mount that the descriptor fd is on; 0 if it
-// cannot be found out.
+// MountID returns the id of the mount that the file of the descriptor fd is on, as in
+// /proc/self/mountinfo; 0 on failure.
 func MountID(fd int) uint64 {
 	var st unix.Statx_t
 	Statx(fd, Empty, unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
 	return st.Mnt_id
 }
 
-// Access asks whether this thread, by its effective ids, has the permissions of
-// mode to what the descriptor fd refers to.
+// Access checks the calling thread's permissions, by its effective ids, to the file of the
+// descriptor fd: faccessat2(2). The mode is a mask of R_OK, W_OK and X_OK.
 func Access(fd int, mode uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_FACCESSAT2, uintptr(fd), uintptr(unsafe.Pointer(Empty)),
 		uintptr(mode), unix.AT_EACCESS|unix.AT_EMPTY_PATH, 0, 0)
 	return e
 }
 
-// Readlinkat reads the target of a symbolic link into b, and returns its length. A
-// longer target is cut.
+// Readlinkat reads the target of a symbolic link into b, and returns its length in bytes. It
+// truncates a target that is longer than b: readlinkat(2).
 func Readlinkat(dirfd int, path *byte, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_READLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0)
 	return result(n, e)
 }
 
-// NameToHandleAt is name_to_handle_at(2). Handle points to a struct file_handle.
+// NameToHandleAt is name_to_handle_at(2). Handle points to a struct file_handle, and mount
+// receives the mount id.
 func NameToHandleAt(dirfd int, path *byte, handle unsafe.Pointer, mount *int32, flags int) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(path)),
 		uintptr(handle), uintptr(unsafe.Pointer(mount)), uintptr(flags), 0)
@@ -128,79 +130,80 @@ func Unlinkat(dirfd int, path *byte, flags int) unix.Errno {
 	return e
 }
 
-// Renameat is renameat(2).
+// Renameat is renameat(2): it replaces an existing newpath.
 func Renameat(olddirfd int, oldpath *byte, newdirfd int, newpath *byte) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_RENAMEAT2, uintptr(olddirfd), uintptr(unsafe.Pointer(oldpath)),
 		uintptr(newdirfd), uintptr(unsafe.Pointer(newpath)), 0, 0)
 	return e
 }
 
-// Fchown is fchown(2): EBADF for O_PATH descriptors.
+// Fchown is fchown(2). The error is EBADF for O_PATH descriptors.
 func Fchown(fd int, uid, gid uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FCHOWN, uintptr(fd), uintptr(uid), uintptr(gid))
 	return e
 }
 
-// FchownOPath is Fchown, and takes O_PATH descriptors, too.
+// FchownOPath is Fchown, and also accepts O_PATH descriptors.
 func FchownOPath(fd int, uid, gid uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_FCHOWNAT, uintptr(fd), uintptr(unsafe.Pointer(Empty)),
 		uintptr(uid), uintptr(gid), unix.AT_EMPTY_PATH, 0)
 	return e
 }
 
-// FchmodOPath sets the mode of what the descriptor fd, which may be an O_PATH one,
-// refers to. Bits that are not part of mode_t's permissions are ignored.
+// FchmodOPath is fchmod(2), and also accepts O_PATH descriptors. It ignores the file type in
+// mode. /proc must be the working directory: see FDPath.
 func FchmodOPath(fd int, mode uint32) unix.Errno {
 	var p FDPath
 	_, _, e := syscall.RawSyscall(unix.SYS_FCHMODAT, atCwd, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(mode&0o7777))
 	return e
 }
 
-// FutimensOPath sets the access and modification times of what the descriptor fd,
-// which may be an O_PATH one, refers to: see utimensat(2).
+// FutimensOPath is futimens(2), and also accepts O_PATH descriptors. The times are those of
+// the last access and the last modification. /proc must be the working directory: see FDPath.
 func FutimensOPath(fd int, times *[2]unix.Timespec) unix.Errno {
 	var p FDPath
 	_, _, e := syscall.RawSyscall6(unix.SYS_UTIMENSAT, atCwd, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(unsafe.Pointer(times)), 0, 0, 0)
 	return e
 }
 
-// Read is read(2).
+// Read is read(2). It returns the number of bytes read.
 func Read(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	return result(n, e)
 }
 
-// Pread is pread(2) at the offset 0.
+// Pread is pread(2) at offset 0. It returns the number of bytes read.
 func Pread(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	return result(n, e)
 }
 
-// Write is write(2).
+// Write is write(2). It returns the number of bytes written, which may be less than len(b).
 func Write(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	return result(n, e)
 }
 
-// Lseek is lseek(2).
+// Lseek is lseek(2). It returns the new offset in bytes.
 func Lseek(fd int, offset int64, whence int) (int64, unix.Errno) {
 	r, _, e := syscall.RawSyscall(unix.SYS_LSEEK, uintptr(fd), uintptr(offset), uintptr(whence))
 	return int64(r), e
 }
 
-// Getdents64 is getdents64(2).
+// Getdents64 is getdents64(2). It fills b with struct linux_dirent64, and returns the number of
+// bytes: 0 at the end of the directory.
 func Getdents64(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	return result(n, e)
 }
 
-// Ioctl is ioctl(2) with a pointer.
+// Ioctl is ioctl(2) with a pointer as its argument.
 func Ioctl(fd int, cmd uint32, arg unsafe.Pointer) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(cmd), uintptr(arg))
 	return e
 }
 
-// IoctlInt is ioctl(2) with a number, and a number as its result.
+// IoctlInt is ioctl(2) with a number as its argument. It returns the result.
 func IoctlInt(fd int, cmd uint32, arg uintptr) (int, unix.Errno) {
 	r, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), uintptr(cmd), arg)
 	return result(r, e)
@@ -224,10 +227,10 @@ func Chroot(path *byte) unix.Errno {
 	return e
 }
 
-// Umask is umask(2).
+// Umask is umask(2). It does not return the old mask.
 func Umask(mask uint32) { syscall.RawSyscall(unix.SYS_UMASK, uintptr(mask), 0, 0) }
 
-// CoarseNow returns the time by the clock that file systems use, in nanoseconds
+// CoarseNow returns the time of the clock that file systems use for timestamps, in nanoseconds
 // since the epoch: clock_gettime(2), CLOCK_REALTIME_COARSE.
 func CoarseNow() int64 {
 	var t unix.Timespec
@@ -235,7 +238,7 @@ func CoarseNow() int64 {
 	return t.Nano()
 }
 
-// result returns r as a descriptor or a count: -1 if there was an error.
+// result returns r as a descriptor or a number of bytes, or -1 if e is an error.
 func result(r uintptr, e unix.Errno) (int, unix.Errno) {
 	if e != 0 {
 		return -1, e

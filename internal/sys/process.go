@@ -8,14 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadMemory copies from the memory of the thread tid at addr into b, and returns
-// the number of bytes: fewer than len(b) if the rest is not mapped.
+// ReadMemory copies from the memory of the thread tid at the address addr into b:
+// process_vm_readv(2). It returns the number of bytes, which is less than len(b) if the rest
+// is not mapped. The error is EFAULT if nothing is mapped at addr, ESRCH if there is no such
+// thread, and EPERM without permission to ptrace it.
 func ReadMemory(tid uint32, addr uintptr, b []byte) (int, unix.Errno) {
 	return transfer(unix.SYS_PROCESS_VM_READV, tid, addr, b)
 }
 
-// WriteMemory copies b into the memory of the thread tid at addr, and returns the
-// number of bytes.
+// WriteMemory copies b into the memory of the thread tid at the address addr:
+// process_vm_writev(2). It returns the number of bytes and errors like ReadMemory.
 func WriteMemory(tid uint32, addr uintptr, b []byte) (int, unix.Errno) {
 	return transfer(unix.SYS_PROCESS_VM_WRITEV, tid, addr, b)
 }
@@ -31,20 +33,22 @@ func transfer(nr uintptr, tid uint32, addr uintptr, b []byte) (int, unix.Errno) 
 	return result(n, e)
 }
 
-// Prlimit is prlimit(2). Either limit may be nil.
+// Prlimit is prlimit(2): it gets the limit of the thread tid if get is not nil, and then sets
+// it if set is not nil.
 func Prlimit(tid uint32, resource int, set, get *unix.Rlimit) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, uintptr(tid), uintptr(resource),
 		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(get)), 0, 0)
 	return e
 }
 
-// PidfdOpen is pidfd_open(2).
+// PidfdOpen is pidfd_open(2). Without the flag PIDFD_THREAD, tid must be a process id.
 func PidfdOpen(tid uint32, flags int) (int, unix.Errno) {
 	fd, _, e := syscall.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(tid), uintptr(flags), 0)
 	return result(fd, e)
 }
 
-// PidfdGetfd is pidfd_getfd(2).
+// PidfdGetfd is pidfd_getfd(2): it returns a duplicate of the descriptor fd of the process that
+// pidfd refers to.
 func PidfdGetfd(pidfd int, fd int32) (int, unix.Errno) {
 	dup, _, e := syscall.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(pidfd), uintptr(fd), 0)
 	return result(dup, e)
@@ -62,7 +66,7 @@ func Getsid(pid uint32) (uint32, unix.Errno) {
 	return uint32(r), e
 }
 
-// Setns is setns(2).
+// Setns is setns(2). Kind is a CLONE_NEW flag, or 0 for any kind of namespace.
 func Setns(fd int, kind int) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_SETNS, uintptr(fd), uintptr(kind), 0)
 	return e
@@ -80,18 +84,18 @@ func IoprioSet(which int, who uint32, priority int32) unix.Errno {
 	return e
 }
 
-// Capabilities are the effective, permitted and inheritable sets of a thread: the
-// low halves, then the high ones.
+// Capabilities are the effective, permitted and inheritable capability sets of a thread:
+// capabilities 0 to 31 in the first element, 32 to 63 in the second one.
 type Capabilities [2]unix.CapUserData
 
-// Capget reads the capabilities of the calling thread.
+// Capget is capget(2) for the calling thread.
 func Capget(c *Capabilities) unix.Errno {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	_, _, e := syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(c)), 0)
 	return e
 }
 
-// Capset sets the capabilities of the calling thread.
+// Capset is capset(2) for the calling thread.
 func Capset(c *Capabilities) unix.Errno {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	_, _, e := syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(c)), 0)

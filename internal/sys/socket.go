@@ -13,13 +13,14 @@ func Socket(domain, kind, protocol int32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
-// Bind is bind(2).
+// Bind is bind(2). Address is a struct sockaddr.
 func Bind(fd int, address []byte) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(len(address)))
 	return e
 }
 
-// Getsockname fills address with that of a socket, and returns its size.
+// Getsockname is getsockname(2). It fills address with a struct sockaddr, and returns the size
+// of the socket's address in bytes, which may be greater than len(address).
 func Getsockname(fd int, address []byte) (int, unix.Errno) {
 	size := uint32(len(address))
 	_, _, e := syscall.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(unsafe.Pointer(&size)))
@@ -33,8 +34,8 @@ func Setsockopt(fd int, level, name int32, value []byte) unix.Errno {
 	return e
 }
 
-// PeerCredentials fills c with the credentials of the process at the other end of a
-// Unix socket: unix(7), SO_PEERCRED.
+// PeerCredentials fills c with the credentials of the process at the other end of the Unix
+// socket fd: unix(7), SO_PEERCRED.
 func PeerCredentials(fd int, c *unix.Ucred) unix.Errno {
 	size := uint32(unsafe.Sizeof(*c))
 	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERCRED,

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Getxattr reads the attribute name of path into value, and returns its size.
-// Follow says whether a symbolic link at the end of path is followed. With an
-// empty value it only returns the size.
+// Getxattr reads the extended attribute name of path into value, and returns its size in
+// bytes: getxattr(2), or lgetxattr(2) if follow is false. If value is empty, it only returns
+// the size.
 func Getxattr(path *byte, follow bool, name *byte, value []byte) (int, unix.Errno) {
 	nr := uintptr(unix.SYS_LGETXATTR)
 	if follow {
@@ -20,15 +20,16 @@ func Getxattr(path *byte, follow bool, name *byte, value []byte) (int, unix.Errn
 	return result(n, e)
 }
 
-// Setxattr sets the attribute name of path. The flags are XATTR_CREATE and
-// XATTR_REPLACE.
+// Setxattr sets the extended attribute name of path: setxattr(2). It follows a symbolic link
+// at the end of path. The flags are XATTR_CREATE and XATTR_REPLACE.
 func Setxattr(path *byte, name *byte, value []byte, flags uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
 
-// Removexattr removes the attribute name of path. Follow is as in Getxattr.
+// Removexattr removes the extended attribute name of path: removexattr(2), or lremovexattr(2)
+// if follow is false.
 func Removexattr(path *byte, follow bool, name *byte) unix.Errno {
 	nr := uintptr(unix.SYS_LREMOVEXATTR)
 	if follow {
@@ -38,8 +39,9 @@ func Removexattr(path *byte, follow bool, name *byte) unix.Errno {
 	return e
 }
 
-// Listxattr lists the names of the attributes of path into list, and returns their
-// size. Follow and an empty list are as in Getxattr.
+// Listxattr writes the NUL-terminated names of the extended attributes of path to list, and
+// returns their size in bytes: listxattr(2), or llistxattr(2) if follow is false. If list is
+// empty, it only returns the size.
 func Listxattr(path *byte, follow bool, list []byte) (int, unix.Errno) {
 	nr := uintptr(unix.SYS_LLISTXATTR)
 	if follow {
@@ -49,7 +51,7 @@ func Listxattr(path *byte, follow bool, list []byte) (int, unix.Errno) {
 	return result(n, e)
 }
 
-// Fgetxattr reads the attribute name of the descriptor fd: EBADF for O_PATH
+// Fgetxattr is Getxattr for the descriptor fd: fgetxattr(2). The error is EBADF for O_PATH
 // descriptors.
 func Fgetxattr(fd int, name *byte, value []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
@@ -57,7 +59,7 @@ func Fgetxattr(fd int, name *byte, value []byte) (int, unix.Errno) {
 	return result(n, e)
 }
 
-// Fsetxattr sets the attribute name of the descriptor fd: EBADF for O_PATH
+// Fsetxattr is Setxattr for the descriptor fd: fsetxattr(2). The error is EBADF for O_PATH
 // descriptors.
 func Fsetxattr(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
@@ -65,12 +67,13 @@ func Fsetxattr(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 	return e
 }
 
-// Fremovexattr removes the attribute name of the descriptor fd: EBADF for O_PATH
-// descriptors.
+// Fremovexattr is Removexattr for the descriptor fd: fremovexattr(2). The error is EBADF for
+// O_PATH descriptors.
 func Fremovexattr(fd int, name *byte) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)), 0)
 	return e
 }
 
-// LacksXattr reports whether e is the error of an attribute that is not there.
+// LacksXattr reports whether e means that a file does not have the extended attribute, because
+// it is not set (ENODATA) or because the file system has none (EOPNOTSUPP).
 func LacksXattr(e unix.Errno) bool { return e == unix.ENODATA || e == unix.EOPNOTSUPP }
