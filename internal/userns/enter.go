@@ -1,4 +1,3 @@
-// Package userns makes and enters user namespaces that map one id, in pure Go.
 package userns
 
 import (
@@ -10,22 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Command is a program to be started in another user namespace.
+// Command is a program to start in another user namespace.
 type Command struct {
-	Namespace int      // descriptor of the user namespace, or -1 to stay in this one
-	Path      string   // of the program
-	Args      []string // with argv[0]
-	Env       []string
-	Files     []int // its descriptors 0, 1, 2, ...
+	Namespace int      // descriptor of the user namespace; -1: that of the caller
+	Path      string   // path of the program
+	Args      []string // arguments, including argv[0]; at least one
+	Env       []string // environment
+	Files     []int    // descriptors that become 0, 1, 2, ...; fewer than 32
 }
 
-// Start starts c and returns its process id.
+// Start starts the program and returns its process id. The caller must wait for the process:
+// wait(2). The program inherits Files and no other descriptors. If Namespace is not -1, it
+// has all capabilities in that namespace, also as ambient ones, so that it keeps them if its
+// id there is not 0 (capabilities(7)).
 //
-// setns(2): "A multithreaded process may not change user namespace with
-// setns()", and every Go process is one. So Start forks, and the child, which
-// has one thread and may only make raw system calls, enters the namespace and
-// executes the program. The program holds all capabilities of the namespace,
-// also as ambient ones, so that it keeps them where its id there is not 0.
+// After an error, no process is left. If the child failed, the error names its step and wraps
+// the errno: setns(CLONE_NEWUSER) or execve, for example.
+//
+// setns(2) says: "A multithreaded process may not change user namespace with setns()", and
+// every Go process is multithreaded. So Start forks. The child has one thread, and may only
+// make raw system calls: it enters the namespace and executes the program.
 func (c *Command) Start() (pid int, err error) {
 	path, err := syscall.BytePtrFromString(c.Path)
 	if err != nil {
@@ -44,8 +47,8 @@ func (c *Command) Start() (pid int, err error) {
 		return 0, os.NewSyscallError("pipe2", err)
 	}
 	defer unix.Close(p[0])
-	// The files, the pipe and the namespace, out of the way of the numbers that
-	// the files will get.
+	// Duplicate the files, the pipe and the namespace to numbers that are not those that
+	// the files get in the child.
 	spare := append(append([]int(nil), c.Files...), p[1])
 	if c.Namespace >= 0 {
 		spare = append(spare, c.Namespace)
@@ -79,7 +82,7 @@ func (c *Command) Start() (pid int, err error) {
 	if e != 0 {
 		return 0, os.NewSyscallError("clone", e)
 	}
-	// The pipe is closed by a successful exec, and says why otherwise.
+	// A successful exec closes the pipe. Otherwise, the child writes the failure to it.
 	var failure [2]uint32
 	buf := (*[unsafe.Sizeof(failure)]byte)(unsafe.Pointer(&failure))[:]
 	for {
@@ -99,10 +102,11 @@ func (c *Command) Start() (pid int, err error) {
 	}
 }
 
-// firstSpare is more than the number of files that a Command is given.
+// firstSpare is greater than the number of any descriptor in the program: len(Command.Files)
+// must be smaller.
 const firstSpare = 32
 
-// What the child does.
+// The steps of the child, for error messages.
 const (
 	stepDup = iota
 	stepSetns
@@ -119,12 +123,12 @@ var steps = [...]string{
 	stepExec:   "execve",
 }
 
-// maxCap is more than the number of the last capability.
+// maxCap is greater than the number of any capability.
 const maxCap = 64
 
-// fork forks, and executes the program in the child. It is shaped like the
-// standard library's forkAndExecInChild: after the fork there may be no growth of
-// the stack, no allocation and no call that is not a raw system call.
+// fork forks, and executes the program in the child. It has the form of
+// forkAndExecInChild in package syscall: after the fork, the child must not grow the stack,
+// allocate, or call anything except raw system calls.
 //
 //go:noinline
 //go:norace
@@ -165,12 +169,12 @@ func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, 
 		if _, _, e = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0); e != 0 {
 			goto fail
 		}
-		for c := range uintptr(maxCap) { // EINVAL for those that the kernel has not
+		for c := range uintptr(maxCap) { // EINVAL if the kernel does not have it
 			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c, 0, 0, 0)
 		}
 	}
-	// What the caller's own caller left open, say a pipe that somebody waits for
-	// the end of, is not the program's to keep (Linux 5.11).
+	// Close what the caller inherited without close-on-exec: the program would otherwise
+	// keep open, for example, a pipe whose reader waits for the end of the file. Linux 5.11.
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC)
 	step = stepExec
 	_, _, e = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envv)))
@@ -182,9 +186,8 @@ fail:
 	}
 }
 
-// The Go runtime's own preparations for a fork: no signal may be delivered to
-// the child before its handlers are reset. The linker allows these names
-// because gVisor and others use them.
+// The Go runtime's preparations for a fork: no signal may be delivered to the child before
+// its handlers are reset. The linker allows these names because gVisor and others use them.
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()

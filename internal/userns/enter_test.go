@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// show in the environment makes the test binary print what it is: its
-// arguments, ids, capabilities and open descriptors.
+// show is the environment variable that makes the test binary print its arguments, ids,
+// capabilities and open descriptors.
 const show = "USERNS_TEST_SHOW"
 
 func TestMain(m *testing.M) {
@@ -44,8 +44,8 @@ func showSelf() {
 		caps[0].Effective&(1<<unix.CAP_DAC_OVERRIDE) != 0, ambient == 1, unix.Fstat(3, &st), unix.Fstat(100, &st))
 }
 
-// newNamespace returns a descriptor of a user namespace that maps the caller's
-// id to id.
+// newNamespace returns a descriptor of a user namespace in which id is mapped to the
+// caller's.
 func newNamespace(t *testing.T, id int) int {
 	t.Helper()
 	cmd := exec.Command("/bin/cat")
@@ -78,7 +78,7 @@ func run(t *testing.T, ns int) string {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	// Left open, and not for the program.
+	// A descriptor that the program must not inherit.
 	if err := unix.Dup3(int(w.Fd()), 100, 0); err == nil {
 		defer unix.Close(100)
 	}
@@ -101,8 +101,8 @@ func run(t *testing.T, ns int) string {
 	return string(b)
 }
 
-// The program has all capabilities of the namespace, also where it is not root
-// there, and no descriptors but those that it was given.
+// The program has all capabilities in the namespace, even if it is not root there, and has
+// only the descriptors in Files.
 func TestStart(t *testing.T) {
 	for _, id := range []int{0, 1000} {
 		want := fmt.Sprintf("[\"name\" \"arg\"] uid %d mapped %d dac_override true ambient true fd 3 <nil> fd 100 bad file descriptor\n", id, id)
@@ -115,7 +115,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// An error names the step, and leaves neither a child nor a descriptor.
+// An error names the step that failed, and leaves neither a child nor a descriptor.
 func TestStartFails(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -172,16 +172,16 @@ func TestEqual(t *testing.T) {
 		name string
 		x, y int
 		want bool
-	}{{"itself", a, a, true}, {"a duplicate", a, again, true}, {"another", a, b, false}, {"the own one", a, own, false}} {
+	}{{"itself", a, a, true}, {"a duplicate", a, again, true}, {"another", a, b, false}, {"the caller's", a, own, false}} {
 		if got, err := Equal(tt.x, tt.y); err != nil || got != tt.want {
 			t.Errorf("%s: %v, %v; want %v", tt.name, got, err, tt.want)
 		}
 	}
 	if got, err := IsOwn(own); err != nil || !got {
-		t.Errorf("the own one is not the own one: %v", err)
+		t.Errorf("IsOwn is false for the caller's namespace: %v", err)
 	}
 	if got, err := IsOwn(a); err != nil || got {
-		t.Errorf("another one is the own one: %v", err)
+		t.Errorf("IsOwn is true for another namespace: %v", err)
 	}
 	if _, err := Equal(a, 1<<20); err == nil {
 		t.Error("no error for a bad descriptor")
