@@ -8,18 +8,18 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// condition is what one rule of a seccomp profile can ask of the arguments: a
-// conjunction of comparisons, at most one for each argument (libseccomp
-// refuses more). The empty condition always holds.
+// condition is the condition of one rule of a seccomp profile on the call's arguments: a
+// conjunction of comparisons, at most one for each argument (libseccomp rejects more). The
+// empty condition always holds.
 type condition []specs.LinuxSeccompArg
 
-// errTwoComparisons says that a conjunction needs two comparisons of the same
-// argument, which no rule can have.
+// errTwoComparisons means that a conjunction needs two comparisons of the same argument, so
+// that no single rule can express it.
 var errTwoComparisons = errors.New("two comparisons of one argument cannot be in one seccomp rule")
 
 const allBits = ^uint64(0)
 
-// maskedEqual is the comparison argument & mask == value.
+// maskedEqual returns the comparison argument & mask == value.
 func maskedEqual(index uint, mask, value uint64) specs.LinuxSeccompArg {
 	if mask == allBits {
 		return specs.LinuxSeccompArg{Index: index, Value: value, Op: specs.OpEqualTo}
@@ -27,8 +27,8 @@ func maskedEqual(index uint, mask, value uint64) specs.LinuxSeccompArg {
 	return specs.LinuxSeccompArg{Index: index, Value: mask, ValueTwo: value, Op: specs.OpMaskedEqual}
 }
 
-// asMask tells which bits a compares, and with what; false if a is not such a
-// comparison.
+// asMask returns a in the form argument & mask == value; ok is false if it does not have
+// this form.
 func asMask(a specs.LinuxSeccompArg) (mask, value uint64, ok bool) {
 	switch a.Op {
 	case specs.OpEqualTo:
@@ -39,8 +39,8 @@ func asMask(a specs.LinuxSeccompArg) (mask, value uint64, ok bool) {
 	return 0, 0, false
 }
 
-// and returns the condition that holds where both do, or false if they never
-// do at the same time.
+// and returns the condition that holds exactly where both c and d hold. The bool is false if
+// they never hold at the same time. The error is errTwoComparisons.
 func (c condition) and(d condition) (condition, bool, error) {
 	both := slices.Clone(c)
 	for _, a := range d {
@@ -61,8 +61,8 @@ func (c condition) and(d condition) (condition, bool, error) {
 	return both, true, nil
 }
 
-// merge returns the comparison that holds where both a and b do, or false if
-// they never do. They are of the same argument.
+// merge returns the comparison that holds exactly where both a and b hold, which compare the
+// same argument. The bool and the error are those of and.
 func merge(a, b specs.LinuxSeccompArg) (specs.LinuxSeccompArg, bool, error) {
 	if b.Op == specs.OpEqualTo {
 		a, b = b, a
@@ -78,7 +78,7 @@ func merge(a, b specs.LinuxSeccompArg) (specs.LinuxSeccompArg, bool, error) {
 	return maskedEqual(a.Index, maskA|maskB, valueA|valueB), (valueA^valueB)&maskA&maskB == 0, nil
 }
 
-// admits tells whether a holds for the argument x.
+// admits reports whether a holds for the argument x.
 func admits(a specs.LinuxSeccompArg, x uint64) bool {
 	switch a.Op {
 	case specs.OpNotEqual:
@@ -96,9 +96,9 @@ func admits(a specs.LinuxSeccompArg, x uint64) bool {
 	return x&mask == value
 }
 
-// minus returns conditions that together hold exactly where one of set holds
-// and c does not. If those of set are disjoint, so are they: libseccomp does
-// not say which of two overlapping rules it prefers.
+// minus returns conditions that together hold exactly where one of set holds and c does not.
+// If those in set are disjoint, the returned ones are disjoint, too: libseccomp does not
+// define which of two overlapping rules applies. The error is errTwoComparisons.
 func minus(set []condition, c condition) ([]condition, error) {
 	var rest []condition
 	for _, s := range set {
@@ -110,8 +110,8 @@ func minus(set []condition, c condition) ([]condition, error) {
 			rest = append(rest, s)
 			continue
 		}
-		// Either the first comparison of c fails, or it holds and the second
-		// fails, and so on.
+		// c does not hold if its first comparison fails, or if the first holds and the
+		// second fails, and so on: these cases are disjoint.
 		for _, a := range c {
 			for _, n := range negations(a) {
 				part, possible, err := s.and(condition{n})
@@ -122,7 +122,7 @@ func minus(set []condition, c condition) ([]condition, error) {
 					rest = append(rest, part)
 				}
 			}
-			// Overlap above means that this is possible.
+			// Always possible, because s and c overlap.
 			if s, _, err = s.and(condition{a}); err != nil {
 				return nil, err
 			}
@@ -140,15 +140,14 @@ var opposite = map[specs.LinuxSeccompOperator]specs.LinuxSeccompOperator{
 	specs.OpLessEqual:    specs.OpGreaterThan,
 }
 
-// negations returns disjoint comparisons, one of which holds exactly where a
-// does not.
+// negations returns disjoint comparisons. Exactly where a does not hold, one of them does.
 func negations(a specs.LinuxSeccompArg) []specs.LinuxSeccompArg {
 	if op, ok := opposite[a.Op]; ok {
 		return []specs.LinuxSeccompArg{{Index: a.Index, Value: a.Value, Op: op}}
 	}
 	mask, value, _ := asMask(a)
 	var negated []specs.LinuxSeccompArg
-	var equal uint64 // the bits that are the same as in a
+	var equal uint64 // the bits compared as in a
 	for mask != 0 {
 		bit := uint64(1) << (bits.Len64(mask) - 1)
 		mask &^= bit

@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// TestAdmits checks the operators, upon which all other tests rely.
+// TestAdmits checks the operators, which all other tests rely on.
 func TestAdmits(t *testing.T) {
 	for _, tt := range []struct {
 		op              specs.LinuxSeccompOperator
@@ -34,7 +34,7 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
-// TestAndMinus compares and and minus with what they should mean, for all
+// TestAndMinus compares and and minus of random conditions with their definitions, for all
 // arguments of three bits.
 func TestAndMinus(t *testing.T) {
 	ops := []specs.LinuxSeccompOperator{specs.OpMaskedEqual, specs.OpMaskedEqual, specs.OpEqualTo, specs.OpNotEqual, specs.OpLessThan, specs.OpGreaterEqual}
@@ -52,18 +52,18 @@ func TestAndMinus(t *testing.T) {
 		}
 		return c
 	}
-	refused := 0
+	failed := 0
 	const rounds = 20000
 	for range rounds {
 		c, d := randomCondition(), randomCondition()
 		both, possible, err := c.and(d)
 		if errors.Is(err, errTwoComparisons) {
-			refused++
+			failed++
 			continue
 		}
 		rest, err := minus([]condition{c}, d)
 		if errors.Is(err, errTwoComparisons) {
-			refused++
+			failed++
 			continue
 		}
 		for x := range uint64(8) {
@@ -84,7 +84,7 @@ func TestAndMinus(t *testing.T) {
 			}
 		}
 	}
-	if refused > rounds/2 {
-		t.Errorf("%d of %d refused", refused, rounds)
+	if failed > rounds/2 {
+		t.Errorf("%d of %d conditions are errors: too few were compared", failed, rounds)
 	}
 }

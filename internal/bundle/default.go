@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Default returns a config.json for a shell in the directory "rootfs" of
-// the bundle, in which root can do what the kernel allows the root of a user
-// namespace. It is to be completed by Rewrite.
+// Default returns a config.json that runs sh in the bundle's directory "rootfs", as root with
+// all capabilities that work in a user namespace. It has neither a user namespace nor a
+// seccomp profile: Rewrite adds them. It is an error if the host's cgroups cannot be
+// inspected.
 func Default() ([]byte, error) {
 	namespaces := []specs.LinuxNamespace{
 		{Type: specs.PIDNamespace},
 		{Type: specs.IPCNamespace},
 		{Type: specs.UTSNamespace},
 		{Type: specs.MountNamespace},
-		// No network namespace: a new one has no network without further help.
+		// No network namespace: a new one has no connectivity until it is configured.
 	}
 	unified, err := unifiedCgroups()
 	if err != nil {
@@ -27,8 +28,8 @@ func Default() ([]byte, error) {
 		namespaces = append(namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	spec := specs.Spec{
-		// Seccomp agents are of version 1.1.0, but the first runtimes that
-		// know them announce 1.0.2.
+		// The specification has seccomp agents since 1.1.0, but the first runtimes that
+		// support them announce 1.0.2.
 		Version:  "1.0.2",
 		Root:     &specs.Root{Path: "rootfs"},
 		Hostname: "subuidless",
@@ -45,7 +46,8 @@ func Default() ([]byte, error) {
 				Effective: capabilities,
 				Permitted: capabilities,
 			},
-			// Set-user-id programs would not work, and sudo(8) refuses to.
+			// With no_new_privs, set-user-ID programs do not work, and sudo(8) does
+			// not run.
 			NoNewPrivileges: false,
 		},
 		Mounts: mounts,
@@ -75,8 +77,8 @@ func Default() ([]byte, error) {
 	return json.MarshalIndent(spec, "", "\t")
 }
 
-// unifiedCgroups tells whether the machine has cgroup version 2 only. A cgroup
-// namespace is of use then.
+// unifiedCgroups reports whether the machine uses cgroup version 2 only: a cgroup namespace is
+// useful then.
 func unifiedCgroups() (bool, error) {
 	const mountPoint = "/sys/fs/cgroup"
 	var fs unix.Statfs_t
@@ -89,8 +91,8 @@ func unifiedCgroups() (bool, error) {
 	return fs.Type == unix.CGROUP2_SUPER_MAGIC, nil
 }
 
-// capabilities are those that the kernel honours in a user namespace, and
-// those that this program emulates. Others would be shown and not work.
+// capabilities are those that the kernel honours in a user namespace and those that
+// subuidless emulates. Any others would appear in the container, but have no effect.
 var capabilities = []string{
 	"CAP_AUDIT_WRITE",
 	"CAP_CHECKPOINT_RESTORE",

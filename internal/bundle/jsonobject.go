@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// jsonObject is a JSON object that keeps the order of its members, and the
-// text of those that nobody sets: numbers too large for float64, and members
-// that specs-go does not know, survive.
+// jsonObject is a JSON object that preserves the order of its members and the text of all
+// members that are not set: numbers too large for float64, for example, and members that
+// specs-go does not know.
 type jsonObject []jsonMember
 
 type jsonMember struct {
@@ -26,7 +26,7 @@ func (o *jsonObject) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if start != json.Delim('{') {
-		return fmt.Errorf("an object is expected, not %v", start)
+		return fmt.Errorf("must be an object, not %v", start)
 	}
 	for dec.More() {
 		name, err := dec.Token()
@@ -62,7 +62,7 @@ func (o jsonObject) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encode is json.Marshal without the escapes for HTML.
+// encode is json.Marshal without escaping for HTML.
 func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -77,7 +77,7 @@ func (o jsonObject) index(name string) int {
 	return slices.IndexFunc(o, func(m jsonMember) bool { return m.name == name })
 }
 
-// get decodes a member into v. It leaves v alone if there is none.
+// get decodes the member name into v. It leaves v unchanged if there is no such member.
 func (o jsonObject) get(name string, v any) error {
 	i := o.index(name)
 	if i < 0 {
@@ -89,7 +89,7 @@ func (o jsonObject) get(name string, v any) error {
 	return nil
 }
 
-// set replaces a member, or adds it at the end.
+// set replaces the value of the member name, or appends the member.
 func (o *jsonObject) set(name string, v any) error {
 	value, err := encode(v)
 	if err != nil {

@@ -7,24 +7,25 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// profile answers what a seccomp profile does with a call, by the rules of
-// libseccomp and of how runc and crun use it:
-//   - a rule whose action is the default action is ignored,
-//   - an unconditional rule beats all conditional rules for the same call, and
-//     the first unconditional one beats the others,
-//   - a rule with several comparisons of one argument is taken as one rule for
-//     each comparison.
+// profile interprets a seccomp profile like libseccomp, and like runc and crun, which use
+// libseccomp:
+//   - A rule whose action is the default action is ignored.
+//   - An unconditional rule takes precedence over all conditional rules for the same call,
+//     and the first unconditional rule over the others.
+//   - A rule with several comparisons of one argument is equivalent to one rule for each
+//     comparison.
 type profile struct{ sec *specs.LinuxSeccomp }
 
-// grant is a condition on which a profile lets a call pass, and how.
+// grant is a condition under which a profile lets a call pass, and the action by which it
+// does: see passes.
 type grant struct {
 	when   condition
 	action specs.LinuxSeccompAction
 }
 
-// grants returns the conditions on which the profile lets a call pass; none if
-// it denies the call. Decided says that an unconditional rule makes all other
-// rules for the call ineffective.
+// grants returns the conditions under which the profile lets the call name pass; none if the
+// profile denies the call. Decided reports whether an unconditional rule makes all other
+// rules for the call ineffective. It is an error if no rules can express the conditions.
 func (p profile) grants(name string) (grants []grant, decided bool, err error) {
 	rules := p.rulesFor(name)
 	if i := slices.IndexFunc(rules, isUnconditional); i >= 0 {
@@ -34,7 +35,7 @@ func (p profile) grants(name string) (grants []grant, decided bool, err error) {
 		return grants, true, nil
 	}
 	defaultPasses := passes(p.sec.DefaultAction)
-	undenied := []condition{{}} // where no rule denies the call
+	undenied := []condition{{}} // the conditions under which no rule denies the call
 	for _, rule := range rules {
 		conditions, err := conditionsOf(rule)
 		if err != nil {
@@ -49,21 +50,21 @@ func (p profile) grants(name string) (grants []grant, decided bool, err error) {
 				continue
 			}
 			if undenied, err = minus(undenied, c); err != nil {
-				return nil, false, fmt.Errorf("the seccomp profile denies %s on conditions that cannot be excepted from notification (%w): deny the call entirely, or use SCMP_CMP_EQ or SCMP_CMP_MASKED_EQ", name, err)
+				return nil, false, fmt.Errorf("the seccomp profile denies %s under conditions that cannot be excluded from notification (%w): deny the call unconditionally, or compare with SCMP_CMP_EQ or SCMP_CMP_MASKED_EQ", name, err)
 			}
 		}
 	}
 	if !defaultPasses {
 		return grants, false, nil
 	}
-	grants = nil // what passes by a rule passes by default, too
+	grants = nil // calls that pass by a rule would also pass by default
 	for _, c := range undenied {
 		grants = append(grants, grant{c, p.sec.DefaultAction})
 	}
 	return grants, false, nil
 }
 
-// rulesFor returns the rules for a call that the runtimes do not ignore.
+// rulesFor returns the rules for the call name, except those that the runtimes ignore.
 func (p profile) rulesFor(name string) []*specs.LinuxSyscall {
 	var rules []*specs.LinuxSyscall
 	for i := range p.sec.Syscalls {
@@ -76,8 +77,8 @@ func (p profile) rulesFor(name string) []*specs.LinuxSyscall {
 
 func isUnconditional(rule *specs.LinuxSyscall) bool { return len(rule.Args) == 0 }
 
-// passAction is the action for those calls of a passing rule that are not
-// notified. An earlier Inject may have made NOTIFY of what was ALLOW.
+// passAction returns the action for the calls of a passing rule that are not to be notified.
+// For NOTIFY this is ALLOW: an earlier Rewrite may have replaced it.
 func passAction(rule *specs.LinuxSyscall) specs.LinuxSeccompAction {
 	if rule.Action == specs.ActNotify {
 		return specs.ActAllow
@@ -85,8 +86,8 @@ func passAction(rule *specs.LinuxSyscall) specs.LinuxSeccompAction {
 	return rule.Action
 }
 
-// isDefault tells whether the runtimes ignore a rule because it says what the
-// profile says for every call.
+// isDefault reports whether the runtimes ignore rule, because it does what the profile does by
+// default.
 func (p profile) isDefault(rule *specs.LinuxSyscall) bool {
 	if rule.Action != p.sec.DefaultAction {
 		return false
@@ -94,7 +95,7 @@ func (p profile) isDefault(rule *specs.LinuxSyscall) bool {
 	return errnoOf(rule.ErrnoRet) == errnoOf(p.sec.DefaultErrnoRet)
 }
 
-// errnoOf is what the runtimes take for an absent errnoRet: EPERM.
+// errnoOf returns the value of an errnoRet, which is EPERM if it is absent.
 func errnoOf(ret *uint) uint {
 	if ret == nil {
 		return 1
@@ -102,7 +103,8 @@ func errnoOf(ret *uint) uint {
 	return *ret
 }
 
-// conditionsOf returns the conditions on which a rule holds.
+// conditionsOf returns the conditions under which rule applies. It is an error if rule has an
+// unknown operator.
 func conditionsOf(rule *specs.LinuxSyscall) ([]condition, error) {
 	seen := map[uint]bool{}
 	several := false

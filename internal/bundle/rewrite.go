@@ -15,24 +15,29 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// Options says what Rewrite changes.
+// Options are the options of Rewrite.
 type Options struct {
-	// UID and GID are the one user and group of the caller's that become the
-	// container's.
+	// UID and GID are the host's ids that the container's user namespace maps.
 	UID, GID uint32
 	// Socket is the absolute path of the agent's socket, for
-	// linux.seccomp.listenerPath. Empty: the runtime learns it otherwise.
+	// linux.seccomp.listenerPath. If it is empty, the runtime must get the path in
+	// another way, such as crun's RUN_OCI_SECCOMP_RECEIVER.
 	Socket string
-	// NoUserNamespace is for a runtime that is started inside of a user
-	// namespace, as with unshare -r: the container does not get another one.
+	// NoUserNamespace removes the container's user namespace, for a runtime that already
+	// runs in one (unshare -r).
 	NoUserNamespace bool
-	// WaitKillable asks for SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which
-	// crun knows since 1.6 and runc since 1.5.
+	// WaitKillable adds the flag SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (seccomp(2)),
+	// which requires crun 1.6 or runc 1.5, or later.
 	WaitKillable bool
 }
 
-// Rewrite changes a config.json so that its container is supervised, and keeps
-// everything in it that need not change, its order and indentation included.
+// Rewrite returns config, the text of a config.json, changed so that the container has a
+// single mapped id and so that the calls of rows are sent to the agent. It preserves
+// everything else, including the order of members and the indentation. Rewriting the result
+// with the same arguments does not change it.
+//
+// It is an error if config is not valid, if it has rules or a listenerPath of another seccomp
+// agent, or if it denies a call of rows under conditions that rules cannot express.
 func Rewrite(config []byte, opts Options, rows []syscalls.Row) ([]byte, error) {
 	if _, err := syscalls.Arches(runtime.GOARCH); err != nil {
 		return nil, err
@@ -66,8 +71,8 @@ func Rewrite(config []byte, opts Options, rows []syscalls.Row) ([]byte, error) {
 	return indentLike(spec, config)
 }
 
-// rewriteUserNamespace makes the container have a user namespace with one user
-// and one group, unless it joins an existing one.
+// rewriteUserNamespace gives the container a user namespace that maps one user and one group,
+// unless the container joins an existing one.
 func rewriteUserNamespace(linux *jsonObject, opts Options) error {
 	var raw []json.RawMessage
 	var namespaces []specs.LinuxNamespace
@@ -104,8 +109,9 @@ func rewriteUserNamespace(linux *jsonObject, opts Options) error {
 	return rewriteMapping(linux, "gidMappings", opts.GID)
 }
 
-// rewriteMapping makes the container map one id, the caller's. A mapping that
-// does is kept: it may give the caller another id than 0 in the container.
+// rewriteMapping replaces the mappings of the member name with a single one, of root to the
+// host's id. It preserves a single mapping of the same host id, which may be to another id
+// than 0.
 func rewriteMapping(linux *jsonObject, name string, id uint32) error {
 	var mappings []specs.LinuxIDMapping
 	if err := linux.get(name, &mappings); err != nil {
@@ -117,7 +123,7 @@ func rewriteMapping(linux *jsonObject, name string, id uint32) error {
 	return linux.set(name, []specs.LinuxIDMapping{{ContainerID: 0, HostID: id, Size: 1}})
 }
 
-// rewriteMounts changes the mounts that cannot work with one mapped id.
+// rewriteMounts changes the mounts that fail with a single mapped id.
 func rewriteMounts(spec *jsonObject, linux jsonObject) error {
 	var mounts []jsonObject
 	if err := spec.get("mounts", &mounts); err != nil {
@@ -145,7 +151,8 @@ func rewriteMounts(spec *jsonObject, linux jsonObject) error {
 	return spec.set("mounts", mounts)
 }
 
-// mappedUser returns the container's first user and group that are mapped.
+// mappedUser returns the first mapped user and group of the container, 0 if there is no
+// mapping.
 func mappedUser(linux jsonObject) (user specs.User, err error) {
 	for list, id := range map[string]*uint32{"uidMappings": &user.UID, "gidMappings": &user.GID} {
 		var mappings []specs.LinuxIDMapping
@@ -169,8 +176,7 @@ func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) 
 		return err
 	}
 	if kind == "sysfs" && !ownNetwork {
-		// The kernel lets only the owner of the network namespace mount
-		// sysfs.
+		// Only the owner of the network namespace can mount sysfs.
 		if err := mount.set("type", "none"); err != nil {
 			return err
 		}
@@ -181,7 +187,7 @@ func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) 
 	}
 	kept := slices.DeleteFunc(slices.Clone(options), func(option string) bool {
 		name, value, _ := strings.Cut(option, "=")
-		// The container's own id is left; every other is refused with EINVAL.
+		// The kernel rejects ids that are not mapped with EINVAL.
 		return (name == "uid" || name == "gid") && value != strconv.FormatUint(uint64(mapped[name]), 10)
 	})
 	if len(kept) == len(options) {
@@ -192,8 +198,8 @@ func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) 
 
 var firstIndent = regexp.MustCompile(`^\s*\{\r?\n([ \t]+)"`)
 
-// indentLike formats spec as the file that it was read from: with that one's
-// indentation, or in one line if that was.
+// indentLike formats spec with the indentation of the text like, or in a single line if like
+// is one.
 func indentLike(spec jsonObject, like []byte) ([]byte, error) {
 	text, err := spec.MarshalJSON()
 	if err != nil {

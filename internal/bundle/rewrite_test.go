@@ -53,13 +53,13 @@ func TestRewriteDefault(t *testing.T) {
 	}
 	again, _ := rewrite(t, text, opts)
 	if again != text {
-		t.Errorf("another time makes\n%s\nof\n%s", again, text)
+		t.Errorf("rewriting again gives\n%s\nfor\n%s", again, text)
 	}
 }
 
-// TestRewriteKeeps has a configuration with everything that a user may have
-// set, and in which nothing must change but the rules.
-func TestRewriteKeeps(t *testing.T) {
+// TestRewritePreserves rewrites a configuration in which the user has set everything. Nothing
+// may change except the rules.
+func TestRewritePreserves(t *testing.T) {
 	const config = `{
   "zzz": 12345678901234567890123,
   "ociVersion": "1.2.3",
@@ -150,13 +150,13 @@ func TestRewriteKeeps(t *testing.T) {
 func TestRewriteCompact(t *testing.T) {
 	got, _ := rewrite(t, `{"ociVersion":"1.0.2","linux":{}}`, testOptions)
 	if strings.Contains(got, "\n") {
-		t.Errorf("one line has become several: %s", got)
+		t.Errorf("a single line became several: %s", got)
 	}
 }
 
 func TestRewriteParts(t *testing.T) {
 	const mounts = `"mounts": [{"type": "devpts", "options": ["gid=5", "mode=0620"]}, {"type": "sysfs", "source": "sysfs", "options": ["ro"]}, {"type": "tmpfs", "options": ["uid=0", "gid=0"]}]`
-	wide := Options{UID: 4242, GID: 4243, NoUserNamespace: true}
+	noUserns := Options{UID: 4242, GID: 4243, NoUserNamespace: true}
 	for _, tt := range []struct {
 		name, config string
 		opts         Options
@@ -171,7 +171,7 @@ func TestRewriteParts(t *testing.T) {
 		{"an existing user namespace is joined", `{"linux": {"namespaces": [{"type": "user", "path": "/proc/1/ns/user"}]}}`, testOptions, func(s specs.Spec) bool {
 			return s.Linux.Namespaces[0].Path != "" && s.Linux.UIDMappings == nil
 		}},
-		{"--no-userns", `{"linux": {"namespaces": [{"type": "user"}, {"type": "pid"}], "uidMappings": [{"hostID": 1, "size": 1}]}}`, wide, func(s specs.Spec) bool {
+		{"--no-userns", `{"linux": {"namespaces": [{"type": "user"}, {"type": "pid"}], "uidMappings": [{"hostID": 1, "size": 1}]}}`, noUserns, func(s specs.Spec) bool {
 			return slices.Equal(s.Linux.Namespaces, []specs.LinuxNamespace{{Type: "pid"}}) && s.Linux.UIDMappings == nil
 		}},
 		{"mounts of the host's network namespace", "{" + mounts + "}", testOptions, func(s specs.Spec) bool {
@@ -179,7 +179,7 @@ func TestRewriteParts(t *testing.T) {
 				s.Mounts[1].Type == "none" && s.Mounts[1].Source == "/sys" && slices.Equal(s.Mounts[1].Options, []string{"rbind", "ro"}) &&
 				slices.Equal(s.Mounts[2].Options, []string{"uid=0", "gid=0"})
 		}},
-		{"mounts of an own network namespace", `{"linux": {"namespaces": [{"type": "network"}]}, ` + mounts + "}", testOptions, func(s specs.Spec) bool {
+		{"mounts with a new network namespace", `{"linux": {"namespaces": [{"type": "network"}]}, ` + mounts + "}", testOptions, func(s specs.Spec) bool {
 			return s.Mounts[1].Type == "sysfs"
 		}},
 		{"--wait-killable", `{}`, Options{WaitKillable: true}, func(s specs.Spec) bool {
@@ -202,8 +202,8 @@ func TestRewriteErrors(t *testing.T) {
 	withSocket.Socket = "/run/mine.sock"
 	for _, tt := range []struct{ config, want string }{
 		{`{`, "unexpected end"},
-		{`[]`, "an object is expected"},
-		{`{"linux": 5}`, "linux: an object is expected"},
+		{`[]`, "must be an object"},
+		{`{"linux": 5}`, "linux: must be an object"},
 		{`{"mounts": [{"options": 5}]}`, "mounts[0].options"},
 		{`{"linux": {"seccomp": {"listenerPath": "/run/other.sock"}}}`, "linux.seccomp: listenerPath already names another seccomp agent, /run/other.sock"},
 	} {
@@ -219,7 +219,7 @@ func TestWrite(t *testing.T) {
 	if err := Write(bundle, testOptions, testRows); err != nil {
 		t.Fatal(err)
 	}
-	// The second time it is there, with a mode, behind a symlink.
+	// Now config.json exists: it is a symbolic link to a file with a mode of its own.
 	real := filepath.Join(t.TempDir(), "real.json")
 	if err := os.Rename(path, real); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// rewriteSeccomp adds the rules of the table to the profile, or makes one.
+// rewriteSeccomp adds rules for rows to the seccomp profile, and creates the profile if there
+// is none.
 func rewriteSeccomp(linux *jsonObject, opts Options, rows []syscalls.Row) error {
 	var raw jsonObject
 	if err := linux.get("seccomp", &raw); err != nil {
@@ -38,7 +39,7 @@ func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
 	}
 	if opts.Socket != "" {
 		if sec.ListenerPath != "" && sec.ListenerPath != opts.Socket {
-			return fmt.Errorf("listenerPath already names another seccomp agent, %s: a container has one; remove listenerPath from the configuration to use %s", sec.ListenerPath, opts.Socket)
+			return fmt.Errorf("listenerPath already names another seccomp agent, %s, but a container can have only one: remove listenerPath from the configuration to use %s", sec.ListenerPath, opts.Socket)
 		}
 		if err := raw.set("listenerPath", opts.Socket); err != nil {
 			return err
@@ -46,7 +47,7 @@ func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
 	}
 	if opts.WaitKillable && !slices.Contains(sec.Flags, specs.LinuxSeccompFlagWaitKillableRecv) {
 		if sec.Flags == nil {
-			// What the runtimes do if there are no flags.
+			// The flags that the runtimes use if none are set.
 			sec.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow}
 		}
 		if err := raw.set("flags", append(sec.Flags, specs.LinuxSeccompFlagWaitKillableRecv)); err != nil {
@@ -67,8 +68,8 @@ func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
 	return raw.set("syscalls", syscalls)
 }
 
-// applyTo returns the rules of a profile after the edit. Members of a kept
-// rule that specs-go does not know stay.
+// applyTo returns the rules of profile after the edit. Rules that are kept preserve members
+// that specs-go does not know.
 func (e *edit) applyTo(profile jsonObject) ([]any, error) {
 	var old []jsonObject
 	if err := profile.get("syscalls", &old); err != nil {

@@ -13,44 +13,44 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// edit is how a profile has to change.
+// edit is a change of a profile.
 type edit struct {
-	added         []specs.LinuxSyscall // to come first
-	kept          [][]string           // the names that each of the old rules keeps
-	architectures []specs.Arch
+	added         []specs.LinuxSyscall // rules to insert before the old ones
+	kept          [][]string           // the names that each old rule keeps
+	architectures []specs.Arch         // the new list
 }
 
-// injection computes how a seccomp profile has to change so that the calls of rows are
-// notified. It returns an edit, and no profile, because specs-go does not know all
-// members of one.
+// injection returns the change of a seccomp profile that makes the calls of rows notified. It
+// returns an edit instead of a profile, because specs-go does not know all members of a
+// profile.
 //
-// What the profile denies stays denied: only calls that it would have let pass
-// are notified. A call that a row notifies for some arguments only gets
-// conditional rules for both cases, because libseccomp drops a conditional rule
-// silently where the same call has an unconditional one.
+// Calls that the profile denies stay denied: only those that it lets pass are notified. If a
+// row is notified for some arguments only, its call gets conditional rules for both cases,
+// because libseccomp silently drops conditional rules for a call that has an unconditional
+// one.
 //
-// If the profile lists architectures they are kept: libseccomp kills callers
-// of any other. If it lists none, all those of this machine are listed, so
-// that 32-bit programs run and are notified, too.
+// Architectures that the profile lists are kept: libseccomp kills callers of all others. If
+// it lists none, the edit lists all those of this machine, so that 32-bit programs run and
+// are notified, too.
 func injection(sec *specs.LinuxSeccomp, rows []syscalls.Row) (*edit, error) {
 	p := profile{sec}
 	if err := p.checkNotified(rows); err != nil {
 		return nil, err
 	}
 	var r ruleSet
-	taken := map[string]bool{}   // has new rules, where it passed
-	decided := map[string]bool{} // an unconditional rule said so
+	replaced := map[string]bool{} // calls whose passing rules are replaced
+	decided := map[string]bool{}  // calls that passed by an unconditional rule
 	for i := range rows {
 		row := &rows[i]
-		if row.Support == syscalls.Native && !p.leftOver(row) {
+		if row.Support == syscalls.Native && !p.notifiesUnchecked(row) {
 			continue
 		}
-		grants, byOne, err := p.grants(row.Name)
+		grants, unconditional, err := p.grants(row.Name)
 		if err != nil {
 			return nil, err
 		}
-		taken[row.Name] = true
-		decided[row.Name] = byOne && len(grants) > 0
+		replaced[row.Name] = true
+		decided[row.Name] = unconditional && len(grants) > 0
 		for _, g := range grants {
 			if err := r.addRow(row, g, sec.DefaultAction); err != nil {
 				return nil, err
@@ -61,9 +61,9 @@ func injection(sec *specs.LinuxSeccomp, rows []syscalls.Row) (*edit, error) {
 	for i := range sec.Syscalls {
 		rule := &sec.Syscalls[i]
 		e.kept = append(e.kept, slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool {
-			// A conditional denial that had no effect beside an unconditional
-			// rule must not come to life when that one goes.
-			return decided[name] || taken[name] && passes(rule.Action)
+			// When the unconditional rule is removed, conditional denials that it made
+			// ineffective must not become effective, so they are removed, too.
+			return decided[name] || replaced[name] && passes(rule.Action)
 		}))
 	}
 	if len(e.architectures) == 0 {
@@ -72,20 +72,18 @@ func injection(sec *specs.LinuxSeccomp, rows []syscalls.Row) (*edit, error) {
 	return e, nil
 }
 
-// machineArches are the ABIs that a kernel for each GOARCH executes.
+// machineArches are, for each GOARCH, the architectures whose programs the kernel executes.
 var machineArches = map[string][]specs.Arch{
 	"amd64": {specs.ArchX86_64, specs.ArchX86, specs.ArchX32},
 	"arm64": {specs.ArchAARCH64, specs.ArchARM},
 }
 
-// passes tells whether a call with this action is executed by the kernel, or
-// by an agent.
+// passes reports whether a call with action a is executed, by the kernel or by an agent.
 func passes(a specs.LinuxSeccompAction) bool {
 	return a == specs.ActAllow || a == specs.ActLog || a == specs.ActNotify
 }
 
-// ruleSet is the list of added rules. Names with the same condition and action
-// share a rule.
+// ruleSet is a list of rules to add. Calls with the same condition and action share a rule.
 type ruleSet struct{ rules []specs.LinuxSyscall }
 
 func (r *ruleSet) add(name string, action specs.LinuxSeccompAction, errnoRet *uint, c condition) {
@@ -101,7 +99,7 @@ func (r *ruleSet) add(name string, action specs.LinuxSeccompAction, errnoRet *ui
 	r.rules = append(r.rules, specs.LinuxSyscall{Names: []string{name}, Action: action, ErrnoRet: errnoRet, Args: c})
 }
 
-// addRow adds the rules of one row, for calls that the profile lets pass by g.
+// addRow adds the rules of row for the calls that the profile lets pass by g.
 func (r *ruleSet) addRow(row *syscalls.Row, g grant, defaultAction specs.LinuxSeccompAction) error {
 	if row.Support == syscalls.Refused {
 		enosys := uint(unix.ENOSYS)
@@ -124,8 +122,9 @@ func (r *ruleSet) addRow(row *syscalls.Row, g grant, defaultAction specs.LinuxSe
 	}
 	notified, rest, err := split(g.when, tests)
 	if errors.Is(err, errTwoComparisons) {
-		// The profile compares the argument that the row is about by order.
-		// Then the supervisor sees more calls than it must; never fewer.
+		// The profile uses an order comparison (such as SCMP_CMP_GE) of the argument that
+		// the row tests. The supervisor then gets more notifications than necessary,
+		// and never fewer.
 		r.add(row.Name, specs.ActNotify, nil, g.when)
 		return nil
 	}
@@ -144,13 +143,13 @@ func (r *ruleSet) addRow(row *syscalls.Row, g grant, defaultAction specs.LinuxSe
 	return nil
 }
 
-// lowBits are as many as tell small numbers apart.
+// lowBits is the mask of the bits that distinguish small numbers.
 const lowBits = 1<<7 - 1
 
-// widen returns tests that hold wherever those given do. "This int is not 10" takes
-// a rule for each bit that is compared, and a runtime's start time is made of rules:
-// so of whole numbers only the low bits are compared. What is notified without need
-// the supervisor lets pass.
+// widen returns tests that hold at least where the given ones hold, and whose negations need
+// fewer rules: a negation takes one rule for each compared bit, and a container starts more
+// slowly the more rules there are. So a test for a number compares its low bits only. The
+// supervisor continues the calls that are notified unnecessarily.
 func widen(tests []syscalls.ArgTest) []syscalls.ArgTest {
 	wide := slices.Clone(tests)
 	for i, t := range wide {
@@ -161,8 +160,8 @@ func widen(tests []syscalls.ArgTest) []syscalls.ArgTest {
 	return wide
 }
 
-// split divides a condition into parts where one of tests holds, and parts where
-// none does. All are disjoint.
+// split divides c into conditions under which one of tests holds, and conditions under which
+// none does. All of them are disjoint. The error is errTwoComparisons.
 func split(c condition, tests []syscalls.ArgTest) (notified, rest []condition, err error) {
 	rest = []condition{c}
 	for _, t := range tests {
@@ -183,16 +182,16 @@ func split(c condition, tests []syscalls.ArgTest) (notified, rest []condition, e
 	return notified, rest, nil
 }
 
-// leftOver tells whether the profile notifies the call of a native row because it was once
-// made with permissions, and is now to be made without.
-func (p profile) leftOver(row *syscalls.Row) bool {
+// notifiesUnchecked reports whether the profile notifies the call of a native row only because
+// an earlier Rewrite was with permissions, and this one is without.
+func (p profile) notifiesUnchecked(row *syscalls.Row) bool {
 	return row.Checks == syscalls.ChecksOnly && slices.ContainsFunc(p.rulesFor(row.Name), func(r *specs.LinuxSyscall) bool { return r.Action == specs.ActNotify })
 }
 
-// checkNotified reports calls that the profile already notifies, and that
-// subuidless does not answer: the kernel allows one agent for a container.
+// checkNotified returns an error if the profile already notifies calls that subuidless does
+// not handle: they are for another agent, and the kernel allows only one for a container.
 func (p profile) checkNotified(rows []syscalls.Row) error {
-	const remedy = "a container has one seccomp agent: remove the rule, or use the other agent without subuidless"
+	const remedy = "a container can have only one seccomp agent: remove the rule, or use the other agent without subuidless"
 	if p.sec.DefaultAction == specs.ActNotify {
 		return fmt.Errorf("the seccomp profile has defaultAction %s: %s", specs.ActNotify, remedy)
 	}
@@ -204,7 +203,7 @@ func (p profile) checkNotified(rows []syscalls.Row) error {
 			if !slices.ContainsFunc(rows, func(r syscalls.Row) bool {
 				return r.Name == name && (r.Support == syscalls.Emulated || r.Checks == syscalls.ChecksOnly)
 			}) {
-				return fmt.Errorf("the seccomp profile notifies %s, which subuidless does not answer: %s", name, remedy)
+				return fmt.Errorf("the seccomp profile notifies %s, which subuidless does not handle: %s", name, remedy)
 			}
 		}
 	}

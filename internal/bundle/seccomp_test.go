@@ -27,7 +27,7 @@ var testRows = []syscalls.Row{
 	{Name: "chmod", Support: syscalls.Native},
 }
 
-// profiles are what users write, in the form of the runtime specification.
+// profiles are profiles as users write them.
 var profiles = map[string]string{
 	"allow all": `{"defaultAction": "SCMP_ACT_ALLOW"}`,
 	"log all":   `{"defaultAction": "SCMP_ACT_LOG"}`,
@@ -68,9 +68,8 @@ func parseProfile(t *testing.T, text string) *specs.LinuxSeccomp {
 	return &sec
 }
 
-// verdict is what a filter made from the profile does with a call, by the
-// rules of type profile. It fails the test if libseccomp's choice between rules
-// would be undefined.
+// verdict returns what a filter made from the profile does with a call, by the rules of type
+// profile. It fails the test if libseccomp's choice between rules would be undefined.
 func verdict(t *testing.T, sec *specs.LinuxSeccomp, name string, args [6]uint64) string {
 	t.Helper()
 	show := func(action specs.LinuxSeccompAction, errno *uint) string {
@@ -116,7 +115,7 @@ func holds(c condition, args [6]uint64) bool {
 	return !slices.ContainsFunc(c, func(a specs.LinuxSeccompArg) bool { return !admits(a, args[a.Index]) })
 }
 
-// samples are arguments on both sides of every test above.
+// samples returns arguments on both sides of every comparison above.
 func samples() [][6]uint64 {
 	values := []uint64{0, 1, 2, 3, 4, 5, 6, 7, 23, 7 | 1<<7, 7 | 1<<32, 0x40, 0x43, 0x400000, 0x410000, 0x400041, 0x20000, 0x20011, 0x1200011,
 		unix.S_IFREG | 0o644, unix.S_IFCHR | 0o600, unix.S_IFBLK, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFDIR, unix.S_IFLNK, 1 << 40}
@@ -160,12 +159,12 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *syscalls
 			want = "SCMP_ACT_ERRNO 38"
 		}
 	}
-	// A profile that compares by order gets more notifications than it must.
+	// A profile with order comparisons gets more notifications than necessary.
 	byOrder := is == string(specs.ActNotify) && passes(specs.LinuxSeccompAction(was)) && before.Syscalls != nil &&
 		slices.ContainsFunc(before.Syscalls, func(r specs.LinuxSyscall) bool {
 			return slices.Contains(r.Names, row.Name) && len(r.Args) > 0 && r.Args[0].Op == specs.OpGreaterEqual
 		})
-	// So does one by which the rest has to be allowed, of whole numbers.
+	// So does a profile that allows calls by rules, because of widen.
 	byLowBits := is == string(specs.ActNotify) && passes(specs.LinuxSeccompAction(was)) && after.DefaultAction != specs.LinuxSeccompAction(was) &&
 		slices.ContainsFunc(row.When, func(w syscalls.ArgTest) bool {
 			return w.Mask == math.MaxUint32 && args[w.Index]&lowBits == uint64(w.Value)
@@ -175,8 +174,8 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *syscalls
 	}
 }
 
-// Under a profile that allows calls by name, what is not notified has to be allowed on
-// conditions. Their number makes libseccomp's filter long, and the runtime slow to start.
+// If a profile allows calls by name, those that are not notified need conditional rules. Many
+// of them make libseccomp's filter long, and containers slow to start.
 func TestInjectFewRules(t *testing.T) {
 	var names []string
 	for _, row := range syscalls.Rows {
@@ -199,15 +198,15 @@ func TestInjectFewRules(t *testing.T) {
 	}
 }
 
-// The calls that open files are notified by their flags: libseccomp must not need
-// many rules for that. Without permissions, that is.
+// Without permissions, calls that open files are notified depending on their flags. That must
+// not take many rules.
 func TestInjectOpens(t *testing.T) {
 	rows := syscalls.WithoutPermissions(syscalls.Rows)
 	i := slices.IndexFunc(rows, func(r syscalls.Row) bool { return r.Name == "openat" })
 	row := &rows[i]
 	for name, tt := range map[string]struct {
 		profile string
-		rules   int // that name openat
+		rules   int // with openat in their names
 	}{
 		"allow all":    {`{"defaultAction": "SCMP_ACT_ALLOW"}`, 5},
 		"of an engine": {`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["openat"], "action": "SCMP_ACT_ALLOW"}]}`, 23},
@@ -257,18 +256,18 @@ func TestInjectTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(first) != string(second) {
-				t.Errorf("another time makes\n%s\nof\n%s", second, first)
+				t.Errorf("rewriting again gives\n%s\nfor\n%s", second, first)
 			}
 		})
 	}
 }
 
-// A profile made with permissions can be made again without, and the other way round.
-func TestInjectOtherwise(t *testing.T) {
+// A profile rewritten with permissions can be rewritten without them, and vice versa.
+func TestInjectPermissionsChange(t *testing.T) {
 	rows := append([]syscalls.Row{{Name: "access", Checks: syscalls.ChecksOnly},
 		{Name: "open", Checks: syscalls.ChecksMore, WhenUnchecked: []syscalls.ArgTest{{Index: 1, Mask: 0x40, Value: 0x40}}}}, testRows...)
 	for name, text := range profiles {
-		// What the tests of the profile are about is in the rows of TestInjectVerdicts.
+		// The added calls have the same rules as lstat; TestInjectVerdicts covers the others.
 		text = strings.Replace(text, `"lstat", `, `"lstat", "access", "open", `, 1)
 		t.Run(name, func(t *testing.T) {
 			for _, order := range [][2][]syscalls.Row{{rows, syscalls.WithoutPermissions(rows)}, {syscalls.WithoutPermissions(rows), rows}} {
@@ -279,7 +278,7 @@ func TestInjectOtherwise(t *testing.T) {
 					}
 				}
 				if changed.DefaultAction == specs.ActLog {
-					continue // of what was notified, nobody knows that it was to be logged
+					continue // a rewritten rule does not say that its calls were logged before
 				}
 				for _, args := range samples() {
 					for i := range rows {
@@ -357,7 +356,7 @@ func TestInjectErrors(t *testing.T) {
 		{"too complicated", `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
 			{"names": ["chown"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 5, "op": "SCMP_CMP_GT"}]},
 			{"names": ["chown"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 2, "op": "SCMP_CMP_LT"}]}]}`,
-			"denies chown on conditions"},
+			"denies chown under conditions"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := inject(parseProfile(t, tt.profile), testRows); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -367,7 +366,7 @@ func TestInjectErrors(t *testing.T) {
 	}
 }
 
-// inject applies an injection to a profile that specs-go knows wholly.
+// inject applies an injection to a profile that specs-go can represent.
 func inject(sec *specs.LinuxSeccomp, rows []syscalls.Row) error {
 	e, err := injection(sec, rows)
 	if err != nil {

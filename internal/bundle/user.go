@@ -9,13 +9,14 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// UserAnnotation holds the user of a container's process, as the member "user"
-// of the specification's process. A runtime can start a process only as an id
-// that is mapped: it starts it as that one, and the agent makes it this user.
+// UserAnnotation is the annotation that holds the user of a container's process, as JSON in the
+// form of process.user. A runtime can only start processes as the mapped id. So Rewrite moves
+// other users from process.user to the annotation, and the agent gives the process the
+// emulated ids of this user.
 const UserAnnotation = "org.rootlesscontaine.rs.subuidless.user"
 
-// rewriteUser moves a user that is not mapped, and additional groups, to the
-// annotation. Mapped is the one user and group that is.
+// rewriteUser moves process.user to UserAnnotation if it has additional groups or differs
+// from mapped, the only user and group that is mapped.
 func rewriteUser(spec *jsonObject, mapped specs.User) error {
 	var process, raw jsonObject
 	var user specs.User
@@ -57,7 +58,8 @@ func rewriteUser(spec *jsonObject, mapped specs.User) error {
 	return spec.set("process", process)
 }
 
-// AnnotatedUser returns the user in UserAnnotation, or nil if there is none.
+// AnnotatedUser returns the user in UserAnnotation, or nil without an error if annotations does
+// not have it.
 func AnnotatedUser(annotations map[string]string) (*specs.User, error) {
 	text, ok := annotations[UserAnnotation]
 	if !ok {
@@ -70,7 +72,8 @@ func AnnotatedUser(annotations map[string]string) (*specs.User, error) {
 	return user, nil
 }
 
-// User returns the user of the process in a bundle's config.json.
+// User returns process.user of config.json in the directory bundle. It is an error if the file
+// cannot be read or has no process.
 func User(bundle string) (*specs.User, error) {
 	name := filepath.Join(bundle, "config.json")
 	text, err := os.ReadFile(name)

@@ -8,27 +8,27 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// A user that is not mapped moves to the annotation, where the agent finds it.
+// A user that is not mapped moves to the annotation.
 func TestRewriteUser(t *testing.T) {
 	config := strings.Replace(defaultSpec(t), `"uid": 0,`, `"uid": 1000, "additionalGids": [7, 100],`, 1)
 	text, spec := rewrite(t, config, testOptions)
 	if got := (specs.User{}); !reflect.DeepEqual(spec.Process.User, got) {
-		t.Errorf("the runtime is to start the process as %+v, want the mapped user", spec.Process.User)
+		t.Errorf("the runtime starts the process as %+v, want the mapped user", spec.Process.User)
 	}
 	user, err := AnnotatedUser(spec.Annotations)
 	want := &specs.User{UID: 1000, AdditionalGids: []uint32{7, 100}}
 	if err != nil || !reflect.DeepEqual(user, want) {
-		t.Errorf("the annotation says %+v, %v; want %+v", user, err, want)
+		t.Errorf("the annotation is %+v, %v; want %+v", user, err, want)
 	}
 	if again, _ := rewrite(t, text, testOptions); again != text {
-		t.Errorf("another time makes\n%s\nof\n%s", again, text)
+		t.Errorf("rewriting again gives\n%s\nfor\n%s", again, text)
 	}
 }
 
 func TestRewriteRoot(t *testing.T) {
 	_, spec := rewrite(t, defaultSpec(t), testOptions)
 	if user, err := AnnotatedUser(spec.Annotations); user != nil || err != nil {
-		t.Errorf("the annotation of root says %+v, %v; want none", user, err)
+		t.Errorf("the annotation of root is %+v, %v; want none", user, err)
 	}
 }
 

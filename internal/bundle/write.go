@@ -10,18 +10,19 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// Write writes config.json in the directory bundle, or rewrites the one
-// that is there.
+// Write rewrites config.json in the directory bundle with Rewrite. If the file does not exist,
+// it starts from Default. It replaces the file atomically, preserves its mode, and follows a
+// symbolic link. It is an error if bundle is not a directory.
 func Write(bundle string, opts Options, rows []syscalls.Row) error {
 	info, err := os.Stat(bundle)
 	if err != nil {
-		return fmt.Errorf("bundle %s: %w (a bundle is a directory that holds rootfs and config.json: create it first)", bundle, err)
+		return fmt.Errorf("bundle %s: %w (a bundle is a directory with rootfs and config.json in it: create it first)", bundle, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("bundle %s: not a directory (a bundle is a directory that holds rootfs and config.json)", bundle)
+		return fmt.Errorf("bundle %s: not a directory (a bundle is a directory with rootfs and config.json in it)", bundle)
 	}
 	path := filepath.Join(bundle, "config.json")
-	// A symlink stays one.
+	// Rewrite the target of a symbolic link, and keep the link.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +39,7 @@ func Write(bundle string, opts Options, rows []syscalls.Row) error {
 	return replaceFile(path, rewritten, mode)
 }
 
-// readSpec returns the configuration to start from, and the mode of its file.
+// readSpec returns the configuration to start from, and the mode for the file.
 func readSpec(path string) ([]byte, fs.FileMode, error) {
 	config, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,8 +56,8 @@ func readSpec(path string) ([]byte, fs.FileMode, error) {
 	return config, info.Mode().Perm(), nil
 }
 
-// replaceFile gives a file new content, so that whoever reads it sees the old
-// or the new content, even if this process or the machine dies meanwhile.
+// replaceFile replaces the content of a file atomically: readers see the old or the new
+// content, even if this process or the machine dies meanwhile.
 func replaceFile(path string, content []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".config.json-")
 	if err != nil {
