@@ -46,7 +46,7 @@ func TestServe(t *testing.T) {
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket remains (%v)", err)
 	}
-	for _, want := range []string{"invalid character 'g'", "ends in its middle", "is /dev/null, not a seccomp listener"} {
+	for _, want := range []string{"invalid character 'g'", "is truncated", "is /dev/null, not a seccomp listener"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("not logged: %s", want)
 		}

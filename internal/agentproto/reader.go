@@ -8,12 +8,12 @@ import (
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
-// reader reads the bytes of a connection, and keeps the descriptors that arrive with
-// any of them.
+// reader reads the bytes of a connection, and collects the descriptors that arrive with
+// them.
 type reader struct {
 	conn   *net.UnixConn
-	fds    []int // in the order of arrival; -1 once claimed
-	sender int   // process id of the sender of the first message, 0 if unknown
+	fds    []int // in the order of arrival; -1: claimed
+	sender int   // process id of the first message's sender; 0: unknown
 }
 
 // Read implements io.Reader.
@@ -26,21 +26,21 @@ func (r *reader) Read(p []byte) (int, error) {
 	if r.sender == 0 {
 		r.sender = m.Sender
 	}
-	// The protocol has all of them in the first message.
+	// The protocol sends all descriptors with the first message, which holds no more.
 	if len(r.fds) > fdpass.MaxFDs {
-		return n, fmt.Errorf("more than %d descriptors came on one connection", fdpass.MaxFDs)
+		return n, fmt.Errorf("received more than %d descriptors on one connection", fdpass.MaxFDs)
 	}
 	return n, nil
 }
 
-// claim gives descriptor i to the caller.
+// claim returns descriptor i, which then belongs to the caller.
 func (r *reader) claim(i int) *os.File {
 	f := os.NewFile(uintptr(r.fds[i]), "seccomp listener")
 	r.fds[i] = -1
 	return f
 }
 
-// closeUnclaimed closes the descriptors that nobody has asked for.
+// closeUnclaimed closes all descriptors that were not claimed.
 func (r *reader) closeUnclaimed() {
 	for _, fd := range r.fds {
 		if fd >= 0 {

@@ -1,5 +1,3 @@
-// Package agentproto receives what OCI runtimes send to a seccomp agent: the container
-// process state of the runtime specification, with the listener of a process.
 package agentproto
 
 import (
@@ -15,36 +13,38 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// maxState bounds the message of a runtime. The specification names no size;
-// engines put whole Kubernetes objects into the annotations.
+// maxState is the maximum size of a runtime's message in bytes. The specification sets no
+// limit, and engines put whole Kubernetes objects into the annotations.
 const maxState = 64 << 20
 
-// Process is a process of a container that a runtime hands over.
+// Process is a process of a container that a runtime hands over to the agent.
 type Process struct {
-	// ContainerID is empty with crun 0.15 to 0.18, which do not tell it.
+	// ContainerID is the id that the runtime gave to the container. It is empty with
+	// crun 0.15 to 0.18, which do not send it.
 	ContainerID string
-	// Pid is the process that has the filter, as the runtime sees it. It may
-	// be 0 for a running container: crun's exec does not know it.
+	// Pid is the id of the process that has the filter, in the runtime's PID namespace.
+	// It may be 0 if Status is "running": crun's exec does not know it.
 	Pid int
-	// Status is "creating" for the container's init and "running" for a
-	// process started by exec. It is empty if ContainerID is.
+	// Status is "creating" for the container's first process, and "running" for a
+	// process that the runtime's exec starts in it. It is empty if ContainerID is.
 	Status specs.ContainerState
-	// Bundle is the container's bundle directory, if the runtime tells it.
+	// Bundle is the container's bundle directory; empty if the runtime does not send it.
 	Bundle string
-	// Annotations are the container's.
+	// Annotations are those of the container's config.json.
 	Annotations map[string]string
-	// Listener is the listener of the process's seccomp filter. The receiver
-	// owns it.
+	// Listener is the listener of the process's seccomp filter. Whoever receives the
+	// Process owns it.
 	Listener *os.File
 }
 
-// Receive reads the one message that a runtime sends on a connection: the
-// container process state of the runtime specification, or the single byte of
-// crun 0.15 to 0.18. SO_PASSCRED should be set on the listening socket, because
-// the latter names the process only by the credentials of the message.
+// Receive reads the one message that a runtime sends on conn: the container process state
+// of the runtime specification (config-linux.md, "The Container Process State"), or the
+// single byte of crun 0.15 to 0.18. SO_PASSCRED should be set on the listening socket,
+// because the single byte identifies the process only by the credentials of its sender.
 //
-// It returns when the message is complete, without waiting for the end of the
-// connection: crun 0.15 to 0.18 hold it open while the container runs.
+// Receive returns when the message is complete, and does not wait for the end of the
+// connection: crun 0.15 to 0.18 keep it open while the container runs. To limit how long it
+// waits, set a read deadline on conn. After an error, all received descriptors are closed.
 func Receive(conn *net.UnixConn) (*Process, error) {
 	r := &reader{conn: conn}
 	defer r.closeUnclaimed()
@@ -52,28 +52,28 @@ func Receive(conn *net.UnixConn) (*Process, error) {
 	first := make([]byte, 4096)
 	n, err := r.Read(first)
 	if err == io.EOF {
-		return nil, errors.New("the connection was closed before a message arrived: not an OCI runtime, or one that failed")
+		return nil, errors.New("the connection was closed before a message arrived: the peer is not an OCI runtime, or failed")
 	}
 	if err != nil {
 		return nil, err
 	}
 	if n == 1 && first[0] == ' ' && len(r.fds) > 0 {
-		return receiverProcess(r)
+		return legacyProcess(r)
 	}
 	return stateProcess(r, first[:n])
 }
 
-// receiverProcess is the protocol of crun 0.15 to 0.18: a space, and the
-// listener with it. The sender is the process with the filter itself.
-func receiverProcess(r *reader) (*Process, error) {
+// legacyProcess returns the process that crun 0.15 to 0.18 sends: a space with the listener.
+// The sender is the process that has the filter.
+func legacyProcess(r *reader) (*Process, error) {
 	if r.sender <= 0 {
-		return nil, errors.New("a listener came without the sender's process id (crun 0.15 to 0.18 sends no state): its process must be in the agent's PID namespace or below it")
+		return nil, errors.New("received a listener without the sender's process id (crun 0.15 to 0.18 sends no state): the process must be in the agent's PID namespace or a child of it")
 	}
 	return &Process{Pid: r.sender, Listener: r.claim(0)}, nil
 }
 
-// stateProcess is the protocol of the runtime specification. Start is the
-// part of the state that has been read already.
+// stateProcess returns the process that a runtime sends as the specification says. Start is
+// the part of the state that has already been read.
 func stateProcess(r *reader, start []byte) (*Process, error) {
 	body := &io.LimitedReader{R: io.MultiReader(strings.NewReader(string(start)), r), N: maxState}
 	var state specs.ContainerProcessState
@@ -82,14 +82,14 @@ func stateProcess(r *reader, start []byte) (*Process, error) {
 		case body.N <= 0:
 			return nil, fmt.Errorf("the container process state is larger than %d MiB", maxState>>20)
 		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, errors.New("the container process state ends in its middle: the runtime was killed, or is not an OCI runtime")
+			return nil, errors.New("the container process state is truncated: the runtime was killed, or is not an OCI runtime")
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, fmt.Errorf("the container process state is incomplete: %w", err)
 		}
 		return nil, fmt.Errorf("reading the container process state of the OCI seccomp agent protocol: %w", err)
 	}
 	if state.Pid <= 0 && state.State.Status != specs.StateRunning {
-		return nil, fmt.Errorf("the container process state has pid %d; it must name the process with the filter", state.Pid)
+		return nil, fmt.Errorf("the container process state has pid %d: the runtime must send the id of the process that has the filter", state.Pid)
 	}
 	if state.State.ID == "" {
 		return nil, errors.New("the container process state has no container id")
@@ -99,10 +99,10 @@ func stateProcess(r *reader, start []byte) (*Process, error) {
 	}
 	i := slices.Index(state.Fds, specs.SeccompFdName)
 	if i < 0 {
-		return nil, fmt.Errorf("the container process state announces no descriptor %q among its fds %q", specs.SeccompFdName, state.Fds)
+		return nil, fmt.Errorf("the container process state lists no descriptor %q in its fds %q", specs.SeccompFdName, state.Fds)
 	}
 	if i >= len(r.fds) {
-		return nil, fmt.Errorf("the container process state announces %d descriptors, but %d came with it", len(state.Fds), len(r.fds))
+		return nil, fmt.Errorf("the container process state lists %d descriptors, but only %d were received", len(state.Fds), len(r.fds))
 	}
 	return &Process{
 		ContainerID: state.State.ID,

@@ -18,7 +18,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
-// connect returns both ends of a connection such as the agent accepts.
+// connect returns both ends of a connection like those that the agent accepts.
 func connect(t testing.TB) (server, client *net.UnixConn) {
 	t.Helper()
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(t.TempDir(), "s")})
@@ -54,7 +54,7 @@ func connect(t testing.TB) (server, client *net.UnixConn) {
 	return server, client
 }
 
-// file returns a file that can be told from others by its content.
+// file returns a file with the given content, by which a test identifies it.
 func file(t testing.TB, content string) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
@@ -74,7 +74,7 @@ func send(t testing.TB, c *net.UnixConn, text string, files ...*os.File) {
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
 	}
-	// A message that is longer than the socket's buffer goes in parts.
+	// A message longer than the socket's buffer is sent in parts.
 	first := min(len(text), 4096)
 	if err := fdpass.Write(c, []byte(text[:first]), fds...); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestReceive(t *testing.T) {
 	tests := []struct {
 		name string
 		send func(t *testing.T, c *net.UnixConn)
-		want Process // but for Listener
+		want Process // except Listener
 	}{
 		{"crun 0.15", func(t *testing.T, c *net.UnixConn) { send(t, c, " ", listener) },
 			Process{Pid: os.Getpid()}},
@@ -157,7 +157,7 @@ func TestReceive(t *testing.T) {
 			sent := make(chan struct{})
 			go func() {
 				defer close(sent)
-				tt.send(t, client) // and leaves the connection open, as old crun does
+				tt.send(t, client) // which leaves the connection open, as old crun does
 			}()
 			p, err := Receive(server)
 			<-sent
@@ -195,9 +195,9 @@ func TestReceiveErrors(t *testing.T) {
 		{"nothing", "", 0, "closed before a message arrived"},
 		{"garbage", "GET / HTTP/1.1\r\n\r\n", 1, "invalid character 'G'"},
 		{"another type", `["a"]`, 1, "cannot unmarshal array"},
-		{"a space without descriptor", " ", 0, "ends in its middle"},
-		{"half a message", state[:len(state)/2], 1, "ends in its middle"},
-		{"no descriptor", state, 0, "announces 1 descriptors, but 0 came"},
+		{"a space without descriptor", " ", 0, "is truncated"},
+		{"half a message", state[:len(state)/2], 1, "is truncated"},
+		{"no descriptor", state, 0, "lists 1 descriptors, but only 0 were received"},
 		{"no name", strings.Replace(state, specs.SeccompFdName, "other", 1), 1, `no descriptor "seccompFd"`},
 		{"no pid", strings.ReplaceAll(state, "4711", "0"), 1, "has pid 0"},
 		{"no id", strings.Replace(state, `"foo"`, `""`, 1), 1, "no container id"},
@@ -238,7 +238,7 @@ func TestReceiveTimeout(t *testing.T) {
 func TestReceiveTooLarge(t *testing.T) {
 	server, client := connect(t)
 	go func() {
-		// The reader hangs up in the end: the error is expected.
+		// The reader closes the connection in the end, so an error is expected.
 		_, _ = io.WriteString(client, `{"metadata":"`)
 		chunk := bytes.Repeat([]byte("x"), 1<<20)
 		for {
