@@ -1,45 +1,45 @@
 package doctor
 
-// Checks are all the checks, in the order in which they are printed.
+// Checks are all checks, in the order in which Print prints their findings.
 var Checks = []Check{
 	{
 		Name: "processor", Weight: Needed,
-		Without: "subuidless does not know the numbers of the system calls",
+		Without: "subuidless does not know the system call numbers",
 		Probe:   knownArchitecture,
 	},
 	{
 		Name: "seccomp user notification", Weight: Needed, Since: "Linux 5.5",
-		Without: "nothing works: it is how subuidless answers system calls",
+		Without: "nothing works: it is how subuidless intercepts system calls",
 		Probe:   listenerCan(func(l listener) error { return l.answer }),
 	},
 	{
 		Name: "pidfd_getfd", Weight: Needed, Since: "Linux 5.6",
-		Without: "the supervisor cannot take the listener, nor what a program has open",
+		Without: "the supervisor cannot get the seccomp listener, nor the files that programs have open",
 		Probe:   pidfdGetfd,
 	},
 	{
 		Name: "user namespaces", Weight: Needed,
-		Without: "no container can be started without being root",
+		Without: "only root can start containers",
 		Probe:   userNamespace,
 	},
 	{
-		Name: "reading the memory of others", Weight: Needed,
+		Name: "reading process memory", Weight: Needed,
 		Without: "subuidless cannot read the paths that programs pass to system calls",
 		Probe:   ptraceAllowed,
 	},
 	{
 		Name: "sidecar directory", Weight: Useful,
-		Without: "changing owners of symbolic links, FIFOs and sockets fails with EROFS",
+		Without: "changing the owner of a symbolic link, FIFO or socket fails with EROFS",
 		Probe:   sidecarDirectory,
 	},
 	{
 		Name: "xattrs on this directory", Weight: Useful,
-		Without: "owners of files here go to the sidecar, which is slower and unknown to other tools (umoci, PRoot)",
+		Without: "owners of files here are stored in the sidecar, which is slower, and which other tools (umoci, PRoot) do not read",
 		Probe:   workDirectory,
 	},
 	{
 		Name: "xattrs on tmpfs", Weight: Useful, Since: "Linux 6.6",
-		Without: "owners of files on a tmpfs (/tmp, /run, /dev/shm) go to the sidecar",
+		Without: "owners of files on tmpfs (/tmp, /run, /dev/shm) are stored in the sidecar",
 		Probe:   tmpfsXattr,
 	},
 	{
@@ -49,17 +49,17 @@ var Checks = []Check{
 	},
 	{
 		Name: "killable wait", Weight: Useful, Since: "Linux 5.19",
-		Without: "signals restart emulated system calls, and slow ones may hang in Go programs",
+		Without: "signals restart emulated system calls, and slow calls of Go programs may hang",
 		Probe:   killableWait,
 	},
 	{
 		Name: "adding descriptors", Weight: Useful, Since: "Linux 5.9",
-		Without: "programs that are not root cannot make files, and placeholders of devices cannot be opened",
+		Without: "non-root programs cannot create files, and placeholders of devices cannot be opened",
 		Probe:   listenerCan(func(l listener) error { return l.addFD }),
 	},
 	{
-		Name: "limit of file locks", Weight: Useful,
-		Without: "no program can become another user than root: setuid fails with EAGAIN",
+		Name: "limit on file locks", Weight: Useful,
+		Without: "no program can switch to a non-root user: setuid fails with EAGAIN",
 		Probe:   unlimitedLocks,
 	},
 	{Name: "io_uring", Weight: Informative, Probe: ioUring},

@@ -1,6 +1,3 @@
-// Package doctor finds out what this machine can do for subuidless, and says
-// it in words that a user can act on. It tries things rather than to compare
-// version numbers: distributions backport, and administrators forbid.
 package doctor
 
 import (
@@ -10,49 +7,51 @@ import (
 	"sync"
 )
 
-// Weight says how much a check matters.
+// Weight is how important a feature is.
 type Weight int
 
 const (
-	// Needed parts must be there, or subuidless cannot run.
+	// Needed features are required: subuidless cannot run without them.
 	Needed Weight = iota
-	// Useful parts make it faster or more complete.
+	// Useful features make subuidless faster or more complete.
 	Useful
-	// Informative checks only tell what is there.
+	// Informative checks only report what is installed or configured.
 	Informative
 )
 
-// Check is one thing to find out about the machine.
+// Check is a check for one feature of the machine.
 type Check struct {
 	Name    string
 	Weight  Weight
-	Since   string // the first kernel that has it; empty if that is not a matter of the kernel
-	Without string // what is lost without it
-	// Probe tries it out. The text says what was found; the error, what is
-	// wrong and what to do about it.
+	Since   string // the first kernel with the feature, such as "Linux 5.5"; empty: any, or not a kernel feature
+	Without string // what does not work without it; completes the sentence "without it, ..."
+	// Probe tries the feature. Found is a detail to print and may be empty; err says
+	// what is wrong and how to fix it, in one or more lines.
 	Probe func(*Machine) (found string, err error)
 }
 
-// Machine is what the probes work on.
+// Machine is the machine that Examine checks.
 type Machine struct {
-	Dir string // the directory whose file system is asked about
+	Dir string // absolute path of the directory whose file system is checked
 
-	listener func() listener // what a seccomp listener can do, found out once
+	listener func() listener // runs tryListener once, for all checks that need it
 }
 
-// NewMachine returns the machine as seen from the directory dir.
+// NewMachine returns the machine that the process runs on. Dir is the absolute path of the
+// directory whose file system is checked.
 func NewMachine(dir string) *Machine {
 	return &Machine{Dir: dir, listener: sync.OnceValue(tryListener)}
 }
 
-// Finding is the outcome of a Check.
+// Finding is the result of a Check. Found and Err are what its Probe returned.
 type Finding struct {
 	Check Check
 	Found string
 	Err   error
 }
 
-// Status is one word for the outcome.
+// Status returns the verdict: "note" for an informative check, "ok" if the feature works, and
+// otherwise "missing" or "degraded", depending on the check's weight.
 func (f Finding) Status() string {
 	switch {
 	case f.Check.Weight == Informative:
@@ -65,7 +64,7 @@ func (f Finding) Status() string {
 	return "degraded"
 }
 
-// Examine runs the checks on m.
+// Examine runs the checks on m, and returns their findings in the same order.
 func Examine(m *Machine, checks []Check) []Finding {
 	findings := make([]Finding, 0, len(checks))
 	for _, c := range checks {
@@ -75,7 +74,7 @@ func Examine(m *Machine, checks []Check) []Finding {
 	return findings
 }
 
-// Missing counts the needed parts that are not there.
+// Missing returns the number of needed features that do not work.
 func Missing(findings []Finding) int {
 	n := 0
 	for _, f := range findings {
@@ -86,7 +85,8 @@ func Missing(findings []Finding) int {
 	return n
 }
 
-// Print writes one aligned entry for each finding, and a verdict.
+// Print writes an aligned table of the findings to w, and a summary. It returns the error of
+// writing.
 func Print(w io.Writer, findings []Finding) error {
 	width := 0
 	for _, f := range findings {
@@ -102,15 +102,15 @@ func Print(w io.Writer, findings []Finding) error {
 	case 0:
 		b.WriteString("\nsubuidless can run on this machine.\n")
 	case 1:
-		b.WriteString("\nsubuidless cannot run on this machine: a part that it needs is missing.\n")
+		b.WriteString("\nsubuidless cannot run on this machine: a required feature is missing.\n")
 	default:
-		fmt.Fprintf(&b, "\nsubuidless cannot run on this machine: %d parts that it needs are missing.\n", n)
+		fmt.Fprintf(&b, "\nsubuidless cannot run on this machine: %d required features are missing.\n", n)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// lines are what there is to say about a finding.
+// lines returns the text to print for f, without its status and name.
 func (f Finding) lines() []string {
 	if f.Err == nil {
 		if f.Found == "" && f.Check.Since != "" {
@@ -120,10 +120,10 @@ func (f Finding) lines() []string {
 	}
 	lines := strings.Split(f.Err.Error(), "\n")
 	if f.Check.Since != "" {
-		lines = append(lines, "comes with "+f.Check.Since)
+		lines = append(lines, "available since "+f.Check.Since)
 	}
 	if f.Check.Without != "" {
-		lines = append(lines, "without it "+f.Check.Without)
+		lines = append(lines, "without it, "+f.Check.Without)
 	}
 	return lines
 }

@@ -43,13 +43,13 @@ ok        stove         gas
 ok        salt          since Linux 1.0
 missing   pots          no pots
                         buy some
-                        comes with Linux 2.0
-                        without it nothing cooks
+                        available since Linux 2.0
+                        without it, nothing cooks
 degraded  a long spoon  no spoon
-                        without it it takes longer
+                        without it, it takes longer
 note      guests        two
 
-subuidless cannot run on this machine: a part that it needs is missing.
+subuidless cannot run on this machine: a required feature is missing.
 `
 	var b strings.Builder
 	if err := Print(&b, findings); err != nil {
@@ -63,18 +63,18 @@ subuidless cannot run on this machine: a part that it needs is missing.
 	}
 }
 
-// TestChecks runs the real checks. What they find depends on the machine, but
-// each must find something, and leave nothing behind.
+// TestChecks runs the real checks. Their findings depend on the machine, but each check must
+// report something, and leave nothing behind.
 func TestChecks(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
 	for _, f := range Examine(NewMachine(dir), Checks) {
 		t.Logf("%-8s  %s: %s", f.Status(), f.Check.Name, strings.Join(f.lines(), "; "))
 		if f.Err == nil && strings.Join(f.lines(), "") == "" {
-			t.Errorf("%s: nothing to say", f.Check.Name)
+			t.Errorf("%s: reports nothing", f.Check.Name)
 		}
 		if f.Check.Weight != Informative && f.Check.Without == "" {
-			t.Errorf("%s: does not say what is lost without it", f.Check.Name)
+			t.Errorf("%s: does not say what does not work without it", f.Check.Name)
 		}
 	}
 	for _, d := range []string{dir, state} {
@@ -93,7 +93,7 @@ func TestFileSystem(t *testing.T) {
 	}
 }
 
-// TestNoXattrs asks about a directory whose files cannot even be made.
+// TestNoXattrs checks a directory in which no files can be created.
 func TestNoXattrs(t *testing.T) {
 	_, err := workDirectory(NewMachine("/proc"))
 	if err == nil || !strings.Contains(err.Error(), "/proc is on proc") {

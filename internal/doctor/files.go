@@ -13,25 +13,24 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// probeXattr is set on files made for the purpose, and removed with them.
+// probeXattr is the attribute that the checks set on temporary files.
 const probeXattr = "user.subuidless.doctor"
 
-// workDirectory tells whether files in the directory asked about can carry
-// their owner themselves.
+// workDirectory checks whether files in m.Dir can carry records in extended attributes.
 func workDirectory(m *Machine) (string, error) {
 	fsType := fileSystem(m.Dir)
 	switch err := tryXattr(m.Dir); {
 	case err == nil:
 		return fmt.Sprintf("%s is on %s", m.Dir, fsType), nil
 	case errors.Is(err, unix.ENOTSUP):
-		return "", fmt.Errorf("%s is on %s, which has no user.* extended attributes here", m.Dir, fsType)
+		return "", fmt.Errorf("%s is on %s, which does not support user.* extended attributes here", m.Dir, fsType)
 	default:
 		return "", fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)
 	}
 }
 
-// sidecarDirectory tests the sidecar's directory, or the nearest one above it
-// that exists: doctor leaves nothing behind.
+// sidecarDirectory checks the default sidecar directory. If it does not exist, it checks the
+// nearest parent that does, because the checks must leave nothing behind.
 func sidecarDirectory(*Machine) (string, error) {
 	sidecar, err := owner.DefaultSidecar()
 	if err != nil {
@@ -45,12 +44,12 @@ func sidecarDirectory(*Machine) (string, error) {
 		dir = filepath.Dir(dir)
 	}
 	if err := tryEntry(dir); err != nil {
-		return "", fmt.Errorf("%s cannot be used: %w\nset XDG_STATE_HOME to a directory of yours", sidecar, err)
+		return "", fmt.Errorf("%s cannot be used: %w\nset XDG_STATE_HOME to a directory that you can write to, or use --sidecar", sidecar, err)
 	}
 	return sidecar, nil
 }
 
-// tryEntry makes a temporary directory in dir, and an entry in it like the sidecar's.
+// tryEntry creates an entry like those of the sidecar, in a temporary directory in dir.
 func tryEntry(dir string) error {
 	tmp, err := os.MkdirTemp(dir, ".subuidless-doctor-*")
 	if err != nil {
@@ -60,7 +59,7 @@ func tryEntry(dir string) error {
 	return os.Symlink("0:0", filepath.Join(tmp, "entry"))
 }
 
-// tryXattr sets an extended attribute on a temporary file in dir.
+// tryXattr sets and removes an extended attribute on a temporary file in dir.
 func tryXattr(dir string) error {
 	f, err := os.CreateTemp(dir, ".subuidless-doctor-*")
 	if err != nil {
@@ -77,7 +76,7 @@ func tryXattr(dir string) error {
 	return nil
 }
 
-// tmpfsXattr uses a memfd: a file of a tmpfs that the kernel itself has mounted.
+// tmpfsXattr checks a memfd, which is a file on a tmpfs that the kernel mounts internally.
 func tmpfsXattr(*Machine) (string, error) {
 	fd, err := unix.MemfdCreate("subuidless-doctor", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -90,7 +89,7 @@ func tmpfsXattr(*Machine) (string, error) {
 	return "", nil
 }
 
-// fileSystem names the type of the file system that path is on, as mount(8) does.
+// fileSystem returns the type of the file system that path is on, as mount(8) shows it.
 func fileSystem(path string) string {
 	const unknown = "an unknown file system"
 	var stat unix.Statx_t

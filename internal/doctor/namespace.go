@@ -10,11 +10,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// userNamespace makes a user namespace with one id, and a mount namespace in
-// it: where AppArmor restricts user namespaces, the first is still allowed.
+// userNamespace checks whether a user namespace with one mapped id can be created, and a mount
+// namespace in it: if AppArmor restricts user namespaces, the former still succeeds.
 //
-// The process made for it has no program to run. That fails last, with
-// ENOENT, after all that is to be tried.
+// It starts a process without a program, which fails with ENOENT as its last step if all
+// namespaces could be created.
 func userNamespace(*Machine) (string, error) {
 	_, err := os.StartProcess("", nil, &os.ProcAttr{Sys: &syscall.SysProcAttr{
 		Cloneflags:   unix.CLONE_NEWUSER,
@@ -23,11 +23,11 @@ func userNamespace(*Machine) (string, error) {
 		GidMappings:  []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}})
 	if errors.Is(err, unix.ENOENT) {
-		return "with one id, of the user's own", nil
+		return "with a single mapped id", nil
 	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		err = errno // without the name of the program that was not to be found
+		err = errno // without the name of the program, which is empty
 	}
 	return "", userns.Explain(err)
 }

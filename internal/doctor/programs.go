@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// installed returns a probe for a container runtime. None is needed:
-// subuidless run is one.
+// installed returns a probe that reports the version of a container runtime. None is needed,
+// because of subuidless run.
 func installed(program string) func(*Machine) (string, error) {
 	return func(*Machine) (string, error) {
 		path, err := exec.LookPath(program)
 		if err != nil {
-			return "not installed, not needed", nil
+			return "not installed (optional)", nil
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, path, "--version").Output()
 		if err != nil {
-			return fmt.Sprintf("%s, which does not tell its version: %v", path, err), nil
+			return fmt.Sprintf("%s (version unknown: %v)", path, err), nil
 		}
 		first, _, _ := strings.Cut(string(out), "\n")
 		return fmt.Sprintf("%s (%s)", first, path), nil
 	}
 }
 
-// subordinateIDs tells whether the user has what others need.
+// subordinateIDs reports whether the user has subordinate ids, which other tools need.
 func subordinateIDs(*Machine) (string, error) {
 	uid := fmt.Sprint(os.Getuid())
 	names := []string{uid}
@@ -38,12 +38,12 @@ func subordinateIDs(*Machine) (string, error) {
 		names = append(names, u.Username)
 	}
 	if !listed("/etc/subuid", names) || !listed("/etc/subgid", names) {
-		return "no ids for this user, and none needed", nil
+		return "no subordinate ids for this user; subuidless does not need any", nil
 	}
-	return "has ids for this user, which subuidless does not need", nil
+	return "has subordinate ids for this user, which subuidless does not need", nil
 }
 
-// listed tells whether a line of path begins with one of names and a colon.
+// listed reports whether a line of the file path begins with one of names and a colon.
 func listed(path string, names []string) bool {
 	f, err := os.Open(path)
 	if err != nil {

@@ -13,19 +13,21 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// listener says what a seccomp listener can do on this machine: nil if it can.
+// listener is the result of trying the features of a seccomp listener: nil for those that
+// work.
 type listener struct {
-	answer     error // a notification was answered, and the call continued
-	addFD      error // a descriptor was put into the caller
-	syncWakeUp error
+	answer     error // SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	addFD      error // SECCOMP_IOCTL_NOTIF_ADDFD
+	syncWakeUp error // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 }
 
+// listenerCan returns a probe that reports one of the fields of listener.
 func listenerCan(what func(listener) error) func(*Machine) (string, error) {
 	return func(m *Machine) (string, error) { return "", what(m.listener()) }
 }
 
-// tryListener supervises a thread of this process, which makes a harmless
-// system call.
+// tryListener tries the features of a seccomp listener with a thread of this process, which
+// makes a harmless system call.
 func tryListener() listener {
 	failed := func(err error) listener { return listener{err, err, err} }
 	if err := unotify.CheckSizes(); err != nil {
@@ -42,7 +44,7 @@ func tryListener() listener {
 			return
 		}
 		listeners <- fd
-		// Not RawSyscall: the Go scheduler must go on meanwhile.
+		// Not RawSyscall: other goroutines must run meanwhile.
 		r, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
 		parents <- int(r)
 	}()
@@ -52,7 +54,7 @@ func tryListener() listener {
 		return failed(err)
 	case fd = <-listeners:
 	}
-	// Closing it also releases the thread if it still waits for an answer.
+	// If the thread still waits for an answer, closing the listener wakes it up.
 	defer unix.Close(fd)
 
 	var l listener
@@ -73,7 +75,8 @@ func tryListener() listener {
 	return l
 }
 
-// notifyGetppid puts a filter on the calling thread that notifies getppid.
+// notifyGetppid installs a filter on the calling thread that notifies getppid(2), and returns
+// the listener.
 func notifyGetppid() (fd int, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return -1, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
@@ -90,6 +93,7 @@ func notifyGetppid() (fd int, err error) {
 	return unotify.Install(prog)
 }
 
+// receive receives a notification, and returns its id.
 func receive(fd int) (id uint64, err error) {
 	for {
 		var n unotify.Notif
@@ -102,6 +106,7 @@ func receive(fd int) (id uint64, err error) {
 	}
 }
 
+// letContinue answers the notification id by continuing the call.
 func letContinue(fd int, id uint64) error {
 	if e := unotify.Send(fd, &unotify.Resp{ID: id, Flags: unotify.FlagContinue}); e != 0 {
 		return fmt.Errorf("SECCOMP_USER_NOTIF_FLAG_CONTINUE: %w", e)
@@ -109,14 +114,14 @@ func letContinue(fd int, id uint64) error {
 	return nil
 }
 
-// addFD adds a copy of the listener to the caller, which is this process.
+// addFD adds a duplicate of the listener to the notifying task, which is in this process.
 func addFD(fd int, id uint64) error {
 	// struct seccomp_notif_addfd
 	req := struct {
 		id                              uint64
 		flags, srcFD, newFD, newFDFlags uint32
 	}{id: id, srcFD: uint32(fd), newFDFlags: unix.O_CLOEXEC}
-	// Not RawSyscall: the caller must run to take the descriptor.
+	// Not RawSyscall: the notifying thread must run to receive the descriptor.
 	added, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&req)))
 	if e != 0 {
 		return fmt.Errorf("SECCOMP_IOCTL_NOTIF_ADDFD: %w", e)
@@ -124,8 +129,8 @@ func addFD(fd int, id uint64) error {
 	return unix.Close(int(added))
 }
 
-// killableWait asks for the flag with no program at all: a kernel that knows
-// the flag goes on to read the program, and fails with EFAULT.
+// killableWait calls seccomp(2) with the flag and without a program: a kernel that supports
+// the flag then tries to read the program, and fails with EFAULT.
 func killableWait(*Machine) (string, error) {
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, 0)
