@@ -8,26 +8,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind is a tree of files that is ready to be mounted: one of the host's, or a
-// new one that the kernel makes only while the host's is visible.
+// bind is a detached mount that is to be attached in the container: a bind mount of the
+// host, or a new file system that the kernel creates only while the host's instance is
+// visible (proc, sysfs).
 type bind struct {
-	tree     *os.File
-	target   string
-	dir      bool
-	readonly bool
+	tree     *os.File // the detached mount: open_tree(2), fsmount(2)
+	target   string   // the absolute path of the mount point in the container
+	dir      bool     // the mount point is a directory
+	readonly bool     // make the mount read-only after attaching it
 }
 
-// binds are all of a container.
+// binds are the detached mounts of a container.
 type binds struct {
 	proc    *bind
 	sys     *bind
 	devices []*bind
-	network []*bind // files that say how the host's network is used
+	network []*bind // configuration files of the host's network
 	volumes []*bind
-	cgroup2 bool // the host's /sys/fs/cgroup is the unified hierarchy
+	cgroup2 bool // /sys/fs/cgroup of the host is a cgroup2 file system
 }
 
-// openBinds opens what c needs of the host.
+// openBinds opens what the container needs of the host.
 func (c *container) openBinds() (*binds, error) {
 	b := new(binds)
 	var err error
@@ -50,7 +51,7 @@ func (c *container) openBinds() (*binds, error) {
 		for _, name := range []string{"/etc/resolv.conf", "/etc/hosts"} {
 			file, err := openBind(name, name, true)
 			if errors.Is(err, unix.ENOENT) {
-				continue // the host does without
+				continue // not on this host
 			}
 			if err != nil {
 				return nil, err
@@ -68,14 +69,14 @@ func (c *container) openBinds() (*binds, error) {
 	return b, nil
 }
 
-// hardened are the mount attributes of file systems with neither programs nor
-// devices.
+// hardened are the mount attributes of file systems that hold neither programs nor device
+// nodes.
 const hardened = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
 func newProc() (*bind, error) {
 	tree, err := newTree("proc", hardened)
 	if errors.Is(err, unix.EPERM) {
-		return nil, fmt.Errorf("%w: the kernel allows a new /proc only where the present one is wholly visible, and here parts of it are covered, as an outer container does; start that one with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
+		return nil, fmt.Errorf("%w: the kernel allows mounting a new /proc only if the existing one is fully visible, but parts of it are masked here, probably by an outer container; start the outer container with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
 	}
 	if err != nil {
 		return nil, err
@@ -83,9 +84,9 @@ func newProc() (*bind, error) {
 	return &bind{tree: tree, target: "/proc", dir: true}, nil
 }
 
-// openSys opens /sys, which shows the devices of a network namespace. So only
-// with a network namespace of its own may a container have a new one, and even
-// then only where the host's is wholly visible. Else it is the host's.
+// openSys returns the mount for /sys. A new sysfs shows the devices of a network namespace:
+// the kernel lets only the owner of that namespace mount it, and only if the host's sysfs is
+// fully visible. Otherwise, the container gets the host's, read-only.
 func (c *container) openSys() (*bind, error) {
 	if c.Net == NetNone {
 		tree, err := newTree("sysfs", hardened|unix.MOUNT_ATTR_RDONLY)
@@ -111,7 +112,7 @@ func openBind(source, target string, readonly bool) (*bind, error) {
 	return &bind{tree: tree, target: target, dir: st.IsDir(), readonly: readonly}, nil
 }
 
-// attach mounts b, and makes the mount point if it is not there.
+// attach mounts b on its target, which it creates if it does not exist, and closes the tree.
 func (b *bind) attach() error {
 	defer b.tree.Close()
 	if err := makeMountPoint(b.target, b.dir); err != nil {

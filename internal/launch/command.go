@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The exit statuses of subuidless itself, as env(1), timeout(1) and the
-// container tools use them.
+// The exit statuses that mean that the command did not run, the same as those of env(1),
+// timeout(1) and container engines.
 const (
-	StatusFailed        = 125 // subuidless could not do its part
-	StatusNotExecutable = 126
-	StatusNotFound      = 127
+	StatusFailed        = 125 // subuidless itself failed
+	StatusNotExecutable = 126 // the command exists, but cannot be executed
+	StatusNotFound      = 127 // the command does not exist
 )
 
-// execute makes this process the command args. It returns only if it cannot.
+// execute replaces the calling process with the command args. It returns only on failure.
 func execute(args []string) (status int, err error) {
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
 	if err != nil {
@@ -29,12 +29,12 @@ func execPath(path string, args []string) (status int, err error) {
 	return describeExec(path, unix.Exec(path, args, os.Environ()))
 }
 
-// describeExec returns the status and the message for the failure of execve(2).
+// describeExec returns the exit status and the message for an error of execve(2).
 func describeExec(path string, err error) (int, error) {
 	switch err {
 	case unix.ENOENT, unix.ENOTDIR:
-		// lookPath has seen the file itself.
-		return StatusNotFound, fmt.Errorf("%s: its interpreter (the #! line, or the dynamic loader) is not there: %w", path, err)
+		// The file itself exists: lookPath has checked that.
+		return StatusNotFound, fmt.Errorf("%s: its interpreter (in the #! line) or dynamic loader was not found: %w", path, err)
 	case unix.ENOEXEC:
 		return StatusNotExecutable, fmt.Errorf("%s: %w (a program for another architecture, or a script without a #! line)", path, err)
 	case unix.EACCES:
@@ -43,9 +43,9 @@ func describeExec(path string, err error) (int, error) {
 	return StatusNotExecutable, fmt.Errorf("%s: %w", path, err)
 }
 
-// lookPath finds the program that a shell would run for name. A name without a
-// slash is looked up in the directories of path, where an empty one is the
-// working directory.
+// lookPath returns the file that a shell would execute for name. A name without a slash is
+// looked up in the directories of path, which has the form of $PATH: an empty element is the
+// working directory. On error, status is the exit status to use.
 func lookPath(name, path string) (file string, status int, err error) {
 	if strings.Contains(name, "/") {
 		status, err := executable(name)
@@ -55,8 +55,8 @@ func lookPath(name, path string) (file string, status int, err error) {
 	if name == "" {
 		return "", StatusNotFound, notFound
 	}
-	// A file that cannot be executed hides no later one, and is told of only
-	// if there is none.
+	// A file that cannot be executed does not hide later ones, and is reported only if
+	// there is none.
 	firstStatus, firstErr := StatusNotFound, notFound
 	for dir := range strings.SplitSeq(path, ":") {
 		if dir == "" {
@@ -74,7 +74,8 @@ func lookPath(name, path string) (file string, status int, err error) {
 	return "", firstStatus, firstErr
 }
 
-// executable returns why execve(2) would refuse the file itself.
+// executable returns an error, and the exit status for it, if execve(2) would refuse the
+// file itself.
 func executable(file string) (status int, err error) {
 	var st unix.Stat_t
 	if err := unix.Stat(file, &st); err != nil {
@@ -84,7 +85,7 @@ func executable(file string) (status int, err error) {
 		return StatusNotExecutable, fmt.Errorf("%s: %w", file, unix.EISDIR)
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS); err != nil {
-		return StatusNotExecutable, fmt.Errorf("%s: %w (try chmod +x, if it is a program)", file, err)
+		return StatusNotExecutable, fmt.Errorf("%s: %w (if it is a program, try chmod +x)", file, err)
 	}
 	return 0, nil
 }

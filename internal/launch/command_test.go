@@ -29,8 +29,8 @@ func TestLookPath(t *testing.T) {
 		message    string
 	}{
 		{"prog", "a:b", "b/prog", 0, ""},
-		{"both", "a:b", "b/both", 0, ""}, // what cannot be executed is passed over
-		{"here", "a:", "./here", 0, ""},  // an empty directory is the working directory
+		{"both", "a:b", "b/both", 0, ""}, // a file that is not executable is skipped
+		{"here", "a:", "./here", 0, ""},  // an empty element is the working directory
 		{"./here", "a", "./here", 0, ""},
 		{"here", "a:b", "", StatusNotFound, "command not found"},
 		{"", "a:b", "", StatusNotFound, "command not found"},

@@ -16,28 +16,28 @@ import (
 
 // The values of RunOptions.Net.
 const (
-	NetHost = "host" // the host's network
-	NetNone = "none" // a loopback interface only
+	NetHost = "host" // use the host's network namespace
+	NetNone = "none" // use a new network namespace, with a loopback interface only
 )
 
-// container is what the front tells the container's init. Its names are those
-// of the OCI runtime specification.
+// container is the configuration that the front sends to the init. Its names are those of
+// the OCI runtime specification.
 type container struct {
 	Root     root
 	Process  process
 	Mounts   []volume
 	Hostname string
 	Net      string
-	// Terminal gives the command a new terminal in the container.
+	// Terminal requests a new terminal for the command.
 	Terminal bool
-	// Supervised gives the command a filter; without, an outer supervisor
-	// serves it already.
+	// Supervised requests a filter for the command. It is false if an outer supervisor
+	// handles its system calls already.
 	Supervised bool
-	// NoPermissions gives it the filter of syscalls.WithoutPermissions.
+	// NoPermissions selects the filter of syscalls.WithoutPermissions.
 	NoPermissions bool
-	// CgroupNamespace tells that the container has its own.
+	// CgroupNamespace requests a cgroup namespace.
 	CgroupNamespace bool
-	// HostRoot tells that the container's root is the real root of the host.
+	// HostRoot means that the mapped id is uid 0 of the host.
 	HostRoot bool
 }
 
@@ -53,20 +53,21 @@ type process struct {
 	User account
 }
 
-// newContainer checks o against the host and the rootfs.
+// newContainer returns the configuration for o, and checks it against the host and the
+// rootfs. Interactive means that the command gets a terminal.
 func newContainer(o RunOptions, interactive bool) (*container, error) {
 	rootfs, err := checkRootfs(o.Rootfs, o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	if o.Net != NetHost && o.Net != NetNone {
-		return nil, fmt.Errorf("network %q: it must be %s or %s", o.Net, NetHost, NetNone)
+		return nil, fmt.Errorf("network %q: must be %s or %s", o.Net, NetHost, NetNone)
 	}
 	if o.Workdir == "" {
 		o.Workdir = "/"
 	}
 	if !path.IsAbs(o.Workdir) {
-		return nil, fmt.Errorf("working directory %q: it must be an absolute path in the container", o.Workdir)
+		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", o.Workdir)
 	}
 	user, err := lookUpUser(rootfs, o.User)
 	if err != nil {
@@ -103,8 +104,8 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	}, nil
 }
 
-// namespaces returns the clone(2) flags of the container's namespaces, without
-// the user namespace.
+// namespaces returns the clone(2) flags for the container's namespaces, except for the user
+// namespace.
 func (c *container) namespaces() uintptr {
 	var flags uintptr = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 	if c.CgroupNamespace {
@@ -116,7 +117,7 @@ func (c *container) namespaces() uintptr {
 	return flags
 }
 
-// checkRootfs returns the absolute path of a rootfs that the caller can use.
+// checkRootfs returns the absolute path of the rootfs dir, or an error if it cannot be used.
 func checkRootfs(dir string, readOnly bool) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -133,15 +134,15 @@ func checkRootfs(dir string, readOnly bool) (string, error) {
 		return "", fmt.Errorf("rootfs %s: %w; unpack an archive or image first, and give the directory", dir, unix.ENOTDIR)
 	}
 	if int(st.Uid) != os.Geteuid() && !readOnly {
-		return "", fmt.Errorf("rootfs %s: it belongs to uid %d, and you are uid %d: root in the container could not change its files; use a copy of your own, or --read-only", dir, st.Uid, os.Geteuid())
+		return "", fmt.Errorf("rootfs %s: it belongs to uid %d, but you are uid %d, so root in the container could not change its files; use a copy of your own, or --read-only", dir, st.Uid, os.Geteuid())
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, abs, unix.R_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return "", fmt.Errorf("rootfs %s: you may not read and search it: %w; try chmod u+rx %s", dir, err, dir)
+		return "", fmt.Errorf("rootfs %s: no permission to read and search it: %w; try chmod u+rx %s", dir, err, dir)
 	}
 	return abs, nil
 }
 
-// commandOrShell returns args, or the rootfs's shell if there are none.
+// commandOrShell returns args, or /bin/sh if there are none and the rootfs has it.
 func commandOrShell(rootfs string, args []string) ([]string, error) {
 	if len(args) > 0 {
 		return args, nil
@@ -156,8 +157,8 @@ func commandOrShell(rootfs string, args []string) ([]string, error) {
 	return []string{"/bin/sh"}, f.Close()
 }
 
-// openInRootfs opens a file of a rootfs as a process in the container would:
-// symbolic links cannot lead out of it.
+// openInRootfs opens a file of a rootfs like a process in the container: symbolic links
+// cannot lead out of the rootfs.
 func openInRootfs(rootfs, name string, flags uint64) (*os.File, error) {
 	dir, err := os.Open(rootfs)
 	if err != nil {
@@ -175,11 +176,11 @@ func openInRootfs(rootfs, name string, flags uint64) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path.Join(rootfs, name)), nil
 }
 
-// isHostRoot tells whether the caller is uid 0 of the initial user namespace.
+// isHostRoot reports whether the caller is uid 0 in the initial user namespace.
 func isHostRoot() (bool, error) {
 	uidMap, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
-		return false, fmt.Errorf("finding out whether you are the host's root: %w", err)
+		return false, fmt.Errorf("checking whether the caller is the host's root: %w", err)
 	}
 	// Only the initial namespace maps every id to itself.
 	return os.Geteuid() == 0 && strings.Join(strings.Fields(string(uidMap)), " ") == "0 0 4294967295", nil

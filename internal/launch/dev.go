@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices are the device nodes of the host that a container has. Nobody may
-// make device nodes in a user namespace, so the host's are bound.
+// devices are the device nodes that a container has. They are bind mounts of the host's,
+// because the kernel does not let a user namespace create device nodes.
 var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
 
-// mountDev mounts /dev.
+// mountDev mounts /dev, with nodes as its device nodes.
 func mountDev(nodes []*bind) error {
 	if err := mountNew("tmpfs", "/dev", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755"); err != nil {
 		return err
@@ -19,7 +19,7 @@ func mountDev(nodes []*bind) error {
 	if err := attachAll(nodes); err != nil {
 		return err
 	}
-	// gid=5 (tty), which others give here, is not mapped.
+	// Without gid=5 (tty), which OCI runtimes set here: that id is not mapped.
 	if err := mountNew("devpts", "/dev/pts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func mountDev(nodes []*bind) error {
 	return nil
 }
 
-// bindConsole makes /dev/console the terminal name.
+// bindConsole mounts the terminal at the path name on /dev/console.
 func bindConsole(name string) error {
 	if err := makeMountPoint("/dev/console", false); err != nil {
 		return err

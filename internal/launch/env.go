@@ -8,9 +8,9 @@ import (
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environment returns the environment of a container's command: defaults, and
-// over them the user's K=V, and K, which passes the caller's own value on if it
-// has one. Nothing else of the caller's environment is seen inside.
+// environment returns the environment of a container's command: defaults, overridden by
+// vars. An element K=V sets a variable; an element K passes the caller's value through, if
+// lookup has one. Nothing else of the caller's environment reaches the container.
 func environment(vars []string, home string, interactive bool, lookup func(string) (string, bool)) ([]string, error) {
 	env := []string{"PATH=" + defaultPath, "HOME=" + home}
 	if term, ok := lookup("TERM"); ok && interactive {
@@ -19,7 +19,7 @@ func environment(vars []string, home string, interactive bool, lookup func(strin
 	for _, v := range vars {
 		name, value, given := strings.Cut(v, "=")
 		if name == "" {
-			return nil, fmt.Errorf("environment variable %q: it must be NAME=VALUE, or NAME to pass yours on", v)
+			return nil, fmt.Errorf("environment variable %q: must be NAME=VALUE, or NAME to pass it through", v)
 		}
 		if !given {
 			if value, given = lookup(name); !given {

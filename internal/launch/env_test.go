@@ -14,11 +14,11 @@ func TestEnvironment(t *testing.T) {
 		interactive bool
 		want        []string
 	}{
-		{"nothing of the caller's", nil, false, []string{"PATH=" + defaultPath, "HOME=/root"}},
+		{"nothing of the caller", nil, false, []string{"PATH=" + defaultPath, "HOME=/root"}},
 		{"TERM of a terminal", nil, true, []string{"PATH=" + defaultPath, "HOME=/root", "TERM=xterm"}},
 		{"added", []string{"A=b", "EMPTY=", "X=1=2"}, false, []string{"PATH=" + defaultPath, "HOME=/root", "A=b", "EMPTY=", "X=1=2"}},
-		{"passed on", []string{"LANG", "UNSET"}, false, []string{"PATH=" + defaultPath, "HOME=/root", "LANG=C.UTF-8"}},
-		{"replaced, the last one wins", []string{"PATH=/a", "PATH=/b"}, false, []string{"HOME=/root", "PATH=/b"}},
+		{"passed through", []string{"LANG", "UNSET"}, false, []string{"PATH=" + defaultPath, "HOME=/root", "LANG=C.UTF-8"}},
+		{"the last value wins", []string{"PATH=/a", "PATH=/b"}, false, []string{"HOME=/root", "PATH=/b"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := environment(tc.vars, "/root", tc.interactive, lookup)

@@ -1,16 +1,3 @@
-// Package launch starts programs under supervision without an OCI runtime.
-//
-// Exec runs a program on the host's own files:
-//
-//	front (Exec) -> stage -> CMD
-//
-// Run runs a program in a container:
-//
-//	front (Run) -> init, pid 1 of the container -> stage -> CMD
-//
-// The stage is a process of this same program in the new user namespace. It
-// installs the seccomp filter on itself and, once its listener is served,
-// executes CMD. The front and the init stay outside of the filter.
 package launch
 
 import (
@@ -24,15 +11,19 @@ import (
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
-// ExecOptions says what Exec is to run.
+// ExecOptions are the options of Exec.
 type ExecOptions struct {
-	Args       []string          // the program and its arguments
-	Supervisor supervisor.Config // but for its ID
+	Args       []string          // the command and its arguments; at least one
+	Supervisor supervisor.Config // Exec sets the ID
 }
 
-// Exec runs a program on the host's own files in a user namespace that maps
-// one id, under supervision, and returns its exit status. In a tree that is
-// supervised already the program takes the place of the caller.
+// Exec runs a command under supervision on the host's own files, in a user namespace that
+// maps the caller's id to root, and returns the command's exit status, with 128 added to the
+// number of a signal that killed it. If err is not nil, the status is one of the Status
+// constants.
+//
+// If the caller is supervised already, Exec replaces the calling process with the command:
+// it then returns only on failure.
 func Exec(o ExecOptions) (status int, err error) {
 	if supervisor.Active() {
 		warnIneffective(o.Supervisor)
@@ -44,9 +35,10 @@ func Exec(o ExecOptions) (status int, err error) {
 		return StatusFailed, err
 	}
 	defer sup.Close()
-	// The stage stays in our process group, as CMD would be without us.
-	// A mount namespace too: mount(2) is for the owner of one, as root is.
-	st, err := startStage(o.Args, stageAttr{sys: oneID(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
+	// The stage stays in the front's process group, so that a shell's job control
+	// affects the command as if the shell had started it. The new mount namespace belongs
+	// to the new user namespace, so root can call mount(2) in it.
+	st, err := startStage(o.Args, stageAttr{sys: newUserNamespace(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
 	if err != nil {
 		return StatusFailed, err
 	}
@@ -60,8 +52,9 @@ func Exec(o ExecOptions) (status int, err error) {
 	interactive := isTerminal(os.Stdin)
 	var skip []os.Signal
 	if interactive {
-		// The command gets them too. We are not to act on them ourselves: it
-		// may handle them, and if it stops, waitFor stops us.
+		// The terminal sends these to the command, too. The front must not act on
+		// them: the command may handle them, and if it stops, waitFor stops the
+		// front.
 		skip = sentByTerminal
 	}
 	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), st.pid, skip...)
@@ -71,7 +64,7 @@ func Exec(o ExecOptions) (status int, err error) {
 	return waitFor(st.pid, interactive)
 }
 
-// serveStage takes the listener of the stage and gives it to the supervisor.
+// serveStage passes the listener of the stage to the supervisor.
 func serveStage(st *stage, sup *supervisor.Prepared) error {
 	listener, err := st.listener()
 	if err != nil {
@@ -81,7 +74,7 @@ func serveStage(st *stage, sup *supervisor.Prepared) error {
 	return sup.Serve(supervisor.Process{Listener: listener, Pid: st.pid, User: &identity.User{}})
 }
 
-// killAndReap ends a child that must not go on.
+// killAndReap kills the child pid and waits for its end.
 func killAndReap(pid int) error {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("killing process %d: %w", pid, err)
@@ -90,15 +83,16 @@ func killAndReap(pid int) error {
 	return err
 }
 
-// warnIneffective tells a nested caller which options of its supervisor have no effect.
+// warnIneffective warns the user of a nested call about options that have no effect, because
+// they concern the supervisor, and the outer call has started that.
 func warnIneffective(cfg supervisor.Config) {
 	if cfg.Trace != "" {
-		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless answers the calls, and only its own --trace records them")
+		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless handles the system calls; give --trace to that one")
 	}
 	if cfg.NoPermissions {
-		fmt.Fprintln(os.Stderr, "subuidless: --permissions=off has no effect here: the outer subuidless answers the calls, and its own --permissions counts")
+		fmt.Fprintln(os.Stderr, "subuidless: --permissions=off has no effect here: the outer subuidless handles the system calls; give --permissions to that one")
 	}
 	if cfg.Sidecar != "" {
-		fmt.Fprintln(os.Stderr, "subuidless: --sidecar has no effect here: the outer subuidless answers the calls, and records owners in its own sidecar")
+		fmt.Fprintln(os.Stderr, "subuidless: --sidecar has no effect here: the outer subuidless handles the system calls, and stores owners in its own sidecar")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountAll mounts what a container expects below /, as the OCI runtime
-// specification lists it, and then what the user asked for.
+// mountAll mounts the file systems that the OCI runtime specification lists
+// (config-linux.md, "Default Filesystems"), and then the user's volumes.
 func (c *container) mountAll(b *binds) error {
 	if err := b.proc.attach(); err != nil {
 		return err
@@ -32,7 +32,7 @@ func (c *container) mountAll(b *binds) error {
 	return attachAll(b.volumes)
 }
 
-// mountSys mounts /sys, and the cgroup namespace's own view of the cgroups.
+// mountSys mounts /sys, and the cgroup namespace's view of the cgroups if there is one.
 func (c *container) mountSys(b *binds) error {
 	if err := b.sys.attach(); err != nil {
 		return err
@@ -42,17 +42,18 @@ func (c *container) mountSys(b *binds) error {
 	}
 	err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "")
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
-		// The kernel forbids it. The host's view remains, just as read-only.
+		// The kernel forbids it. The host's view stays, read-only as well.
 		return nil
 	}
 	return err
 }
 
-// protectKernel keeps the container of the host's real root from what this uid
-// may do to the kernel without any capability: in /proc, the owner's permission
-// bits are all that is asked. The paths are the defaults of runc. Containers of
-// other users need none of it; and without it they can nest, because a new
-// /proc is allowed only where the present one is wholly visible.
+// protectKernel masks the files by which a container of the host's real root could control
+// the kernel without any capability: for files in /proc, the kernel checks nothing but the
+// owner's permission bits. The paths are the defaults of runc.
+//
+// The containers of other users do not need it, and can nest without it: the kernel allows
+// mounting a new /proc only if the existing one is fully visible.
 func protectKernel() error {
 	for _, name := range []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"} {
 		if err := bindReadonly(name, name); err != nil {
@@ -67,8 +68,8 @@ func protectKernel() error {
 	return nil
 }
 
-// mask covers a file or directory with an empty one. Which of them a kernel
-// has depends on its configuration.
+// mask covers a file or directory with an empty one, if it exists: that depends on the
+// configuration of the kernel.
 func mask(name string) error {
 	st, err := os.Stat(name)
 	switch {
@@ -82,7 +83,7 @@ func mask(name string) error {
 	return mount("/dev/null", name, "", unix.MS_BIND, "")
 }
 
-// bindReadonly mounts from on to, read-only, if this kernel has it.
+// bindReadonly mounts from on to, read-only, if from exists.
 func bindReadonly(from, to string) error {
 	tree, err := openTree(from, true)
 	if errors.Is(err, unix.ENOENT) {

@@ -11,23 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InitName is the name (argv[0]) of the container's init.
+// InitName is argv[0] of the init: a process with this name must call InitMain.
 const InitName = "subuidless-init"
 
-// The descriptors that the front gives to the init, after the standard ones.
+// The descriptors that the init inherits from the front, besides the standard streams.
 const (
-	initSocket = 3
-	initSpec   = 4
+	initSocket = 3 // connects to the front: see socket.go
+	initSpec   = 4 // holds the container as JSON
 )
 
-// InitMain is pid 1 of the container: it sets the container up, starts the
-// command, passes signals on to it, reaps orphans, and ends with the command's
-// status. With it the kernel ends whatever is left in the container.
+// InitMain is the main function of the init, pid 1 of the container. It sets up the
+// container, starts the command, forwards signals to it, reaps orphaned processes, and
+// returns the command's exit status. When it exits, the kernel kills all processes that are
+// left in the container (pid_namespaces(7)).
 func InitMain() int {
 	socket := os.NewFile(initSocket, "socket")
 	status, err := initMain(socket)
 	if err != nil {
-		// If the front has gone there is nobody left to tell.
+		// If the front is gone, the error cannot be reported.
 		_ = sendError(socket, err)
 	}
 	return status
@@ -76,8 +77,8 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		noPermissions: c.NoPermissions,
 		unfiltered:    !c.Supervised,
 		user:          &c.Process.User,
-		// Also without a terminal: a session of its own keeps the command
-		// from pushing input into the terminal that the front may have.
+		// A new session keeps the command from injecting input into the terminal
+		// of the front (TIOCSTI(2const)), also if it gets no terminal of its own.
 		sys: &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal},
 	}
 	if err := os.Chdir(c.Process.Cwd); err != nil {
@@ -87,11 +88,11 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st, letGo(stdio)
+	return st, detachStdio(stdio)
 }
 
-// release lets the command run when the front says so. From then on the end of
-// the front is the container's.
+// release reports to the front that the container is ready, and lets the command run when
+// the front says so. From then on the container ends with the front.
 func (c *container) release(st *stage, front *os.File) error {
 	if err := c.reportReady(st, front); err != nil {
 		return err
@@ -99,12 +100,12 @@ func (c *container) release(st *stage, front *os.File) error {
 	if _, _, err := receive(front); err != nil {
 		return fmt.Errorf("waiting for the supervisor: %w", err)
 	}
-	go endWith(front)
+	go exitWith(front)
 	return st.release()
 }
 
-// reportReady tells the front that the container is set up, with the listener
-// of the stage if it is to be served.
+// reportReady reports to the front that the container is set up, and sends the stage's
+// listener unless an outer supervisor has one.
 func (c *container) reportReady(st *stage, front *os.File) error {
 	if !c.Supervised {
 		return sendText(front, ready)
@@ -117,17 +118,18 @@ func (c *container) reportReady(st *stage, front *os.File) error {
 	return sendFile(front, listener)
 }
 
-// endWith ends the container when the front has ended, however that came.
-func endWith(front *os.File) {
-	// It sends nothing more: what comes is the end of it.
+// exitWith ends the container when the front ends for whatever reason.
+func exitWith(front *os.File) {
+	// The front sends nothing more, so receive returns only when the front has ended.
 	_, _, _ = receive(front)
 	os.Exit(StatusFailed)
 }
 
-// letGo gives up what the init does not need while the command runs: a
-// directory that may be unmounted, and the ends of pipes whose other end waits
-// for all to be closed. A container process could also reach them in /proc/1/fd.
-func letGo(stdio []*os.File) error {
+// detachStdio makes the init release the command's working directory and standard streams:
+// the directory may have to be unmounted, and the reader of a pipe gets the end of the file
+// only when all writers have closed it. Otherwise, processes in the container could also
+// reach them through /proc/1/fd.
+func detachStdio(stdio []*os.File) error {
 	if stdio[0] != os.Stdin {
 		if err := stdio[0].Close(); err != nil {
 			return err
@@ -149,20 +151,20 @@ func letGo(stdio []*os.File) error {
 	return nil
 }
 
-// openStdio returns the command's standard input, output and error. With a
-// terminal, that is a new one, whose master side the front gets.
+// openStdio returns the command's standard input, output and error. If the command gets a
+// terminal, it creates one and sends the master side to the front.
 func (c *container) openStdio(socket *os.File) ([]*os.File, error) {
 	if !c.Terminal {
 		return []*os.File{os.Stdin, os.Stdout, os.Stderr}, nil
 	}
 	master, name, err := console.NewPty()
 	if err != nil {
-		return nil, fmt.Errorf("opening a terminal in the container: %w", err)
+		return nil, fmt.Errorf("creating a terminal in the container: %w", err)
 	}
 	defer master.Close()
 	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening a terminal in the container: %w", err)
+		return nil, fmt.Errorf("creating a terminal in the container: %w", err)
 	}
 	if err := bindConsole(name); err != nil {
 		return nil, err
@@ -170,8 +172,8 @@ func (c *container) openStdio(socket *os.File) ([]*os.File, error) {
 	return []*os.File{slave, slave, slave}, sendFile(socket, master)
 }
 
-// reapUntil reaps children, orphans among them, until pid has ended, and
-// returns its exit status.
+// reapUntil reaps children, including orphaned processes, until pid ends, and returns the
+// exit status of pid.
 func reapUntil(pid int) (status int, err error) {
 	for {
 		var ws unix.WaitStatus

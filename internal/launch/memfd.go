@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memfd returns an anonymous file.
+// memfd returns an anonymous file: memfd_create(2) with flags and MFD_CLOEXEC.
 func memfd(name string, flags int) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|flags)
 	if err != nil {
@@ -18,7 +18,7 @@ func memfd(name string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// sealedSelf returns a copy of this program that nobody can change any more.
+// sealedSelf returns a copy of this program whose content cannot be changed any more.
 func sealedSelf() (*os.File, error) {
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -39,15 +39,15 @@ func sealedSelf() (*os.File, error) {
 	return exe, nil
 }
 
-// executableMemfd returns an anonymous file that may be executed.
+// executableMemfd returns an anonymous file that can be sealed and executed.
 func executableMemfd(name string) (*os.File, error) {
 	exe, err := memfd(name, unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	switch {
 	case errors.Is(err, unix.EINVAL):
-		// Before Linux 6.3 there is no MFD_EXEC, and each may be executed.
+		// Before Linux 6.3 there is no MFD_EXEC, and every memfd can be executed.
 		return memfd(name, unix.MFD_ALLOW_SEALING)
 	case errors.Is(err, unix.EACCES):
-		return nil, fmt.Errorf("%w: vm.memfd_noexec is 2, which forbids executing a copy of this program; as root, run: sysctl -w vm.memfd_noexec=1", err)
+		return nil, fmt.Errorf("%w: vm.memfd_noexec is 2, which forbids subuidless to execute a copy of itself; as root, run: sysctl -w vm.memfd_noexec=1", err)
 	}
 	return exe, err
 }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount is mount(2) with an error that names what was to be mounted where.
+// mount is mount(2), with an error that names the file system and the mount point.
 func mount(source, target, fstype string, flags uintptr, options string) error {
 	if err := unix.Mount(source, target, fstype, flags, options); err != nil {
 		return fmt.Errorf("mounting %s on %s: %w", fstype, target, err)
@@ -15,8 +15,8 @@ func mount(source, target, fstype string, flags uintptr, options string) error {
 	return nil
 }
 
-// mountNew mounts a new file system on the directory target, which it makes if
-// it is not there.
+// mountNew mounts a new file system on the directory target, and creates the directory if it
+// does not exist.
 func mountNew(fstype, target string, flags uintptr, options string) error {
 	if err := makeDir(target); err != nil {
 		return err
@@ -24,7 +24,8 @@ func mountNew(fstype, target string, flags uintptr, options string) error {
 	return mount(fstype, target, fstype, flags, options)
 }
 
-// newTree returns a new file system that is not attached anywhere yet.
+// newTree returns a detached mount of a new file system. The attributes are those of
+// fsmount(2).
 func newTree(fstype string, attributes int) (*os.File, error) {
 	context, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -32,23 +33,23 @@ func newTree(fstype string, attributes int) (*os.File, error) {
 	}
 	defer unix.Close(context)
 	if err := unix.FsconfigSetString(context, "source", fstype); err != nil {
-		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+		return nil, fmt.Errorf("creating a new %s: %w", fstype, err)
 	}
 	if err := unix.FsconfigCreate(context); err != nil {
-		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+		return nil, fmt.Errorf("creating a new %s: %w", fstype, err)
 	}
 	fd, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
-		return nil, fmt.Errorf("making a new %s: %w", fstype, err)
+		return nil, fmt.Errorf("creating a new %s: %w", fstype, err)
 	}
 	return os.NewFile(uintptr(fd), fstype), nil
 }
 
-// openTree returns a copy of the mount at name that is not attached anywhere
-// yet, with the mounts below it if all is set.
-func openTree(name string, all bool) (*os.File, error) {
+// openTree returns a detached copy of the mount at name; if recursive, with the mounts below
+// it: open_tree(2).
+func openTree(name string, recursive bool) (*os.File, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
-	if all {
+	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, name, flags)
@@ -58,7 +59,7 @@ func openTree(name string, all bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// attach mounts a tree on target.
+// attach mounts the detached mount tree on target.
 func attach(tree *os.File, target string) error {
 	err := unix.MoveMount(int(tree.Fd()), "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS)
 	if err != nil {
@@ -67,17 +68,17 @@ func attach(tree *os.File, target string) error {
 	return nil
 }
 
-// setReadonly makes the mount at target read-only, with the mounts below it if
-// all is set. It changes nothing else: flags such as nosuid that a mount of an
-// outer namespace has are locked, and naming them again is not needed here.
-func setReadonly(target string, all bool) error {
+// setReadonly makes the mount at target read-only; if recursive, also the mounts below it.
+// It changes no other attribute: unlike a remount, mount_setattr(2) keeps those that are
+// locked, such as nosuid on a mount of an outer namespace (mount_namespaces(7)).
+func setReadonly(target string, recursive bool) error {
 	var flags uint
-	if all {
+	if recursive {
 		flags = unix.AT_RECURSIVE
 	}
 	err := unix.MountSetattr(unix.AT_FDCWD, target, flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if err == unix.ENOSYS {
-		return fmt.Errorf("making %s read-only: mount_setattr: %w (Linux 5.12 or later is needed)", target, err)
+		return fmt.Errorf("making %s read-only: mount_setattr: %w (requires Linux 5.12 or later)", target, err)
 	}
 	if err != nil {
 		return fmt.Errorf("making %s read-only: %w", target, err)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeMountPoint makes target an empty directory or file, like what is to be
-// mounted there, unless it is there already.
+// makeMountPoint creates target as a mount point, unless it exists: an empty directory, or an
+// empty file if dir is false.
 func makeMountPoint(target string, dir bool) error {
 	if dir {
 		return makeDir(target)
@@ -25,11 +25,12 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// maxSymlinks is how many symbolic links the kernel follows in a path.
+// maxSymlinks is the number of symbolic links that the kernel follows in a path before it
+// returns ELOOP: path_resolution(7).
 const maxSymlinks = 40
 
-// makeFile makes an empty file. A symbolic link to nowhere, as many systems
-// have for /etc/resolv.conf, is filled at its end.
+// makeFile creates an empty file, unless target exists. If target is a dangling symbolic
+// link, as /etc/resolv.conf is on many systems, it creates the file that the link points to.
 func makeFile(target string) error {
 	name := target
 	for range maxSymlinks {
@@ -62,7 +63,7 @@ func createEmpty(name string) error {
 func mountPointError(name string, err error) error {
 	err = errnoOf(err)
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("making the mount point %s in the rootfs: %w (make it yourself where the rootfs can be written)", name, err)
+		return fmt.Errorf("creating the mount point %s in the rootfs: %w (create it yourself while the rootfs is writable)", name, err)
 	}
-	return fmt.Errorf("making the mount point %s in the rootfs: %w", name, err)
+	return fmt.Errorf("creating the mount point %s in the rootfs: %w", name, err)
 }

@@ -12,20 +12,21 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// oneID returns the attributes of a process in a new user namespace that maps
-// one id, root's, to the caller's, and in further new namespaces.
-func oneID(namespaces uintptr) *syscall.SysProcAttr {
+// newUserNamespace returns the attributes of a process in a new user namespace, which maps
+// root to the caller's uid and gid and nothing else. Namespaces are the clone(2) flags of
+// further new namespaces.
+func newUserNamespace(namespaces uintptr) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | namespaces,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-		// Who may not map other groups may not drop them either, and the
-		// kernel wants that said before it takes the mapping.
+		// The kernel accepts a gid mapping from a process without CAP_SETGID only
+		// after setgroups(2) has been disabled: user_namespaces(7).
 		GidMappingsEnableSetgroups: false,
 	}
 }
 
-// startProcess starts a child that waitFor will wait for.
+// startProcess starts a child process. The caller must wait for it with waitFor.
 func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
 	own := &syscall.ProcAttr{Dir: attr.Dir, Env: attr.Env, Sys: attr.Sys}
 	if own.Env == nil {
@@ -34,12 +35,12 @@ func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err er
 	for _, f := range attr.Files {
 		own.Files = append(own.Files, f.Fd())
 	}
-	// Not os.StartProcess: it forks once more, to find out whether the kernel has
-	// pidfds, and its Process does not tell of a child that stops.
+	// Not os.StartProcess: it forks once more to check whether the kernel has pidfds, and
+	// os.Process does not report that a child has stopped.
 	pid, err = syscall.ForkExec(exe, argv, own)
 	runtime.KeepAlive(attr)
 	if err != nil {
-		// Which path could not be executed says nothing to the user here.
+		// The path of this program, which the error names, does not help the user.
 		err = errnoOf(err)
 		if attr.Sys != nil && attr.Sys.Cloneflags&unix.CLONE_NEWUSER != 0 {
 			return 0, userns.Explain(fmt.Errorf("creating a user namespace: %w", err))
@@ -49,10 +50,9 @@ func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err er
 	return pid, nil
 }
 
-// waitFor waits for the end of a child and returns its exit status as a shell
-// would. With mirrorStop, the calling process stops when the child does: so
-// that the shell that waits for the caller sees the stop, and its user can
-// continue both.
+// waitFor waits until the child pid ends, and returns its exit status as a shell would. With
+// mirrorStop, the calling process stops itself when the child stops, so that the shell which
+// started the caller notices, and its user can continue both.
 func waitFor(pid int, mirrorStop bool) (status int, err error) {
 	options := 0
 	if mirrorStop {
@@ -66,9 +66,9 @@ func waitFor(pid int, mirrorStop bool) (status int, err error) {
 		case err != nil:
 			return StatusFailed, fmt.Errorf("waiting for process %d: %w", pid, err)
 		case ws.Stopped():
-			// It is continued together with us: see forwardSignals.
+			// SIGCONT continues both: see forwardSignals.
 			if err := unix.Kill(unix.Getpid(), unix.SIGSTOP); err != nil {
-				return StatusFailed, fmt.Errorf("stopping: %w", err)
+				return StatusFailed, fmt.Errorf("stopping together with process %d: %w", pid, err)
 			}
 		default:
 			return exitStatus(ws), nil
@@ -76,7 +76,7 @@ func waitFor(pid int, mirrorStop bool) (status int, err error) {
 	}
 }
 
-// exitStatus returns the exit status that a shell gives a process that ended.
+// exitStatus returns the exit status that a shell reports for ws: 128+N for signal N.
 func exitStatus(ws unix.WaitStatus) int {
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())
@@ -84,8 +84,8 @@ func exitStatus(ws unix.WaitStatus) int {
 	return ws.ExitStatus()
 }
 
-// errnoOf returns the errno in err, without the path and the name of the call,
-// for messages that name the thing better; or err if there is none.
+// errnoOf returns the errno in err without the path and the name of the call, for messages
+// that say these better. It returns err if that has no errno.
 func errnoOf(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

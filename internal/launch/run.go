@@ -14,23 +14,23 @@ import (
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
-// RunOptions says which container Run is to start.
+// RunOptions are the options of Run.
 type RunOptions struct {
-	Rootfs   string   // directory
-	Args     []string // the program and its arguments; none: /bin/sh
+	Rootfs   string   // directory that becomes the root of the container
+	Args     []string // the command and its arguments; none: /bin/sh
 	User     string   // NAME|UID[:GROUP|:GID]; empty: root
-	Env      []string // K=V, or K to pass the caller's on
-	Workdir  string   // in the container; empty: /
-	Volumes  []string // SRC:DST[:ro]
+	Env      []string // K=V, or K to pass it through from the caller's environment
+	Workdir  string   // absolute path in the container; empty: /
+	Volumes  []string // bind mounts: SRC:DST[:ro]
 	Net      string   // NetHost or NetNone
-	Hostname string   // empty: the host's
-	ReadOnly bool     // the rootfs
+	Hostname string   // empty: that of the host
+	ReadOnly bool     // mount the rootfs read-only
 
-	Supervisor supervisor.Config // but for its ID
+	Supervisor supervisor.Config // Run sets the ID
 }
 
-// Run runs a program in a new container and returns its exit status. The
-// container ends with its program, or with the caller.
+// Run runs a command in a new container, and returns its exit status like Exec. The
+// container ends when the command ends, or when the caller does.
 func Run(o RunOptions) (status int, err error) {
 	c, err := newContainer(o, isTerminal(os.Stdin) && isTerminal(os.Stdout))
 	if err != nil {
@@ -50,7 +50,7 @@ func Run(o RunOptions) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
-	// The init ends the container when it finds this closed.
+	// The init ends the container when this is closed.
 	defer socket.Close()
 	if sup != nil {
 		sup.Enter(pid)
@@ -73,12 +73,13 @@ func Run(o RunOptions) (status int, err error) {
 	return status, err
 }
 
-// supervise waits until the container is set up, gives it to the supervisor (nil
-// if an outer one serves it), and lets the command run.
+// supervise waits until the init pid has set up the container, passes the listener to the
+// supervisor, and lets the command run. Sup is nil if an outer supervisor handles the
+// container's system calls.
 func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared) error {
 	_, listener, err := receive(socket)
 	if errors.Is(err, io.EOF) {
-		return errStageEnded // and init with it
+		return errStageEnded // and the init, too
 	}
 	if err != nil {
 		return err
@@ -93,10 +94,10 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 	return sendText(socket, proceed)
 }
 
-// startInit starts the container's init and returns our end of the socket to it.
+// startInit starts the container's init, and returns the front's end of the socket to it.
 func startInit(c *container) (pid int, socket *os.File, err error) {
-	// /proc/1/exe in the container is this program. A copy that nobody can
-	// write to keeps the container from changing the host's.
+	// In the container, /proc/1/exe is this program. A sealed copy keeps processes in the
+	// container from overwriting the host's file.
 	exe, err := sealedSelf()
 	if err != nil {
 		return 0, nil, err
@@ -112,19 +113,19 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 		return 0, nil, err
 	}
 	defer theirs.Close()
-	// A descriptor that the caller has left open could lead out of the container.
+	// A descriptor that the caller left open could be a way out of the container.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		err = fmt.Errorf("close_range: %w (Linux 5.11 or later is needed)", err)
+		err = fmt.Errorf("close_range: %w (requires Linux 5.11 or later)", err)
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	attr := &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs, spec},
-		Sys:   oneID(c.namespaces()),
-		// Else the Go runtime keeps files of the host's cgroup open, which the
-		// container could reach in /proc/1/fd.
+		Sys:   newUserNamespace(c.namespaces()),
+		// Otherwise, the Go runtime keeps files of the host's cgroup open, which
+		// processes in the container could reach through /proc/1/fd.
 		Env: []string{"GODEBUG=containermaxprocs=0"},
 	}
-	// Out of the terminal's reach: the front gets its signals and passes them on.
+	// In a new session, the init gets no signals of the terminal: the front forwards them.
 	attr.Sys.Setsid = true
 	pid, err = startProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{InitName}, attr)
 	if err != nil {
@@ -133,8 +134,8 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 	return pid, ours, nil
 }
 
-// specFile returns a file with c in it. A command line would show the
-// environment to everybody on the host.
+// specFile returns an anonymous file that holds c. On the command line, every user of the
+// host could read the environment.
 func specFile(c *container) (*os.File, error) {
 	f, err := memfd("container", 0)
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// setUp makes the calling process's new namespaces the container.
+// setUp sets up the container in the new namespaces of the calling process.
 //
-// What comes from the host is opened before the root changes, and mounted when
-// the host's tree is gone: then the kernel resolves each mount point, and no
-// symbolic link of the rootfs can lead out of it.
+// It opens what comes from the host before it changes the root directory, and mounts it
+// after it has detached the host's tree. So the kernel resolves each mount point within the
+// rootfs, and no symbolic link can lead out of it.
 func (c *container) setUp() error {
 	unix.Umask(0)
 	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		// Where AppArmor guards user namespaces, this is the first thing to fail.
+		// The first operation that fails if AppArmor restricts user namespaces.
 		return userns.Explain(fmt.Errorf("making the mounts private: %w", err))
 	}
 	binds, err := c.openBinds()
@@ -49,14 +49,14 @@ func (c *container) setUp() error {
 	return nil
 }
 
-// enterRoot makes rootfs the root directory and detaches the host's tree.
+// enterRoot makes rootfs the root directory, and detaches the host's tree.
 func enterRoot(rootfs string) error {
 	host, err := os.Open("/")
 	if err != nil {
 		return err
 	}
 	defer host.Close()
-	// pivot_root(2) wants a mount point, not just a directory.
+	// pivot_root(2) requires a mount point.
 	tree, err := openTree(rootfs, true)
 	if err != nil {
 		return err
@@ -68,8 +68,8 @@ func enterRoot(rootfs string) error {
 	if err := unix.Fchdir(int(tree.Fd())); err != nil {
 		return fmt.Errorf("fchdir: %w", err)
 	}
-	// The rootfs need not have a directory for the old root: this mounts it
-	// over the new one, from where it goes at once. See pivot_root(2).
+	// With ".", the rootfs needs no directory for the old root: pivot_root(2) mounts the
+	// old root over the new one, and the unmount below removes it.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
@@ -82,7 +82,7 @@ func enterRoot(rootfs string) error {
 	return os.Chdir("/")
 }
 
-// loopbackUp switches the loopback interface on.
+// loopbackUp brings the loopback interface up.
 func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -7,14 +7,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
-// Front, init and stage talk in packets. The order in which they do is fixed,
-// so that a packet need not say what it means; only an error may come instead
-// of any other one.
+// Front, init and stage exchange packets in a fixed order, so a packet does not say what it
+// means. An error packet may be sent in place of any other packet.
 
-// maxPacket is the longest packet; a longer error is cut.
+// maxPacket is the size of the longest packet in bytes. Longer error messages are truncated.
 const maxPacket = 4096
 
-// Texts, for who reads a trace of the sockets.
+// Texts that only help to read a system call trace.
 const (
 	ready   = "ready"
 	proceed = "proceed"
@@ -26,15 +25,16 @@ const (
 	packetError = 'e'
 )
 
-// sendText sends a text.
+// sendText sends a packet with a text.
 func sendText(socket *os.File, text string) error { return send(socket, packetText, text) }
 
-// sendFile passes a file.
+// sendFile sends a packet that passes a file.
 func sendFile(socket *os.File, f fder) error { return send(socket, packetText, "", int(f.Fd())) }
 
-// sendError tells why setting up failed. There is nothing to say after it.
+// sendError sends the reason why the setup failed, as the last packet.
 func sendError(socket *os.File, err error) error { return send(socket, packetError, err.Error()) }
 
+// fder is an *os.File or a console.Console.
 type fder interface{ Fd() uintptr }
 
 func send(socket *os.File, kind byte, text string, fds ...int) error {
@@ -42,9 +42,8 @@ func send(socket *os.File, kind byte, text string, fds ...int) error {
 	return fdpass.Send(socket, packet[:min(len(packet), maxPacket)], fds...)
 }
 
-// receive waits for a packet, and returns its text and the file passed with it,
-// if any. The error is io.EOF if the peer has ended, or what the peer has sent
-// with sendError.
+// receive waits for a packet, and returns its text and the file that it passes, or nil. The
+// error is io.EOF if the peer has ended, or the one that the peer sent with sendError.
 func receive(socket *os.File) (text string, file *os.File, err error) {
 	packet := make([]byte, maxPacket)
 	n, m, err := fdpass.Receive(socket, packet)
@@ -66,7 +65,7 @@ func receive(socket *os.File) (text string, file *os.File, err error) {
 func receiveFile(socket *os.File) (*os.File, error) {
 	_, file, err := receive(socket)
 	if err == nil && file == nil {
-		return nil, errors.New("a packet came without the file that belongs to it")
+		return nil, errors.New("received a packet without the file that it should pass")
 	}
 	return file, err
 }

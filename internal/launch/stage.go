@@ -18,38 +18,38 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// StageName is the name (argv[0]) of the stage.
+// StageName is argv[0] of the stage: a process with this name must call StageMain.
 const StageName = "subuidless-stage"
 
-// errStageEnded says that the stage ended before it had installed the filter.
-// It has told the user why itself, and its exit status is that of the command.
+// errStageEnded means that the stage ended before it had installed the filter. It has told
+// the user why, and its exit status is that of the command.
 var errStageEnded = errors.New("the stage has ended")
 
-// stage is the parent's side of a stage.
+// stage is a stage as its parent sees it.
 type stage struct {
 	pid    int
-	socket *os.File // its other end is the stage's
+	socket *os.File // the parent's end of the socket
 }
 
-// stageAttr says how to start a stage.
+// stageAttr holds the attributes of a new stage.
 type stageAttr struct {
 	sys           *syscall.SysProcAttr
-	env           []string   // nil: the caller's
-	stdio         []*os.File // nil: the caller's
-	inherit       bool       // descriptors above 2 that are open without close-on-exec
-	noPermissions bool       // its filter is that of syscalls.WithoutPermissions
-	unfiltered    bool       // an outer supervisor serves it
-	user          *account   // who the command is to be; nil: who the stage is
+	env           []string   // nil: the environment of the caller
+	stdio         []*os.File // nil: the standard streams of the caller
+	inherit       bool       // inherit descriptors above 2 that are not close-on-exec
+	noPermissions bool       // use the filter of syscalls.WithoutPermissions
+	unfiltered    bool       // use no filter: an outer supervisor has one
+	user          *account   // the user to run the command as; nil: that of the stage
 }
 
-// The filters of a stage.
+// The filter of a stage, in its arguments.
 const (
-	filterAll       = "all"
-	filterUnchecked = "unchecked"
-	filterNone      = "none" // it becomes its user by itself
+	filterAll           = "all"
+	filterNoPermissions = "no-permissions"
+	filterNone          = "none"
 )
 
-// startStage starts a stage for the command args.
+// startStage starts a stage that will execute the command args.
 func startStage(args []string, a stageAttr) (*stage, error) {
 	ours, theirs, err := fdpass.Pair()
 	if err != nil {
@@ -62,8 +62,8 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	}
 	fd := int(theirs.Fd())
 	if a.inherit {
-		// The command's own descriptors may have any number, so the stage's
-		// end of the socket cannot be moved to a fixed one.
+		// The stage inherits its end of the socket under the number that it has
+		// here: any fixed number could be that of an inherited descriptor.
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
 			return nil, fmt.Errorf("fcntl(F_SETFD): %w", err)
 		}
@@ -76,7 +76,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	case a.unfiltered:
 		filter = filterNone
 	case a.noPermissions:
-		filter = filterUnchecked
+		filter = filterNoPermissions
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.user.String()}, args...)
 	pid, err := startProcess("/proc/self/exe", argv, attr)
@@ -86,8 +86,8 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	return &stage{pid: pid, socket: ours}, nil
 }
 
-// listener waits until the stage has installed its filter, and returns a
-// duplicate of its listener.
+// listener waits until the stage has installed its filter, and returns a duplicate of the
+// listener. The error is errStageEnded if the stage ended first.
 func (s *stage) listener() (*os.File, error) {
 	text, _, err := receive(s.socket)
 	if errors.Is(err, io.EOF) {
@@ -98,7 +98,7 @@ func (s *stage) listener() (*os.File, error) {
 	}
 	fd, err := strconv.Atoi(text)
 	if err != nil {
-		return nil, fmt.Errorf("the stage told %q instead of the number of its listener", text)
+		return nil, fmt.Errorf("the stage sent %q instead of the number of its listener", text)
 	}
 	return duplicateOf(s.pid, fd, "seccomp listener")
 }
@@ -121,20 +121,21 @@ func duplicateOf(pid, fd int, name string) (*os.File, error) {
 	dup, err := unix.PidfdGetfd(pidfd, fd, 0)
 	switch {
 	case err == unix.ENOSYS:
-		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (Linux 5.6 or later is needed)", name, err)
+		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (requires Linux 5.6 or later)", name, err)
 	case err == unix.EPERM:
-		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (the kernel asks for the permission to ptrace one's own child: kernel.yama.ptrace_scope must not be 3, and an outer container's seccomp profile must allow pidfd_getfd)", name, err)
+		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (it requires permission to ptrace the child process: kernel.yama.ptrace_scope must not be 3, and the seccomp profile of an outer container must allow pidfd_getfd)", name, err)
 	case err != nil:
 		return nil, fmt.Errorf("pidfd_getfd of the %s: %w", name, err)
 	}
 	return os.NewFile(uintptr(dup), name), nil
 }
 
-// StageMain is the stage's process: it installs the filter, waits until it is
-// served, and executes the command.
+// StageMain is the main function of the stage. It installs the filter, waits until the parent
+// says that a supervisor has the listener, and executes the command. It returns, with the
+// exit status, only if that fails.
 func StageMain() int {
-	// The filter applies to this thread and to what this thread executes. Go
-	// starts no thread from a locked one, so no other can inherit it.
+	// The filter applies to this thread and to the program that it executes. Go does not
+	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
 	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
@@ -144,7 +145,7 @@ func StageMain() int {
 func stageMain(number, filter, user string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
-		return StatusFailed, fmt.Errorf("%s is no descriptor: %w", number, err)
+		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
 	}
 	unix.CloseOnExec(socket)
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
@@ -154,14 +155,14 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	switch filter {
 	case filterAll:
 		err = installFilter(socket, syscalls.Rows)
-	case filterUnchecked:
+	case filterNoPermissions:
 		err = installFilter(socket, syscalls.WithoutPermissions(syscalls.Rows))
 	}
 	if err == nil {
 		err = awaitRelease(socket)
 	}
 	if err == nil {
-		err = handOverTo(user, filter == filterNone)
+		err = applyUser(user, filter == filterNone)
 	}
 	if err != nil {
 		return StatusFailed, err
@@ -169,15 +170,15 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	return execPath(path, args)
 }
 
-// installFilter installs the filter for rows on this thread and tells the parent the
-// number of the listener. From here until the parent releases the stage, each
-// call that is in the table would wait for ever: so write(2) and read(2) do.
+// installFilter installs the filter for rows on this thread, and sends the number of the
+// listener to the parent. From then on until the parent releases the stage, every notified
+// call would block for ever, so the stage uses only write(2) and read(2).
 func installFilter(socket int, rows []syscalls.Row) error {
 	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		return err
 	}
-	// The kernel sets close-on-exec on the listener: the command has no copy.
+	// The listener is close-on-exec (seccomp(2)), so the command does not inherit it.
 	listener, err := unotify.Install(prog)
 	if errors.Is(err, unix.EACCES) {
 		return userns.Explain(err)
@@ -192,12 +193,12 @@ func installFilter(socket int, rows []syscalls.Row) error {
 			return nil
 		}
 		if err != unix.EINTR {
-			return fmt.Errorf("telling the number of the listener: %w", err)
+			return fmt.Errorf("sending the number of the listener: %w", err)
 		}
 	}
 }
 
-// awaitRelease waits until the parent lets the stage execute the command.
+// awaitRelease waits until the parent releases the stage.
 func awaitRelease(socket int) error {
 	var packet [1]byte
 	for {
@@ -207,7 +208,7 @@ func awaitRelease(socket int) error {
 		case err != nil:
 			return fmt.Errorf("waiting for the supervisor: %w", err)
 		case n == 0:
-			// The parent has given up or was killed. Why is for it to say.
+			// The parent has given up, and reports why itself, or was killed.
 			os.Exit(StatusFailed)
 		default:
 			return nil

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal joins the user's terminal with the one in the container.
+// terminal connects the user's terminal with the one in the container.
 type terminal struct {
-	host   console.Console
-	master console.Console
-	done   chan struct{} // closed when the container's output has ended
+	host   console.Console // the user's terminal
+	master console.Console // the master side of the container's terminal
+	done   chan struct{}   // closed when the container's output has ended
 }
 
 func isTerminal(f *os.File) bool {
@@ -23,13 +23,12 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// relay receives the master side of the container's terminal, sets the user's
-// to raw mode and copies between the two. The caller must call restore in the
-// end.
+// relay receives the master side of the container's terminal, sets the user's terminal to raw
+// mode, and copies between the two. The caller must call restore in the end.
 func relay(socket *os.File) (*terminal, error) {
 	master, err := receiveFile(socket)
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the container's init has died while it set up the container")
+		return nil, errors.New("the container's init died while it was setting up the container")
 	}
 	if err != nil {
 		return nil, err
@@ -53,26 +52,26 @@ func relay(socket *os.File) (*terminal, error) {
 	go copyTerminal(m, os.Stdin)
 	go func() {
 		copyTerminal(os.Stdout, m)
-		// If it was the user's terminal that has gone, this hangs up the
-		// container's. There is nothing to do about an error.
+		// If the user's terminal is gone, this hangs up the container's. An error
+		// changes nothing.
 		_ = m.Close()
 		close(t.done)
 	}()
 	return t, nil
 }
 
-// copyTerminal copies until one side is gone. A terminal that hangs up answers
-// EIO, and then the command ends or has ended: the status tells the rest.
+// copyTerminal copies until one side is gone. It drops the error, which is the EIO of a
+// terminal that hangs up: then the command ends or has ended, and its status is reported.
 func copyTerminal(to io.Writer, from io.Reader) { _, _ = io.Copy(to, from) }
 
-// follow keeps the size of the container's terminal that of the user's, and
-// the user's raw when a shell has put us into the foreground again.
+// follow copies each change of the user's terminal size to the container's terminal, and
+// sets raw mode again when a shell has put the front into the foreground.
 func (t *terminal) follow() {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, unix.SIGWINCH, unix.SIGCONT)
 	go func() {
 		for s := range changed {
-			// Either fails only if a terminal has gone, which ends the command.
+			// Both fail only if a terminal is gone, which ends the command.
 			if s == unix.SIGCONT {
 				_ = t.host.SetRaw()
 			}
@@ -81,10 +80,10 @@ func (t *terminal) follow() {
 	}()
 }
 
-// drain waits until the container's last output is shown.
+// drain waits until all output of the container has been copied.
 func (t *terminal) drain() { <-t.done }
 
-// restore gives the user's terminal back as it was.
+// restore resets the user's terminal to its original state.
 func (t *terminal) restore() error {
 	if err := t.host.Reset(); err != nil && !errors.Is(err, unix.EIO) {
 		return fmt.Errorf("restoring the terminal: %w", err)

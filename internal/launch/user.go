@@ -13,7 +13,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// account is the user that the command runs as.
+// account is the user that a container's command runs as.
 type account struct {
 	UID            int
 	GID            int
@@ -21,7 +21,7 @@ type account struct {
 	Home           string
 }
 
-// user is the account as the supervisor wants it.
+// user returns a in the form that the supervisor uses.
 func (a *account) user() *identity.User {
 	u := &identity.User{UID: uint32(a.UID), GID: uint32(a.GID)}
 	for _, gid := range a.AdditionalGids {
@@ -30,7 +30,8 @@ func (a *account) user() *identity.User {
 	return u
 }
 
-// String returns the ids of a, separated by colons, for handOverTo. Nil is nobody.
+// String returns the ids of a separated by colons, as applyUser parses them: the uid, the
+// gid, and the additional groups. It returns "" for nil.
 func (a *account) String() string {
 	if a == nil {
 		return ""
@@ -42,9 +43,11 @@ func (a *account) String() string {
 	return strings.Join(ids, ":")
 }
 
-// handOverTo gives the standard streams to the account with the ids in text, and makes this
-// process that account if become is set: else its supervisor does. An empty text is nobody.
-func handOverTo(text string, become bool) error {
+// applyUser prepares this process to execute the command as the user in text, which
+// account.String made. It changes the owner of the standard streams to that user and, if
+// become is set, switches to it; otherwise, the supervisor does. An empty text means that
+// the user does not change.
+func applyUser(text string, become bool) error {
 	if text == "" {
 		return nil
 	}
@@ -52,15 +55,15 @@ func handOverTo(text string, become bool) error {
 	for field := range strings.SplitSeq(text, ":") {
 		id, err := strconv.Atoi(field)
 		if err != nil {
-			return fmt.Errorf("%q is no list of ids: %w", text, err)
+			return fmt.Errorf("%q is not a list of ids: %w", text, err)
 		}
 		ids = append(ids, id)
 	}
 	if len(ids) < 2 {
-		return fmt.Errorf("%q is no list of ids", text)
+		return fmt.Errorf("%q is not a list of ids", text)
 	}
 	if ids[0] != 0 {
-		giveStreams(ids[0])
+		chownStreams(ids[0])
 	}
 	if !become {
 		return nil
@@ -77,16 +80,17 @@ func handOverTo(text string, become bool) error {
 	return nil
 }
 
-// giveStreams makes the standard streams belong to uid, as OCI runtimes do, so that the
-// command can open /dev/stdout. Not files that are only read, and not the host's devices.
-func giveStreams(uid int) {
+// chownStreams changes the owner of the standard streams to uid, as OCI runtimes do, so that
+// the command can open /dev/stdout. It skips regular files that are open read-only, and
+// devices of the host.
+func chownStreams(uid int) {
 	var terminals unix.Stat_t
 	ownTerminals := unix.Stat("/dev/pts", &terminals) == nil
 	for fd := range 3 {
 		var st unix.Stat_t
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		if err != nil || unix.Fstat(fd, &st) != nil {
-			continue // it is closed
+			continue // closed
 		}
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFREG:
@@ -98,13 +102,13 @@ func giveStreams(uid int) {
 				continue
 			}
 		}
-		// What cannot be given away stays usable as it is open.
+		// On failure, the stream stays usable through the open descriptor.
 		_ = unix.Fchown(fd, uid, -1)
 	}
 }
 
-// lookUpUser resolves spec, NAME|UID[:GROUP|:GID], against the rootfs's
-// /etc/passwd and /etc/group. An empty spec is root.
+// lookUpUser resolves spec, NAME|UID[:GROUP|:GID], in /etc/passwd and /etc/group of the
+// rootfs. An empty spec means root.
 func lookUpUser(rootfs, spec string) (account, error) {
 	passwd, err := openDatabase(rootfs, "etc/passwd")
 	if err != nil {
@@ -131,7 +135,7 @@ func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	home := u.Home
 	switch {
 	case home != "":
-	case u.Uid == 0: // even a rootfs without /etc/passwd has a root
+	case u.Uid == 0: // a rootfs without /etc/passwd has a root, too
 		home = "/root"
 	default:
 		home = "/"
@@ -139,7 +143,7 @@ func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	return account{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil
 }
 
-// openDatabase opens a file of the rootfs; one that is not there is empty.
+// openDatabase opens a file of the rootfs. A file that does not exist reads as empty.
 func openDatabase(rootfs, name string) (io.ReadCloser, error) {
 	f, err := openInRootfs(rootfs, name, unix.O_RDONLY|unix.O_NONBLOCK)
 	if errors.Is(err, unix.ENOENT) {

@@ -54,7 +54,7 @@ func TestLookUpUser(t *testing.T) {
 	if got, err := lookUpUser(rootfs, "0:0"); err != nil || got.Home != "/root" {
 		t.Errorf("0:0 in a rootfs without /etc/passwd: %+v, %v", got, err)
 	}
-	// A link of the rootfs is resolved in the rootfs.
+	// A symbolic link is resolved within the rootfs.
 	if err := os.MkdirAll(filepath.Join(rootfs, "etc/alternatives"), 0o755); err != nil {
 		t.Fatal(err)
 	}

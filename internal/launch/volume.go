@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// volume is a file or directory of the host that the container sees.
+// volume is a bind mount of a file or directory of the host.
 type volume struct {
 	Source      string
 	Destination string
 	Readonly    bool
 }
 
-// parseVolumes parses SRC:DST[:ro] of each volume. Outer destinations come
-// first, so that none covers another.
+// parseVolumes parses specs of the form SRC:DST[:ro|:rw], and sorts the volumes so that
+// parent directories are mounted first: otherwise, they would cover the others.
 func parseVolumes(specs []string) ([]volume, error) {
 	var volumes []volume
 	for _, spec := range specs {
@@ -38,14 +38,14 @@ func parseVolumes(specs []string) ([]volume, error) {
 func parseVolume(spec string) (volume, error) {
 	parts := strings.Split(spec, ":")
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
-		return volume{}, fmt.Errorf("it must be SRC:DST or SRC:DST:ro")
+		return volume{}, fmt.Errorf("must be SRC:DST or SRC:DST:ro")
 	}
 	if len(parts) == 3 && parts[2] != "ro" && parts[2] != "rw" {
-		return volume{}, fmt.Errorf("unknown option %q: there are ro and rw", parts[2])
+		return volume{}, fmt.Errorf("unknown option %q: must be ro or rw", parts[2])
 	}
 	dst := path.Clean(parts[1])
 	if !path.IsAbs(dst) || dst == "/" {
-		return volume{}, fmt.Errorf("%q must be an absolute path in the container below /", parts[1])
+		return volume{}, fmt.Errorf("%q must be an absolute path in the container, below /", parts[1])
 	}
 	src, err := filepath.Abs(parts[0])
 	if err != nil {

@@ -21,7 +21,7 @@ func TestParseVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An outer destination comes before those in it.
+	// A directory comes before those below it.
 	want := []volume{
 		{Source: src, Destination: "/a"},
 		{Source: "/", Destination: "/a/d"},
