@@ -56,6 +56,7 @@ func runAgent(a *agent.Agent, path string) (err error) {
 	if _, err := fmt.Printf("Listening on %s\n", socket.Addr()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
+	a.KeeperDir = socket.KeeperDir
 	return a.Serve(ctx, socket)
 }
 

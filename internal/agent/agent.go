@@ -9,34 +9,46 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/agentproto"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
-// messageTimeout is how long a runtime may take to send its message. The
-// container waits meanwhile, so none needs more.
+// messageTimeout limits how long a runtime may take to send its message. The container
+// waits meanwhile, so no runtime needs more.
 const messageTimeout = 10 * time.Second
 
-// Agent takes on the containers that runtimes hand over.
+// retryInterval is the time between attempts to accept a connection while resources are
+// exhausted.
+const retryInterval = time.Second
+
+// Agent hands containers over to supervisors. Set the fields before the first call of a
+// method, and do not change them afterwards.
 type Agent struct {
-	// Log is told of each container taken on, and of each failure.
+	// Log receives a message for each container and process handed over and, from Serve,
+	// one for each failure. It must not be nil.
 	Log *slog.Logger
-	// Trace, Sidecar and NoPermissions are as in supervisor.Config.
+	// KeeperDir is the directory in which the keeper of each container listens for the
+	// processes that a runtime's exec starts in it later. It must exist, and only the
+	// user may have access to it (mode 0700): whoever can connect to a keeper can have
+	// processes supervised. Socket.KeeperDir is such a directory. If KeeperDir is empty,
+	// keepers do not listen, and such processes cannot be handed over.
+	KeeperDir string
+	// Trace, Sidecar and NoPermissions are those of supervisor.Config.
 	Trace, Sidecar string
 	NoPermissions  bool
 
+	// containers serializes the calls of HandOver for each container id.
 	containers keyedMutex
 }
 
-// Serve accepts connections until ctx is done. It returns when the last
-// connection has been served.
+// Serve accepts connections of runtimes on socket, and hands over the process that each
+// one sends. It closes socket when ctx is done, and returns nil after the last connection
+// has been served. The error is that of accept(2).
 func (a *Agent) Serve(ctx context.Context, socket *Socket) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := socket.Close(); err != nil {
-			a.Log.Error("closing the socket", "error", err)
+			a.Log.Error("cannot close the socket", "error", err)
 		}
 	})
 	defer stop()
@@ -46,24 +58,24 @@ func (a *Agent) Serve(ctx context.Context, socket *Socket) error {
 		conn, err := socket.AcceptUnix()
 		switch {
 		case err == nil:
-			connections.Go(func() { a.serve(ctx, conn, socket.KeeperDir) })
+			connections.Go(func() { a.serveConnection(ctx, conn) })
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
 			// The connection stays queued, and its container waits.
-			a.Log.Error("a runtime cannot be answered for lack of resources; trying again", "error", err)
-			time.Sleep(time.Second)
+			a.Log.Error("cannot accept a connection for lack of resources; trying again", "error", err)
+			time.Sleep(retryInterval)
 		default:
 			return fmt.Errorf("accepting connections: %w", err)
 		}
 	}
 }
 
-// serve takes on the process that one connection hands over.
-func (a *Agent) serve(ctx context.Context, conn *net.UnixConn, keeperDir string) {
+// serveConnection hands over the process that a runtime sends on conn, and closes conn.
+func (a *Agent) serveConnection(ctx context.Context, conn *net.UnixConn) {
 	defer func() {
 		if err := conn.Close(); err != nil {
-			a.Log.Warn("closing a connection", "error", err)
+			a.Log.Warn("cannot close a connection", "error", err)
 		}
 	}()
 	if err := checkPeer(conn); err != nil {
@@ -79,84 +91,7 @@ func (a *Agent) serve(ctx context.Context, conn *net.UnixConn, keeperDir string)
 		a.Log.Error("connection dropped", "error", err)
 		return
 	}
-	if err := a.takeOn(ctx, process, keeperDir); err != nil {
-		a.Log.Error("container not taken on: its emulated system calls fail with ENOSYS", "id", process.ContainerID, "pid", process.Pid, "error", err)
+	if err := a.HandOver(ctx, process); err != nil {
+		a.Log.Error("container not supervised: its emulated system calls fail with ENOSYS", "id", process.ContainerID, "pid", process.Pid, "error", err)
 	}
-}
-
-// takeOn hands a process to the supervisor of its container, and starts that
-// if there is none.
-func (a *Agent) takeOn(ctx context.Context, process *agentproto.Process, keeperDir string) (err error) {
-	defer func() {
-		// The supervisor has its own copy. Closing the last one makes the
-		// kernel answer ENOSYS, so that the process does not wait for ever.
-		err = errors.Join(err, process.Listener.Close())
-	}()
-	if err := checkListener(process.Listener); err != nil {
-		return err
-	}
-	if process.ContainerID != "" {
-		// Before anything that takes time: a process of the runtime's exec finds
-		// the container taken on.
-		defer a.containers.lock(process.ContainerID)()
-	}
-	if process.Status == specs.StateRunning {
-		return a.join(process, keeperDir)
-	}
-	if err := checkFiltered(process.Pid); err != nil {
-		return err
-	}
-	user, err := processUser(process)
-	if err != nil {
-		return err
-	}
-	started, err := awaitProgram(ctx, process.Listener, process.Pid, user)
-	if err != nil {
-		return err
-	}
-	p := supervisor.Process{Listener: process.Listener, Pid: process.Pid, User: user, Running: started}
-	if process.ContainerID != "" {
-		return a.start(process.ContainerID, p, keeperDir)
-	}
-	if process.ContainerID, err = unnamedID(process.Pid); err != nil {
-		return err
-	}
-	defer a.containers.lock(process.ContainerID)()
-	err = a.join(process, keeperDir)
-	if errors.Is(err, supervisor.ErrNoKeeper) {
-		err = a.start(process.ContainerID, p, keeperDir)
-	}
-	return err
-}
-
-// start starts the supervisor of a new container.
-func (a *Agent) start(id string, p supervisor.Process, keeperDir string) error {
-	if err := supervisor.Start(a.config(id, keeperDir), p); err != nil {
-		return err
-	}
-	a.Log.Info("container taken on", "id", id, "pid", p.Pid)
-	return nil
-}
-
-// join adds a process that was started in a running container.
-func (a *Agent) join(process *agentproto.Process, keeperDir string) error {
-	pid := process.Pid
-	if pid > 0 {
-		ok, err := inspectable(pid)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			pid = 0 // the supervisor takes it to be in the container's namespaces
-		}
-	}
-	if err := supervisor.Join(a.config(process.ContainerID, keeperDir), supervisor.Process{Listener: process.Listener, Pid: pid}); err != nil {
-		return err
-	}
-	a.Log.Info("process joins its container", "id", process.ContainerID, "pid", process.Pid)
-	return nil
-}
-
-func (a *Agent) config(id, keeperDir string) supervisor.Config {
-	return supervisor.Config{ID: id, SocketDir: keeperDir, Trace: a.Trace, Sidecar: a.Sidecar, NoPermissions: a.NoPermissions}
 }

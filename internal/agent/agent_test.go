@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestServe sends what is not a container, and sees that the agent says so,
-// goes on, and ends when it is told.
+// TestServe sends messages that are no container, and expects the agent to log each of
+// them, to keep serving, and to return when its context is done.
 func TestServe(t *testing.T) {
 	socket, err := Listen(filepath.Join(t.TempDir(), "s"))
 	if err != nil {
@@ -25,7 +25,7 @@ func TestServe(t *testing.T) {
 	}
 	path := socket.Addr().String()
 	var log bytes.Buffer
-	a := &Agent{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	a := &Agent{Log: slog.New(slog.NewTextHandler(&log, nil)), KeeperDir: socket.KeeperDir}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
 	go func() { served <- a.Serve(ctx, socket) }()
@@ -59,8 +59,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// sendAndWait sends text and the descriptor of /dev/null, and waits for the
-// agent to hang up.
+// sendAndWait sends text with a descriptor of /dev/null, and waits until the agent closes
+// the connection.
 func sendAndWait(t *testing.T, path, text string) {
 	t.Helper()
 	null, err := os.Open(os.DevNull)
@@ -85,7 +85,7 @@ func sendAndWait(t *testing.T, path, text string) {
 }
 
 func TestCheckFiltered(t *testing.T) {
-	// No process has an id as large as this.
+	// Process ids are below 1<<22: see proc_sys_kernel(5), pid_max.
 	if err := checkFiltered(1 << 30); err == nil || !strings.Contains(err.Error(), "same PID namespace") {
 		t.Errorf("got error %v", err)
 	}
@@ -99,7 +99,7 @@ func TestKeyedMutex(t *testing.T) {
 		for range 100 {
 			all.Go(func() {
 				defer k.lock(key)()
-				*n++ // the race detector watches
+				*n++ // for the race detector
 			})
 		}
 	}

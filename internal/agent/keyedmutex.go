@@ -2,18 +2,20 @@ package agent
 
 import "sync"
 
-// keyedMutex is a mutex for each key. The zero value is ready for use.
+// keyedMutex is one mutex for each key. The zero value is ready for use.
 type keyedMutex struct {
-	mu   sync.Mutex
+	mu sync.Mutex
+	// held has the mutexes that are locked or waited for. Guarded by mu.
 	held map[string]*keyMutex
 }
 
 type keyMutex struct {
 	sync.Mutex
-	users int // that hold it or wait for it
+	users int // goroutines that hold it or wait for it; guarded by keyedMutex.mu
 }
 
-// lock locks key and returns the function that unlocks it.
+// lock locks the mutex of key, and returns the function that unlocks it. A goroutine locks
+// one key at a time; mu is not held while lock waits.
 func (k *keyedMutex) lock(key string) (unlock func()) {
 	k.mu.Lock()
 	m := k.held[key]

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unnamedID makes an id for a container whose runtime does not tell it. All
-// processes of a container, and no others, share its mount namespace.
-func unnamedID(pid int) (string, error) {
+// mountNamespaceID returns an id for the container of process pid, whose runtime does not
+// say one. The processes of a container, and no others, share its mount namespace.
+func mountNamespaceID(pid int) (string, error) {
 	path := fmt.Sprintf("/proc/%d/ns/mnt", pid)
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -20,12 +20,12 @@ func unnamedID(pid int) (string, error) {
 	return fmt.Sprintf("crun-%d", st.Ino), nil
 }
 
-// checkListener reports a descriptor that is not a seccomp listener.
+// checkListener returns an error if f is not a seccomp listener.
 func checkListener(f *os.File) error {
 	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 	kind, err := os.Readlink(path)
 	if err != nil {
-		return fmt.Errorf("reading what the listener is: %w", err)
+		return fmt.Errorf("checking the seccomp listener: %w", err)
 	}
 	if kind != "anon_inode:seccomp notify" {
 		return fmt.Errorf("the descriptor that the runtime sent is %s, not a seccomp listener", kind)
@@ -33,8 +33,9 @@ func checkListener(f *os.File) error {
 	return nil
 }
 
-// checkFiltered reports a process id that names a process without a filter: a
-// runtime in another PID namespace knows its process by another id.
+// checkFiltered returns an error if there is no process pid with a seccomp filter. The
+// likely cause is a runtime in another PID namespace, which knows the process by another
+// id.
 func checkFiltered(pid int) error {
 	const samePIDs = "the runtime and the agent must run in the same PID namespace"
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
