@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer refuses a program of another user. Not even root is let in: it
-// would have its container supervised with the user's rights.
+// checkPeer returns an error if the peer of conn has another uid than the agent. Not even
+// root is accepted: its container would be supervised with the agent's privileges.
 func checkPeer(conn *net.UnixConn) error {
 	c, err := conn.SyscallConn()
 	if err != nil {
@@ -21,7 +21,7 @@ func checkPeer(conn *net.UnixConn) error {
 			return fmt.Errorf("getsockopt(SO_PEERCRED): %w", err)
 		}
 		if euid := os.Geteuid(); int(peer.Uid) != euid {
-			return fmt.Errorf("the peer (pid %d) has uid %d, and this agent serves uid %d: start an agent as that user", peer.Pid, peer.Uid, euid)
+			return fmt.Errorf("the peer (pid %d) has uid %d, but this agent serves uid %d: start an agent as that user", peer.Pid, peer.Uid, euid)
 		}
 		return nil
 	})

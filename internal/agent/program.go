@@ -14,21 +14,24 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// programPoll is how often awaitProgram looks whether the process can be
-// inspected, while it makes no notified call.
+// programPoll is the interval at which awaitProgram checks whether the process can be
+// inspected, while there is no notification.
 const programPoll = 5 * time.Millisecond
 
-// awaitProgram waits until the process can be inspected, and tells whether it had
-// to: then the container's program has begun, marked as user unless that is nil.
+// awaitProgram waits until the process pid can be inspected, and reports whether it had to
+// wait. If so, the container's program has begun by then, marked with identity.Mark unless
+// user is nil. The listener is that of the process. The error says why the program did not
+// begin: the process ended, or ctx is done.
 //
-// A runtime makes itself non-dumpable, so that the kernel lets nobody without
-// CAP_SYS_PTRACE in the runtime's own user namespace look at it, and its filter
-// begins before it executes the container's program. What it calls until then
-// is right as the kernel does it, but for the calls by which it would become a user
-// that is not mapped: these do nothing, as the program will be that user anyway.
-// The others are continued until the program is there. No call of the program is
-// lost that way: a notified call holds up its process, so a process that could not
-// be inspected when its call was seen makes that call as the runtime.
+// A runtime makes itself non-dumpable: only processes with CAP_SYS_PTRACE in the runtime's
+// own user namespace can inspect it (prctl(2), PR_SET_DUMPABLE). It installs the filter
+// before it executes the container's program, so its own calls are notified, too. The
+// kernel executes them correctly (they are continued), except those that switch to a user
+// that is not mapped. These return 0 without effect: the program gets that user anyway.
+//
+// No call of the program is mistaken for one of the runtime: a notified call suspends its
+// task, so a process that cannot be inspected after its notification has arrived made that
+// call as the runtime.
 func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identity.User) (waited bool, err error) {
 	fd := int(listener.Fd())
 	if err := unotify.CheckSizes(); err != nil {
@@ -36,7 +39,7 @@ func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identit
 	}
 	dispatch := syscalls.NewDispatch()
 	for {
-		waiting, err := callWaits(fd, programPoll)
+		waiting, err := pollNotification(fd, programPoll)
 		if err != nil {
 			return false, fmt.Errorf("process %d ended before the container's program began: %w", pid, err)
 		}
@@ -51,12 +54,12 @@ func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identit
 			}
 		}
 		if ctx.Err() != nil {
-			return false, errors.New("the agent was stopped before the container's program began: start the container anew")
+			return false, errors.New("the agent was stopped before the container's program began: create the container again")
 		}
 	}
 }
 
-// inspectable tells whether this process may open the namespaces of pid.
+// inspectable reports whether the calling process may open the namespaces of process pid.
 func inspectable(pid int) (bool, error) {
 	var st unix.Stat_t
 	path := fmt.Sprintf("/proc/%d/ns/mnt", pid)
@@ -70,9 +73,9 @@ func inspectable(pid int) (bool, error) {
 	}
 }
 
-// callWaits tells whether a notified call waits for its answer, or does so
-// within the timeout.
-func callWaits(listener int, timeout time.Duration) (bool, error) {
+// pollNotification waits up to timeout for a notification, and reports whether there is
+// one. It does not receive it.
+func pollNotification(listener int, timeout time.Duration) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, int(timeout.Milliseconds()))
 	switch {
@@ -81,18 +84,19 @@ func callWaits(listener int, timeout time.Duration) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("poll of the seccomp listener: %w", err)
 	case n > 0 && fds[0].Revents&unix.POLLIN == 0:
-		return false, errors.New("no process uses the seccomp listener any more")
+		return false, errors.New("no process uses the seccomp filter any more")
 	}
 	return n > 0, nil
 }
 
-// answerRuntime answers the call that waits.
+// answerRuntime receives a notification that a runtime caused, and answers it: see
+// awaitProgram.
 func answerRuntime(listener int, dispatch *syscalls.Dispatch, user *identity.User) error {
 	var n unotify.Notif
 	switch e := unotify.Recv(listener, &n); e {
 	case 0:
 	case unix.EINTR, unix.ENOENT:
-		return nil // interrupted by a signal
+		return nil // a signal interrupted the call
 	default:
 		return fmt.Errorf("receiving a notification: %w", e)
 	}

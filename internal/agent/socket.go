@@ -1,5 +1,3 @@
-// Package agent is the OCI seccomp agent: it listens for OCI runtimes, and
-// starts a supervisor for each container that they hand over.
 package agent
 
 import (
@@ -15,21 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket is the socket that runtimes connect to.
+// Socket is the socket that runtimes connect to. It does not change after Listen.
 type Socket struct {
 	*net.UnixListener
-	// KeeperDir is the directory beside the socket for the keepers' own.
+	// KeeperDir is the directory beside the socket in which keepers listen: see
+	// Agent.KeeperDir.
 	KeeperDir string
 
-	lock *os.File
+	lock *os.File // KeeperDir, locked with flock(2)
 }
 
-// Listen returns the socket given by systemd if there is one, and creates the
-// socket path otherwise. An empty path is DefaultSocket.
+// Listen returns the socket that systemd passed (sd_listen_fds(3)) if there is one, and
+// creates the socket path otherwise. An empty path means DefaultSocket.
+//
+// It is an error if path is not the socket that systemd passed, if others could replace the
+// socket, or if another agent uses it. The caller must close the socket and then call
+// Unlock.
 func Listen(path string) (*Socket, error) {
 	activated, err := activation.Listeners()
 	if err != nil {
-		return nil, fmt.Errorf("sockets from systemd: %w", err)
+		return nil, fmt.Errorf("receiving sockets from systemd: %w", err)
 	}
 	if len(activated) > 0 {
 		return adopt(activated, path)
@@ -46,22 +49,22 @@ func Listen(path string) (*Socket, error) {
 	return create(abs)
 }
 
-// adopt takes over the socket that systemd listens on. It stays when the agent
-// ends.
+// adopt returns the one socket that systemd passed. Systemd keeps it open when the agent
+// exits.
 func adopt(activated []net.Listener, path string) (*Socket, error) {
 	if len(activated) > 1 {
-		return nil, fmt.Errorf("systemd gave %d sockets: the agent's .socket unit should have one ListenStream=", len(activated))
+		return nil, fmt.Errorf("systemd gave %d sockets: the agent's .socket unit must have exactly one ListenStream=", len(activated))
 	}
 	ln, ok := activated[0].(*net.UnixListener)
 	if !ok {
-		return nil, fmt.Errorf("systemd gave a %s socket: OCI runtimes connect to a unix stream socket (ListenStream=%%t/subuidless.sock)", activated[0].Addr().Network())
+		return nil, fmt.Errorf("systemd gave a %s socket, but OCI runtimes connect to a unix stream socket: set ListenStream=%%t/subuidless.sock", activated[0].Addr().Network())
 	}
 	name := ln.Addr().String()
 	if !filepath.IsAbs(name) {
-		return nil, fmt.Errorf("systemd gave the socket %q: OCI runtimes connect to an absolute path (ListenStream=%%t/subuidless.sock)", name)
+		return nil, fmt.Errorf("systemd gave the socket %q, but OCI runtimes connect to an absolute path: set ListenStream=%%t/subuidless.sock", name)
 	}
 	if path != "" && path != name {
-		return nil, fmt.Errorf("systemd gave the socket %s, and the command line says %s: leave out one of them", name, path)
+		return nil, fmt.Errorf("systemd gave the socket %s, but the command line says %s: leave out one of them", name, path)
 	}
 	if err := checkSocketPath(name); err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func adopt(activated []net.Listener, path string) (*Socket, error) {
 	return s, nil
 }
 
-// create makes a new socket that only the user can connect to.
+// create creates a socket that only the user can connect to.
 func create(path string) (*Socket, error) {
 	if err := checkSocketPath(path); err != nil {
 		return nil, err
@@ -99,8 +102,8 @@ func listen(path string) (*net.UnixListener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	// Mode 0600 from the start: a chmod would come after the first connection.
-	// The umask is the process's, but nothing else runs yet.
+	// The mode must be 0600 from the start: another process could connect before a chmod.
+	// The umask belongs to the whole process, but no other goroutine creates files yet.
 	defer unix.Umask(unix.Umask(0o177))
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return control(c, passCredentials) }}
 	ln, err := config.Listen(context.Background(), "unix", path)
@@ -110,7 +113,8 @@ func listen(path string) (*net.UnixListener, error) {
 	return ln.(*net.UnixListener), nil
 }
 
-// removeStale removes the socket of an agent that has died.
+// removeStale removes the socket at path if its agent died, so that no process listens on it.
+// It is an error if a process does, or if path is not a socket.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -120,20 +124,20 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("the path exists and is not a socket: remove it, or choose another")
+		return errors.New("the path exists and is not a socket: remove it, or choose another path")
 	}
 	conn, err := net.Dial("unix", path)
 	switch {
 	case err == nil:
-		return errors.Join(errors.New("another program listens on it: stop that one, or choose another socket"), conn.Close())
+		return errors.Join(errors.New("another program listens on it: stop that program, or choose another socket"), conn.Close())
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	}
-	return fmt.Errorf("finding out whether a program still listens on it: %w", err)
+	return fmt.Errorf("checking whether another program listens on it: %w", err)
 }
 
-// passCredentials makes the kernel tell the sender of each message. It must be
-// set before the first one can be sent.
+// passCredentials makes the kernel attach the sender's credentials to each message
+// (unix(7), SO_PASSCRED). It must be set before the first message can be sent.
 func passCredentials(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return fmt.Errorf("setsockopt(SO_PASSCRED): %w", err)
@@ -149,7 +153,7 @@ func (s *Socket) control(f func(fd int) error) error {
 	return control(c, f)
 }
 
-// control runs f on the descriptor of a socket.
+// control calls f with the descriptor of c.
 func control(c syscall.RawConn, f func(fd int) error) error {
 	var inner error
 	if err := c.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
@@ -158,5 +162,5 @@ func control(c syscall.RawConn, f func(fd int) error) error {
 	return inner
 }
 
-// Unlock lets another agent have the socket. The listener must be closed.
+// Unlock allows another agent to use the path of the socket. Close the socket first.
 func (s *Socket) Unlock() error { return s.lock.Close() }

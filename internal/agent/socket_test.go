@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestMain makes the test program a service that systemd has passed a socket
-// to, if TestActivation says so.
+// TestMain makes the test program behave as a service to which systemd passed a socket, if
+// TestActivation executes it as such.
 func TestMain(m *testing.M) {
 	if path, ok := os.LookupEnv("TEST_ACTIVATION"); ok {
 		os.Exit(activated(path))
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // activated prints the socket that Listen finds.
 func activated(path string) int {
-	// systemd sets it between fork and exec, which os/exec cannot.
+	// systemd sets it between fork and exec; os/exec cannot.
 	if err := os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())); err != nil {
 		panic(err)
 	}
@@ -116,7 +116,7 @@ func TestCreate(t *testing.T) {
 	if socket, err = Listen(path); err != nil {
 		t.Fatalf("the next agent got error %v", err)
 	}
-	// As if it were killed.
+	// Leave the socket behind, as an agent that is killed does.
 	socket.SetUnlinkOnClose(false)
 	if err := socket.Close(); err != nil {
 		t.Error(err)

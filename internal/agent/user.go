@@ -8,9 +8,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// processUser returns who the container's program is to be: the user that
-// subuidless spec has noted, or else the one in the bundle's config.json. It is
-// nil if the runtime tells neither, or if it is root, as everybody is at first.
+// processUser returns the user of the container's program: the one in the annotation that
+// subuidless spec writes, or else the one in the bundle's config.json. It returns nil if
+// neither is known, or if config.json says root: processes start as root anyway.
 func processUser(process *agentproto.Process) (*identity.User, error) {
 	user, err := bundle.AnnotatedUser(process.Annotations)
 	if err != nil {
