@@ -20,15 +20,19 @@ func newAgentCommand() *cobra.Command {
 	var cfg supervisor.Config
 	level := slog.LevelInfo
 	cmd := &cobra.Command{
-		Use:   "agent [SOCKET]",
-		Short: "Serve the containers of crun, runc, podman and others on a socket",
-		Long: `Listen on SOCKET for OCI runtimes, and supervise each container that they
-start. The containers outlive the agent: they can go on when it ends, and their
-further processes are taken on when it is back.
+		Use:     "agent [SOCKET]",
+		GroupID: groupRuntime,
+		Short:   "Supervise the containers of crun, runc, podman and other OCI runtimes",
+		Long: `Listen on SOCKET as the seccomp agent of OCI runtimes, and supervise each
+container that they start. Containers do not depend on the agent: they keep
+running when the agent stops; once it is back, it also supervises new processes
+started in them.
 
-SOCKET is $XDG_RUNTIME_DIR/subuidless.sock if it is not given, or
-~/.subuidless.sock without XDG_RUNTIME_DIR. A socket that systemd passes is
-used, too.`,
+SOCKET defaults to $XDG_RUNTIME_DIR/subuidless.sock, or to ~/.subuidless.sock if
+XDG_RUNTIME_DIR is not set. If systemd passes a socket (socket activation), the
+agent uses that one, and SOCKET must be omitted or be its path. The short form
+"subuidless SOCKET" also starts the agent, if SOCKET contains a slash or ends in
+.sock.`,
 		Example: `  subuidless agent ~/.subuidless.sock`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -36,16 +40,17 @@ used, too.`,
 			if err := makeAbsolute(&cfg.Trace, &cfg.Sidecar); err != nil {
 				return err
 			}
-			return runAgent(&agent.Agent{Log: log, Trace: cfg.Trace, Sidecar: cfg.Sidecar, NoPermissions: cfg.NoPermissions}, strings.Join(args, ""))
+			return runAgent(log, cfg, strings.Join(args, ""))
 		},
 	}
-	supervisorFlags(cmd, &cfg)
-	cmd.Flags().TextVar(&level, "log-level", level, "what to log: debug, info, warn or error")
+	addSupervisorFlags(cmd, &cfg)
+	cmd.Flags().TextVar(&level, "log-level", level, "lowest `level` of the messages to log: debug, info, warn or error")
 	return cmd
 }
 
-// runAgent serves until SIGTERM or SIGINT.
-func runAgent(a *agent.Agent, path string) (err error) {
+// runAgent serves the socket path until SIGTERM or SIGINT. An empty path means the one
+// that agent.Listen chooses.
+func runAgent(log *slog.Logger, cfg supervisor.Config, path string) (err error) {
 	socket, err := agent.Listen(path)
 	if err != nil {
 		return err
@@ -56,13 +61,19 @@ func runAgent(a *agent.Agent, path string) (err error) {
 	if _, err := fmt.Printf("Listening on %s\n", socket.Addr()); err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	a.KeeperDir = socket.KeeperDir
+	a := &agent.Agent{
+		Log:           log,
+		KeeperDir:     socket.KeeperDir,
+		Trace:         cfg.Trace,
+		Sidecar:       cfg.Sidecar,
+		NoPermissions: cfg.NoPermissions,
+	}
 	return a.Serve(ctx, socket)
 }
 
-// withAgent completes the arguments of the short form subuidless SOCKET. A
-// command has neither a slash in its name nor the suffix.
-func withAgent(args []string) []string {
+// expandShortForm turns the arguments of "subuidless SOCKET" into those of "subuidless
+// agent SOCKET". No command has a slash or the suffix .sock in its name.
+func expandShortForm(args []string) []string {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && (strings.Contains(args[0], "/") || strings.HasSuffix(args[0], ".sock")) {
 		return append([]string{"agent"}, args...)
 	}

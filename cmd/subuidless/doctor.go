@@ -11,14 +11,16 @@ import (
 
 func newDoctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "doctor [DIR]",
-		Short: "Say what this machine can do for subuidless, and what is missing",
-		Long: `Doctor tries out what subuidless uses of this machine: the kernel, what the
-administrator allows, the file system of DIR (default: the current directory).
+		Use:     "doctor [DIR]",
+		GroupID: groupOther,
+		Short:   "Check what this machine supports, and what is missing",
+		Long: `Try the features that subuidless uses: those of the kernel, those that the
+administrator may forbid, and those of the file system of DIR (default: the
+current directory).
 
 Each line begins with a verdict: ok; missing (subuidless cannot run without it);
-degraded (it can, and the line says what is lost); or note. The exit status is 1
-when something is missing.`,
+degraded (it can, and the line says what does not work); or note (for
+information only). The exit status is 1 if something is missing.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -34,7 +36,7 @@ when something is missing.`,
 				return err
 			}
 			if doctor.Missing(findings) > 0 {
-				return errors.New("something needed is missing")
+				return errors.New("a required feature is missing")
 			}
 			return nil
 		},

@@ -13,14 +13,16 @@ import (
 func newExecCommand() *cobra.Command {
 	var o launch.ExecOptions
 	cmd := &cobra.Command{
-		Use:   "exec [flags] [--] COMMAND [ARG...]",
-		Short: "Run a command on the host's own files, as a root that owns every id",
-		Long: `Run a command on the host's own files in a new user namespace, in which it is
-root. Owners that it sets are recorded in the files, and are there again the
-next time. Within an already supervised tree it simply runs the command.
+		Use:     "exec [flags] [--] COMMAND [ARG...]",
+		GroupID: groupRun,
+		Short:   "Run a command as root with every user id, on the host's own files",
+		Long: `Run a command as root of a new user namespace, on the host's own files.
+Ownership changes are stored with the files and persist between runs. Inside a
+tree of processes that subuidless already supervises, exec just runs the command.
 
-The exit status is that of the command; 128+N if signal N killed it; 127 if it
-is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
+The exit status is that of the command; 128+N if signal N killed it; 127 if the
+command was not found, 126 if it cannot be executed, and 125 if subuidless itself
+failed.`,
 		Example: `  subuidless exec -- sh -c 'touch foo && chown 42:42 foo && ls -ln foo'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -37,20 +39,21 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 			return nil
 		},
 	}
-	supervisorFlags(cmd, &o.Supervisor)
-	// What follows the command is the command's own.
-	cmd.Flags().SetInterspersed(false)
-	cmd.SetFlagErrorFunc(wrongFlag)
+	addSupervisorFlags(cmd, &o.Supervisor)
+	cmd.Flags().SetInterspersed(false) // flags after COMMAND are the command's own
+	cmd.SetFlagErrorFunc(exitFlagError)
 	return cmd
 }
 
-// wrongFlag ends subuidless with a status that no command that it runs has.
-func wrongFlag(cmd *cobra.Command, err error) error {
+// exitFlagError reports a wrong flag, and exits with StatusFailed: any other status could
+// be that of the command to run.
+func exitFlagError(cmd *cobra.Command, err error) error {
 	exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless %s --help", cmd.Name(), err, cmd.Name()))
 	return nil
 }
 
-// exit ends subuidless with the status of the command that it ran.
+// exit prints err, if there is one, and exits with the status of the command that
+// subuidless ran.
 func exit(status int, err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)

@@ -9,16 +9,17 @@ import (
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
-// supervisorFlags adds the flags that say how a container is to be supervised.
-func supervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
+// addSupervisorFlags adds the flags that the supervisors of containers have in common,
+// and that set the fields of cfg.
+func addSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.Trace, "trace", "", "append one line per emulated system call to `FILE`")
-	flags.Var((*permissions)(&cfg.NoPermissions), "permissions", "whether permissions of files hold for other users than root: on, or off, which is faster")
-	flags.StringVar(&cfg.Sidecar, "sidecar", "", "record the owners of files that cannot carry user.* extended attributes in `DIR`\n(default ~/.local/state/subuidless/sidecar)")
+	flags.StringVar(&cfg.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
+	flags.Var((*permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
+	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry user.* extended attributes\n(default ~/.local/state/subuidless/sidecar)")
 }
 
-// makeAbsolute makes the paths that are given absolute: the processes that get
-// them have another working directory.
+// makeAbsolute makes paths absolute, because the processes that open them run in another
+// working directory. An empty path means that the user gave none, and stays empty.
 func makeAbsolute(paths ...*string) error {
 	for _, path := range paths {
 		if *path == "" {
@@ -33,9 +34,11 @@ func makeAbsolute(paths ...*string) error {
 	return nil
 }
 
-// permissions is the value of --permissions: true is off.
+// permissions is the pflag.Value of --permissions=on|off. Its bool is NoPermissions: true
+// means off.
 type permissions bool
 
+// String implements pflag.Value.
 func (p *permissions) String() string {
 	if *p {
 		return "off"

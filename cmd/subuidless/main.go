@@ -1,4 +1,7 @@
-// Subuidless gives rootless containers every user id, without /etc/subuid.
+// Command subuidless runs rootless containers with every user id, without /etc/subuid.
+//
+// This package holds the command line only: each file defines one subcommand, its flags
+// and its help text, and calls the package in internal/ that does the work.
 package main
 
 import (
@@ -12,33 +15,58 @@ import (
 )
 
 func main() {
-	// The supervisor's processes are this same program, told apart by argv[0].
-	if stage, ok := stages[os.Args[0]]; ok {
-		os.Exit(stage())
+	// subuidless also executes itself as its helper processes; argv[0] says as which.
+	if helper, ok := helpers[os.Args[0]]; ok {
+		os.Exit(helper())
 	}
 	root := newRootCommand()
-	root.SetArgs(withAgent(os.Args[1:]))
+	root.SetArgs(expandShortForm(os.Args[1:]))
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
 		os.Exit(1)
 	}
 }
 
-// stages are the programs that subuidless starts itself as.
-var stages = map[string]func() int{
+// helpers are the main functions of the helper processes, by argv[0].
+var helpers = map[string]func() int{
 	supervisor.KeeperName: supervisor.KeeperMain,
 	supervisor.WorkerName: supervisor.WorkerMain,
 	launch.StageName:      launch.StageMain,
 	launch.InitName:       launch.InitMain,
 }
 
+// The groups of commands in the help of the root command.
+const (
+	groupRun     = "run"
+	groupRuntime = "runtime"
+	groupOther   = "other"
+)
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "subuidless",
-		Short:         "Rootless containers with every user id, and no /etc/subuid",
+		Use:   "subuidless",
+		Short: "Run rootless containers with every user id, without /etc/subuid",
+		Long: `Run rootless containers with every user id, without /etc/subuid.
+
+subuidless intercepts system calls such as chown(2) and setuid(2) with seccomp
+user notification and answers them itself. File ownership is stored with the
+files, so it persists between runs.`,
+		Example: `  subuidless exec -- tar -xpf rootfs.tar -C ./rootfs   # keeps the owners
+  subuidless run ./rootfs -- sh                        # a container
+  subuidless agent ~/.subuidless.sock                  # for crun, runc, podman`,
+		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	// Defined here, because cobra's own flag would also claim -v.
+	root.Flags().Bool("version", false, "print the version and exit")
+	root.AddGroup(
+		&cobra.Group{ID: groupRun, Title: "Run a command:"},
+		&cobra.Group{ID: groupRuntime, Title: "Work with OCI runtimes:"},
+		&cobra.Group{ID: groupOther, Title: "Other commands:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
 	root.AddCommand(
 		newAgentCommand(),
 		newDoctorCommand(),

@@ -11,15 +11,17 @@ import (
 func newRunCommand() *cobra.Command {
 	var o launch.RunOptions
 	cmd := &cobra.Command{
-		Use:   "run [flags] ROOTFS [--] [COMMAND [ARG...]]",
-		Short: "Run a command in a container, without an OCI runtime",
-		Long: `Run a command in a container whose root file system is the directory ROOTFS:
-with its own user, mount, PID, IPC, UTS and cgroup namespaces, and under
-supervision. Without a command, /bin/sh runs. With a terminal on standard input
-and output, the command gets a terminal of its own.
+		Use:     "run [flags] ROOTFS [--] [COMMAND [ARG...]]",
+		GroupID: groupRun,
+		Short:   "Run a command in a container, without an OCI runtime",
+		Long: `Run a command in a supervised container whose root file system is the directory
+ROOTFS, in user, mount, PID, IPC, UTS and cgroup namespaces of its own. The
+default command is /bin/sh. If standard input and output are a terminal, the
+command runs in a new terminal.
 
-The exit status is that of the command; 128+N if signal N killed it; 127 if it
-is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
+The exit status is that of the command; 128+N if signal N killed it; 127 if the
+command was not found, 126 if it cannot be executed, and 125 if subuidless itself
+failed.`,
 		Example: `  umoci unpack --rootless --image alpine:latest bundle
   subuidless run bundle/rootfs
   subuidless run --volume "$PWD:/src" --workdir /src bundle/rootfs -- make install`,
@@ -48,16 +50,16 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.SetInterspersed(false) // what follows ROOTFS is the command's own
-	flags.StringVarP(&o.User, "user", "u", "", "run as `NAME|UID[:GROUP]` of the rootfs (default root)")
-	flags.StringArrayVarP(&o.Env, "env", "e", nil, "set the variable `K=V`, or pass your K on; may be repeated")
+	flags.SetInterspersed(false) // flags after ROOTFS are the command's own
+	flags.StringVarP(&o.User, "user", "u", "", "run as `NAME|UID[:GROUP|:GID]`, looked up in the rootfs (default root)")
+	flags.StringArrayVarP(&o.Env, "env", "e", nil, "set a variable with `K=V`, or pass K through from the environment; may be repeated")
 	flags.StringVarP(&o.Workdir, "workdir", "w", "/", "working `directory` in the container")
-	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "show the host's file or directory as `SRC:DST[:ro]`; may be repeated")
-	flags.StringVar(&o.Net, "net", launch.NetHost, "network: `host` or none")
-	flags.StringVar(&o.Hostname, "hostname", "", "host `name` in the container (default the host's)")
+	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind-mount a host file or directory, `SRC:DST[:ro]`; may be repeated")
+	flags.StringVar(&o.Net, "net", launch.NetHost, "`network`: host, or none for a loopback interface only")
+	flags.StringVar(&o.Hostname, "hostname", "", "`hostname` of the container (default that of the host)")
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
-	supervisorFlags(cmd, &o.Supervisor)
-	cmd.SetFlagErrorFunc(wrongFlag)
+	addSupervisorFlags(cmd, &o.Supervisor)
+	cmd.SetFlagErrorFunc(exitFlagError)
 	registerNetCompletion(cmd)
 	return cmd
 }
@@ -65,6 +67,6 @@ is not found, 126 if it cannot be executed, 125 if subuidless itself failed.`,
 func registerNetCompletion(cmd *cobra.Command) {
 	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {
-		panic(err) // there is no such flag: a mistake in this file
+		panic(err) // a mistake in this file: there is no such flag
 	}
 }

@@ -14,11 +14,12 @@ func newSpecCommand() *cobra.Command {
 	var noPermissions bool
 	opts := bundle.Options{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	cmd := &cobra.Command{
-		Use:   "spec",
-		Short: "Write config.json of an OCI bundle, or make the one that is there work with subuidless",
-		Long: `Write config.json of an OCI bundle, or make the one that is there work with
-subuidless: with one mapped user id, and with the seccomp rules that send the
-emulated system calls to the agent. Everything else that it says stays.`,
+		Use:     "spec",
+		GroupID: groupRuntime,
+		Short:   "Create or adapt an OCI bundle's config.json",
+		Long: `Create config.json of an OCI bundle, or adapt an existing one: map a single user
+id, and add the seccomp rules that send emulated system calls to the agent.
+Everything else in an existing file is preserved.`,
 		Example: `  subuidless spec --bundle ./test
   subuidless spec --bundle ./test --socket ~/.subuidless.sock`,
 		Args: cobra.NoArgs,
@@ -34,10 +35,10 @@ emulated system calls to the agent. Everything else that it says stays.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&dir, "bundle", "b", ".", "directory of the bundle")
-	flags.StringVar(&opts.Socket, "socket", "", "socket of the agent, for linux.seccomp.listenerPath (runc needs it)")
-	flags.Var((*permissions)(&noPermissions), "permissions", "whether permissions of files are to hold for other users than root: on, or off, which is faster\n(also a flag of the agent)")
-	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "no user namespace of the container's own: the runtime is started in one (unshare -r)")
-	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "let calls that wait for the agent not be interrupted by signals (crun 1.6, runc 1.5 and later)")
+	flags.StringVarP(&dir, "bundle", "b", ".", "`directory` of the bundle")
+	flags.StringVar(&opts.Socket, "socket", "", "`path` of the agent's socket, for linux.seccomp.listenerPath (required by runc)")
+	flags.Var((*permissions)(&noPermissions), "permissions", "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
+	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "do not create a user namespace; the runtime already runs in one (unshare -r)")
+	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "prevent signals from interrupting system calls that are waiting for the agent\n(crun 1.6, runc 1.5 and later)")
 	return cmd
 }
