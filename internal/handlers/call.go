@@ -5,6 +5,8 @@
 package handlers
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
@@ -159,3 +161,25 @@ func (c *Call) write(addr uintptr, b []byte) unix.Errno {
 func (c *Call) int32(i int) int32   { return int32(c.Data.Args[i]) }
 func (c *Call) uint32(i int) uint32 { return uint32(c.Data.Args[i]) }
 func (c *Call) addr(i int) uintptr  { return uintptr(c.Data.Args[i]) }
+
+// bytesOf returns the memory of a list.
+func bytesOf[T uint16 | uint32 | uint64](list []T) []byte {
+	if len(list) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&list[0])), len(list)*int(unsafe.Sizeof(list[0])))
+}
+
+// badPointer reports whether argument i is not the address of a string.
+func (c *Call) badPointer(i int) bool {
+	var b [1]byte
+	n, e := c.Target.Read(c.addr(i), b[:])
+	return c.addr(i) != 0 && (e != 0 || n == 0)
+}
+
+// emptyString reports whether argument i is no readable string, or an empty one.
+func (c *Call) emptyString(i int) bool {
+	var b [1]byte
+	n, e := c.Target.Read(c.addr(i), b[:])
+	return e != 0 || n == 0 || b[0] == 0
+}

@@ -112,10 +112,3 @@ func isName(name *byte) bool {
 	}
 	return at(1) != '.' || at(2) != 0
 }
-
-// emptyString reports whether argument i is no readable string, or an empty one.
-func (c *Call) emptyString(i int) bool {
-	var b [1]byte
-	n, e := c.Target.Read(c.addr(i), b[:])
-	return e != 0 || n == 0 || b[0] == 0
-}

@@ -66,14 +66,3 @@ func TestOldDev(t *testing.T) {
 		}
 	}
 }
-
-func TestIDs16(t *testing.T) {
-	for _, tt := range []struct{ arg, want uint32 }{
-		{0, 0}, {42, 42}, {65534, 65534}, {65535, math.MaxUint32}, {math.MaxUint32, math.MaxUint32}, {0x1002a, 42}, {0x7fffffff, math.MaxUint32},
-	} {
-		c := newBareCall(0, uint64(tt.arg), uint64(tt.arg)|1<<40)
-		if got := c.ids16(); got.UID != tt.want || got.GID != tt.want {
-			t.Errorf("ids16 of %#x: %v, want %#x", tt.arg, got, tt.want)
-		}
-	}
-}

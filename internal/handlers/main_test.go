@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -116,4 +117,36 @@ func (c *caller) do(h Handler, args ...any) Result {
 		}
 	}
 	return h(&c.call)
+}
+
+// newFile makes a file with an owner, or skips the test.
+func (c *caller) newFile(id owner.ID) string {
+	c.t.Helper()
+	path := filepath.Join(c.t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := unix.Setxattr(path, owner.Xattr, (&owner.Record{ID: id}).Append(nil), 0); err != nil {
+		c.t.Skipf("%s: %v", path, err)
+	}
+	return path
+}
+
+const unset = owner.Noop
+
+// stat returns the owner that the container sees, with Continue answered by the
+// kernel.
+func (c *caller) stat(path string) owner.ID {
+	c.t.Helper()
+	b := make([]byte, statSize)
+	st := (*unix.Stat_t)(unsafe.Pointer(&b[0]))
+	switch r := c.do(LstatPath(LayoutNative), path, b); {
+	case r == Continue:
+		if err := unix.Lstat(path, st); err != nil {
+			c.t.Fatal(err)
+		}
+	case r != Result{}:
+		c.t.Fatalf("lstat: %+v", r)
+	}
+	return owner.ID{UID: st.Uid, GID: st.Gid}
 }

@@ -92,17 +92,3 @@ func (c *Call) namesUnmapped(name, value []byte) bool {
 	id, err := strconv.ParseUint(string(value), 0, 32)
 	return err == nil && uint32(id) != mapped
 }
-
-// Fsconfig answers fsconfig(fd, FSCONFIG_SET_STRING, key, value, aux).
-func Fsconfig(c *Call) Result {
-	var name, value [16]byte
-	n, e := c.Target.ReadString(c.addr(2), name[:])
-	if e != 0 {
-		return Continue
-	}
-	v, e := c.Target.ReadString(c.addr(3), value[:])
-	if e != 0 || !c.namesUnmapped(name[:n], value[:v]) {
-		return Continue
-	}
-	return Errno(0)
-}

@@ -50,3 +50,15 @@ func (c *Call) openObject(o object) (*inode, unix.Errno) {
 	}
 	return c.openPath(p)
 }
+
+// isOpen tells whether the caller has a descriptor fd.
+func (c *Call) isOpen(fd int32) bool {
+	_, e := c.Target.OpenedAsPath(fd)
+	return e == 0
+}
+
+// descriptor is the object of a call whose first argument is a descriptor.
+func (c *Call) descriptor() object { return object{dirfd: c.int32(0), path: byFD} }
+
+// objectAt is the object of a call whose arguments begin with dirfd, path, flags.
+func (c *Call) objectAt() object { return object{dirfd: c.int32(0), path: 1, flags: c.uint32(2)} }

@@ -50,3 +50,37 @@ func (c *Call) asCaller(f func() unix.Errno) unix.Errno {
 	}
 	return e
 }
+
+// lacksAt refuses what needs a capability, and comes after the walk of the path
+// at argument i, with the flags of Task.Path: its errors come first.
+func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Errno {
+	lacks := c.lacksCap(capability)
+	if !lacks && !c.Restricted() {
+		return 0
+	}
+	p, e := c.Target.Path(unix.AT_FDCWD, c.addr(i), flags)
+	if e != 0 {
+		return e
+	}
+	place, e := c.openPath(p)
+	if e != 0 {
+		return e
+	}
+	isDir := place.isDir()
+	c.close(place)
+	if directory && !isDir {
+		return unix.ENOTDIR
+	}
+	if !lacks {
+		return 0
+	}
+	return unix.EPERM
+}
+
+// netCaps are the capabilities over a network namespace.
+const netCaps = cred.Caps(1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW)
+
+// lacksAnyCap tells whether the caller has not all of these capabilities: see lacks.
+func (c *Call) lacksAnyCap(caps cred.Caps) bool {
+	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Target.InOwnUserNamespace()
+}

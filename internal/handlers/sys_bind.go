@@ -13,51 +13,6 @@ import (
 // Bind answers bind(sockfd, addr, addrlen).
 func Bind(c *Call) Result { return c.bindSocket(c.int32(0), c.addr(1), c.uint32(2)) }
 
-// unixPath is where the path starts in a struct sockaddr_un.
-const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
-
-// sockaddr is a struct sockaddr_un, with a NUL behind it: the path ends with the address,
-// if with no NUL.
-type sockaddr [unix.SizeofSockaddrUnix + 1]byte
-
-// unixAddress reads the address of a unix socket into sa, and returns the path that it
-// is: nil if it is another address.
-func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
-	if size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
-		return nil
-	}
-	if n, e := c.Target.Read(addr, sa[:size]); e != 0 || n < int(size) {
-		return nil
-	}
-	// unix(7), of abstract addresses: "sun_path[0] is a null byte".
-	family := (*unix.RawSockaddrUnix)(unsafe.Pointer(sa)).Family
-	if family != unix.AF_UNIX || sa[unixPath] == 0 {
-		return nil
-	}
-	text := sa[unixPath:]
-	return text[:bytes.IndexByte(text, 0)]
-}
-
-// isUnixSocket tells whether the caller's descriptor fd is a unix socket; before Linux 6.9,
-// whether it is any socket.
-func (c *Call) isUnixSocket(fd int32) bool {
-	socket, e := c.Target.Dup(fd)
-	if e == unix.ENOSYS {
-		i, e := c.openFD(fd)
-		if e != 0 {
-			return false
-		}
-		defer c.close(i)
-		return i.kind() == unix.S_IFSOCK
-	}
-	if e != 0 {
-		return false
-	}
-	defer unix.Close(socket)
-	domain, err := unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	return err == nil && domain == unix.AF_UNIX
-}
-
 // bind binds a unix socket to a path, which makes an inode. All other sockets are
 // left to the kernel, and so are all errors.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
@@ -121,4 +76,53 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 		return -1, e
 	})
 	return Errno(e)
+}
+
+// bindSocket binds a socket to an address.
+func (c *Call) bindSocket(sockfd int32, addr uintptr, size uint32) Result {
+	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
+		return c.bind(sockfd, addr, size)
+	}
+	var sa [maxAddress]byte
+	if n, e := c.Target.Read(addr, sa[:size]); e != 0 || n < int(size) {
+		return Continue // EFAULT
+	}
+	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
+	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind takes for AF_INET
+		return c.bindPort(sockfd, sa[:size])
+	}
+	return c.bind(sockfd, addr, size)
+}
+
+// bindPort binds an Internet socket.
+//
+// ip(7): "The port numbers below 1024 are called privileged ports [...]. Only a
+// privileged process [...] may bind(2) to these sockets." Where they begin, each network
+// namespace has its own ip_unprivileged_port_start to tell.
+func (c *Call) bindPort(sockfd int32, sa []byte) Result {
+	port := sa[2:4]
+	if port[0] == 0 && port[1] == 0 { // any port
+		return Continue
+	}
+	// Before Linux 6.9 the socket cannot be had.
+	socket, e := c.Target.Dup(sockfd)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(socket)
+	e = c.asCaller(func() unix.Errno {
+		return sys.Bind(socket, sa)
+	})
+	// bind(2): "EINVAL The socket is already bound to an address": by the worker that died.
+	if e == unix.EINVAL && c.Again && boundTo(socket, port) {
+		e = 0
+	}
+	return Errno(e)
+}
+
+// boundTo tells whether our socket is bound to a port, in network byte order.
+func boundTo(socket int, port []byte) bool {
+	var sa [maxAddress]byte
+	size, e := sys.Getsockname(socket, sa[:])
+	return e == 0 && size >= 4 && sa[2] == port[0] && sa[3] == port[1]
 }

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -62,49 +61,49 @@ func (c *Call) setAttributes(get uint32) Result {
 	return deny(i, unix.EPERM)
 }
 
-// Fcntl answers fcntl(fd, F_SETLEASE, arg).
-func Fcntl(c *Call) Result {
-	if !c.Identities.InUse() || c.Data.Args[2] > unix.F_UNLCK { // EINVAL
+// The ioctl commands that configure interfaces, routes and the ARP cache, of which
+// netdevice(7), and <linux/sockios.h>, say that they need CAP_NET_ADMIN. Those that only
+// show something are not among them, nor is SIOCETHTOOL, which does both.
+func configures(cmd uint32) bool {
+	switch cmd {
+	case unix.SIOCADDRT, unix.SIOCDELRT, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCSIFDSTADDR, unix.SIOCSIFBRDADDR,
+		unix.SIOCSIFNETMASK, unix.SIOCSIFMETRIC, unix.SIOCSIFMTU, unix.SIOCSIFNAME, unix.SIOCSIFHWADDR, unix.SIOCSIFSLAVE,
+		unix.SIOCADDMULTI, unix.SIOCDELMULTI, unix.SIOCSIFPFLAGS, unix.SIOCDIFADDR, unix.SIOCSIFHWBROADCAST,
+		unix.SIOCDARP, unix.SIOCSARP, unix.SIOCSIFMAP, unix.SIOCBRADDBR, unix.SIOCBRDELBR,
+		unix.SIOCBRADDIF, unix.SIOCBRDELIF:
+		return true
+	}
+	return false
+}
+
+// nowhere is an address that nobody has mapped.
+const nowhere = 1
+
+// configure answers ioctl(sockfd, cmd, argp) for such a command.
+func (c *Call) configure() Result {
+	if !c.lacksAnyCap(1 << unix.CAP_NET_ADMIN) {
 		return Continue
 	}
-	i, e := c.openFD(c.int32(0))
+	fd, e := c.Target.Dup(c.int32(0))
 	if e != 0 {
-		return Continue // EBADF
+		return Continue
 	}
-	defer c.close(i)
-	// A pipe or a socket is its maker's, who is not known, and has no leases: EINVAL.
-	if !i.isAnonymous() && !perm.Lease(c.identity().Credentials, c.visible(i)) {
-		return Errno(unix.EACCES)
+	defer unix.Close(fd)
+	// Room for the largest structure, struct rtentry. The kernel reads what pointers in it
+	// lead to after it has checked the capability.
+	var b [128]byte
+	n, e := c.Target.Read(c.addr(2), b[:])
+	readable := e == 0 && n > 0
+	e = c.asCaller(func() (e unix.Errno) {
+		if readable {
+			e = sys.Ioctl(fd, c.uint32(1), unsafe.Pointer(&b))
+		} else { // EFAULT, if the kernel gets as far as that
+			_, e = sys.IoctlInt(fd, c.uint32(1), nowhere)
+		}
+		return e
+	})
+	if e == unix.EPERM {
+		return Errno(e)
 	}
 	return Continue
-}
-
-// maxHandle is MAX_HANDLE_SZ of <linux/exportfs.h>, in bytes.
-const maxHandle = 128
-
-// OpenByHandleAt answers open_by_handle_at(mount_fd, handle, flags).
-//
-// open_by_handle_at(2): "The caller must have the CAP_DAC_READ_SEARCH capability". Linux
-// 6.11 lets who has CAP_SYS_ADMIN do it in some mounts.
-func OpenByHandleAt(c *Call) Result {
-	if !c.lacksCap(unix.CAP_DAC_READ_SEARCH) || !c.lacksCap(unix.CAP_SYS_ADMIN) {
-		return Continue
-	}
-	var header [8]byte // struct file_handle: its size, and type
-	if n, e := c.Target.Read(c.addr(1), header[:]); e != 0 || n < len(header) {
-		return Continue // EFAULT
-	}
-	if size := binary.NativeEndian.Uint32(header[:]); size == 0 || size > maxHandle {
-		return Continue // EINVAL
-	}
-	if dirfd := c.int32(0); dirfd != unix.AT_FDCWD && !c.isOpen(dirfd) {
-		return Continue // EBADF
-	}
-	return Errno(unix.EPERM)
-}
-
-// isOpen tells whether the caller has a descriptor fd.
-func (c *Call) isOpen(fd int32) bool {
-	_, e := c.Target.OpenedAsPath(fd)
-	return e == 0
 }

@@ -8,32 +8,6 @@ import (
 
 // The calls that mount. Whether a task may is for its emulated capabilities to say.
 
-// lacksAt refuses what needs a capability, and comes after the walk of the path
-// at argument i, with the flags of Task.Path: its errors come first.
-func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Errno {
-	lacks := c.lacksCap(capability)
-	if !lacks && !c.Restricted() {
-		return 0
-	}
-	p, e := c.Target.Path(unix.AT_FDCWD, c.addr(i), flags)
-	if e != 0 {
-		return e
-	}
-	place, e := c.openPath(p)
-	if e != 0 {
-		return e
-	}
-	isDir := place.isDir()
-	c.close(place)
-	if directory && !isDir {
-		return unix.ENOTDIR
-	}
-	if !lacks {
-		return 0
-	}
-	return unix.EPERM
-}
-
 // Mount answers mount(source, target, filesystemtype, mountflags, data).
 func Mount(c *Call) Result {
 	// mount(2) copies the strings first; then it looks for the target.
@@ -47,13 +21,6 @@ func Mount(c *Call) Result {
 		c.dropOwners(c.addr(4))
 	}
 	return Continue
-}
-
-// badPointer reports whether argument i is not the address of a string.
-func (c *Call) badPointer(i int) bool {
-	var b [1]byte
-	n, e := c.Target.Read(c.addr(i), b[:])
-	return c.addr(i) != 0 && (e != 0 || n == 0)
 }
 
 // The flags of umount2(2), <linux/fs.h>: MNT_FORCE, MNT_DETACH, MNT_EXPIRE and
@@ -118,4 +85,18 @@ func MountSetattr(c *Call) Result {
 		return Errno(unix.EPERM)
 	}
 	return Continue
+}
+
+// Fsconfig answers fsconfig(fd, FSCONFIG_SET_STRING, key, value, aux).
+func Fsconfig(c *Call) Result {
+	var name, value [16]byte
+	n, e := c.Target.ReadString(c.addr(2), name[:])
+	if e != 0 {
+		return Continue
+	}
+	v, e := c.Target.ReadString(c.addr(3), value[:])
+	if e != 0 || !c.namesUnmapped(name[:n], value[:v]) {
+		return Continue
+	}
+	return Errno(0)
 }

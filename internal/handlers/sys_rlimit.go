@@ -4,7 +4,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
-	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
 // The kernel's RLIMIT_LOCKS of a task, and the timer slack of a thread, may hold its
@@ -148,27 +147,4 @@ func (c *Call) setLocks(tid uint32, old *unix.Rlimit, to unix.Rlimit) unix.Errno
 		return 0
 	}
 	return c.Identities.SetLocks(tid, to)
-}
-
-// setTimerSlack answers prctl(PR_SET_TIMERSLACK, slack).
-func (c *Call) setTimerSlack(slack uint64) Result {
-	if !c.Identities.InUse() && !identity.Hidden(slack) {
-		return Continue
-	}
-	return Errno(c.Identities.SetSlack(c.PID, slack))
-}
-
-// getTimerSlack answers prctl(PR_GET_TIMERSLACK).
-func (c *Call) getTimerSlack() Result {
-	if !c.Identities.InUse() {
-		return Continue
-	}
-	slack, known, e := c.Identities.Slack(c.PID)
-	if e != 0 {
-		return Errno(e)
-	}
-	if !known {
-		return Continue
-	}
-	return Return(int(slack))
 }

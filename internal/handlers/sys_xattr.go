@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
-	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
@@ -64,12 +63,6 @@ func Fremovexattr(c *Call) Result { return c.removexattr(c.descriptor(), 1) }
 // Removexattrat answers removexattrat(dirfd, path, flags, name).
 func Removexattrat(c *Call) Result { return c.removexattr(c.objectAt(), 3) }
 
-// descriptor is the object of a call whose first argument is a descriptor.
-func (c *Call) descriptor() object { return object{dirfd: c.int32(0), path: byFD} }
-
-// objectAt is the object of a call whose arguments begin with dirfd, path, flags.
-func (c *Call) objectAt() object { return object{dirfd: c.int32(0), path: 1, flags: c.uint32(2)} }
-
 // xattrArgs is struct xattr_args of <linux/xattr.h>.
 type xattrArgs struct {
 	value uintptr
@@ -93,49 +86,6 @@ func (c *Call) xattrArgs() (xattrArgs, bool) {
 		size:  uint64(binary.LittleEndian.Uint32(b[8:])),
 		flags: binary.LittleEndian.Uint32(b[12:]),
 	}, e == 0 && n == len(b)
-}
-
-// Probe is the name of an extended attribute that the file "/" has under
-// supervision, with the value "1": it tells a nested subuidless where it is.
-const Probe = owner.Xattr + ".supervised"
-
-// attribute is the NUL-terminated name of an extended attribute, of at most
-// XATTR_NAME_MAX bytes.
-type attribute [256]byte
-
-// nameKind says what an extended attribute's name is to the container.
-type nameKind int
-
-const (
-	ordinary nameKind = iota
-	badName
-	hidden
-	probe
-	access
-	inherited
-	trusted
-)
-
-// nameOf reads the name at argument i.
-func (c *Call) nameOf(i int, name *attribute) nameKind {
-	n, e := c.Target.ReadString(c.addr(i), name[:])
-	switch {
-	case e != 0 || n == 0:
-		return badName
-	case string(name[:n]) == owner.Xattr:
-		return hidden
-	case string(name[:n]) == Probe:
-		return probe
-	case string(name[:n+1]) == string(accessACL):
-		return access
-	case string(name[:n+1]) == string(defaultACL):
-		return inherited
-	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
-		return trusted
-	case bytes.HasPrefix(name[:n], []byte(keptPrefix)):
-		return hidden
-	}
-	return ordinary
 }
 
 // getxattr answers a call that reads the attribute of o named by argument name.
@@ -215,21 +165,6 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 		return Errno(unix.EOPNOTSUPP)
 	}
 	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &stored[0], value, args.flags) }, value)
-}
-
-// Of <linux/limits.h>.
-const (
-	xattrSizeMax = 65536
-	xattrListMax = 65536
-)
-
-// buffer returns room for one extended attribute, or one list of names or directory
-// entries, which is valid until the next use. Most receivers never need it.
-func (c *Call) buffer() []byte {
-	if c.scratch == nil {
-		c.scratch = make([]byte, max(xattrSizeMax, xattrListMax))
-	}
-	return c.scratch
 }
 
 // removexattr answers a call that removes the attribute of o named by argument name.

@@ -1,35 +1,15 @@
 package handlers
 
 import (
-	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
-
-const unset = owner.Noop
-
-// stat returns the owner that the container sees, with Continue answered by the
-// kernel.
-func (c *caller) stat(path string) owner.ID {
-	c.t.Helper()
-	b := make([]byte, statSize)
-	st := (*unix.Stat_t)(unsafe.Pointer(&b[0]))
-	switch r := c.do(LstatPath(LayoutNative), path, b); {
-	case r == Continue:
-		if err := unix.Lstat(path, st); err != nil {
-			c.t.Fatal(err)
-		}
-	case r != Result{}:
-		c.t.Fatalf("lstat: %+v", r)
-	}
-	return owner.ID{UID: st.Uid, GID: st.Gid}
-}
 
 // chown(2): "If the owner or group is specified as -1, then that ID is not
 // changed."
@@ -146,73 +126,13 @@ func TestChownClearsSetID(t *testing.T) {
 	}
 }
 
-func TestStat(t *testing.T) {
-	c := newCaller(t)
-	path := c.newFile(owner.ID{UID: 70000, GID: unset})
-	b := make([]byte, 256)
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	cwd := unix.AT_FDCWD
-	for _, tt := range []struct {
-		name string
-		h    Handler
-		args []any
-		want Result
-		uid  int // its offset
-	}{
-		{"stat", StatPath(LayoutNative), []any{path, b}, Result{}, int(unsafe.Offsetof(st.Uid))},
-		{"fstat", StatFD(LayoutNative), []any{fd, b}, Result{}, int(unsafe.Offsetof(st.Uid))},
-		{"newfstatat", StatAt(LayoutNative), []any{cwd, path, b, 0}, Result{}, int(unsafe.Offsetof(st.Uid))},
-		{"newfstatat, empty path", StatAt(LayoutNative), []any{fd, "", b, unix.AT_EMPTY_PATH}, Result{}, int(unsafe.Offsetof(st.Uid))},
-		{"stat64", StatPath(LayoutI386Stat64), []any{path, b}, Result{}, 24},
-		{"statx", Statx, []any{cwd, path, 0, unix.STATX_UID, b}, Result{}, 20},
-		{"unknown flag", StatAt(LayoutNative), []any{cwd, path, b, 1}, Continue, 0},
-		{"statx, unknown flag", Statx, []any{cwd, path, 1, 0, b}, Continue, 0},
-		{"missing", StatPath(LayoutNative), []any{path + ".none", b}, Continue, 0},
-		{"no owner recorded", StatPath(LayoutNative), []any{"/", b}, Continue, 0},
-		{"bad descriptor", StatFD(LayoutNative), []any{-1, b}, Continue, 0},
-		{"bad path", StatPath(LayoutNative), []any{8, b}, Continue, 0},
-		{"bad buffer", StatPath(LayoutNative), []any{path, 8}, Errno(unix.EFAULT), 0},
+func TestIDs16(t *testing.T) {
+	for _, tt := range []struct{ arg, want uint32 }{
+		{0, 0}, {42, 42}, {65534, 65534}, {65535, math.MaxUint32}, {math.MaxUint32, math.MaxUint32}, {0x1002a, 42}, {0x7fffffff, math.MaxUint32},
 	} {
-		clear(b)
-		if got := c.do(tt.h, tt.args...); got != tt.want {
-			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
-		} else if got == (Result{}) && le.Uint32(b[tt.uid:]) != 70000 {
-			t.Errorf("%s: uid %d, want 70000", tt.name, le.Uint32(b[tt.uid:]))
-		} else if got == (Result{}) && le.Uint32(b[tt.uid+4:]) != st.Gid {
-			t.Errorf("%s: gid %d, want the kernel's, %d", tt.name, le.Uint32(b[tt.uid+4:]), st.Gid)
-		}
-	}
-}
-
-func TestStatAllocatesNothing(t *testing.T) {
-	c := newCaller(t)
-	owned := c.newFile(owner.ID{UID: 1, GID: 1})
-	plain := filepath.Join(t.TempDir(), "plain")
-	if err := os.WriteFile(plain, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(plain, link); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, statSize)
-	handlers := map[string]Handler{"stat": StatPath(LayoutNative), "lstat": LstatPath(LayoutNative)}
-	for name, h := range handlers {
-		for file, path := range map[string]string{"recorded": owned, "not recorded": plain, "missing": plain + ".none", "symlink": link} {
-			c.do(h, path, b) // leaves the arguments in place
-			p := fmt.Append(nil, path, "\x00")
-			c.call.Data.Args[0] = uint64(uintptr(unsafe.Pointer(&p[0])))
-			if n := testing.AllocsPerRun(100, func() { h(&c.call) }); n != 0 {
-				t.Errorf("%s, %s: %v allocations, want none", name, file, n)
-			}
+		c := newBareCall(0, uint64(tt.arg), uint64(tt.arg)|1<<40)
+		if got := c.ids16(); got.UID != tt.want || got.GID != tt.want {
+			t.Errorf("ids16 of %#x: %v, want %#x", tt.arg, got, tt.want)
 		}
 	}
 }

@@ -1,0 +1,77 @@
+package handlers
+
+import (
+	"github.com/rootless-containers/subuidless/internal/cred"
+)
+
+// Getuid answers getuid().
+func Getuid(c *Call) Result { return c.show(c.identity().UID.Real) }
+
+// Geteuid answers geteuid().
+func Geteuid(c *Call) Result { return c.show(c.identity().UID.Effective) }
+
+// Getgid answers getgid().
+func Getgid(c *Call) Result { return c.show(c.identity().GID.Real) }
+
+// Getegid answers getegid().
+func Getegid(c *Call) Result { return c.show(c.identity().GID.Effective) }
+
+// Getresuid answers getresuid(ruid, euid, suid).
+func Getresuid(c *Call) Result { return c.showAll(&c.identity().UID) }
+
+// Getresgid answers getresgid(rgid, egid, sgid).
+func Getresgid(c *Call) Result { return c.showAll(&c.identity().GID) }
+
+// Getuid16 answers the getuid of i386, which returns a 16-bit id.
+func Getuid16(c *Call) Result { return c.show(uint32(narrow(c.identity().UID.Real))) }
+
+// Geteuid16 answers the geteuid of i386, which returns a 16-bit id.
+func Geteuid16(c *Call) Result { return c.show(uint32(narrow(c.identity().UID.Effective))) }
+
+// Getgid16 answers the getgid of i386, which returns a 16-bit id.
+func Getgid16(c *Call) Result { return c.show(uint32(narrow(c.identity().GID.Real))) }
+
+// Getegid16 answers the getegid of i386, which returns a 16-bit id.
+func Getegid16(c *Call) Result { return c.show(uint32(narrow(c.identity().GID.Effective))) }
+
+// Getresuid16 answers the getresuid of i386, which has 16-bit ids.
+func Getresuid16(c *Call) Result { return c.showAll16(&c.identity().UID) }
+
+// Getresgid16 answers the getresgid of i386, which has 16-bit ids.
+func Getresgid16(c *Call) Result { return c.showAll16(&c.identity().GID) }
+
+// show returns an id of the caller. As long as nobody has changed an id the kernel
+// is right, also in a user namespace below.
+func (c *Call) show(id uint32) Result {
+	if !c.Identities.InUse() {
+		return Continue
+	}
+	return Return(int(id))
+}
+
+// showAll writes the real, effective and saved id to where the arguments point, in
+// this order up to a pointer that is bad.
+func (c *Call) showAll(ids *cred.IDs) Result {
+	if !c.Identities.InUse() {
+		return Continue
+	}
+	for i, id := range [...]uint32{ids.Real, ids.Effective, ids.Saved} {
+		if e := c.write(c.addr(i), bytesOf([]uint32{id})); e != 0 {
+			return Errno(e)
+		}
+	}
+	return Errno(0)
+}
+
+// showAll16 is showAll for 16-bit ids.
+func (c *Call) showAll16(ids *cred.IDs) Result {
+	if !c.Identities.InUse() {
+		return Continue
+	}
+	for i, id := range [...]uint32{ids.Real, ids.Effective, ids.Saved} {
+		if e := c.write(c.addr(i), bytesOf([]uint16{narrow(id)})); e != 0 {
+			return Errno(e)
+		}
+	}
+	return Errno(0)
+}

@@ -1,0 +1,31 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Readlink answers readlink(path, buf, size).
+func Readlink(c *Call) Result { return c.readlink(byLink, 2) }
+
+// Readlinkat answers readlinkat(dirfd, path, buf, size).
+//
+// "Since Linux 2.6.39, pathname can be an empty string, in which case the call operates on the
+// symbolic link referred to by dirfd".
+func Readlinkat(c *Call) Result {
+	return c.readlink(object{dirfd: c.int32(0), path: 1, flags: unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH}, 3)
+}
+
+func (c *Call) readlink(o object, size int) Result {
+	if !c.Restricted() || c.int32(size) <= 0 { // EINVAL
+		return Continue
+	}
+	i, e := c.openObject(o)
+	if e == 0 {
+		// All links in /proc/PID are such that lead right to what the task has open.
+		if i.kind() == unix.S_IFLNK && i.isProc() {
+			e = c.mayLookInto(i)
+		}
+		c.close(i)
+	}
+	return continueUnlessDenied(e)
+}

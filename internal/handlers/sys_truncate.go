@@ -1,0 +1,60 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Truncate answers truncate(path, length).
+func Truncate(c *Call) Result { return c.truncate(int64(c.Data.Args[1])) }
+
+// Truncate32 answers truncate(path, length) of i386.
+func Truncate32(c *Call) Result { return c.truncate(int64(c.int32(1))) }
+
+// Truncate64 answers truncate64(path, low, high) of i386.
+func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int64(c.uint32(1))) }
+
+func (c *Call) truncate(length int64) Result {
+	if !c.Restricted() && c.kernelDecides(1<<unix.CAP_FSETID) {
+		return Continue
+	}
+	if length < 0 {
+		return Continue // truncate(2): "EINVAL The argument length is negative"
+	}
+	i, e := c.openObject(byPath)
+	if e != 0 {
+		return continueUnlessDenied(e)
+	}
+	defer c.close(i)
+	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
+	if i.kind() != unix.S_IFREG {
+		return Continue
+	}
+	if e := c.permits(i, perm.Write); e != 0 {
+		return Errno(e)
+	}
+	return c.clearSetID(i)
+}
+
+// clearSetID clears the set-id bits that a regular file loses when the caller truncates it.
+// The kernel, which sees root, would keep them.
+func (c *Call) clearSetID(i *inode) Result {
+	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+		return Continue
+	}
+	v := c.visible(i)
+	if mode := perm.Written(c.identity().Credentials, v); mode != v.Mode {
+		// The kernel may refuse yet: "ETXTBSY The file is an executable file that is being executed".
+		writable, e := sys.Reopen(i.fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+		if e != 0 {
+			return Continue
+		}
+		unix.Close(writable)
+		if e := sys.FchmodOPath(i.fd, mode); e != 0 {
+			return Errno(e)
+		}
+	}
+	return Continue
+}

@@ -1,0 +1,86 @@
+package handlers
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Extended attributes of what our own descriptors, which may be O_PATH ones, refer
+// to. Names are NUL-terminated.
+
+func getAttribute(fd int, name *byte, value []byte) (int, unix.Errno) {
+	var p sys.FDPath
+	return sys.Getxattr(p.Of(fd), true, name, value)
+}
+
+func setAttribute(fd int, name *byte, value []byte, flags uint32) unix.Errno {
+	var p sys.FDPath
+	return sys.Setxattr(p.Of(fd), name, value, flags)
+}
+
+func removeAttribute(fd int, name *byte) unix.Errno {
+	var p sys.FDPath
+	return sys.Removexattr(p.Of(fd), true, name)
+}
+
+// Probe is the name of an extended attribute that the file "/" has under
+// supervision, with the value "1": it tells a nested subuidless where it is.
+const Probe = owner.Xattr + ".supervised"
+
+// attribute is the NUL-terminated name of an extended attribute, of at most
+// XATTR_NAME_MAX bytes.
+type attribute [256]byte
+
+// nameKind says what an extended attribute's name is to the container.
+type nameKind int
+
+const (
+	ordinary nameKind = iota
+	badName
+	hidden
+	probe
+	access
+	inherited
+	trusted
+)
+
+// nameOf reads the name at argument i.
+func (c *Call) nameOf(i int, name *attribute) nameKind {
+	n, e := c.Target.ReadString(c.addr(i), name[:])
+	switch {
+	case e != 0 || n == 0:
+		return badName
+	case string(name[:n]) == owner.Xattr:
+		return hidden
+	case string(name[:n]) == Probe:
+		return probe
+	case string(name[:n+1]) == string(accessACL):
+		return access
+	case string(name[:n+1]) == string(defaultACL):
+		return inherited
+	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
+		return trusted
+	case bytes.HasPrefix(name[:n], []byte(keptPrefix)):
+		return hidden
+	}
+	return ordinary
+}
+
+// Of <linux/limits.h>.
+const (
+	xattrSizeMax = 65536
+	xattrListMax = 65536
+)
+
+// buffer returns room for one extended attribute, or one list of names or directory
+// entries, which is valid until the next use. Most receivers never need it.
+func (c *Call) buffer() []byte {
+	if c.scratch == nil {
+		c.scratch = make([]byte, max(xattrSizeMax, xattrListMax))
+	}
+	return c.scratch
+}
