@@ -27,7 +27,7 @@ const (
 func (k aclKind) name() *byte { return unsafe.StringData(string(k)) }
 
 // recorded is where r has the ACL.
-func (k aclKind) recorded(r *owner.Record) *[]byte {
+func (k aclKind) field(r *owner.Record) *[]byte {
 	if k == accessACL {
 		return &r.Access
 	}
@@ -39,7 +39,7 @@ func (k aclKind) recorded(r *owner.Record) *[]byte {
 func nativeACL(i *inode, kind aclKind) ([]byte, unix.Errno) {
 	value := make([]byte, 256)
 	for {
-		n, e := getAttribute(i.fd, kind.name(), value)
+		n, e := getxattrOPath(i.fd, kind.name(), value)
 		if e != unix.ERANGE {
 			return value[:max(n, 0)], e
 		}
@@ -49,14 +49,14 @@ func nativeACL(i *inode, kind aclKind) ([]byte, unix.Errno) {
 
 // mergeACL is the ACL of which the kernel has the value native, and recorded is
 // recorded.
-func mergeACL(native, recorded []byte) acl.ACL {
+func withRecorded(native, recorded []byte) acl.ACL {
 	a, _ := acl.Parse(native) // the kernel's own are valid
 	named, _ := acl.Parse(recorded)
 	return a.WithNamed(named)
 }
 
-// foreign tells whether the ACL names an id that is not mapped.
-func (c *Call) foreign(a acl.ACL) bool {
+// foreign reports whether the ACL names an id that is not mapped.
+func (c *Call) namesUnmapped(a acl.ACL) bool {
 	for _, e := range a {
 		if e.Tag == acl.User && e.ID != c.Owners.Mapped.UID || e.Tag == acl.Group && e.ID != c.Owners.Mapped.GID {
 			return true
@@ -65,7 +65,7 @@ func (c *Call) foreign(a acl.ACL) bool {
 	return false
 }
 
-// getACL answers a call that reads an ACL of the object o into size bytes at addr.
+// getACL handles a call that reads an ACL of the object o into size bytes at addr.
 func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result {
 	p, e := c.pathOf(o)
 	if e != 0 {
@@ -76,7 +76,7 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 		return continueUnlessDenied(e)
 	}
 	defer c.close(i)
-	recorded := *kind.recorded(&i.record)
+	recorded := *kind.field(&i.record)
 	if recorded == nil || c.badDescriptor(p) {
 		return Continue
 	}
@@ -84,14 +84,14 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	if e != 0 {
 		return Errno(e)
 	}
-	return c.give(mergeACL(native, recorded).Append(nil), addr, size)
+	return c.returnValue(withRecorded(native, recorded).Append(nil), addr, size)
 }
 
-// give answers a call that reads a list or value into size bytes at addr.
+// give handles a call that reads a list or value into size bytes at addr.
 //
 // getxattr(2), listxattr(2): "If size is specified as zero, these calls return the
 // current size". "ERANGE The size of the [...] buffer is too small to hold the result."
-func (c *Call) give(value []byte, addr uintptr, size uint64) Result {
+func (c *Call) returnValue(value []byte, addr uintptr, size uint64) Result {
 	switch {
 	case size == 0:
 		return Return(len(value))
@@ -104,7 +104,7 @@ func (c *Call) give(value []byte, addr uintptr, size uint64) Result {
 	return Return(len(value))
 }
 
-// setACL answers a call that changes an ACL of the object o to value, or removes
+// setACL handles a call that changes an ACL of the object o to value, or removes
 // it if value is empty.
 func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	a, e := acl.Decode(value)
@@ -115,7 +115,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	foreign := c.foreign(a)
+	foreign := c.namesUnmapped(a)
 	privileged := c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
 	if privileged && !foreign && !p.ViaProcSelf() && c.Owners.Peek(p.Ptr, p.Follow) == owner.None {
 		return Continue
@@ -138,7 +138,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	}
 	c.load(i)
 	if foreign {
-		e = c.setForeignACL(i, kind, a)
+		e = c.setUnmappedACL(i, kind, a)
 	} else {
 		e = c.setNativeACL(i, kind, value)
 	}
@@ -156,7 +156,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 // mayChangeACL decides as the kernel does in set_posix_acl. Done tells that nothing is
 // to be changed.
 func (c *Call) mayChangeACL(i *inode, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
-	if _, e := getAttribute(i.fd, kind.name(), nil); e == unix.EOPNOTSUPP {
+	if _, e := getxattrOPath(i.fd, kind.name(), nil); e == unix.EOPNOTSUPP {
 		return false, e
 	}
 	// acl(5): "a directory may have a default ACL associated with it".
@@ -173,15 +173,15 @@ func (c *Call) mayChangeACL(i *inode, kind aclKind, to acl.ACL) (done bool, e un
 }
 
 // setForeignACL makes a the ACL of the inode, whose record has been loaded.
-func (c *Call) setForeignACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
+func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 	// The record comes first: there may be no room for it.
-	recorded := kind.recorded(&i.record)
+	recorded := kind.field(&i.record)
 	old := *recorded
 	*recorded = a.Append(nil)
 	if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
 		return e
 	}
-	e := setAttribute(i.fd, kind.name(), a.Unnamed().Append(nil), 0)
+	e := setxattrOPath(i.fd, kind.name(), a.Unnamed().Append(nil), 0)
 	if e == 0 {
 		return 0
 	}
@@ -195,10 +195,10 @@ func (c *Call) setForeignACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 // setNativeACL makes the kernel set the ACL, or remove it if value is empty, and
 // forgets the recorded one.
 func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
-	if e := setAttribute(i.fd, kind.name(), value, 0); e != 0 {
+	if e := setxattrOPath(i.fd, kind.name(), value, 0); e != 0 {
 		return e
 	}
-	recorded := kind.recorded(&i.record)
+	recorded := kind.field(&i.record)
 	if *recorded == nil {
 		return 0
 	}
@@ -218,7 +218,7 @@ func (c *Call) dropSetgid(i *inode, permissions uint32) unix.Errno {
 	return sys.FchmodOPath(i.fd, to)
 }
 
-// removalDropsSetgid tells whether to remove an ACL is a change of permissions to the file system
+// removalDropsSetgid reports whether to remove an ACL is a change of permissions to the file system
 // of the inode.
 func removalDropsSetgid(i *inode) bool {
 	kind := sys.FileSystem(i.fd)

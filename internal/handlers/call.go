@@ -1,4 +1,4 @@
-// Package handlers answers the emulated system calls. Each handler is a small
+// Package handlers handles the emulated system calls. Each handler is a small
 // function from a Call to a Result; one file holds one family of calls.
 //
 // Handlers run on the hot path: they allocate nothing and format nothing.
@@ -39,14 +39,14 @@ type Call struct {
 	self  identity.State // who the caller is, if known
 	known bool
 
-	assumed   bool // access(2) asks in the name of assumedAs
-	assumedAs cred.Credentials
+	asAccess          bool // access(2) asks in the name of assumedAs
+	accessCredentials cred.Credentials
 
 	inodes  inodePool
 	out     [statSize]byte // what writeStat writes
 	scratch []byte         // room for one extended attribute or list: see buffer
 
-	withoutACL withoutACL
+	noACL noACLCache
 }
 
 // RootWatch watches root directories.
@@ -64,7 +64,7 @@ type RootWatch interface {
 type Listener interface {
 	// Index is its number in the container.
 	Index() int
-	// Waits tells whether the caller still waits for the answer. If another thread of
+	// Waits reports whether the caller still waits for the answer. If another thread of
 	// its process has killed it by execve(2), that one may have its thread id now.
 	Waits() bool
 	// AddFD gives the caller a duplicate of the descriptor fd, before the answer.
@@ -75,7 +75,7 @@ type Listener interface {
 // Begin prepares c for the notification that it holds now.
 func (c *Call) Begin() {
 	c.Target.Reset(c.PID)
-	c.known, c.assumed = false, false
+	c.known, c.asAccess = false, false
 }
 
 // identity returns who the caller is.
@@ -107,11 +107,11 @@ func (c *Call) become(s *identity.State) unix.Errno {
 	return e
 }
 
-// inRuntime tells whether the call is that of a runtime, or of the stage, which is
+// inRuntime reports whether the call is that of a runtime, or of the stage, which is
 // yet to execute the container's program.
 func (c *Call) inRuntime() bool { return c.Identities.InRuntime(c.Listener.Index()) }
 
-// Handler answers one system call.
+// Handler handles one system call.
 type Handler func(*Call) Result
 
 // Result is the answer to a Call. The zero Result means: return 0.

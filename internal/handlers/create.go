@@ -21,7 +21,7 @@ type Intent struct {
 // descriptor of it, or -1 if it has none.
 type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 
-// create answers a call that makes an inode, which belongs to the caller, at the
+// create handles a call that makes an inode, which belongs to the caller, at the
 // path that is argument pathArg, relative to the caller's descriptor dirfd. Mode
 // has the file type. Make makes it, with the mode that it is given. Rec is what to
 // record beside the owner.
@@ -30,7 +30,7 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	if c.inRuntime() || rec.Type == 0 && c.kernelSuffices(dirfd, pathArg) {
 		return Continue
 	}
-	parent, name, slash, e := c.lookUp(dirfd, pathArg)
+	parent, name, slash, e := c.openParent(dirfd, pathArg)
 	if e != 0 {
 		return Errno(e)
 	}
@@ -55,16 +55,16 @@ func (c *Call) mayMake(parent *inode, name *byte, slash bool, mode uint32) unix.
 	if !slash && !c.Restricted() {
 		return 0
 	}
-	switch e := lookup(parent.fd, name); {
+	switch e := statName(parent.fd, name); {
 	case e == 0:
-		if c.mayHaveMade() {
+		if c.resumes() {
 			return 0
 		}
 		return unix.EEXIST
 	case e != unix.ENOENT || slash:
 		return e
 	}
-	return parent.readOnlyFirst(c.mayModify(parent))
+	return parent.preferEROFS(c.mayModify(parent))
 }
 
 // kernelSuffices tells, at the cost of one system call beside reading the path, that the
@@ -80,7 +80,7 @@ func (c *Call) kernelSuffices(dirfd int32, pathArg int) bool {
 	return e != 0 || c.kernelSufficesIn(dir)
 }
 
-// createsAsRoot tells whether what the caller makes belongs to whom the kernel shows.
+// createsAsRoot reports whether what the caller makes belongs to whom the kernel shows.
 func (c *Call) createsAsRoot() bool {
 	if !c.Identities.InUse() {
 		return true
@@ -136,14 +136,14 @@ func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, 
 	rec.Access, rec.Default = inheritACL(&parent.record, mode)
 
 	fd, dir := -1, parent.fd
-	if !c.made(dir, name) {
+	if !c.hasMade(dir, name) {
 		*c.Intent = Intent{}
-		if lookup(dir, name) == unix.ENOENT {
+		if statName(dir, name) == unix.ENOENT {
 			*c.Intent = Intent{ID: c.ID, Began: sys.CoarseNow()}
 		}
 		var e unix.Errno
 		if fd, e = make(dir, name, made.Mode); e != 0 {
-			if e == unix.EINVAL && c.Intent.ID == c.ID && lookup(dir, name) == 0 {
+			if e == unix.EINVAL && c.Intent.ID == c.ID && statName(dir, name) == 0 {
 				// open(2) with O_DIRECT on a file system that cannot: the file stays.
 				c.recordNew(dir, name, -1, &rec)
 			} else {
@@ -195,7 +195,7 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	return c.Owners.SetRecord(fd, st.Mode, rec)
 }
 
-// isNew tells whether the inode of descriptor fd can be the one that was just made
+// isNew reports whether the inode of descriptor fd can be the one that was just made
 // in the directory parent. Somebody may have moved another one there meanwhile,
 // which must not change hands. Both times are by the clock of the file system.
 func isNew(parent, fd int) bool {
@@ -210,14 +210,14 @@ func isNew(parent, fd int) bool {
 // granularity is the coarsest of the times of files: that of vfat.
 const granularity = 2e9
 
-// mayHaveMade tells whether an earlier try of this call was about to make an inode.
-func (c *Call) mayHaveMade() bool { return c.Again && c.Intent.ID == c.ID }
+// mayHaveMade reports whether an earlier try of this call was about to make an inode.
+func (c *Call) resumes() bool { return c.Again && c.Intent.ID == c.ID }
 
-// made tells whether an earlier try of this call has made the inode name in the
+// made reports whether an earlier try of this call has made the inode name in the
 // directory parent. It did not exist then. What has been made since is the
 // caller's unless a call made it that the kernel was executing in the same moment.
-func (c *Call) made(parent int, name *byte) bool {
-	if !c.mayHaveMade() {
+func (c *Call) hasMade(parent int, name *byte) bool {
+	if !c.resumes() {
 		return false
 	}
 	birth, e := birth(parent, name, unix.AT_SYMLINK_NOFOLLOW)
@@ -237,8 +237,8 @@ func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
 
 func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
-// lookup tells whether the directory parent has the name: 0, ENOENT, or another error.
-func lookup(parent int, name *byte) unix.Errno {
+// lookup reports whether the directory parent has the name: 0, ENOENT, or another error.
+func statName(parent int, name *byte) unix.Errno {
 	var st unix.Statx_t
 	return sys.Statx(parent, name, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
 }

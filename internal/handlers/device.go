@@ -52,7 +52,7 @@ func OpenDevices() (Devices, error) {
 	return d, errors.Join(errs...)
 }
 
-// openDevice answers an open of the placeholder i, whose record has been loaded, with these
+// openDevice handles an open of the placeholder i, whose record has been loaded, with these
 // flags of open(2).
 func (c *Call) openDevice(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
@@ -77,7 +77,7 @@ func (c *Call) openDevice(i *inode, flags uint64) Result {
 	if fs.Flags&unix.ST_NODEV != 0 {
 		return Errno(unix.EACCES)
 	}
-	opened, e := c.openReal(&i.record, deviceFlags(flags))
+	opened, e := c.openHostDevice(&i.record, deviceFlags(flags))
 	if e != 0 {
 		return Errno(e)
 	}
@@ -93,7 +93,7 @@ func deviceFlags(flags uint64) int {
 }
 
 // openReal opens the device rec itself: ENXIO if there is none.
-func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
+func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 	if rec.Type != unix.S_IFCHR {
 		return -1, unix.ENXIO
 	}
@@ -107,11 +107,11 @@ func (c *Call) openReal(rec *owner.Record, flags int) (int, unix.Errno) {
 	return sys.Reopen(fd, flags)
 }
 
-// isForeignDevice tells whether the caller's descriptor fd is of a device of the
+// isForeignDevice reports whether the caller's descriptor fd is of a device of the
 // host: one that the launcher has bound, or that a placeholder stands for. The
 // kernel lets nobody in the container change its times, as touch(1) does by a
 // descriptor. Root would be let.
-func (c *Call) isForeignDevice(fd int32) bool {
+func (c *Call) isHostDevice(fd int32) bool {
 	var st unix.Statx_t
 	if sys.Statx(unix.AT_FDCWD, c.Target.FD(fd).Ptr, 0, unix.STATX_TYPE|unix.STATX_UID, &st) != 0 {
 		return false

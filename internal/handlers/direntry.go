@@ -16,7 +16,7 @@ type direntry struct {
 }
 
 // entry looks name up in the directory with the descriptor dir.
-func (c *Call) entry(dir int, name *byte) direntry {
+func (c *Call) openEntry(dir int, name *byte) direntry {
 	fd, e := sys.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if e != 0 {
 		return direntry{tooLong: e == unix.ENAMETOOLONG}
@@ -48,7 +48,7 @@ func (n *direntry) isMountPoint(parent *inode) bool {
 }
 
 // isAbove reports whether the entry is the directory dir, or one that contains it.
-func (n *direntry) isAbove(dir *inode) bool {
+func (n *direntry) isAncestorOf(dir *inode) bool {
 	if !n.isDir() {
 		return false
 	}

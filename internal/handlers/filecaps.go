@@ -15,7 +15,7 @@ import (
 // that the host's root has set give EOVERFLOW.
 func fileCaps(fd int) (cred.FileCaps, bool) {
 	var value [fileCapsMax]byte
-	n, e := getAttribute(fd, &capability[0], value[:])
+	n, e := getxattrOPath(fd, &capabilityXattr[0], value[:])
 	if e != 0 {
 		return cred.FileCaps{}, false
 	}
@@ -27,4 +27,4 @@ func fileCaps(fd int) (cred.FileCaps, bool) {
 const fileCapsMax = 24
 
 // capability is the name of the attribute of a file's capabilities.
-var capability = [...]byte{'s', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a', 'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0}
+var capabilityXattr = [...]byte{'s', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a', 'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0}

@@ -123,7 +123,7 @@ func (c *Call) openDirectory(dir target.Path) (*inode, unix.Errno) {
 
 // openParent opens the directory in which open(2) with O_CREAT makes the file that p names,
 // which does not exist: see target.Task.OpenParent.
-func (c *Call) openParent(p target.Path, resolve uint64) (parent *inode, name *byte, slash bool, e unix.Errno) {
+func (c *Call) openCreateParent(p target.Path, resolve uint64) (parent *inode, name *byte, slash bool, e unix.Errno) {
 	i := c.newInode(-1)
 	fd, name, slash, e := c.Target.OpenParent(p, resolve, &i.stat)
 	parent, e = c.opened(i, fd, e)
@@ -133,7 +133,7 @@ func (c *Call) openParent(p target.Path, resolve uint64) (parent *inode, name *b
 // lookUp opens the directory in which a call finds the last name of the path at argument
 // arg, relative to the caller's descriptor dirfd. Name is valid until the next path is read;
 // slash reports whether slashes follow it.
-func (c *Call) lookUp(dirfd int32, arg int) (parent *inode, name *byte, slash bool, e unix.Errno) {
+func (c *Call) openParent(dirfd int32, arg int) (parent *inode, name *byte, slash bool, e unix.Errno) {
 	dir, name, slash, e := c.Target.Parent(dirfd, c.addr(arg))
 	if e != 0 {
 		return nil, nil, false, e
@@ -183,7 +183,7 @@ func (i *inode) isProc() bool { return sys.FileSystem(i.fd) == unix.PROC_SUPER_M
 
 // isKernels reports whether the inode is on one of the kernel's own file systems, where
 // nobody creates or removes files.
-func (i *inode) isKernels() bool {
+func (i *inode) isPseudoFile() bool {
 	switch sys.FileSystem(i.fd) {
 	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
 		return true
@@ -207,7 +207,7 @@ func (i *inode) isImmutable() bool { return sys.Access(i.fd, unix.W_OK) == unix.
 
 // readOnlyFirst returns the error of a change that the permissions forbid with e: the kernel
 // checks first whether the mount can be written to.
-func (i *inode) readOnlyFirst(e unix.Errno) unix.Errno {
+func (i *inode) preferEROFS(e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
 	if e != 0 && sys.Fstatfs(i.fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {
 		return unix.EROFS

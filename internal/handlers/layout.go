@@ -81,7 +81,7 @@ func LayoutI386Old(st *unix.Stat_t, b *[statSize]byte) (int, unix.Errno) {
 	return 32, 0
 }
 
-// fits32 tells whether the kernel would show the file to a 32-bit program.
+// fits32 reports whether the kernel would show the file to a 32-bit program.
 func fits32(st *unix.Stat_t) bool { return st.Size <= 0x7fffffff && st.Ino <= 0xffffffff }
 
 // oldDev encodes a device number as the 32-bit structures do (new_encode_dev).

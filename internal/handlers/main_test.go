@@ -34,7 +34,7 @@ func (r *rootWatch) MayDiffer() bool { return bool(*r) }
 
 func (r *rootWatch) SearchDenied(*unix.Stat_t) {}
 
-// newCaller makes the test's thread one that answers calls, and the task that
+// newCaller makes the test's thread one that handles calls, and the task that
 // makes them too. The thread ends with the test.
 func newCaller(t testing.TB) *caller {
 	t.Helper()

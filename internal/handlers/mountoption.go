@@ -15,9 +15,9 @@ import (
 // that it puts at its end.
 const maxOptions = 4096
 
-// hasOwnerOptions tells whether a file system of that type takes such options, and can
+// hasOwnerOptions reports whether a file system of that type takes such options, and can
 // be mounted in a user namespace. All of these take their options as text.
-func hasOwnerOptions(fstype []byte) bool {
+func supportsOwnerOptions(fstype []byte) bool {
 	switch string(fstype) {
 	case "tmpfs", "devpts", "proc", "bpf":
 		return true
@@ -27,30 +27,30 @@ func hasOwnerOptions(fstype []byte) bool {
 
 // noOptions are the flags of mount(2) with which "the filesystemtype and data arguments
 // are ignored".
-const noOptions = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
+const optionlessFlags = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
 
-// takesOptions tells whether the call mount(source, target, filesystemtype, mountflags,
+// takesOptions reports whether the call mount(source, target, filesystemtype, mountflags,
 // data) hands options to a file system that has such for owners.
-func (c *Call) takesOptions() bool {
+func (c *Call) hasOwnerOptions() bool {
 	flags := c.Data.Args[3]
 	// "The mountflags argument may have the magic number 0xC0ED (MS_MGC_VAL) in the top
 	// 16 bits."
 	if flags&unix.MS_MGC_MSK == unix.MS_MGC_VAL {
 		flags &^= unix.MS_MGC_MSK
 	}
-	if flags&noOptions != 0 || c.addr(4) == 0 {
+	if flags&optionlessFlags != 0 || c.addr(4) == 0 {
 		return false
 	}
 	var fstype [16]byte
 	n, e := c.Target.ReadString(c.addr(2), fstype[:])
-	return e == 0 && hasOwnerOptions(fstype[:n])
+	return e == 0 && supportsOwnerOptions(fstype[:n])
 }
 
 // dropOwners replaces the options at addr, which the caller is about to give to the
 // kernel, by the same without ids that are not mapped. It changes the caller's own
 // memory: the mount must be the caller's, in its own mount namespace, and programs
 // make the text for this one call.
-func (c *Call) dropOwners(addr uintptr) {
+func (c *Call) dropOwnerOptions(addr uintptr) {
 	var b [maxOptions]byte
 	n, e := c.Target.ReadString(addr, b[:])
 	if e != 0 {
@@ -65,7 +65,7 @@ func (c *Call) dropOwners(addr uintptr) {
 			option, rest = rest, nil
 		}
 		name, value, _ := bytes.Cut(option, []byte{'='})
-		if c.namesUnmapped(name, value) {
+		if c.setsUnmappedOwner(name, value) {
 			// The kernel skips empty options.
 			for i := range option {
 				option[i] = ','
@@ -79,8 +79,8 @@ func (c *Call) dropOwners(addr uintptr) {
 	}
 }
 
-// namesUnmapped tells whether a mount option gives the files an owner that is not mapped.
-func (c *Call) namesUnmapped(name, value []byte) bool {
+// namesUnmapped reports whether a mount option gives the files an owner that is not mapped.
+func (c *Call) setsUnmappedOwner(name, value []byte) bool {
 	mapped := c.Owners.Mapped.UID
 	switch string(name) {
 	case "uid":

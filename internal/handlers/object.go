@@ -22,8 +22,8 @@ var byPath = object{dirfd: unix.AT_FDCWD}
 // byLink is the same, without following a symbolic link at its end.
 var byLink = object{dirfd: unix.AT_FDCWD, flags: unix.AT_SYMLINK_NOFOLLOW}
 
-// isNone tells whether o is AT_FDCWD, which is no descriptor where a call has no path.
-func (o object) isNone() bool { return o.path == byFD && o.dirfd == unix.AT_FDCWD }
+// isNone reports whether o is AT_FDCWD, which is no descriptor where a call has no path.
+func (o object) isCwd() bool { return o.path == byFD && o.dirfd == unix.AT_FDCWD }
 
 // pathOf returns the path of o.
 func (c *Call) pathOf(o object) (target.Path, unix.Errno) {
@@ -51,7 +51,7 @@ func (c *Call) openObject(o object) (*inode, unix.Errno) {
 	return c.openPath(p)
 }
 
-// isOpen tells whether the caller has a descriptor fd.
+// isOpen reports whether the caller has a descriptor fd.
 func (c *Call) isOpen(fd int32) bool {
 	_, e := c.Target.OpenedAsPath(fd)
 	return e == 0

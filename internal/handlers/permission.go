@@ -16,7 +16,7 @@ import (
 // A change that perm allows is made by us, on the very object that perm was asked
 // about: if the kernel executed the call, its path might lead elsewhere by then.
 
-// kernelDecides tells whether the caller has all these capabilities, with which the
+// kernelDecides reports whether the caller has all these capabilities, with which the
 // kernel's own decision is right, and may walk every path.
 func (c *Call) kernelDecides(caps cred.Caps) bool {
 	return c.identity().Effective&caps == caps && !c.Restricted()
@@ -30,8 +30,8 @@ func (c *Call) Restricted() bool {
 
 // subject is who is asked about where files are concerned: the caller, but for access(2).
 func (c *Call) subject() *cred.Credentials {
-	if c.assumed {
-		return &c.assumedAs
+	if c.asAccess {
+		return &c.accessCredentials
 	}
 	return &c.identity().Credentials
 }
@@ -55,11 +55,11 @@ func (c *Call) Passable(path *byte, st *unix.Stat_t) bool {
 	if st.Mode&0o111 != 0o111 {
 		return false
 	}
-	if c.withoutACL.has(st) {
+	if c.noACL.contains(st) {
 		return true
 	}
 	_, e := sys.Getxattr(path, false, accessACL.name(), nil)
-	c.withoutACL.note(st, e)
+	c.noACL.add(st, e)
 	return sys.LacksXattr(e)
 }
 
@@ -85,13 +85,13 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 // in this directory is governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check".
 func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
 	i := c.borrow(link, st)
-	e := c.mayLookInto(i)
+	e := c.mayInspect(i)
 	c.release(i)
 	return e
 }
 
-// deny answers a change of the inode that the permissions forbid with e.
-func deny(i *inode, e unix.Errno) Result { return Errno(i.readOnlyFirst(e)) }
+// deny handles a change of the inode that the permissions forbid with e.
+func deny(i *inode, e unix.Errno) Result { return Errno(i.preferEROFS(e)) }
 
 // denyStatusChange is deny for a change of what stat(2) shows.
 func denyStatusChange(i *inode, e unix.Errno) Result {
@@ -106,7 +106,7 @@ func denyStatusChange(i *inode, e unix.Errno) Result {
 
 // continueUnless lets the kernel execute a call that changes the directory dir, unless the
 // permissions forbid it with e.
-func continueUnless(dir *inode, e unix.Errno) Result {
+func continueOrDeny(dir *inode, e unix.Errno) Result {
 	if e == 0 {
 		return Continue
 	}
@@ -122,7 +122,7 @@ func continueUnlessDenied(e unix.Errno) Result {
 	return Continue
 }
 
-// reach answers a call that the kernel is to execute if the caller may search the
+// reach handles a call that the kernel is to execute if the caller may search the
 // directories on the way to the object o, and has the permissions in want to it.
 func (c *Call) reach(o object, want uint32) Result {
 	if !c.Restricted() {
@@ -146,7 +146,7 @@ func (c *Call) permits(i *inode, want uint32) unix.Errno {
 	if mode := i.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !c.hasACL(i) {
 		return 0
 	}
-	e := c.access(i, c.visible(i), want)
+	e := c.permitsAs(i, c.visible(i), want)
 	if e != 0 && i.stat.Mode == unix.S_IFDIR|0o500 && i.isProc() && c.isOwnTask(i) {
 		return 0
 	}
@@ -162,8 +162,8 @@ func (c *Call) isOwnTask(i *inode) bool {
 }
 
 // access is permits for an inode that is visible as v.
-func (c *Call) access(i *inode, v perm.Inode, want uint32) unix.Errno {
-	e := perm.Access(*c.subject(), v, c.accessACL(i), want)
+func (c *Call) permitsAs(i *inode, v perm.Inode, want uint32) unix.Errno {
+	e := perm.Access(*c.subject(), v, c.mergedACL(i), want)
 	if e != 0 && want&perm.Write != 0 && i.isImmutable() {
 		return unix.EPERM
 	}
@@ -172,7 +172,7 @@ func (c *Call) access(i *inode, v perm.Inode, want uint32) unix.Errno {
 
 // accessACL returns the access ACL of an inode whose record has been loaded: nil if it has
 // none.
-func (c *Call) accessACL(i *inode) acl.ACL {
+func (c *Call) mergedACL(i *inode) acl.ACL {
 	if !c.hasACL(i) {
 		return nil
 	}
@@ -180,16 +180,16 @@ func (c *Call) accessACL(i *inode) acl.ACL {
 	if e != 0 {
 		return nil
 	}
-	return mergeACL(value, i.record.Access)
+	return withRecorded(value, i.record.Access)
 }
 
 // hasACL reports whether the inode has an access ACL.
 func (c *Call) hasACL(i *inode) bool {
-	if c.withoutACL.has(&i.stat) {
+	if c.noACL.contains(&i.stat) {
 		return false
 	}
-	_, e := getAttribute(i.fd, accessACL.name(), nil)
-	c.withoutACL.note(&i.stat, e)
+	_, e := getxattrOPath(i.fd, accessACL.name(), nil)
+	c.noACL.add(&i.stat, e)
 	return e == 0
 }
 

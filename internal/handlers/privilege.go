@@ -11,7 +11,7 @@ import (
 // container, but which the caller, as it has become somebody else, has not. They
 // are refused where the kernel would; everything else continues.
 
-// lacksCap tells whether the caller is to be refused what needs a capability.
+// lacksCap reports whether the caller is to be refused what needs a capability.
 //
 // user_namespaces(7): a process that has made a user namespace "has a full set of
 // capabilities in that namespace". What it may do there is the kernel's to say.
@@ -19,7 +19,7 @@ func (c *Call) lacksCap(capability int) bool {
 	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Target.InOwnUserNamespace()
 }
 
-// Needs answers calls of which the kernel checks a capability before anything else.
+// Needs handles calls of which the kernel checks a capability before anything else.
 func Needs(capability int) Handler {
 	return func(c *Call) Result {
 		if c.lacksCap(capability) {
@@ -80,7 +80,7 @@ func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Err
 // netCaps are the capabilities over a network namespace.
 const netCaps = cred.Caps(1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW)
 
-// lacksAnyCap tells whether the caller has not all of these capabilities: see lacks.
+// lacksAnyCap reports whether the caller has not all of these capabilities: see lacks.
 func (c *Call) lacksAnyCap(caps cred.Caps) bool {
 	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Target.InOwnUserNamespace()
 }

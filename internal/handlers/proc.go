@@ -11,9 +11,9 @@ import (
 // directory are normally owned by the effective user and effective group ID of the
 // process."
 
-// mayBeTasks tells whether the file that p names may belong to a task of the
+// mayBeTasks reports whether the file that p names may belong to a task of the
 // container that is not root. Presence is what is recorded for it.
-func (c *Call) mayBeTasks(p *target.Path, presence owner.Presence) bool {
+func (c *Call) mayBelongToTask(p *target.Path, presence owner.Presence) bool {
 	if !c.Identities.InUse() {
 		return false
 	}

@@ -19,7 +19,7 @@ import (
 // process is.
 const statusName = "status"
 
-// openStatus answers open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
+// openStatus handles open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
 // not all are root, the caller gets a copy that tells who the task is. All other
 // files are the kernel's.
 func (c *Call) openStatus(p target.Path, flags uint64) Result {

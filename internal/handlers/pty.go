@@ -7,13 +7,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// openMultiplexer answers an open of the inode of /dev/ptmx with these flags of open(2): it
+// openMultiplexer handles an open of the inode of /dev/ptmx with these flags of open(2): it
 // makes a pseudoterminal whose slave belongs to the caller.
 //
 // mount(8), devpts, "uid=value and gid=value: This sets the owner or the group of
 // newly created pseudo terminals to the specified values. When nothing is specified,
 // they will be set to the UID and GID of the creating process."
-func (c *Call) openMultiplexer(i *inode, flags uint64) Result {
+func (c *Call) openPTMX(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
 	// The name of a slave is used again, and so is its inode number: an owner may be

@@ -32,7 +32,7 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	return text[:bytes.IndexByte(text, 0)]
 }
 
-// isUnixSocket tells whether the caller's descriptor fd is a unix socket; before Linux 6.9,
+// isUnixSocket reports whether the caller's descriptor fd is a unix socket; before Linux 6.9,
 // whether it is any socket.
 func (c *Call) isUnixSocket(fd int32) bool {
 	socket, e := c.Target.Dup(fd)

@@ -8,21 +8,21 @@ import (
 
 // Calls that the kernel executes, as soon as the caller may reach what they name.
 
-// Reach answers calls whose first argument is a path, to whose object they need the
+// Reach handles calls whose first argument is a path, to whose object they need the
 // permissions in want: see path_resolution(7).
 func Reach(want uint32) Handler {
 	return func(c *Call) Result { return c.reach(byPath, want) }
 }
 
-// Access answers access(path, mode).
+// Access handles access(path, mode).
 func Access(c *Call) Result { return c.faccess(byPath, c.uint32(1), 0) }
 
-// Faccessat answers the system call faccessat(dirfd, path, mode), which has no flags.
+// Faccessat handles the system call faccessat(dirfd, path, mode), which has no flags.
 func Faccessat(c *Call) Result {
 	return c.faccess(object{dirfd: c.int32(0), path: 1}, c.uint32(2), 0)
 }
 
-// Faccessat2 answers faccessat2(dirfd, path, mode, flags).
+// Faccessat2 handles faccessat2(dirfd, path, mode, flags).
 func Faccessat2(c *Call) Result {
 	flags := c.uint32(3)
 	return c.faccess(object{dirfd: c.int32(0), path: 1, flags: flags &^ unix.AT_EACCESS}, c.uint32(2), flags&unix.AT_EACCESS)
@@ -33,7 +33,7 @@ func (c *Call) faccess(o object, mode, effective uint32) Result {
 		return Continue
 	}
 	if effective == 0 {
-		c.assumedAs, c.assumed = c.identity().Access(), true
+		c.accessCredentials, c.asAccess = c.identity().Access(), true
 	}
 	return c.reach(o, mode)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Bind answers bind(sockfd, addr, addrlen).
-func Bind(c *Call) Result { return c.bindSocket(c.int32(0), c.addr(1), c.uint32(2)) }
+// Bind handles bind(sockfd, addr, addrlen).
+func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
 
 // bind binds a unix socket to a path, which makes an inode. All other sockets are
 // left to the kernel, and so are all errors.
-func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
+func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	var sa sockaddr
 	if c.inRuntime() {
 		return Continue
@@ -31,7 +31,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	if e != 0 || !c.Restricted() && (slash || c.kernelSufficesIn(dir)) {
 		return Continue
 	}
-	stray := dir.ViaProcSelf()
+	viaSelf := dir.ViaProcSelf()
 	parent, e := c.openDirectory(dir)
 	if e != 0 {
 		return continueUnlessDenied(e)
@@ -56,7 +56,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	// From the caller's working directory, so that getsockname(2) shows the address
 	// as it was given. But through /proc/self the supervisor would find itself.
 	from := parent.fd
-	if stray {
+	if viaSelf {
 		last := text[bytes.LastIndexByte(text, '/')+1:]
 		size = uint32(unixPath + copy(sa[unixPath:], last))
 	} else {
@@ -79,9 +79,9 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 }
 
 // bindSocket binds a socket to an address.
-func (c *Call) bindSocket(sockfd int32, addr uintptr, size uint32) Result {
+func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
-		return c.bind(sockfd, addr, size)
+		return c.bindUnix(sockfd, addr, size)
 	}
 	var sa [maxAddress]byte
 	if n, e := c.Target.Read(addr, sa[:size]); e != 0 || n < int(size) {
@@ -91,7 +91,7 @@ func (c *Call) bindSocket(sockfd int32, addr uintptr, size uint32) Result {
 	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind takes for AF_INET
 		return c.bindPort(sockfd, sa[:size])
 	}
-	return c.bind(sockfd, addr, size)
+	return c.bindUnix(sockfd, addr, size)
 }
 
 // bindPort binds an Internet socket.
@@ -120,7 +120,7 @@ func (c *Call) bindPort(sockfd int32, sa []byte) Result {
 	return Errno(e)
 }
 
-// boundTo tells whether our socket is bound to a port, in network byte order.
+// boundTo reports whether our socket is bound to a port, in network byte order.
 func boundTo(socket int, port []byte) bool {
 	var sa [maxAddress]byte
 	size, e := sys.Getsockname(socket, sa[:])

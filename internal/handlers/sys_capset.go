@@ -52,7 +52,7 @@ func (c *Call) capPID() (int32, unix.Errno) {
 // inheritable, first the low halves, then the high ones.
 type capData [6]uint32
 
-// Capget answers capget(hdrp, datap).
+// Capget handles capget(hdrp, datap).
 func Capget(c *Call) Result {
 	if !c.Identities.InUse() {
 		return Continue // the kernel's are those of everybody
@@ -99,7 +99,7 @@ func Capget(c *Call) Result {
 	return Errno(c.write(c.addr(1), bytesOf(data[:3*sets])))
 }
 
-// Capset answers capset(hdrp, datap).
+// Capset handles capset(hdrp, datap).
 func Capset(c *Call) Result {
 	if c.inRuntime() {
 		return Continue // Begin reads what the runtime has set
@@ -125,5 +125,5 @@ func Capset(c *Call) Result {
 		return Errno(unix.EFAULT)
 	}
 	set := func(i int) cred.Caps { return cred.Caps(data[i]) | cred.Caps(data[3+i])<<32 }
-	return c.assume(c.identity().Capset(set(0), set(1), set(2)))
+	return c.setCredentials(c.identity().Capset(set(0), set(1), set(2)))
 }

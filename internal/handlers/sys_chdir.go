@@ -6,25 +6,25 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// Chdir answers chdir(path).
+// Chdir handles chdir(path).
 func Chdir(c *Call) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	return c.enter(c.openObject(byPath))
+	return c.chdir(c.openObject(byPath))
 }
 
-// Fchdir answers fchdir(fd).
+// Fchdir handles fchdir(fd).
 func Fchdir(c *Call) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	return c.enter(c.openPath(c.Target.FD(c.int32(0))))
+	return c.chdir(c.openPath(c.Target.FD(c.int32(0))))
 }
 
-// enter answers a call that makes the directory i the caller's working directory, unless
+// enter handles a call that makes the directory i the caller's working directory, unless
 // there was an error e. It closes i.
-func (c *Call) enter(i *inode, e unix.Errno) Result {
+func (c *Call) chdir(i *inode, e unix.Errno) Result {
 	if e == 0 {
 		// ENOTDIR is the kernel's own, and comes first.
 		if i.isDir() {

@@ -7,16 +7,16 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Chmod answers chmod(path, mode).
+// Chmod handles chmod(path, mode).
 func Chmod(c *Call) Result { return c.chmod(byPath, c.uint32(1)) }
 
-// Fchmod answers fchmod(fd, mode).
+// Fchmod handles fchmod(fd, mode).
 func Fchmod(c *Call) Result { return c.chmod(object{dirfd: c.int32(0), path: byFD}, c.uint32(1)) }
 
-// Fchmodat answers the system call fchmodat(dirfd, path, mode), which has no flags.
+// Fchmodat handles the system call fchmodat(dirfd, path, mode), which has no flags.
 func Fchmodat(c *Call) Result { return c.chmod(object{dirfd: c.int32(0), path: 1}, c.uint32(2)) }
 
-// Fchmodat2 answers fchmodat2(dirfd, path, mode, flags).
+// Fchmodat2 handles fchmodat2(dirfd, path, mode, flags).
 func Fchmodat2(c *Call) Result {
 	return c.chmod(object{dirfd: c.int32(0), path: 1, flags: c.uint32(3)}, c.uint32(2))
 }

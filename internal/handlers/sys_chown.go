@@ -8,22 +8,22 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Chown answers chown(path, uid, gid).
+// Chown handles chown(path, uid, gid).
 func Chown(c *Call) Result {
 	return c.chownPath(unix.AT_FDCWD, 0, 0, owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
 }
 
-// Lchown answers lchown(path, uid, gid).
+// Lchown handles lchown(path, uid, gid).
 func Lchown(c *Call) Result {
 	return c.chownPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
 }
 
-// Fchown answers fchown(fd, uid, gid).
+// Fchown handles fchown(fd, uid, gid).
 func Fchown(c *Call) Result {
 	return c.chownFD(owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
 }
 
-// Fchownat answers fchownOPath(dirfd, path, uid, gid, flags).
+// Fchownat handles fchownOPath(dirfd, path, uid, gid, flags).
 func Fchownat(c *Call) Result {
 	flags := c.uint32(4)
 	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
@@ -32,15 +32,15 @@ func Fchownat(c *Call) Result {
 	return c.chownPath(c.int32(0), 1, flags, owner.ID{UID: c.uint32(2), GID: c.uint32(3)})
 }
 
-// Chown16 answers the chown of i386, which has 16-bit ids.
+// Chown16 handles the chown of i386, which has 16-bit ids.
 func Chown16(c *Call) Result { return c.chownPath(unix.AT_FDCWD, 0, 0, c.ids16()) }
 
-// Lchown16 answers the lchown of i386, which has 16-bit ids.
+// Lchown16 handles the lchown of i386, which has 16-bit ids.
 func Lchown16(c *Call) Result {
 	return c.chownPath(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, c.ids16())
 }
 
-// Fchown16 answers the fchown of i386, which has 16-bit ids.
+// Fchown16 handles the fchown of i386, which has 16-bit ids.
 func Fchown16(c *Call) Result { return c.chownFD(c.ids16()) }
 
 // ids16 returns the arguments 1 and 2 as 16-bit ids, of which 0xffff means -1.
@@ -132,7 +132,7 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 		real.GID = owner.Noop
 	}
 	if e := change(i.fd, real); e != 0 {
-		return c.chownForeign(i, e, to)
+		return c.chownUnmapped(i, e, to)
 	}
 	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
 }
@@ -141,7 +141,7 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 var unchanged = owner.ID{UID: owner.Noop, GID: owner.Noop}
 
 // recorded is the owner recorded for the inode.
-func (c *Call) recorded(i *inode) owner.ID {
+func (c *Call) recordedOwner(i *inode) owner.ID {
 	id, ok := c.Owners.Get(i.fd, i.stat.Mode)
 	if !ok {
 		return unchanged
@@ -149,7 +149,7 @@ func (c *Call) recorded(i *inode) owner.ID {
 	return id
 }
 
-// chownForeign answers a change of owner that the kernel chownForeign with e.
+// chownForeign handles a change of owner that the kernel chownForeign with e.
 //
 // Files of somebody else on the host (whose owner is not mapped) stay as they
 // are, EPERM, with two exceptions that the programs of a container expect to
@@ -157,16 +157,16 @@ func (c *Call) recorded(i *inode) owner.ID {
 // the /dev/null and the terminal that the launcher has bound, the owner is
 // recorded. On the kernel's own file systems the call does nothing, and
 // succeeds (rpm's filesystem package changes the owner of /proc and /sys).
-func (c *Call) chownForeign(i *inode, e unix.Errno, to owner.ID) Result {
+func (c *Call) chownUnmapped(i *inode, e unix.Errno, to owner.ID) Result {
 	if e != unix.EPERM || i.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
 	}
-	if i.isKernels() {
+	if i.isPseudoFile() {
 		return Errno(0)
 	}
 	switch i.kind() {
 	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO, unix.S_IFSOCK:
-		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recorded(i))))
+		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
 	}
 	return Errno(e)
 }

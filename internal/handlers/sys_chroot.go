@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// NewRoot answers the calls that give a task another root directory or mount
+// NewRoot handles the calls that give a task another root directory or mount
 // namespace. The kernel executes them; from then on paths are resolved for each
 // task from its own root.
 func NewRoot(c *Call) Result {
@@ -14,7 +14,7 @@ func NewRoot(c *Call) Result {
 	return Continue
 }
 
-// Chroot answers chroot(path).
+// Chroot handles chroot(path).
 func Chroot(c *Call) Result {
 	// The errors of chdir(2) come first, in its order.
 	if r := Chdir(c); r.Errno != 0 {

@@ -4,7 +4,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// Connect answers connect(sockfd, addr, addrlen).
+// Connect handles connect(sockfd, addr, addrlen).
 func Connect(c *Call) Result { return c.connect(c.int32(0), c.addr(1), c.uint32(2)) }
 
 // connect lets the kernel connect a unix socket to a path if the caller may.

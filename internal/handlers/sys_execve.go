@@ -13,10 +13,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Execve answers execve(path, argv, envp).
+// Execve handles execve(path, argv, envp).
 func Execve(c *Call) Result { return c.exec(unix.AT_FDCWD, 0, 0) }
 
-// Execveat answers execveat(dirfd, path, argv, envp, flags).
+// Execveat handles execveat(dirfd, path, argv, envp, flags).
 func Execveat(c *Call) Result { return c.exec(c.int32(0), 1, c.uint32(4)) }
 
 // exec notes what the program, which the kernel is to execute, will make of the
@@ -26,8 +26,8 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // nobody reads it
 	}
-	starting := c.inRuntime()
-	if starting {
+	inRuntime := c.inRuntime()
+	if inRuntime {
 		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {
 			slog.Error("the container's program cannot be given its user", "pid", c.PID, "err", err)
 			return Errno(unix.EAGAIN)
@@ -43,15 +43,15 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if e == 0 {
 		file, e = c.program(p, self)
 	}
-	if e != 0 && !starting { // a runtime lets nobody see what it executes
+	if e != 0 && !inRuntime { // a runtime lets nobody see what it executes
 		return continueUnlessDenied(e)
 	}
 	to, _, e := self.Exec(file)
 	if e != 0 {
 		return Errno(e)
 	}
-	if starting {
-		e = c.assume(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
+	if inRuntime {
+		e = c.setCredentials(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
 	} else {
 		next := *self
 		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
@@ -130,7 +130,7 @@ func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	return f
 }
 
-// tracerForbidsGain tells whether the caller may gain nothing by execve(2), because of who its
+// tracerForbidsGain reports whether the caller may gain nothing by execve(2), because of who its
 // tracer is.
 func (c *Call) tracerForbidsGain(tracer uint32) bool {
 	s, e := c.Identities.Get(tracer)

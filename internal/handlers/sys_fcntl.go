@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// Fcntl answers fcntl(fd, F_SETLEASE, arg).
+// Fcntl handles fcntl(fd, F_SETLEASE, arg).
 func Fcntl(c *Call) Result {
 	if !c.Identities.InUse() || c.Data.Args[2] > unix.F_UNLCK { // EINVAL
 		return Continue

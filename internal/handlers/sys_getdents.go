@@ -20,7 +20,7 @@ const (
 // than what there is room for.
 const maxDirents = 32 << 10
 
-// Getdents64 answers getdents64(fd, dirp, count): the type of a device is not that of its
+// Getdents64 handles getdents64(fd, dirp, count): the type of a device is not that of its
 // placeholder. Placeholders of null are regular files, of which there are too many to look at.
 func Getdents64(c *Call) Result {
 	if !c.Owners.SidecarInUse() || c.inRuntime() {
@@ -61,7 +61,7 @@ func Getdents64(c *Call) Result {
 // answered for the first time: a signal, or the death of a worker, may have taken the answer.
 func (c *Call) rewind(fd int) unix.Errno {
 	from, whence := int64(0), unix.SEEK_CUR
-	if c.mayHaveMade() {
+	if c.resumes() {
 		from, whence = c.Intent.Began, unix.SEEK_SET
 	}
 	at, e := sys.Lseek(fd, from, whence)
@@ -78,7 +78,7 @@ func (c *Call) showDevice(fd int, entry []byte) {
 	if bytes.IndexByte(name, 0) < 0 {
 		return
 	}
-	file := c.entry(fd, &name[0])
+	file := c.openEntry(fd, &name[0])
 	defer c.closeEntry(&file)
 	if !file.exists() || !c.load(file.inode) {
 		return

@@ -13,7 +13,7 @@ import (
 // Who is at the other end of a Unix socket. The kernel tells the process; who
 // that is, the table of identities tells.
 
-// Getsockopt answers getsockopt(sockfd, level, optname, optval, optlen) for
+// Getsockopt handles getsockopt(sockfd, level, optname, optval, optlen) for
 // SO_PEERCRED and SO_PEERGROUPS.
 func Getsockopt(c *Call) Result {
 	return c.getsockopt(c.int32(0), c.int32(1), c.int32(2), c.addr(3), c.addr(4))

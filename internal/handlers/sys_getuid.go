@@ -4,40 +4,40 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// Getuid answers getuid().
+// Getuid handles getuid().
 func Getuid(c *Call) Result { return c.show(c.identity().UID.Real) }
 
-// Geteuid answers geteuid().
+// Geteuid handles geteuid().
 func Geteuid(c *Call) Result { return c.show(c.identity().UID.Effective) }
 
-// Getgid answers getgid().
+// Getgid handles getgid().
 func Getgid(c *Call) Result { return c.show(c.identity().GID.Real) }
 
-// Getegid answers getegid().
+// Getegid handles getegid().
 func Getegid(c *Call) Result { return c.show(c.identity().GID.Effective) }
 
-// Getresuid answers getresuid(ruid, euid, suid).
+// Getresuid handles getresuid(ruid, euid, suid).
 func Getresuid(c *Call) Result { return c.showAll(&c.identity().UID) }
 
-// Getresgid answers getresgid(rgid, egid, sgid).
+// Getresgid handles getresgid(rgid, egid, sgid).
 func Getresgid(c *Call) Result { return c.showAll(&c.identity().GID) }
 
-// Getuid16 answers the getuid of i386, which returns a 16-bit id.
+// Getuid16 handles the getuid of i386, which returns a 16-bit id.
 func Getuid16(c *Call) Result { return c.show(uint32(narrow(c.identity().UID.Real))) }
 
-// Geteuid16 answers the geteuid of i386, which returns a 16-bit id.
+// Geteuid16 handles the geteuid of i386, which returns a 16-bit id.
 func Geteuid16(c *Call) Result { return c.show(uint32(narrow(c.identity().UID.Effective))) }
 
-// Getgid16 answers the getgid of i386, which returns a 16-bit id.
+// Getgid16 handles the getgid of i386, which returns a 16-bit id.
 func Getgid16(c *Call) Result { return c.show(uint32(narrow(c.identity().GID.Real))) }
 
-// Getegid16 answers the getegid of i386, which returns a 16-bit id.
+// Getegid16 handles the getegid of i386, which returns a 16-bit id.
 func Getegid16(c *Call) Result { return c.show(uint32(narrow(c.identity().GID.Effective))) }
 
-// Getresuid16 answers the getresuid of i386, which has 16-bit ids.
+// Getresuid16 handles the getresuid of i386, which has 16-bit ids.
 func Getresuid16(c *Call) Result { return c.showAll16(&c.identity().UID) }
 
-// Getresgid16 answers the getresgid of i386, which has 16-bit ids.
+// Getresgid16 handles the getresgid of i386, which has 16-bit ids.
 func Getresgid16(c *Call) Result { return c.showAll16(&c.identity().GID) }
 
 // show returns an id of the caller. As long as nobody has changed an id the kernel

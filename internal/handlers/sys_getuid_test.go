@@ -35,7 +35,7 @@ func TestGettersAllocateNothing(t *testing.T) {
 	}
 }
 
-// As long as nobody is anybody else, the kernel answers.
+// As long as nobody is anybody else, the kernel handles.
 func TestGettersContinue(t *testing.T) {
 	c := newCaller(t)
 	for name, h := range map[string]Handler{"getuid": Getuid, "getresgid": Getresgid, "capget": Capget, "getrlimit": Getrlimit} {

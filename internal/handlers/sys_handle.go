@@ -16,7 +16,7 @@ const (
 	atHandleMntIDUnique = 0x1
 )
 
-// NameToHandleAt answers name_to_handle_at(dirfd, path, handle, mount_id, flags).
+// NameToHandleAt handles name_to_handle_at(dirfd, path, handle, mount_id, flags).
 func NameToHandleAt(c *Call) Result {
 	given := c.uint32(4)
 	if given&^handleFlags != 0 {
@@ -32,7 +32,7 @@ func NameToHandleAt(c *Call) Result {
 // maxHandle is MAX_HANDLE_SZ of <linux/exportfs.h>, in bytes.
 const maxHandle = 128
 
-// OpenByHandleAt answers open_by_handle_at(mount_fd, handle, flags).
+// OpenByHandleAt handles open_by_handle_at(mount_fd, handle, flags).
 //
 // open_by_handle_at(2): "The caller must have the CAP_DAC_READ_SEARCH capability". Linux
 // 6.11 lets who has CAP_SYS_ADMIN do it in some mounts.

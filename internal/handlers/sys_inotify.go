@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// InotifyAddWatch answers inotify_add_watch(fd, path, mask).
+// InotifyAddWatch handles inotify_add_watch(fd, path, mask).
 //
 // "EACCES Read access to the given file is not permitted."
 func InotifyAddWatch(c *Call) Result {

@@ -11,34 +11,34 @@ import (
 
 // Commands of ioctl(2), from <linux/fs.h>.
 const (
-	setFlags32    = 0x40046602 // FS_IOC32_SETFLAGS
-	setAttributes = 0x401c5820 // FS_IOC_FSSETXATTR
-	getVersion    = 0x80087601 // FS_IOC_GETVERSION
-	setVersion    = 0x40087602 // FS_IOC_SETVERSION
-	setVersion32  = 0x40047602 // FS_IOC32_SETVERSION
+	fsIOC32SetFlags   = 0x40046602 // FS_IOC32_SETFLAGS
+	fsIOCFSSetXattr   = 0x401c5820 // FS_IOC_FSSETXATTR
+	fsIOCGetVersion   = 0x80087601 // FS_IOC_GETVERSION
+	fsIOCSetVersion   = 0x40087602 // FS_IOC_SETVERSION
+	fsIOC32SetVersion = 0x40047602 // FS_IOC32_SETVERSION
 )
 
-// Ioctl answers ioctl(fd, cmd, argp).
+// Ioctl handles ioctl(fd, cmd, argp).
 func Ioctl(c *Call) Result {
 	switch cmd := c.uint32(1); {
 	case !c.Identities.InUse():
-	case cmd == unix.FS_IOC_SETFLAGS, cmd == setFlags32, cmd == setAttributes:
-		return c.setAttributes(unix.FS_IOC_GETFLAGS)
-	case cmd == setVersion, cmd == setVersion32:
-		return c.setAttributes(getVersion)
-	case configures(cmd):
-		return c.configure()
+	case cmd == unix.FS_IOC_SETFLAGS, cmd == fsIOC32SetFlags, cmd == fsIOCFSSetXattr:
+		return c.changeInodeFlags(unix.FS_IOC_GETFLAGS)
+	case cmd == fsIOCSetVersion, cmd == fsIOC32SetVersion:
+		return c.changeInodeFlags(fsIOCGetVersion)
+	case isNetConfig(cmd):
+		return c.configureNet()
 	}
 	return Continue
 }
 
-// setAttributes answers a command that changes attributes of an inode. Of files without
+// setAttributes handles a command that changes attributes of an inode. Of files without
 // such attributes, get fails too.
 //
 // FS_IOC_SETFLAGS(2const): "In order to change the inode flags of a file using the
 // FS_IOC_SETFLAGS operation, the effective user ID of the caller must match the owner of
 // the file, or the caller must have the CAP_FOWNER capability."
-func (c *Call) setAttributes(get uint32) Result {
+func (c *Call) changeInodeFlags(get uint32) Result {
 	i, e := c.openFD(c.int32(0))
 	if e != 0 {
 		return Continue // EBADF
@@ -47,7 +47,7 @@ func (c *Call) setAttributes(get uint32) Result {
 	if perm.Owner(c.identity().Credentials, c.visible(i)) {
 		return Continue
 	}
-	if get != getVersion && c.badPointer(2) {
+	if get != fsIOCGetVersion && c.badPointer(2) {
 		return Continue // EFAULT
 	}
 	if dup, e := c.Target.Dup(c.int32(0)); e == 0 {
@@ -64,7 +64,7 @@ func (c *Call) setAttributes(get uint32) Result {
 // The ioctl commands that configure interfaces, routes and the ARP cache, of which
 // netdevice(7), and <linux/sockios.h>, say that they need CAP_NET_ADMIN. Those that only
 // show something are not among them, nor is SIOCETHTOOL, which does both.
-func configures(cmd uint32) bool {
+func isNetConfig(cmd uint32) bool {
 	switch cmd {
 	case unix.SIOCADDRT, unix.SIOCDELRT, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCSIFDSTADDR, unix.SIOCSIFBRDADDR,
 		unix.SIOCSIFNETMASK, unix.SIOCSIFMETRIC, unix.SIOCSIFMTU, unix.SIOCSIFNAME, unix.SIOCSIFHWADDR, unix.SIOCSIFSLAVE,
@@ -77,10 +77,10 @@ func configures(cmd uint32) bool {
 }
 
 // nowhere is an address that nobody has mapped.
-const nowhere = 1
+const unmappedAddress = 1
 
-// configure answers ioctl(sockfd, cmd, argp) for such a command.
-func (c *Call) configure() Result {
+// configure handles ioctl(sockfd, cmd, argp) for such a command.
+func (c *Call) configureNet() Result {
 	if !c.lacksAnyCap(1 << unix.CAP_NET_ADMIN) {
 		return Continue
 	}
@@ -98,7 +98,7 @@ func (c *Call) configure() Result {
 		if readable {
 			e = sys.Ioctl(fd, c.uint32(1), unsafe.Pointer(&b))
 		} else { // EFAULT, if the kernel gets as far as that
-			_, e = sys.IoctlInt(fd, c.uint32(1), nowhere)
+			_, e = sys.IoctlInt(fd, c.uint32(1), unmappedAddress)
 		}
 		return e
 	})

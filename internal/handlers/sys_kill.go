@@ -19,10 +19,10 @@ import (
 // maxSignal is _NSIG of <asm/signal.h>.
 const maxSignal = 64
 
-// Kill answers kill(pid, sig).
+// Kill handles kill(pid, sig).
 func Kill(c *Call) Result {
 	pid, sig := c.int32(0), c.int32(1)
-	if c.signalsAll(sig) || pid == math.MinInt32 { // ESRCH: its negation is no number
+	if c.skipsSignalCheck(sig) || pid == math.MinInt32 { // ESRCH: its negation is no number
 		return Continue
 	}
 	switch {
@@ -44,33 +44,33 @@ func Kill(c *Call) Result {
 	return c.signalGroup(group, sig)
 }
 
-// Tkill answers tkill(tid, sig).
+// Tkill handles tkill(tid, sig).
 func Tkill(c *Call) Result {
-	if sig := c.int32(1); !c.signalsAll(sig) {
+	if sig := c.int32(1); !c.skipsSignalCheck(sig) {
 		return c.signalOne(c.int32(0), sig)
 	}
 	return Continue
 }
 
-// Tgkill answers tgkill(tgid, tid, sig).
+// Tgkill handles tgkill(tgid, tid, sig).
 func Tgkill(c *Call) Result {
-	if sig := c.int32(2); !c.signalsAll(sig) {
+	if sig := c.int32(2); !c.skipsSignalCheck(sig) {
 		return c.signalThread(c.int32(0), c.int32(1), sig)
 	}
 	return Continue
 }
 
-// RtSigqueueinfo answers rt_sigqueueinfo(tgid, sig, info).
+// RtSigqueueinfo handles rt_sigqueueinfo(tgid, sig, info).
 func RtSigqueueinfo(c *Call) Result {
-	if sig := c.int32(1); !c.signalsAll(sig) && c.hasSiginfo(2) {
+	if sig := c.int32(1); !c.skipsSignalCheck(sig) && c.hasSiginfo(2) {
 		return c.signalOne(c.int32(0), sig)
 	}
 	return Continue
 }
 
-// RtTgsigqueueinfo answers rt_tgsigqueueinfo(tgid, tid, sig, info).
+// RtTgsigqueueinfo handles rt_tgsigqueueinfo(tgid, tid, sig, info).
 func RtTgsigqueueinfo(c *Call) Result {
-	if sig := c.int32(2); !c.signalsAll(sig) && c.hasSiginfo(3) {
+	if sig := c.int32(2); !c.skipsSignalCheck(sig) && c.hasSiginfo(3) {
 		return c.signalThread(c.int32(0), c.int32(1), sig)
 	}
 	return Continue
@@ -82,11 +82,11 @@ const (
 	pidfdSignalFlags        = 1<<0 | 1<<1 | pidfdSignalProcessGroup
 )
 
-// PidfdSendSignal answers pidfd_send_signal(pidfd, sig, info, flags).
+// PidfdSendSignal handles pidfd_send_signal(pidfd, sig, info, flags).
 func PidfdSendSignal(c *Call) Result {
 	sig, flags := c.int32(1), c.uint32(3)
 	switch {
-	case c.signalsAll(sig),
+	case c.skipsSignalCheck(sig),
 		flags&^pidfdSignalFlags != 0 || bits.OnesCount32(flags) > 1, // EINVAL
 		c.addr(2) != 0 && !c.hasSiginfoOf(2, sig):
 		return Continue
@@ -120,9 +120,9 @@ func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
 	return c.taskOf(i)
 }
 
-// signalsAll tells whether the caller may signal everybody, or the signal is none
+// signalsAll reports whether the caller may signal everybody, or the signal is none
 // (for which each of these calls gives EINVAL before EPERM).
-func (c *Call) signalsAll(sig int32) bool {
+func (c *Call) skipsSignalCheck(sig int32) bool {
 	return !c.Identities.InUse() || sig < 0 || sig > maxSignal || c.identity().Capable(unix.CAP_KILL)
 }
 
@@ -130,14 +130,14 @@ func (c *Call) signalsAll(sig int32) bool {
 // C library's, 128 bytes, is read if that is not enough to know.
 const siginfoSize = 48
 
-// hasSiginfo tells whether the argument i points to a siginfo_t: else EFAULT.
+// hasSiginfo reports whether the argument i points to a siginfo_t: else EFAULT.
 func (c *Call) hasSiginfo(i int) bool {
 	var info [siginfoSize]byte
 	n, e := c.Target.Read(c.addr(i), info[:])
 	return e == 0 && n == len(info)
 }
 
-// hasSiginfoOf tells whether the argument i points to a siginfo_t of the signal:
+// hasSiginfoOf reports whether the argument i points to a siginfo_t of the signal:
 // else EFAULT or EINVAL.
 func (c *Call) hasSiginfoOf(i int, sig int32) bool {
 	var info [siginfoSize]byte
@@ -145,7 +145,7 @@ func (c *Call) hasSiginfoOf(i int, sig int32) bool {
 	return e == 0 && n == len(info) && int32(binary.NativeEndian.Uint32(info[:])) == sig
 }
 
-// signalOne answers for the thread, or process, that the caller calls pid.
+// signalOne handles for the thread, or process, that the caller calls pid.
 func (c *Call) signalOne(pid, sig int32) Result {
 	target, e := c.Target.HostPID(pid)
 	if e != 0 {
@@ -154,7 +154,7 @@ func (c *Call) signalOne(pid, sig int32) Result {
 	return c.signalHost(target, sig)
 }
 
-// signalThread answers for the thread tid of the process tgid.
+// signalThread handles for the thread tid of the process tgid.
 func (c *Call) signalThread(tgid, tid, sig int32) Result {
 	process, e := c.Target.HostPID(tgid)
 	if e != 0 {
@@ -168,7 +168,7 @@ func (c *Call) signalThread(tgid, tid, sig int32) Result {
 	return c.signalHost(thread, sig)
 }
 
-// signalHost answers for the thread that the supervisor calls target.
+// signalHost handles for the thread that the supervisor calls target.
 func (c *Call) signalHost(target uint32, sig int32) Result {
 	if may, e := c.maySignal(target, sig); e == 0 && !may {
 		return Errno(unix.EPERM)
@@ -176,7 +176,7 @@ func (c *Call) signalHost(target uint32, sig int32) Result {
 	return Continue
 }
 
-// maySignal tells whether the caller may send sig to the thread that the
+// maySignal reports whether the caller may send sig to the thread that the
 // supervisor calls process. The error is ESRCH if there is none.
 func (c *Call) maySignal(process uint32, sig int32) (bool, unix.Errno) {
 	if c.Target.SameProcess(c.PID, process) {
@@ -198,7 +198,7 @@ func (c *Call) maySignal(process uint32, sig int32) (bool, unix.Errno) {
 	return cred.MaySignal(c.identity().Credentials, s.Credentials, unix.Signal(sig), sameSession), 0
 }
 
-// signalGroup answers for the processes of a group.
+// signalGroup handles for the processes of a group.
 //
 // kill(2): "For a process to have permission to send a signal [...]". Of a group,
 // one that may be signalled is enough: "EPERM The calling process does not have
@@ -210,7 +210,7 @@ func (c *Call) signalGroup(group uint32, sig int32) Result {
 	})
 }
 
-// signalEverybody answers kill(-1, sig).
+// signalEverybody handles kill(-1, sig).
 //
 // kill(2): "On Linux, the call kill(-1,sig) does not signal the calling process", nor
 // "process 1 (init)". The kernel returns 0 also if it may signal none of the others.
@@ -221,7 +221,7 @@ func (c *Call) signalEverybody(sig int32) Result {
 	})
 }
 
-// signalMany answers for all processes that are meant. None is the result if the
+// signalMany handles for all processes that are meant. None is the result if the
 // caller may signal none of them.
 //
 // If it may signal some of them only, the supervisor sends the signals. Then the

@@ -6,10 +6,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Link answers link(oldpath, newpath).
+// Link handles link(oldpath, newpath).
 func Link(c *Call) Result { return c.link(byLink, unix.AT_FDCWD, 1) }
 
-// Linkat answers linkat(olddirfd, oldpath, newdirfd, newpath, flags).
+// Linkat handles linkat(olddirfd, oldpath, newdirfd, newpath, flags).
 func Linkat(c *Call) Result {
 	flags := c.uint32(4)
 	if flags&^(unix.AT_SYMLINK_FOLLOW|unix.AT_EMPTY_PATH) != 0 {
@@ -22,7 +22,7 @@ func Linkat(c *Call) Result {
 	return c.link(o, c.int32(2), 3)
 }
 
-// link answers a call that makes another name for the object o.
+// link handles a call that makes another name for the object o.
 func (c *Call) link(o object, dirfd int32, arg int) Result {
 	if !c.Restricted() {
 		return Continue
@@ -35,23 +35,23 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 	if c.emptyString(arg) {
 		return Continue // ENOENT or EFAULT
 	}
-	parent, name, slash, e := c.lookUp(dirfd, arg)
+	parent, name, slash, e := c.openParent(dirfd, arg)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(parent)
 	// EEXIST and ENOENT. In a directory that has been removed, and in procfs, nothing can be
 	// made: ENOENT.
-	if !isName(name) || slash || lookup(parent.fd, name) != unix.ENOENT || parent.stat.Nlink == 0 || parent.isProc() {
+	if !isName(name) || slash || statName(parent.fd, name) != unix.ENOENT || parent.stat.Nlink == 0 || parent.isProc() {
 		return Continue
 	}
 	v := c.visible(i)
-	e = c.Protected.MayLink(*c.subject(), v, c.accessACL(i))
+	e = c.Protected.MayLink(*c.subject(), v, c.mergedACL(i))
 	if e == 0 {
 		e = c.mayModify(parent)
 	}
-	if e != 0 && parent.readOnlyFirst(e) != unix.EROFS && sys.MountID(i.fd) != sys.MountID(parent.fd) {
+	if e != 0 && parent.preferEROFS(e) != unix.EROFS && sys.MountID(i.fd) != sys.MountID(parent.fd) {
 		return Continue // EXDEV
 	}
-	return continueUnless(parent, e)
+	return continueOrDeny(parent, e)
 }

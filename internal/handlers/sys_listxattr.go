@@ -6,21 +6,21 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Listxattr answers listxattr(path, list, size).
-func Listxattr(c *Call) Result { return c.list(byPath, 1) }
+// Listxattr handles listxattr(path, list, size).
+func Listxattr(c *Call) Result { return c.listxattr(byPath, 1) }
 
-// Llistxattr answers llistxattr(path, list, size).
-func Llistxattr(c *Call) Result { return c.list(byLink, 1) }
+// Llistxattr handles llistxattr(path, list, size).
+func Llistxattr(c *Call) Result { return c.listxattr(byLink, 1) }
 
-// Listxattrat answers listxattrat(dirfd, path, flags, list, size).
-func Listxattrat(c *Call) Result { return c.list(c.objectAt(), 3) }
+// Listxattrat handles listxattrat(dirfd, path, flags, list, size).
+func Listxattrat(c *Call) Result { return c.listxattr(c.objectAt(), 3) }
 
-// Flistxattr answers flistxattr(fd, list, size).
-func Flistxattr(c *Call) Result { return c.list(c.descriptor(), 1) }
+// Flistxattr handles flistxattr(fd, list, size).
+func Flistxattr(c *Call) Result { return c.listxattr(c.descriptor(), 1) }
 
-// list answers with the names of the attributes of o that the container sees, in the
+// list handles with the names of the attributes of o that the container sees, in the
 // buffer at argument buf, whose size is the next argument.
-func (c *Call) list(o object, buf int) Result {
+func (c *Call) listxattr(o object, buf int) Result {
 	if r := c.reach(o, 0); r.Errno != 0 {
 		return r
 	}
@@ -31,7 +31,7 @@ func (c *Call) list(o object, buf int) Result {
 	var names []byte
 	room, changed := 0, false
 	if !p.ViaProcSelf() {
-		names, room, changed = c.namesAt(p.Ptr, p.Follow)
+		names, room, changed = c.listFiltered(p.Ptr, p.Follow)
 	}
 	if !changed {
 		if !p.ViaProcSelf() && !c.Target.IsLink(p) {
@@ -43,7 +43,7 @@ func (c *Call) list(o object, buf int) Result {
 		}
 		defer c.close(i)
 		var s sys.FDPath
-		if names, room, changed = c.namesAt(s.Of(i.fd), true); !changed {
+		if names, room, changed = c.listFiltered(s.Of(i.fd), true); !changed {
 			return Continue
 		}
 	}
@@ -56,18 +56,18 @@ func (c *Call) list(o object, buf int) Result {
 	case size < uint64(room):
 		return Errno(unix.ERANGE)
 	}
-	return c.give(names, c.addr(buf), c.Data.Args[buf+1])
+	return c.returnValue(names, c.addr(buf), c.Data.Args[buf+1])
 }
 
 // namesAt lists into the buffer the attributes of path that the container sees, and tells
 // whether the kernel shows others. If so, room is what the kernel would want for those that the
 // container sees: on overlayfs also for some that it does not list.
-func (c *Call) namesAt(path *byte, follow bool) (names []byte, room int, changed bool) {
+func (c *Call) listFiltered(path *byte, follow bool) (names []byte, room int, changed bool) {
 	n, e := sys.Listxattr(path, follow, c.buffer())
 	if e != 0 {
 		return nil, 0, false
 	}
-	names = shownNames(c.buffer()[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
+	names = filterNames(c.buffer()[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
 	hidden := n - len(names)
 	if hidden == 0 {
 		return names, 0, false

@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// MemfdCreate answers memfd_create(name, flags).
+// MemfdCreate handles memfd_create(name, flags).
 func MemfdCreate(c *Call) Result {
 	if c.inRuntime() || c.createsAsRoot() {
 		return Continue

@@ -7,10 +7,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Mkdir answers mkdir(path, mode).
+// Mkdir handles mkdir(path, mode).
 func Mkdir(c *Call) Result { return c.mkdir(unix.AT_FDCWD, 0) }
 
-// Mkdirat answers mkdirat(dirfd, path, mode).
+// Mkdirat handles mkdirat(dirfd, path, mode).
 func Mkdirat(c *Call) Result { return c.mkdir(c.int32(0), 1) }
 
 func (c *Call) mkdir(dirfd int32, arg int) Result {

@@ -7,10 +7,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Mknod answers mknod(path, mode, dev).
+// Mknod handles mknod(path, mode, dev).
 func Mknod(c *Call) Result { return c.mknod(unix.AT_FDCWD, 0) }
 
-// Mknodat answers mknodat(dirfd, path, mode, dev).
+// Mknodat handles mknodat(dirfd, path, mode, dev).
 func Mknodat(c *Call) Result { return c.mknod(c.int32(0), 1) }
 
 // mknod makes what the kernel lets nobody make in a user namespace, a device, as
@@ -30,10 +30,10 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 		// does not have the CAP_MKNOD capability)". The kernel says so itself, unless it
 		// has more to say of the path.
 		if !c.identity().Capable(unix.CAP_MKNOD) {
-			return c.mayNot(dirfd, arg, mode)
+			return c.refuseDevice(dirfd, arg, mode)
 		}
 		rec.Type, rec.Rdev = kind, uint64(dev)
-		kind, dev = standIn(&rec), 0
+		kind, dev = placeholderType(&rec), 0
 	default: // EPERM or EINVAL, before anything is looked at
 		return Continue
 	}
@@ -44,11 +44,11 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 
 // mayNot lets the kernel refuse to make an inode of that mode, unless the caller may not
 // even make a name there.
-func (c *Call) mayNot(dirfd int32, arg int, mode uint32) Result {
+func (c *Call) refuseDevice(dirfd int32, arg int, mode uint32) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	parent, name, slash, e := c.lookUp(dirfd, arg)
+	parent, name, slash, e := c.openParent(dirfd, arg)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
@@ -65,7 +65,7 @@ const whiteout = 0
 // The supervisor is not asked when a file is opened for reading only, so the
 // placeholder itself has to do the right thing then. An empty file is read as
 // /dev/null is. A socket cannot be opened: ENXIO, as for a device that is not there.
-func standIn(rec *owner.Record) uint32 {
+func placeholderType(rec *owner.Record) uint32 {
 	if rec.Type == unix.S_IFCHR && rec.Rdev == devNull {
 		return unix.S_IFREG
 	}

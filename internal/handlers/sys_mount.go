@@ -8,7 +8,7 @@ import (
 
 // The calls that mount. Whether a task may is for its emulated capabilities to say.
 
-// Mount answers mount(source, target, filesystemtype, mountflags, data).
+// Mount handles mount(source, target, filesystemtype, mountflags, data).
 func Mount(c *Call) Result {
 	// mount(2) copies the strings first; then it looks for the target.
 	if (c.Restricted() || c.lacksCap(unix.CAP_SYS_ADMIN)) && (c.badPointer(2) || c.badPointer(0) || c.badPointer(4)) {
@@ -17,8 +17,8 @@ func Mount(c *Call) Result {
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
 		return Errno(e)
 	}
-	if !c.inRuntime() && c.takesOptions() {
-		c.dropOwners(c.addr(4))
+	if !c.inRuntime() && c.hasOwnerOptions() {
+		c.dropOwnerOptions(c.addr(4))
 	}
 	return Continue
 }
@@ -27,10 +27,10 @@ func Mount(c *Call) Result {
 // UMOUNT_NOFOLLOW.
 const umountFlags = unix.MNT_FORCE | unix.MNT_DETACH | unix.MNT_EXPIRE | unix.UMOUNT_NOFOLLOW
 
-// Umount answers umount(target), of i386.
+// Umount handles umount(target), of i386.
 func Umount(c *Call) Result { return c.umount(0) }
 
-// Umount2 answers umount2(target, flags).
+// Umount2 handles umount2(target, flags).
 func Umount2(c *Call) Result { return c.umount(c.uint32(1)) }
 
 func (c *Call) umount(flags uint32) Result {
@@ -50,7 +50,7 @@ func (c *Call) umount(flags uint32) Result {
 // OpenTreeNamespace is OPEN_TREE_NAMESPACE of <linux/mount.h>, since Linux 7.0.
 const OpenTreeNamespace = 2
 
-// OpenTree answers open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
+// OpenTree handles open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
 // the tree is asked for.
 func OpenTree(c *Call) Result {
 	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
@@ -75,7 +75,7 @@ const (
 	mountAttrFlags   = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 )
 
-// MountSetattr answers mount_setattr(dirfd, path, flags, attr, size).
+// MountSetattr handles mount_setattr(dirfd, path, flags, attr, size).
 func MountSetattr(c *Call) Result {
 	size := c.Data.Args[4]
 	if c.uint32(2)&^uint32(mountAttrFlags) != 0 || size < mountAttrSize || size > maxMountAttrSize { // EINVAL or E2BIG
@@ -87,7 +87,7 @@ func MountSetattr(c *Call) Result {
 	return Continue
 }
 
-// Fsconfig answers fsconfig(fd, FSCONFIG_SET_STRING, key, value, aux).
+// Fsconfig handles fsconfig(fd, FSCONFIG_SET_STRING, key, value, aux).
 func Fsconfig(c *Call) Result {
 	var name, value [16]byte
 	n, e := c.Target.ReadString(c.addr(2), name[:])
@@ -95,7 +95,7 @@ func Fsconfig(c *Call) Result {
 		return Continue
 	}
 	v, e := c.Target.ReadString(c.addr(3), value[:])
-	if e != 0 || !c.namesUnmapped(name[:n], value[:v]) {
+	if e != 0 || !c.setsUnmappedOwner(name[:n], value[:v]) {
 		return Continue
 	}
 	return Errno(0)

@@ -13,10 +13,10 @@ import (
 
 // opening is a call of the open family.
 type opening struct {
-	dirfd int32
-	arg   int // index of the path
-	how   unix.OpenHow
-	exact bool // openat2: unknown flags are errors
+	dirfd   int32
+	arg     int // index of the path
+	how     unix.OpenHow
+	openat2 bool // openat2: unknown flags are errors
 }
 
 // resolveCached is RESOLVE_CACHED of <linux/openat2.h>, and resolveFlags are all that openat2(2)
@@ -28,15 +28,15 @@ const (
 )
 
 // unnamed is the one bit of O_TMPFILE that O_DIRECTORY does not have, __O_TMPFILE.
-const unnamed = unix.O_TMPFILE &^ unix.O_DIRECTORY
+const tmpfileFlag = unix.O_TMPFILE &^ unix.O_DIRECTORY
 
-// Open answers open(path, flags, mode).
+// Open handles open(path, flags, mode).
 func Open(c *Call) Result { return c.openat(unix.AT_FDCWD, 0, c.uint32(1), c.uint32(2)) }
 
-// Openat answers openat(dirfd, path, flags, mode).
+// Openat handles openat(dirfd, path, flags, mode).
 func Openat(c *Call) Result { return c.openat(c.int32(0), 1, c.uint32(2), c.uint32(3)) }
 
-// Creat answers creat(path, mode).
+// Creat handles creat(path, mode).
 //
 // open(2): "A call to creat() is equivalent to calling open() with flags equal to
 // O_CREAT|O_WRONLY|O_TRUNC."
@@ -53,31 +53,31 @@ func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
 	return c.open(&opening{dirfd: dirfd, arg: arg, how: unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode & 0o7777)}})
 }
 
-// Openat2 answers openat2(dirfd, path, how, size).
+// Openat2 handles openat2(dirfd, path, how, size).
 func Openat2(c *Call) Result {
 	const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT
-	o := opening{dirfd: c.int32(0), arg: 1, exact: true}
+	o := opening{dirfd: c.int32(0), arg: 1, openat2: true}
 	if !c.readHow(c.addr(2), c.Data.Args[3], &o.how) {
 		return Continue // EINVAL, EFAULT or E2BIG
 	}
 	switch {
 	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
 	// unless a file may be made.
-	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|unnamed) == 0,
+	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|tmpfileFlag) == 0,
 		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
 		// an error if unknown or conflicting flags are specified in how.flags."
 		o.how.Flags&^knownFlags != 0,
 		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
 		o.how.Resolve&^resolveFlags != 0, o.how.Resolve&confined == confined,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
-		o.how.Resolve&resolveCached != 0 && o.how.Flags&(creates|unix.O_TRUNC) != 0:
+		o.how.Resolve&resolveCached != 0 && o.how.Flags&(createFlags|unix.O_TRUNC) != 0:
 		return Continue
 	}
 	o.how.Resolve &^= resolveCached // the rest of that is for the kernel to find out
 	return c.open(&o)
 }
 
-// readHow reads a struct open_how of the caller, and tells whether it has nothing
+// readHow reads a struct open_how of the caller, and reports whether it has nothing
 // that is not known here: "extensions [...] by appending new fields to that
 // structure, with a zero value in a new field resulting in the kernel behaving as
 // though that extension field was not present", openat2(2).
@@ -105,17 +105,17 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 }
 
 // creates are the flags that make a file.
-const creates = unix.O_CREAT | unnamed
+const createFlags = unix.O_CREAT | tmpfileFlag
 
-// open answers a call that opens a device, or may make a file, or may have to be refused.
+// open handles a call that opens a device, or may make a file, or may have to be refused.
 // Opening other files is left to the kernel, and so are all errors of the arguments.
 func (c *Call) open(o *opening) Result {
-	kind := o.how.Flags & creates
+	kind := o.how.Flags & createFlags
 	if o.how.Flags&unix.O_PATH != 0 {
 		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
 	}
 	switch {
-	case c.inRuntime(), kind == creates:
+	case c.inRuntime(), kind == createFlags:
 		return Continue
 	case c.Restricted():
 		return c.openRestricted(o, kind)
@@ -124,8 +124,8 @@ func (c *Call) open(o *opening) Result {
 	case kind == 0 && o.how.Flags&(unix.O_ACCMODE|unix.O_TRUNC) == unix.O_RDONLY:
 		return c.openForReading(o)
 	}
-	if kind == unnamed {
-		return c.openUnnamed(o)
+	if kind == tmpfileFlag {
+		return c.openTmpfile(o)
 	}
 	for range openAttempts {
 		result := c.openOrCreate(o, kind)
@@ -147,14 +147,14 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	if e != 0 || o.how.Resolve != 0 && p.ViaProcSelf() && c.createsAsRoot() {
 		return Continue
 	}
-	if c.mayHaveMade() {
+	if c.resumes() {
 		return c.openNew(p, o) // which finds out whether it exists
 	}
 	found, result := c.find(p, o)
-	if found != creatable && found != linked || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
+	if found != missing && found != dangling || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
 		return result
 	}
-	if found == creatable {
+	if found == missing {
 		if dir, _, _, e := c.Target.ParentOf(p); e != 0 || c.kernelSufficesIn(dir) {
 			return Continue
 		}
@@ -165,7 +165,7 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	return c.openNew(p, o)
 }
 
-// openForReading answers a call that only reads.
+// openForReading handles a call that only reads.
 func (c *Call) openForReading(o *opening) Result {
 	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
 	if !identities && !devices {
@@ -195,64 +195,64 @@ func (c *Call) pathToOpen(o *opening) (target.Path, unix.Errno) {
 }
 
 // What find may find.
-type finding int
+type existence int
 
 const (
-	other     finding = iota // something, or an error: the result is the answer
-	creatable                // nothing
-	linked                   // nothing, at the end of a symbolic link
+	mayExist existence = iota // something, or an error: the result is the answer
+	missing                   // nothing
+	dangling                  // nothing, at the end of a symbolic link
 )
 
-// find looks for what is to be opened, and answers the call if that is a device or
+// find looks for what is to be opened, and handles the call if that is a device or
 // nothing that open(2) could make.
-func (c *Call) find(p target.Path, o *opening) (finding, Result) {
+func (c *Call) find(p target.Path, o *opening) (existence, Result) {
 	if o.how.Resolve == 0 && !p.ViaProcSelf() {
-		switch look(p) {
-		case isNothing:
+		switch classify(p) {
+		case missingFile:
 			if !c.Target.IsLink(p) {
-				return creatable, Continue
+				return missing, Continue
 			}
-		case isOther:
-			if !c.makesForOthers(o) {
-				return other, Continue
+		case ordinaryFile:
+			if !c.mightCreateAsRoot(o) {
+				return mayExist, Continue
 			}
 		}
 	}
 	i, e := c.openResolve(p, o.how.Resolve)
 	if e == unix.ENOENT {
-		return linked, Continue
+		return dangling, Continue
 	}
 	if e != 0 {
-		return other, Continue
+		return mayExist, Continue
 	}
 	defer c.close(i)
 	if i.kind() != unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY|unix.O_PATH) == unix.O_CREAT {
 		if e := c.mayOpenShared(o, i); e != 0 {
-			return other, Errno(e)
+			return mayExist, Errno(e)
 		}
 	}
 	if i.stat.Size == 0 && c.load(i) && i.record.Type != 0 {
-		return other, c.openDevice(i, o.how.Flags)
+		return mayExist, c.openDevice(i, o.how.Flags)
 	}
 	if i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX {
-		return other, c.openMultiplexer(i, o.how.Flags)
+		return mayExist, c.openPTMX(i, o.how.Flags)
 	}
-	if i.kind() == unix.S_IFREG && c.makesForOthers(o) && !i.isKernels() {
-		return other, c.openFound(i, o.how.Flags)
+	if i.kind() == unix.S_IFREG && c.mightCreateAsRoot(o) && !i.isPseudoFile() {
+		return mayExist, c.reopen(i, o.how.Flags)
 	}
-	return other, Continue
+	return mayExist, Continue
 }
 
-// makesForOthers tells whether the kernel, if it executed the call o, might make a file
+// makesForOthers reports whether the kernel, if it executed the call o, might make a file
 // that would belong to root and not to the caller.
-func (c *Call) makesForOthers(o *opening) bool {
+func (c *Call) mightCreateAsRoot(o *opening) bool {
 	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.createsAsRoot()
 }
 
 // openFound opens a regular file that has been found where a call with these flags of
 // open(2) would make one. The kernel is not to execute that call: by then the file may be
 // gone, as a lock file is, and the kernel would make one of root's.
-func (c *Call) openFound(i *inode, flags uint64) Result {
+func (c *Call) reopen(i *inode, flags uint64) Result {
 	if flags&unix.O_TRUNC != 0 && !c.Target.HasFreeFDs(1) {
 		return Errno(unix.EMFILE)
 	}
@@ -264,17 +264,17 @@ func (c *Call) openFound(i *inode, flags uint64) Result {
 }
 
 // What look may see.
-type sight int
+type fileClass int
 
 const (
-	isOther sight = iota // the kernel is to open it, or to refuse
-	isNothing
-	isSpecial // perhaps
+	ordinaryFile fileClass = iota // the kernel is to open it, or to refuse
+	missingFile
+	specialFile // perhaps
 )
 
 // look tells, at the cost of one system call, whether p may be the placeholder of a
 // device, an empty file or a socket, or is the multiplexer of pseudoterminals, or a link that is not to be followed.
-func look(p target.Path) sight {
+func classify(p target.Path) fileClass {
 	flags := 0
 	if !p.Follow {
 		flags = unix.AT_SYMLINK_NOFOLLOW
@@ -283,22 +283,22 @@ func look(p target.Path) sight {
 	switch sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_SIZE, &st) {
 	case 0:
 	case unix.ENOENT:
-		return isNothing
+		return missingFile
 	default:
-		return isOther
+		return ordinaryFile
 	}
 	kind := st.Mode & unix.S_IFMT
 	switch {
 	case kind == unix.S_IFSOCK, kind == unix.S_IFLNK, kind == unix.S_IFREG && st.Size == 0,
 		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
-		return isSpecial
+		return specialFile
 	}
-	return isOther
+	return ordinaryFile
 }
 
 // openNew makes and opens the file p, which does not exist.
 func (c *Call) openNew(p target.Path, o *opening) Result {
-	parent, name, slash, e := c.openParent(p, o.how.Resolve)
+	parent, name, slash, e := c.openCreateParent(p, o.how.Resolve)
 	if e != 0 {
 		return Errno(e)
 	}
@@ -332,7 +332,7 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 }
 
 // openUnnamed makes and opens a file without a name in the directory of the path.
-func (c *Call) openUnnamed(o *opening) Result {
+func (c *Call) openTmpfile(o *opening) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 || o.how.Resolve == 0 && c.kernelSufficesIn(p) {
 		return Continue
@@ -363,7 +363,7 @@ func (c *Call) openUnnamed(o *opening) Result {
 // maker opens a file as the call o does.
 func (o *opening) maker(how *unix.OpenHow) maker {
 	return func(parent int, name *byte, mode uint32) (int, unix.Errno) {
-		if !o.exact {
+		if !o.openat2 {
 			return sys.Openat(parent, name, int(how.Flags), mode&0o7777)
 		}
 		how.Mode = uint64(mode & 0o7777)

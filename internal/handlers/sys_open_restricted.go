@@ -7,7 +7,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// openRestricted answers a call of the open family by a caller who may not open
+// openRestricted handles a call of the open family by a caller who may not open
 // everything. Kind are those of creates that it has.
 func (c *Call) openRestricted(o *opening, kind uint64) Result {
 	flags := o.how.Flags
@@ -15,11 +15,11 @@ func (c *Call) openRestricted(o *opening, kind uint64) Result {
 		switch {
 		// open(2): "EINVAL O_TMPFILE was specified in flags, but neither O_WRONLY nor O_RDWR was
 		// specified", and it is to have O_DIRECTORY; "EINVAL [...] O_CREAT | O_DIRECTORY".
-		case kind == unnamed && (flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_DIRECTORY == 0),
+		case kind == tmpfileFlag && (flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_DIRECTORY == 0),
 			flags&(unix.O_CREAT|unix.O_DIRECTORY) == unix.O_CREAT|unix.O_DIRECTORY:
 			return Continue
-		case kind == unnamed:
-			return c.openUnnamed(o)
+		case kind == tmpfileFlag:
+			return c.openTmpfile(o)
 		}
 	}
 	for range openAttempts {
@@ -42,8 +42,8 @@ func (c *Call) openPermitted(o *opening) Result {
 	creating := flags&(unix.O_CREAT|unix.O_PATH) == unix.O_CREAT
 	switch {
 	case creating && p.HasSuffix("/"):
-		return c.openSlash(p, o)
-	case creating && c.mayHaveMade():
+		return c.openTrailingSlash(p, o)
+	case creating && c.resumes():
 		return c.openNew(p, o) // which finds out whether it exists
 	}
 	i, e := c.openResolve(p, o.how.Resolve)
@@ -60,7 +60,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	if flags&unix.O_PATH != 0 {
 		return Continue
 	}
-	file := fileOfTask(p)
+	file := procFileNamed(p)
 	if creating {
 		if flags&unix.O_EXCL != 0 {
 			return Errno(unix.EEXIST)
@@ -72,11 +72,11 @@ func (c *Call) openPermitted(o *opening) Result {
 	return c.openExisting(o, i, file)
 }
 
-// openSlash answers a call that is to make the file p, of which the name ends with a slash.
+// openSlash handles a call that is to make the file p, of which the name ends with a slash.
 // The kernel gives EISDIR, if the caller may get as far.
-func (c *Call) openSlash(p target.Path, o *opening) Result {
+func (c *Call) openTrailingSlash(p target.Path, o *opening) Result {
 	p.Follow = false
-	parent, _, _, e := c.openParent(p, o.how.Resolve)
+	parent, _, _, e := c.openCreateParent(p, o.how.Resolve)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
@@ -85,23 +85,23 @@ func (c *Call) openSlash(p target.Path, o *opening) Result {
 }
 
 // taskFile is a file in /proc/PID that everybody may read, going by its mode.
-type taskFile int
+type procFile int
 
 const (
-	noTaskFile  taskFile = iota
-	taskStatus           // tells who the task is
-	taskGuarded          // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
+	procFileOther   procFile = iota
+	procFileStatus           // tells who the task is
+	procFileGuarded          // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
 )
 
 // fileOfTask tells what the name of a file would be in /proc/PID.
-func fileOfTask(p target.Path) taskFile {
+func procFileNamed(p target.Path) procFile {
 	switch {
 	case p.IsNamed(statusName):
-		return taskStatus
+		return procFileStatus
 	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
-		return taskGuarded
+		return procFileGuarded
 	}
-	return noTaskFile
+	return procFileOther
 }
 
 // mayOpenShared decides whether the caller may open the existing inode i with O_CREAT.
@@ -113,7 +113,7 @@ func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
 	if e != 0 {
 		return e
 	}
-	dir, _, _, e := c.openParent(p, o.how.Resolve)
+	dir, _, _, e := c.openCreateParent(p, o.how.Resolve)
 	if e != 0 {
 		return e
 	}
@@ -122,7 +122,7 @@ func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
 }
 
 // openExisting opens an inode that exists, if the caller may. File is what its name says.
-func (c *Call) openExisting(o *opening, i *inode, file taskFile) Result {
+func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	flags := o.how.Flags
 	want := accessMode(flags)
 	switch kind := i.kind(); {
@@ -135,7 +135,7 @@ func (c *Call) openExisting(o *opening, i *inode, file taskFile) Result {
 	if e := c.permits(i, want); e != 0 {
 		// Before it truncates a file the kernel asks whether the mount can be written to.
 		if regular && flags&unix.O_TRUNC != 0 {
-			e = i.readOnlyFirst(e)
+			e = i.preferEROFS(e)
 		}
 		return Errno(e)
 	}
@@ -148,18 +148,18 @@ func (c *Call) openExisting(o *opening, i *inode, file taskFile) Result {
 	case i.stat.Size == 0 && c.load(i) && i.record.Type != 0:
 		return c.openDevice(i, flags)
 	case i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX:
-		return c.openMultiplexer(i, flags)
-	case regular && want == perm.Read && file == taskStatus:
+		return c.openPTMX(i, flags)
+	case regular && want == perm.Read && file == procFileStatus:
 		return c.openStatusOf(i, flags)
-	case want == perm.Read && file == taskGuarded && i.isProc():
-		return continueUnlessDenied(c.mayLookInto(i))
+	case want == perm.Read && file == procFileGuarded && i.isProc():
+		return continueUnlessDenied(c.mayInspect(i))
 	case regular && flags&unix.O_TRUNC != 0:
 		if r := c.clearSetID(i); r.Errno != 0 {
 			return r
 		}
 	}
-	if regular && c.makesForOthers(o) && !i.isKernels() {
-		return c.openFound(i, flags)
+	if regular && c.mightCreateAsRoot(o) && !i.isPseudoFile() {
+		return c.reopen(i, flags)
 	}
 	return Continue
 }

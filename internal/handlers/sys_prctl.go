@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// Prctl answers prctl(option, arg2, ...) for the options about capabilities and the
+// Prctl handles prctl(option, arg2, ...) for the options about capabilities and the
 // timer slack, and PR_SET_MM.
 func Prctl(c *Call) Result {
 	if c.inRuntime() {
@@ -15,21 +15,21 @@ func Prctl(c *Call) Result {
 	arg := c.Data.Args[1]
 	switch c.int32(0) {
 	case unix.PR_GET_KEEPCAPS:
-		return truth(c.identity().KeepCaps())
+		return returnBool(c.identity().KeepCaps())
 	case unix.PR_SET_KEEPCAPS:
-		return c.assume(c.identity().SetKeepCaps(arg))
+		return c.setCredentials(c.identity().SetKeepCaps(arg))
 	case unix.PR_GET_SECUREBITS:
 		return Return(int(c.identity().Securebits))
 	case unix.PR_SET_SECUREBITS:
-		return c.assume(c.identity().SetSecurebits(arg))
+		return c.setCredentials(c.identity().SetSecurebits(arg))
 	case unix.PR_CAPBSET_READ:
 		has, e := c.identity().ReadBounding(arg)
 		if e != 0 {
 			return Errno(e)
 		}
-		return truth(has)
+		return returnBool(has)
 	case unix.PR_CAPBSET_DROP:
-		return c.assume(c.identity().DropBounding(arg))
+		return c.setCredentials(c.identity().DropBounding(arg))
 	case unix.PR_CAP_AMBIENT:
 		return c.capAmbient()
 	case unix.PR_GET_DUMPABLE:
@@ -46,13 +46,13 @@ func Prctl(c *Call) Result {
 		return c.setMM()
 	case unix.PR_SET_SECCOMP:
 		if arg == unix.SECCOMP_MODE_FILTER {
-			return c.filter(c.addr(2))
+			return c.installFilter(c.addr(2))
 		}
 	}
 	return Continue
 }
 
-// setDumpable answers prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
+// setDumpable handles prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
 func (c *Call) setDumpable(dumpable uint64) Result {
 	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or all is the kernel's own
 		return Continue
@@ -66,27 +66,27 @@ func (c *Call) setDumpable(dumpable uint64) Result {
 }
 
 // truth returns 1 if b is true, else 0.
-func truth(b bool) Result {
+func returnBool(b bool) Result {
 	if b {
 		return Return(1)
 	}
 	return Return(0)
 }
 
-// capAmbient answers prctl(PR_CAP_AMBIENT, op, capability, 0, 0).
+// capAmbient handles prctl(PR_CAP_AMBIENT, op, capability, 0, 0).
 func (c *Call) capAmbient() Result {
 	// prctl(2): "arg4 and arg5 must be specified as 0", else EINVAL.
 	if c.Data.Args[3]|c.Data.Args[4] != 0 {
 		return Errno(unix.EINVAL)
 	}
 	to, value, e := c.identity().CapAmbient(c.Data.Args[1], c.Data.Args[2])
-	if result := c.assume(to, e); result.Errno != 0 {
+	if result := c.setCredentials(to, e); result.Errno != 0 {
 		return result
 	}
 	return Return(int(value))
 }
 
-// setMM answers prctl(PR_SET_MM). What it changes tells whether an execve(2) has
+// setMM handles prctl(PR_SET_MM). What it changes reports whether an execve(2) has
 // succeeded (Identities.Expect), so first that is settled.
 func (c *Call) setMM() Result {
 	if e := c.Identities.ResolveExec(c.PID); e != 0 {
@@ -95,7 +95,7 @@ func (c *Call) setMM() Result {
 	return Continue
 }
 
-// setTimerSlack answers prctl(PR_SET_TIMERSLACK, slack).
+// setTimerSlack handles prctl(PR_SET_TIMERSLACK, slack).
 func (c *Call) setTimerSlack(slack uint64) Result {
 	if !c.Identities.InUse() && !identity.Hidden(slack) {
 		return Continue
@@ -103,7 +103,7 @@ func (c *Call) setTimerSlack(slack uint64) Result {
 	return Errno(c.Identities.SetSlack(c.PID, slack))
 }
 
-// getTimerSlack answers prctl(PR_GET_TIMERSLACK).
+// getTimerSlack handles prctl(PR_GET_TIMERSLACK).
 func (c *Call) getTimerSlack() Result {
 	if !c.Identities.InUse() {
 		return Continue

@@ -10,7 +10,7 @@ import (
 // calls PTRACE_MODE_REALCREDS, and fail with EPERM. The kernel, for which all tasks of
 // the container have one user id, checks the rest.
 
-// mayTrace tells whether the caller may trace the thread that the supervisor calls target;
+// mayTrace reports whether the caller may trace the thread that the supervisor calls target;
 // also if there is none, which the kernel will find. The caller has no CAP_SYS_PTRACE.
 func (c *Call) mayTrace(target uint32) bool {
 	// ptrace(2): "If the calling thread and the target thread are in the same thread group,
@@ -27,7 +27,7 @@ func (c *Call) mayTrace(target uint32) bool {
 // mayLookInto decides whether the caller may read what a file of procfs says of a task: 0 or
 // EACCES. It is for files that the
 // kernel guards by PTRACE_MODE_READ_FSCREDS of ptrace(2).
-func (c *Call) mayLookInto(i *inode) unix.Errno {
+func (c *Call) mayInspect(i *inode) unix.Errno {
 	target, e := c.taskOf(i)
 	if e != 0 || c.Target.SameProcess(c.PID, target) {
 		return 0
@@ -39,13 +39,13 @@ func (c *Call) mayLookInto(i *inode) unix.Errno {
 	return unix.EACCES
 }
 
-// refusesTrace tells whether the caller is to be refused the thread that it calls pid.
-func (c *Call) refusesTrace(pid int32) bool {
+// refusesTrace reports whether the caller is to be refused the thread that it calls pid.
+func (c *Call) mayNotTrace(pid int32) bool {
 	target, e := c.Target.HostPID(pid)
 	return e == 0 && !c.mayTrace(target)
 }
 
-// Ptrace answers ptrace(request, pid, addr, data) for PTRACE_ATTACH and PTRACE_SEIZE.
+// Ptrace handles ptrace(request, pid, addr, data) for PTRACE_ATTACH and PTRACE_SEIZE.
 func Ptrace(c *Call) Result {
 	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue
@@ -55,7 +55,7 @@ func Ptrace(c *Call) Result {
 	if c.uint32(0) == unix.PTRACE_SEIZE && (c.addr(2) != 0 || c.Data.Args[3]&^unix.PTRACE_O_MASK != 0) {
 		return Continue
 	}
-	if c.refusesTrace(c.int32(1)) {
+	if c.mayNotTrace(c.int32(1)) {
 		return Errno(unix.EPERM)
 	}
 	return Continue
@@ -64,7 +64,7 @@ func Ptrace(c *Call) Result {
 // maxVectors is IOV_MAX.
 const maxVectors = 1024
 
-// ProcessVM answers process_vm_readv(pid, local_iov, liovcnt, remote_iov, riovcnt, flags),
+// ProcessVM handles process_vm_readv(pid, local_iov, liovcnt, remote_iov, riovcnt, flags),
 // and process_vm_writev.
 func ProcessVM(c *Call) Result {
 	local, remote := c.Data.Args[2], c.Data.Args[4]
@@ -75,13 +75,13 @@ func ProcessVM(c *Call) Result {
 		c.badPointer(1) || c.badPointer(3): // EFAULT
 		return Continue
 	}
-	if c.refusesTrace(c.int32(0)) {
+	if c.mayNotTrace(c.int32(0)) {
 		return Errno(unix.EPERM)
 	}
 	return Continue
 }
 
-// Kcmp answers kcmp(pid1, pid2, type, idx1, idx2).
+// Kcmp handles kcmp(pid1, pid2, type, idx1, idx2).
 func Kcmp(c *Call) Result {
 	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue
@@ -97,7 +97,7 @@ func Kcmp(c *Call) Result {
 	return Continue
 }
 
-// PidfdGetfd answers pidfd_getfd(pidfd, targetfd, flags).
+// PidfdGetfd handles pidfd_getfd(pidfd, targetfd, flags).
 func PidfdGetfd(c *Call) Result {
 	if c.uint32(2) != 0 || !c.lacksCap(unix.CAP_SYS_PTRACE) {
 		return Continue // EINVAL

@@ -4,10 +4,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Readlink answers readlink(path, buf, size).
+// Readlink handles readlink(path, buf, size).
 func Readlink(c *Call) Result { return c.readlink(byLink, 2) }
 
-// Readlinkat answers readlinkat(dirfd, path, buf, size).
+// Readlinkat handles readlinkat(dirfd, path, buf, size).
 //
 // "Since Linux 2.6.39, pathname can be an empty string, in which case the call operates on the
 // symbolic link referred to by dirfd".
@@ -23,7 +23,7 @@ func (c *Call) readlink(o object, size int) Result {
 	if e == 0 {
 		// All links in /proc/PID are such that lead right to what the task has open.
 		if i.kind() == unix.S_IFLNK && i.isProc() {
-			e = c.mayLookInto(i)
+			e = c.mayInspect(i)
 		}
 		c.close(i)
 	}

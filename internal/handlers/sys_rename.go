@@ -6,13 +6,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Rename answers rename(oldpath, newpath).
+// Rename handles rename(oldpath, newpath).
 func Rename(c *Call) Result { return c.rename(unix.AT_FDCWD, 0, unix.AT_FDCWD, 1, 0) }
 
-// Renameat answers renameat(olddirfd, oldpath, newdirfd, newpath).
+// Renameat handles renameat(olddirfd, oldpath, newdirfd, newpath).
 func Renameat(c *Call) Result { return c.rename(c.int32(0), 1, c.int32(2), 3, 0) }
 
-// Renameat2 answers renameat2(olddirfd, oldpath, newdirfd, newpath, flags).
+// Renameat2 handles renameat2(olddirfd, oldpath, newdirfd, newpath, flags).
 func Renameat2(c *Call) Result { return c.rename(c.int32(0), 1, c.int32(2), 3, c.uint32(4)) }
 
 const renameFlags = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE | unix.RENAME_WHITEOUT
@@ -22,7 +22,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	if !c.Restricted() || flags&^renameFlags != 0 || exchange && flags != unix.RENAME_EXCHANGE {
 		return Continue
 	}
-	oldParent, oldName, oldSlash, e := c.lookUp(oldDirfd, oldArg)
+	oldParent, oldName, oldSlash, e := c.openParent(oldDirfd, oldArg)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
@@ -30,16 +30,16 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	if c.emptyString(newArg) {
 		return Continue // ENOENT or EFAULT
 	}
-	source := c.entry(oldParent.fd, oldName)
+	source := c.openEntry(oldParent.fd, oldName)
 	defer c.closeEntry(&source)
 	named := isName(oldName)
 
-	newParent, newName, newSlash, e := c.lookUp(newDirfd, newArg)
+	newParent, newName, newSlash, e := c.openParent(newDirfd, newArg)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(newParent)
-	destination := c.entry(newParent.fd, newName)
+	destination := c.openEntry(newParent.fd, newName)
 	defer c.closeEntry(&destination)
 
 	switch {
@@ -48,8 +48,8 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 		!source.exists(), destination.tooLong, // ENOENT, ENAMETOOLONG
 		flags&unix.RENAME_NOREPLACE != 0 && destination.exists(), exchange && !destination.exists(), // EEXIST, ENOENT
 		!source.isDir() && (oldSlash || !exchange && newSlash), exchange && !destination.isDir() && newSlash, // ENOTDIR
-		source.isAbove(newParent),      // EINVAL
-		destination.isAbove(oldParent), // ENOTEMPTY, or EINVAL
+		source.isAncestorOf(newParent),      // EINVAL
+		destination.isAncestorOf(oldParent), // ENOTEMPTY, or EINVAL
 		// rename(2): "If oldpath and newpath are existing hard links referring to the same file,
 		// then rename() does nothing, and returns a success status."
 		destination.is(&source.stat):
@@ -60,7 +60,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	if e != 0 && sys.MountID(oldParent.fd) != sys.MountID(newParent.fd) {
 		return Continue // EXDEV
 	}
-	return continueUnless(oldParent, e)
+	return continueOrDeny(oldParent, e)
 }
 
 // mayRename decides about a rename between existing directories.

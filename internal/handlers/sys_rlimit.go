@@ -21,7 +21,7 @@ const (
 	oldInfinity32 = 1<<31 - 1 // that of its old getrlimit
 )
 
-// Getrlimit answers getrlimit(RLIMIT_LOCKS, rlim).
+// Getrlimit handles getrlimit(RLIMIT_LOCKS, rlim).
 func Getrlimit(c *Call) Result {
 	if !c.Identities.InUse() {
 		return Continue
@@ -31,7 +31,7 @@ func Getrlimit(c *Call) Result {
 	return Errno(c.write(c.addr(1), bytesOf(limits[:])))
 }
 
-// Setrlimit answers setrlimit(RLIMIT_LOCKS, rlim).
+// Setrlimit handles setrlimit(RLIMIT_LOCKS, rlim).
 func Setrlimit(c *Call) Result {
 	var limits rlim64
 	if n, e := c.Target.Read(c.addr(1), bytesOf(limits[:])); e != 0 || n < 16 {
@@ -40,10 +40,10 @@ func Setrlimit(c *Call) Result {
 	return Errno(c.setLocks(c.PID, &c.identity().Locks, unix.Rlimit{Cur: limits[0], Max: limits[1]}))
 }
 
-// GetrlimitOld answers the getrlimit of i386.
+// GetrlimitOld handles the getrlimit of i386.
 func GetrlimitOld(c *Call) Result { return c.getrlimit32(oldInfinity32) }
 
-// Getrlimit32 answers the ugetrlimit of i386.
+// Getrlimit32 handles the ugetrlimit of i386.
 func Getrlimit32(c *Call) Result { return c.getrlimit32(infinity32) }
 
 // getrlimit32 shows what is more than the infinity of the call as infinity.
@@ -56,7 +56,7 @@ func (c *Call) getrlimit32(infinity uint64) Result {
 	return Errno(c.write(c.addr(1), bytesOf(limits[:])))
 }
 
-// Setrlimit32 answers the setrlimit of i386.
+// Setrlimit32 handles the setrlimit of i386.
 func Setrlimit32(c *Call) Result {
 	var limits rlim32
 	if n, e := c.Target.Read(c.addr(1), bytesOf(limits[:])); e != 0 || n < 8 {
@@ -71,7 +71,7 @@ func Setrlimit32(c *Call) Result {
 	return Errno(c.setLocks(c.PID, &c.identity().Locks, unix.Rlimit{Cur: widen(limits[0]), Max: widen(limits[1])}))
 }
 
-// Prlimit answers prlimit(pid, RLIMIT_LOCKS, new_limit, old_limit).
+// Prlimit handles prlimit(pid, RLIMIT_LOCKS, new_limit, old_limit).
 func Prlimit(c *Call) Result {
 	var limits rlim64
 	change := c.addr(2) != 0
@@ -80,7 +80,7 @@ func Prlimit(c *Call) Result {
 			return Errno(unix.EFAULT)
 		}
 	}
-	target, e := c.limited(c.int32(0), change)
+	target, e := c.prlimitTarget(c.int32(0), change)
 	if e != 0 {
 		return Errno(e)
 	}
@@ -106,7 +106,7 @@ func Prlimit(c *Call) Result {
 
 // limited returns the task that a pid argument of prlimit names, if the caller may read
 // its limits, and change them if change is true.
-func (c *Call) limited(pid int32, change bool) (uint32, unix.Errno) {
+func (c *Call) prlimitTarget(pid int32, change bool) (uint32, unix.Errno) {
 	if pid == 0 {
 		return c.PID, 0
 	}

@@ -13,59 +13,59 @@ import (
 // and to a task that is who the caller is, the kernel knows: there it has the
 // rights of the container's user on the host, whoever it is in the container.
 
-// unlimited tells whether the caller may change how any task is scheduled.
-func (c *Call) unlimited() bool {
+// unlimited reports whether the caller may change how any task is scheduled.
+func (c *Call) mayScheduleAll() bool {
 	return !c.Identities.InUse() || c.identity().Capable(unix.CAP_SYS_NICE)
 }
 
-// SchedSetscheduler answers sched_setscheduler(pid, policy, param).
+// SchedSetscheduler handles sched_setscheduler(pid, policy, param).
 func SchedSetscheduler(c *Call) Result {
 	// sched(7): the policies SCHED_DEADLINE and SCHED_EXT, 6 and 7, have no parameters here.
 	policy := c.uint32(1) &^ unix.SCHED_RESET_ON_FORK
 	if policy == 4 || policy == 6 || policy > 7 {
 		return Continue // EINVAL
 	}
-	return c.scheduled(2, 4)
+	return c.schedule(2, 4)
 }
 
-// SchedSetparam answers sched_setparam(pid, param).
-func SchedSetparam(c *Call) Result { return c.scheduled(1, 4) }
+// SchedSetparam handles sched_setparam(pid, param).
+func SchedSetparam(c *Call) Result { return c.schedule(1, 4) }
 
-// SchedSetattr answers sched_setattr(pid, attr, flags).
+// SchedSetattr handles sched_setattr(pid, attr, flags).
 func SchedSetattr(c *Call) Result {
 	if c.uint32(2) != 0 {
 		return Continue // EINVAL
 	}
-	return c.scheduled(1, schedAttrSize)
+	return c.schedule(1, schedAttrSize)
 }
 
 // schedAttrSize is the smallest size of struct sched_attr, SCHED_ATTR_SIZE_VER0 of
 // <linux/sched/types.h>.
 const schedAttrSize = 48
 
-// SchedSetaffinity answers sched_setaffinity(pid, cpusetsize, mask).
-func SchedSetaffinity(c *Call) Result { return c.scheduled(2, int(min(c.Data.Args[1], 1))) }
+// SchedSetaffinity handles sched_setaffinity(pid, cpusetsize, mask).
+func SchedSetaffinity(c *Call) Result { return c.schedule(2, int(min(c.Data.Args[1], 1))) }
 
-// scheduled answers a call about the thread of argument 0. The argument i is the
+// scheduled handles a call about the thread of argument 0. The argument i is the
 // address of something of that size: else EINVAL or EFAULT.
-func (c *Call) scheduled(i, size int) Result {
+func (c *Call) schedule(i, size int) Result {
 	pid := c.int32(0)
-	if pid <= 0 || c.unlimited() {
+	if pid <= 0 || c.mayScheduleAll() {
 		return Continue
 	}
 	var b [64]byte
 	if n, e := c.Target.Read(c.addr(i), b[:size]); e != 0 || n < size {
 		return Continue
 	}
-	if !c.mayChange(pid, cred.MaySchedule) {
+	if !c.ruleAllows(pid, cred.MaySchedule) {
 		return Errno(unix.EPERM)
 	}
 	return Continue
 }
 
-// mayChange tells whether the caller may, by a rule, do something to the thread
+// mayChange reports whether the caller may, by a rule, do something to the thread
 // that it calls pid; also if there is none, which the kernel will find.
-func (c *Call) mayChange(pid int32, rule func(sender, target cred.Credentials) bool) bool {
+func (c *Call) ruleAllows(pid int32, rule func(sender, target cred.Credentials) bool) bool {
 	target, e := c.Target.HostPID(pid)
 	if e != 0 {
 		return true
@@ -81,17 +81,17 @@ const (
 	whoUser
 )
 
-// Setpriority answers setpriority(which, who, prio).
+// Setpriority handles setpriority(which, who, prio).
 func Setpriority(c *Call) Result {
 	return c.prioritize(c.uint32(0), cred.MaySchedule, unix.SYS_SETPRIORITY)
 }
 
-// IoprioSet answers ioprio_set(which, who, ioprio).
+// IoprioSet handles ioprio_set(which, who, ioprio).
 func IoprioSet(c *Call) Result {
 	return c.prioritize(c.uint32(0)-1, cred.MaySetIOPriority, unix.SYS_IOPRIO_SET)
 }
 
-// prioritize answers a call that changes a priority of those whom arguments 0 and
+// prioritize handles a call that changes a priority of those whom arguments 0 and
 // 1 mean; kind is which.
 func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials) bool, nr uintptr) Result {
 	if !c.Identities.InUse() || kind > whoUser {
@@ -105,10 +105,10 @@ func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials
 			uid = c.identity().UID.Real
 		}
 		return c.prioritizeAll(rule, nr, func(_ uint32, s *identity.State) bool { return s.UID.Real == uid })
-	case c.unlimited() || kind == whoProcess && who == 0:
+	case c.mayScheduleAll() || kind == whoProcess && who == 0:
 		return Continue
 	case kind == whoProcess:
-		if !c.mayChange(who, rule) {
+		if !c.ruleAllows(who, rule) {
 			return Errno(unix.EPERM)
 		}
 		return Continue

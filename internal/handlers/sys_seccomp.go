@@ -9,8 +9,8 @@ import (
 // The calls by which a task restrains itself, and what it executes. Set-user-ID programs
 // could be led astray by that: so it needs CAP_SYS_ADMIN, or no_new_privs.
 
-// mayRestrain tells whether the caller may do that.
-func (c *Call) mayRestrain() bool {
+// mayRestrain reports whether the caller may do that.
+func (c *Call) mayRestrictSelf() bool {
 	if c.inRuntime() || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return true
 	}
@@ -22,22 +22,22 @@ func (c *Call) mayRestrain() bool {
 const filterFlags = unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_LOG | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW |
 	unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
-// Seccomp answers seccomp(SECCOMP_SET_MODE_FILTER, flags, args).
+// Seccomp handles seccomp(SECCOMP_SET_MODE_FILTER, flags, args).
 func Seccomp(c *Call) Result {
 	if c.uint32(1)&^filterFlags != 0 {
 		return Continue // EINVAL
 	}
-	return c.filter(c.addr(2))
+	return c.installFilter(c.addr(2))
 }
 
 // maxFilter is BPF_MAXINSNS.
 const maxFilter = 4096
 
-// filter answers a call that installs the filter at the address prog.
+// filter handles a call that installs the filter at the address prog.
 //
 // seccomp(2): "EACCES The caller did not have the CAP_SYS_ADMIN capability in its user
 // namespace, or had not set no_new_privs before using SECCOMP_SET_MODE_FILTER."
-func (c *Call) filter(prog uintptr) Result {
+func (c *Call) installFilter(prog uintptr) Result {
 	var length [2]byte // of struct sock_fprog
 	if n, e := c.Target.Read(prog, length[:]); e != 0 || n < len(length) {
 		return Continue // EFAULT
@@ -45,19 +45,19 @@ func (c *Call) filter(prog uintptr) Result {
 	if n := binary.NativeEndian.Uint16(length[:]); n == 0 || n > maxFilter {
 		return Continue // EINVAL
 	}
-	if !c.mayRestrain() {
+	if !c.mayRestrictSelf() {
 		return Errno(unix.EACCES)
 	}
 	return Continue
 }
 
-// LandlockRestrictSelf answers landlock_restrict_self(ruleset_fd, flags).
+// LandlockRestrictSelf handles landlock_restrict_self(ruleset_fd, flags).
 //
 // landlock_restrict_self(2): "EPERM ruleset_fd has no read access to the underlying ruleset,
 // or the calling thread is not running with no_new_privs, or it doesn't have the
 // CAP_SYS_ADMIN in its user namespace."
 func LandlockRestrictSelf(c *Call) Result {
-	if !c.mayRestrain() {
+	if !c.mayRestrictSelf() {
 		return Errno(unix.EPERM)
 	}
 	return Continue

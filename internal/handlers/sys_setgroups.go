@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// Getgroups answers getgroups(size, list). The kernel's own list is never right: it
+// Getgroups handles getgroups(size, list). The kernel's own list is never right: it
 // has the overflow id for every group that is not mapped.
 func Getgroups(c *Call) Result {
 	groups := c.identity().Groups
@@ -21,7 +21,7 @@ func Getgroups(c *Call) Result {
 	return Return(len(groups))
 }
 
-// Getgroups16 answers the getgroups of i386, which has 16-bit ids.
+// Getgroups16 handles the getgroups of i386, which has 16-bit ids.
 func Getgroups16(c *Call) Result {
 	groups := c.identity().Groups
 	if e := c.fitsGroups(len(groups)); e != 0 {
@@ -50,7 +50,7 @@ func (c *Call) fitsGroups(n int) unix.Errno {
 	return 0
 }
 
-// Setgroups answers setgroups(size, list).
+// Setgroups handles setgroups(size, list).
 func Setgroups(c *Call) Result {
 	size, e := c.maySetgroups()
 	if e != 0 {
@@ -64,7 +64,7 @@ func Setgroups(c *Call) Result {
 	return c.setgroups(list, n/4)
 }
 
-// Setgroups16 answers the setgroups of i386, which has 16-bit ids.
+// Setgroups16 handles the setgroups of i386, which has 16-bit ids.
 func Setgroups16(c *Call) Result {
 	size, e := c.maySetgroups()
 	if e != 0 {
@@ -102,5 +102,5 @@ func (c *Call) setgroups(list []uint32, n int) Result {
 	if e == 0 && n < len(list) {
 		e = unix.EFAULT
 	}
-	return c.assume(to, e)
+	return c.setCredentials(to, e)
 }

@@ -19,7 +19,7 @@ const sockPacket = 10
 // sockKind is SOCK_TYPE_MASK of <linux/net.h>.
 const sockKind = 0xf
 
-// Socket answers socket(domain, type, protocol) for the kinds of sockets that not
+// Socket handles socket(domain, type, protocol) for the kinds of sockets that not
 // everybody may make or use freely.
 func Socket(c *Call) Result { return c.socket(c.int32(0), c.int32(1), c.int32(2)) }
 
@@ -53,7 +53,7 @@ func (c *Call) socket(domain, kind, protocol int32) Result {
 	return Continue
 }
 
-// socketNeedsCap tells whether a socket of the kind may need a capability, or have one.
+// socketNeedsCap reports whether a socket of the kind may need a capability, or have one.
 //
 // raw(7): "In order to create a raw socket, a process must have the CAP_NET_RAW
 // capability". packet(7), of AF_PACKET, says the same.
@@ -67,13 +67,13 @@ func socketNeedsCap(domain, kind int32) bool {
 	return false
 }
 
-// isPing tells whether a socket is one for ICMP Echo.
+// isPing reports whether a socket is one for ICMP Echo.
 func isPing(domain, kind, protocol int32) bool {
 	return kind&^(unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK) == unix.SOCK_DGRAM &&
 		(domain == unix.AF_INET && protocol == unix.IPPROTO_ICMP || domain == unix.AF_INET6 && protocol == unix.IPPROTO_ICMPV6)
 }
 
-// pingSocket answers for a socket for ICMP Echo, which depends on the caller's groups.
+// pingSocket handles for a socket for ICMP Echo, which depends on the caller's groups.
 func (c *Call) pingSocket() Result {
 	if !c.Target.InOwnUserNamespace() || c.Target.EnterNetwork() != 0 {
 		return Continue

@@ -15,7 +15,7 @@ const (
 	SocketcallGetsockopt = 15
 )
 
-// Socketcall answers socketcall(call, args) of i386, which C libraries made for
+// Socketcall handles socketcall(call, args) of i386, which C libraries made for
 // kernels before Linux 4.3 use.
 func Socketcall(c *Call) Result {
 	var args [5]uint32
@@ -31,7 +31,7 @@ func Socketcall(c *Call) Result {
 	case SocketcallSocket:
 		return c.socket(int32(args[0]), int32(args[1]), int32(args[2]))
 	case SocketcallBind:
-		return c.bindSocket(int32(args[0]), uintptr(args[1]), args[2])
+		return c.bind(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallConnect:
 		return c.connect(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallSetsockopt:

@@ -10,29 +10,29 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// StatPath answers stat(path, statbuf).
+// StatPath handles stat(path, statbuf).
 func StatPath(l Layout) Handler {
 	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, 0, l, 1) }
 }
 
-// LstatPath answers lstat(path, statbuf).
+// LstatPath handles lstat(path, statbuf).
 func LstatPath(l Layout) Handler {
 	return func(c *Call) Result { return c.statAt(unix.AT_FDCWD, 0, unix.AT_SYMLINK_NOFOLLOW, l, 1) }
 }
 
-// StatFD answers fstat(fd, statbuf).
+// StatFD handles fstat(fd, statbuf).
 func StatFD(l Layout) Handler {
 	return func(c *Call) Result {
 		return c.statPath(c.Target.FD(c.int32(0)), l, 1)
 	}
 }
 
-// StatAt answers fstatat(dirfd, path, statbuf, flags).
+// StatAt handles fstatat(dirfd, path, statbuf, flags).
 func StatAt(l Layout) Handler {
 	return func(c *Call) Result { return c.statAt(c.int32(0), 1, c.uint32(3), l, 2) }
 }
 
-// Statx answers statx(dirfd, path, flags, mask, statxbuf).
+// Statx handles statx(dirfd, path, flags, mask, statxbuf).
 func Statx(c *Call) Result {
 	flags := c.uint32(2)
 	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC
@@ -65,7 +65,7 @@ func Statx(c *Call) Result {
 // statFlags are the flags of fstatat(2).
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
 
-// statAt answers with the kernel's own result where nothing is recorded: for most files,
+// statAt handles with the kernel's own result where nothing is recorded: for most files,
 // and whenever the call will fail.
 func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
 	if flags&^statFlags != 0 {
@@ -101,11 +101,11 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 // The error is EACCES if the caller may not reach it, and another one if nothing is
 // recorded: then the kernel's own status is right.
 func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
-	_, byFD := p.Descriptor()
-	if !p.ViaProcSelf() && (byFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
+	_, isFD := p.Descriptor()
+	if !p.ViaProcSelf() && (isFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
 		case owner.None, owner.Unsupported:
-			if !c.mayBeTasks(&p, presence) {
+			if !c.mayBelongToTask(&p, presence) {
 				return c.openAnonymous(p)
 			}
 		case owner.Missing:

@@ -7,10 +7,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Symlink answers symlink(target, linkpath).
+// Symlink handles symlink(target, linkpath).
 func Symlink(c *Call) Result { return c.symlink(unix.AT_FDCWD, 1) }
 
-// Symlinkat answers symlinkat(target, newdirfd, linkpath).
+// Symlinkat handles symlinkat(target, newdirfd, linkpath).
 func Symlinkat(c *Call) Result { return c.symlink(c.int32(1), 2) }
 
 func (c *Call) symlink(dirfd int32, arg int) Result {

@@ -7,13 +7,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Truncate answers truncate(path, length).
+// Truncate handles truncate(path, length).
 func Truncate(c *Call) Result { return c.truncate(int64(c.Data.Args[1])) }
 
-// Truncate32 answers truncate(path, length) of i386.
+// Truncate32 handles truncate(path, length) of i386.
 func Truncate32(c *Call) Result { return c.truncate(int64(c.int32(1))) }
 
-// Truncate64 answers truncate64(path, low, high) of i386.
+// Truncate64 handles truncate64(path, low, high) of i386.
 func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int64(c.uint32(1))) }
 
 func (c *Call) truncate(length int64) Result {

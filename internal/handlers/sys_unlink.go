@@ -6,10 +6,10 @@ import "golang.org/x/sys/unix"
 // kernel executes them if the caller may. Its own errors go before those of a missing
 // permission where it looks for them first.
 
-// Unlink answers unlink(path).
+// Unlink handles unlink(path).
 func Unlink(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, false) }
 
-// Unlinkat answers unlinkat(dirfd, path, flags).
+// Unlinkat handles unlinkat(dirfd, path, flags).
 func Unlinkat(c *Call) Result {
 	flags := c.uint32(2)
 	if flags&^unix.AT_REMOVEDIR != 0 {
@@ -18,15 +18,15 @@ func Unlinkat(c *Call) Result {
 	return c.remove(c.int32(0), 1, flags != 0)
 }
 
-// Rmdir answers rmdir(path).
+// Rmdir handles rmdir(path).
 func Rmdir(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, true) }
 
-// remove answers a call that removes a name.
+// remove handles a call that removes a name.
 func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 	if !c.Restricted() {
 		return Continue
 	}
-	parent, name, slash, e := c.lookUp(dirfd, arg)
+	parent, name, slash, e := c.openParent(dirfd, arg)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
@@ -35,10 +35,10 @@ func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 	if !isName(name) || slash && !directory {
 		return Continue
 	}
-	victim := c.entry(parent.fd, name)
+	victim := c.openEntry(parent.fd, name)
 	defer c.closeEntry(&victim)
 	if !victim.exists() {
 		return Continue // ENOENT
 	}
-	return continueUnless(parent, c.mayDeleteEntry(parent, &victim))
+	return continueOrDeny(parent, c.mayDeleteEntry(parent, &victim))
 }

@@ -25,7 +25,7 @@ const (
 		unix.CLONE_SYSVSEM | unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM
 )
 
-// isolates tells whether a call with these flags is to be refused.
+// isolates reports whether a call with these flags is to be refused.
 //
 // unshare(2): "EPERM The calling process did not have the required privileges for this
 // operation." clone(2), CLONE_NEWUSER: "If CLONE_NEWUSER is specified along with other
@@ -35,7 +35,7 @@ func (c *Call) isolates(flags uint64) bool {
 	return flags&(newNamespaces|newTime) != 0 && flags&unix.CLONE_NEWUSER == 0 && c.lacksCap(unix.CAP_SYS_ADMIN)
 }
 
-// cloneable tells whether the kernel does not refuse the flags for what they are: EINVAL.
+// cloneable reports whether the kernel does not refuse the flags for what they are: EINVAL.
 func cloneable(flags uint64) bool {
 	return flags&(unix.CLONE_NEWNS|unix.CLONE_FS) != unix.CLONE_NEWNS|unix.CLONE_FS &&
 		flags&(unix.CLONE_NEWPID|unix.CLONE_THREAD) != unix.CLONE_NEWPID|unix.CLONE_THREAD &&
@@ -43,10 +43,10 @@ func cloneable(flags uint64) bool {
 		flags&(unix.CLONE_SIGHAND|unix.CLONE_VM) != unix.CLONE_SIGHAND
 }
 
-// Clone answers clone(flags, ...) if it makes namespaces.
+// Clone handles clone(flags, ...) if it makes namespaces.
 func Clone(c *Call) Result { return c.clone(uint64(c.uint32(0)) &^ newTime) }
 
-// Clone3 answers clone3(cl_args, size), whose flags the filter cannot see.
+// Clone3 handles clone3(cl_args, size), whose flags the filter cannot see.
 func Clone3(c *Call) Result {
 	var flags [8]byte
 	if n, e := c.Target.Read(c.addr(0), flags[:]); e != 0 || n < len(flags) {
@@ -67,7 +67,7 @@ func (c *Call) clone(flags uint64) Result {
 	return Continue
 }
 
-// Unshare answers unshare(flags) if it makes namespaces.
+// Unshare handles unshare(flags) if it makes namespaces.
 func Unshare(c *Call) Result {
 	flags := uint64(c.uint32(0))
 	empty := flags&UnshareEmptyMountNS != 0
@@ -100,7 +100,7 @@ func Setns(c *Call) Result {
 	return NewRoot(c)
 }
 
-// enters tells whether the caller's descriptor fd leads into namespaces other than
+// enters reports whether the caller's descriptor fd leads into namespaces other than
 // user namespaces. Into those the kernel lets who has made them, and with them into
 // others.
 func (c *Call) enters(fd int32, kinds uint32) bool {

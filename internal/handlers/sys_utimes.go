@@ -28,17 +28,17 @@ var (
 	TimespecI386 = TimeFormat{word: 8, unit: 1, low: true}
 )
 
-// Utime answers utime(path, times) and utimes(path, times).
+// Utime handles utime(path, times) and utimes(path, times).
 func Utime(f TimeFormat) Handler {
 	return func(c *Call) Result { return c.utimes(byPath, f, c.addr(1)) }
 }
 
-// Futimesat answers futimesat(dirfd, path, times).
+// Futimesat handles futimesat(dirfd, path, times).
 func Futimesat(f TimeFormat) Handler {
 	return func(c *Call) Result { return c.utimesat(f, 0) }
 }
 
-// Utimensat answers utimensat(dirfd, path, times, flags).
+// Utimensat handles utimensat(dirfd, path, times, flags).
 func Utimensat(f TimeFormat) Handler {
 	return func(c *Call) Result { return c.utimesat(f, c.uint32(3)) }
 }
@@ -59,7 +59,7 @@ func (c *Call) utimesat(f TimeFormat, flags uint32) Result {
 // utimes changes the times of the object o to those at addr.
 func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	if c.kernelDecides(1 << unix.CAP_FOWNER) {
-		if o.path == byFD && c.isForeignDevice(o.dirfd) {
+		if o.path == byFD && c.isHostDevice(o.dirfd) {
 			return Errno(0)
 		}
 		return Continue
@@ -91,7 +91,7 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	}
 	v := c.visible(i)
 	now := atime == unix.UTIME_NOW && mtime == unix.UTIME_NOW
-	writable := now && c.access(i, v, perm.Write) == 0
+	writable := now && c.permitsAs(i, v, perm.Write) == 0
 	if e := perm.Utimes(c.identity().Credentials, v, now, writable); e != 0 {
 		return denyStatusChange(i, e)
 	}

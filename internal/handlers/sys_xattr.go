@@ -15,16 +15,16 @@ import (
 // has trusted attributes of its own. Of the other attributes the kernel is in
 // charge; who may change them is for package perm to say.
 
-// Getxattr answers getxattr(path, name, value, size).
+// Getxattr handles getxattr(path, name, value, size).
 func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
 
-// Lgetxattr answers lgetxattr(path, name, value, size).
+// Lgetxattr handles lgetxattr(path, name, value, size).
 func Lgetxattr(c *Call) Result { return c.getxattr(byLink, 1, c.addr(2), c.Data.Args[3]) }
 
-// Fgetxattr answers fgetxattr(fd, name, value, size).
+// Fgetxattr handles fgetxattr(fd, name, value, size).
 func Fgetxattr(c *Call) Result { return c.getxattr(c.descriptor(), 1, c.addr(2), c.Data.Args[3]) }
 
-// Getxattrat answers getxattrat(dirfd, path, flags, name, args, size).
+// Getxattrat handles getxattrat(dirfd, path, flags, name, args, size).
 func Getxattrat(c *Call) Result {
 	args, ok := c.xattrArgs()
 	if !ok || args.flags != 0 {
@@ -33,16 +33,16 @@ func Getxattrat(c *Call) Result {
 	return c.getxattr(c.objectAt(), 3, args.value, args.size)
 }
 
-// Setxattr answers setxattr(path, name, value, size, flags).
+// Setxattr handles setxattr(path, name, value, size, flags).
 func Setxattr(c *Call) Result { return c.setxattr(byPath, 1, c.valueArgs()) }
 
-// Lsetxattr answers lsetxattr(path, name, value, size, flags).
+// Lsetxattr handles lsetxattr(path, name, value, size, flags).
 func Lsetxattr(c *Call) Result { return c.setxattr(byLink, 1, c.valueArgs()) }
 
-// Fsetxattr answers fsetxattr(fd, name, value, size, flags).
+// Fsetxattr handles fsetxattr(fd, name, value, size, flags).
 func Fsetxattr(c *Call) Result { return c.setxattr(c.descriptor(), 1, c.valueArgs()) }
 
-// Setxattrat answers setxattrat(dirfd, path, flags, name, args, size).
+// Setxattrat handles setxattrat(dirfd, path, flags, name, args, size).
 func Setxattrat(c *Call) Result {
 	args, ok := c.xattrArgs()
 	if !ok {
@@ -51,16 +51,16 @@ func Setxattrat(c *Call) Result {
 	return c.setxattr(c.objectAt(), 3, args)
 }
 
-// Removexattr answers removexattr(path, name).
+// Removexattr handles removexattr(path, name).
 func Removexattr(c *Call) Result { return c.removexattr(byPath, 1) }
 
-// Lremovexattr answers lremovexattr(path, name).
+// Lremovexattr handles lremovexattr(path, name).
 func Lremovexattr(c *Call) Result { return c.removexattr(byLink, 1) }
 
-// Fremovexattr answers fremovexattr(fd, name).
+// Fremovexattr handles fremovexattr(fd, name).
 func Fremovexattr(c *Call) Result { return c.removexattr(c.descriptor(), 1) }
 
-// Removexattrat answers removexattrat(dirfd, path, flags, name).
+// Removexattrat handles removexattrat(dirfd, path, flags, name).
 func Removexattrat(c *Call) Result { return c.removexattr(c.objectAt(), 3) }
 
 // xattrArgs is struct xattr_args of <linux/xattr.h>.
@@ -88,33 +88,33 @@ func (c *Call) xattrArgs() (xattrArgs, bool) {
 	}, e == 0 && n == len(b)
 }
 
-// getxattr answers a call that reads the attribute of o named by argument name.
+// getxattr handles a call that reads the attribute of o named by argument name.
 func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
-	if o.isNone() {
+	if o.isCwd() {
 		return Continue
 	}
-	var a attribute
-	switch c.nameOf(name, &a) {
-	case badName:
+	var a xattrName
+	switch c.readXattrName(name, &a) {
+	case xattrBadName:
 		return Continue // ERANGE or EFAULT
-	case hidden:
-		return c.try(o, absent)
-	case probe:
+	case xattrHidden:
+		return c.onHidden(o, getHidden)
+	case xattrProbe:
 		return Return(1)
-	case access:
+	case xattrAccessACL:
 		return c.getACL(o, accessACL, value, size)
-	case inherited:
+	case xattrDefaultACL:
 		return c.getACL(o, defaultACL, value, size)
-	case trusted:
+	case xattrTrusted:
 		return c.getTrusted(o, &a, value, size)
-	case ordinary:
+	case xattrOrdinary:
 		return c.readAttribute(o, &a)
 	}
 	return c.reach(o, 0)
 }
 
 // readAttribute lets the kernel read the attribute a of o, if the caller may.
-func (c *Call) readAttribute(o object, a *attribute) Result {
+func (c *Call) readAttribute(o object, a *xattrName) Result {
 	if !c.Restricted() {
 		return Continue
 	}
@@ -133,19 +133,19 @@ func (c *Call) readAttribute(o object, a *attribute) Result {
 	return continueUnlessDenied(c.permits(i, perm.Read))
 }
 
-// setxattr answers a call that sets the attribute of o named by argument name.
+// setxattr handles a call that sets the attribute of o named by argument name.
 func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
-	if o.isNone() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
+	if o.isCwd() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
 		return Continue // EBADF, EINVAL, E2BIG
 	}
-	var a attribute
-	kind := c.nameOf(name, &a)
+	var a xattrName
+	kind := c.readXattrName(name, &a)
 	switch kind {
-	case badName:
+	case xattrBadName:
 		return Continue
-	case hidden:
-		return c.try(o, forbidden)
-	case ordinary, probe:
+	case xattrHidden:
+		return c.onHidden(o, setHidden)
+	case xattrOrdinary, xattrProbe:
 		if c.kernelDecides(xattrCaps) {
 			return Continue
 		}
@@ -155,44 +155,44 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 		return Continue // EFAULT
 	}
 	switch kind {
-	case access:
+	case xattrAccessACL:
 		return c.setACL(o, accessACL, value)
-	case inherited:
+	case xattrDefaultACL:
 		return c.setACL(o, defaultACL, value)
 	}
 	stored := a
-	if kind == trusted && !stored.keep() {
+	if kind == xattrTrusted && !stored.toStored() {
 		return Errno(unix.EOPNOTSUPP)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setAttribute(fd, &stored[0], value, args.flags) }, value)
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setxattrOPath(fd, &stored[0], value, args.flags) }, value)
 }
 
-// removexattr answers a call that removes the attribute of o named by argument name.
+// removexattr handles a call that removes the attribute of o named by argument name.
 func (c *Call) removexattr(o object, name int) Result {
-	if o.isNone() {
+	if o.isCwd() {
 		return Continue
 	}
-	var a attribute
-	kind := c.nameOf(name, &a)
+	var a xattrName
+	kind := c.readXattrName(name, &a)
 	switch kind {
-	case badName:
+	case xattrBadName:
 		return Continue
-	case hidden:
-		return c.try(o, removal)
-	case access:
+	case xattrHidden:
+		return c.onHidden(o, removeHidden)
+	case xattrAccessACL:
 		return c.setACL(o, accessACL, nil)
-	case inherited:
+	case xattrDefaultACL:
 		return c.setACL(o, defaultACL, nil)
-	case ordinary, probe:
+	case xattrOrdinary, xattrProbe:
 		if c.kernelDecides(xattrCaps) {
 			return Continue
 		}
 	}
 	stored := a
-	if kind == trusted && !stored.keep() {
-		return c.try(o, removal)
+	if kind == xattrTrusted && !stored.toStored() {
+		return c.onHidden(o, removeHidden)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removeAttribute(fd, &stored[0]) }, nil)
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removexattrOPath(fd, &stored[0]) }, nil)
 }
 
 // openForAttributes opens the object o, whose attributes are concerned, with O_PATH.
@@ -212,7 +212,7 @@ const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SE
 
 // changeAttribute makes a change of the attribute a of o, to value or to none if
 // that is nil, if the caller may.
-func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.Errno, value []byte) Result {
+func (c *Call) changeAttribute(o object, a *xattrName, change func(fd int) unix.Errno, value []byte) Result {
 	i, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
@@ -224,9 +224,9 @@ func (c *Call) changeAttribute(o object, a *attribute, change func(fd int) unix.
 	return Result{Errno: change(i.fd), Final: true} // XATTR_CREATE, ENODATA
 }
 
-func (c *Call) mayChangeAttribute(i *inode, a *attribute, value []byte) unix.Errno {
+func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Errno {
 	v := c.visible(i)
-	if *(*[len(capability)]byte)(a[:]) == capability && value != nil {
+	if *(*[len(capabilityXattr)]byte)(a[:]) == capabilityXattr && value != nil {
 		if e := cred.CheckFileCaps(value); e != 0 {
 			return e
 		}
@@ -239,5 +239,5 @@ func (c *Call) mayChangeAttribute(i *inode, a *attribute, value []byte) unix.Err
 		return 0
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
-	return c.access(i, v, perm.Write)
+	return c.permitsAs(i, v, perm.Write)
 }

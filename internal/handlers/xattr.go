@@ -12,17 +12,17 @@ import (
 // Extended attributes of what our own descriptors, which may be O_PATH ones, refer
 // to. Names are NUL-terminated.
 
-func getAttribute(fd int, name *byte, value []byte) (int, unix.Errno) {
+func getxattrOPath(fd int, name *byte, value []byte) (int, unix.Errno) {
 	var p sys.FDPath
 	return sys.Getxattr(p.Of(fd), true, name, value)
 }
 
-func setAttribute(fd int, name *byte, value []byte, flags uint32) unix.Errno {
+func setxattrOPath(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 	var p sys.FDPath
 	return sys.Setxattr(p.Of(fd), name, value, flags)
 }
 
-func removeAttribute(fd int, name *byte) unix.Errno {
+func removexattrOPath(fd int, name *byte) unix.Errno {
 	var p sys.FDPath
 	return sys.Removexattr(p.Of(fd), true, name)
 }
@@ -33,41 +33,41 @@ const Probe = owner.Xattr + ".supervised"
 
 // attribute is the NUL-terminated name of an extended attribute, of at most
 // XATTR_NAME_MAX bytes.
-type attribute [256]byte
+type xattrName [256]byte
 
 // nameKind says what an extended attribute's name is to the container.
-type nameKind int
+type xattrKind int
 
 const (
-	ordinary nameKind = iota
-	badName
-	hidden
-	probe
-	access
-	inherited
-	trusted
+	xattrOrdinary xattrKind = iota
+	xattrBadName
+	xattrHidden
+	xattrProbe
+	xattrAccessACL
+	xattrDefaultACL
+	xattrTrusted
 )
 
 // nameOf reads the name at argument i.
-func (c *Call) nameOf(i int, name *attribute) nameKind {
+func (c *Call) readXattrName(i int, name *xattrName) xattrKind {
 	n, e := c.Target.ReadString(c.addr(i), name[:])
 	switch {
 	case e != 0 || n == 0:
-		return badName
+		return xattrBadName
 	case string(name[:n]) == owner.Xattr:
-		return hidden
+		return xattrHidden
 	case string(name[:n]) == Probe:
-		return probe
+		return xattrProbe
 	case string(name[:n+1]) == string(accessACL):
-		return access
+		return xattrAccessACL
 	case string(name[:n+1]) == string(defaultACL):
-		return inherited
+		return xattrDefaultACL
 	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
-		return trusted
-	case bytes.HasPrefix(name[:n], []byte(keptPrefix)):
-		return hidden
+		return xattrTrusted
+	case bytes.HasPrefix(name[:n], []byte(storedPrefix)):
+		return xattrHidden
 	}
-	return ordinary
+	return xattrOrdinary
 }
 
 // Of <linux/limits.h>.

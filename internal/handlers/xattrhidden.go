@@ -10,30 +10,30 @@ import (
 
 // An attempt does to the object at path what the container wants to do to the
 // hidden attribute, and says what it gives for an attribute that is not there.
-type attempt func(path *byte, follow bool) unix.Errno
+type hiddenOp func(path *byte, follow bool) unix.Errno
 
 // unused is the name of an attribute that no file has.
-var unused = []byte(owner.Xattr + ".none\x00")
+var absentXattr = []byte(owner.Xattr + ".none\x00")
 
-func absent(path *byte, follow bool) unix.Errno {
-	_, e := sys.Getxattr(path, follow, &unused[0], nil)
+func getHidden(path *byte, follow bool) unix.Errno {
+	_, e := sys.Getxattr(path, follow, &absentXattr[0], nil)
 	return e
 }
 
-func removal(path *byte, follow bool) unix.Errno {
-	return sys.Removexattr(path, follow, &unused[0])
+func removeHidden(path *byte, follow bool) unix.Errno {
+	return sys.Removexattr(path, follow, &absentXattr[0])
 }
 
 // forbidden refuses to write the record of the owner: that is what chown(2) is for.
-func forbidden(path *byte, follow bool) unix.Errno {
-	if e := absent(path, follow); e != unix.ENODATA {
+func setHidden(path *byte, follow bool) unix.Errno {
+	if e := getHidden(path, follow); e != unix.ENODATA {
 		return e
 	}
 	return unix.EPERM
 }
 
 // try makes an attempt on the object o.
-func (c *Call) try(o object, try attempt) Result {
+func (c *Call) onHidden(o object, try hiddenOp) Result {
 	if r := c.reach(o, 0); r.Errno != 0 {
 		return r
 	}
@@ -47,7 +47,7 @@ func (c *Call) try(o object, try attempt) Result {
 	return Errno(try(p.Ptr, p.Follow))
 }
 
-// badDescriptor tells whether p is a descriptor that is not open, or was opened
+// badDescriptor reports whether p is a descriptor that is not open, or was opened
 // with O_PATH: the calls on attributes refuse it, with AT_EMPTY_PATH too.
 func (c *Call) badDescriptor(p target.Path) bool {
 	fd, ok := p.Descriptor()

@@ -22,10 +22,10 @@ func TestShownNames(t *testing.T) {
 		{"user.a\x00" + x + "\x00" + x + ".trusted.b\x00", "user.a\x00", "user.a\x00trusted.b\x00"},
 		{x, "", ""}, // not ended
 	} {
-		if got := shownNames([]byte(tt.names), false); string(got) != tt.want {
+		if got := filterNames([]byte(tt.names), false); string(got) != tt.want {
 			t.Errorf("shownNames(%q, false) = %q, want %q", tt.names, got, tt.want)
 		}
-		if got := shownNames([]byte(tt.names), true); string(got) != tt.privileged {
+		if got := filterNames([]byte(tt.names), true); string(got) != tt.privileged {
 			t.Errorf("shownNames(%q, true) = %q, want %q", tt.names, got, tt.privileged)
 		}
 	}
