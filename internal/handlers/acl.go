@@ -11,12 +11,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// The kernel refuses ACLs that name an id which is not mapped. Of such an ACL it
-// holds what is without names, so that the mode, chmod(2), the inheritance of default
-// ACLs, and the list of attributes are all its own work. The record has the whole
-// ACL, of which the named entries count, as long as the kernel has that rest.
+// The kernel refuses ACLs that name an id which is not mapped. Of such an ACL, the kernel
+// stores the entries without named users and groups, so that it maintains the mode,
+// chmod(2), the inheritance of default ACLs and the list of attributes by itself. The
+// record stores the complete ACL; its named entries count as long as the kernel has an ACL.
 
-// aclKind is an access ACL or a default ACL, by the name of its attribute.
+// aclKind is an access ACL or a default ACL. The value is the NUL-terminated name of the
+// attribute.
 type aclKind string
 
 const (
@@ -26,7 +27,7 @@ const (
 
 func (k aclKind) name() *byte { return unsafe.StringData(string(k)) }
 
-// recorded is where r has the ACL.
+// field returns the field of r that stores the ACL.
 func (k aclKind) field(r *owner.Record) *[]byte {
 	if k == accessACL {
 		return &r.Access
@@ -34,8 +35,8 @@ func (k aclKind) field(r *owner.Record) *[]byte {
 	return &r.Default
 }
 
-// nativeACL returns the ACL that the kernel has of the inode, as the value of the
-// attribute: ENODATA if none, EOPNOTSUPP if the inode can have none.
+// nativeACL returns the kernel's ACL of the inode, as the value of the attribute. The error
+// is ENODATA if there is none, and EOPNOTSUPP if the inode cannot have one.
 func nativeACL(i *inode, kind aclKind) ([]byte, unix.Errno) {
 	value := make([]byte, 256)
 	for {
@@ -47,15 +48,15 @@ func nativeACL(i *inode, kind aclKind) ([]byte, unix.Errno) {
 	}
 }
 
-// mergeACL is the ACL of which the kernel has the value native, and recorded is
+// withRecorded returns the ACL that the kernel stores as native, with the named entries of
 // recorded.
 func withRecorded(native, recorded []byte) acl.ACL {
-	a, _ := acl.Parse(native) // the kernel's own are valid
+	a, _ := acl.Parse(native) // the kernel stores valid ACLs only
 	named, _ := acl.Parse(recorded)
 	return a.WithNamed(named)
 }
 
-// foreign reports whether the ACL names an id that is not mapped.
+// namesUnmapped reports whether the ACL names an id that is not mapped.
 func (c *Call) namesUnmapped(a acl.ACL) bool {
 	for _, e := range a {
 		if e.Tag == acl.User && e.ID != c.Owners.Mapped.UID || e.Tag == acl.Group && e.ID != c.Owners.Mapped.GID {
@@ -87,10 +88,11 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	return c.returnValue(withRecorded(native, recorded).Append(nil), addr, size)
 }
 
-// give handles a call that reads a list or value into size bytes at addr.
+// returnValue returns value, a list or an attribute, from a call that reads it into size
+// bytes at addr.
 //
-// getxattr(2), listxattr(2): "If size is specified as zero, these calls return the
-// current size". "ERANGE The size of the [...] buffer is too small to hold the result."
+// getxattr(2), listxattr(2): "If size is specified as zero, these calls return the current
+// size". "ERANGE The size of the [...] buffer is too small to hold the result."
 func (c *Call) returnValue(value []byte, addr uintptr, size uint64) Result {
 	switch {
 	case size == 0:
@@ -104,12 +106,12 @@ func (c *Call) returnValue(value []byte, addr uintptr, size uint64) Result {
 	return Return(len(value))
 }
 
-// setACL handles a call that changes an ACL of the object o to value, or removes
-// it if value is empty.
+// setACL handles a call that sets an ACL of the object o to value, or removes it if value
+// is empty.
 func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	a, e := acl.Decode(value)
 	if e != 0 {
-		return Continue // the kernel says the same
+		return Continue // the kernel finds the same error
 	}
 	p, e := c.pathOf(o)
 	if e != 0 {
@@ -153,8 +155,8 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	return Errno(e)
 }
 
-// mayChangeACL decides as the kernel does in set_posix_acl. Done tells that nothing is
-// to be changed.
+// mayChangeACL decides as the kernel does in set_posix_acl. Done means that the call
+// succeeds without a change.
 func (c *Call) mayChangeACL(i *inode, kind aclKind, to acl.ACL) (done bool, e unix.Errno) {
 	if _, e := getxattrOPath(i.fd, kind.name(), nil); e == unix.EOPNOTSUPP {
 		return false, e
@@ -172,9 +174,10 @@ func (c *Call) mayChangeACL(i *inode, kind aclKind, to acl.ACL) (done bool, e un
 	return false, 0
 }
 
-// setForeignACL makes a the ACL of the inode, whose record has been loaded.
+// setUnmappedACL sets the ACL of the inode, whose record has been loaded, to a, which names
+// ids that are not mapped.
 func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
-	// The record comes first: there may be no room for it.
+	// The record is written first, because it may fail for lack of space.
 	recorded := kind.field(&i.record)
 	old := *recorded
 	*recorded = a.Append(nil)
@@ -192,8 +195,8 @@ func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 	return e
 }
 
-// setNativeACL makes the kernel set the ACL, or remove it if value is empty, and
-// forgets the recorded one.
+// setNativeACL lets the kernel set the ACL, or remove it if value is empty, and clears the
+// recorded one.
 func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
 	if e := setxattrOPath(i.fd, kind.name(), value, 0); e != 0 {
 		return e
@@ -206,8 +209,8 @@ func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
 	return c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record)
 }
 
-// dropSetgid clears the S_ISGID of a file whose permissions an ACL has changed, if
-// chmod(2) by the caller would.
+// dropSetgid clears the S_ISGID of a file whose permissions an ACL has changed, if chmod(2)
+// by the caller would.
 func (c *Call) dropSetgid(i *inode, permissions uint32) unix.Errno {
 	v := c.visible(i)
 	mode := v.Mode&^0o777 | permissions
@@ -218,16 +221,16 @@ func (c *Call) dropSetgid(i *inode, permissions uint32) unix.Errno {
 	return sys.FchmodOPath(i.fd, to)
 }
 
-// removalDropsSetgid reports whether to remove an ACL is a change of permissions to the file system
-// of the inode.
+// removalDropsSetgid reports whether the file system of the inode treats the removal of an
+// ACL as a change of permissions.
 func removalDropsSetgid(i *inode) bool {
 	kind := sys.FileSystem(i.fd)
 	return kind == unix.TMPFS_MAGIC || kind == unix.OVERLAYFS_SUPER_MAGIC
 }
 
-// inheritACL is what to record of the ACLs of a new inode of that mode in a directory
-// with the record parent. The kernel's part of them has been inherited by then. Inodes
-// that cannot have the attribute of the record have no more than that part.
+// inheritACL returns the ACLs to record for a new inode of that mode in a directory with
+// the record parent. The new inode has inherited the kernel's part of them already. Inodes
+// that cannot have the attribute of the record keep only that part.
 func inheritACL(parent *owner.Record, mode uint32) (access, inherited []byte) {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:

@@ -16,7 +16,7 @@ const (
 	foreignID = 1000 // an id that is not mapped
 )
 
-// granting is an ACL for the id.
+// granting returns an ACL that names the id.
 func granting(id uint32) acl.ACL {
 	return acl.ACL{{Tag: acl.UserObj, Perm: 6, ID: acl.NoID}, {Tag: acl.User, Perm: 7, ID: id}, {Tag: acl.GroupObj, Perm: 4, ID: acl.NoID},
 		{Tag: acl.Mask, Perm: 7, ID: acl.NoID}, {Tag: acl.Other, Perm: 4, ID: acl.NoID}}
@@ -39,8 +39,8 @@ func kernelsACL(t *testing.T, path string) acl.ACL {
 	return a
 }
 
-// The kernel holds an ACL without its names, and the record the whole.
-func TestForeignACL(t *testing.T) {
+// The kernel stores an ACL without its named entries, the record stores all of it.
+func TestUnmappedACL(t *testing.T) {
 	c := newCaller(t)
 	path := c.newFile(owner.ID{UID: 42, GID: 43})
 	a := granting(foreignID)
@@ -49,7 +49,7 @@ func TestForeignACL(t *testing.T) {
 		t.Fatalf("setxattr: %+v", got)
 	}
 	if diff := cmp.Diff(a.Unnamed(), kernelsACL(t, path)); diff != "" {
-		t.Errorf("the kernel's (-want +got):\n%s", diff)
+		t.Errorf("kernel's ACL (-want +got):\n%s", diff)
 	}
 	if err := os.Chmod(path, 0o604); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestForeignACL(t *testing.T) {
 		size int
 		want Result
 	}{
-		{"size asked for", 0, 0, Return(len(value))},
+		{"query of the size", 0, 0, Return(len(value))},
 		{"exact", b, len(value), Return(len(value))},
 		{"one too small", b, len(value) - 1, Errno(unix.ERANGE)},
 		{"bad address", 8, 64, Errno(unix.EFAULT)},
@@ -75,14 +75,14 @@ func TestForeignACL(t *testing.T) {
 		}
 	}
 
-	// An ACL that the kernel can hold takes the place of both.
+	// An ACL that the kernel can store replaces both.
 	mapped := granting(0)
 	value = mapped.Append(nil)
 	if got := c.do(Setxattr, path, aclAccess, value, len(value), 0); got != Return(0) {
 		t.Fatalf("setxattr: %+v", got)
 	}
 	if diff := cmp.Diff(mapped, kernelsACL(t, path)); diff != "" {
-		t.Errorf("the kernel's (-want +got):\n%s", diff)
+		t.Errorf("kernel's ACL (-want +got):\n%s", diff)
 	}
 	if got := c.do(Getxattr, path, aclAccess, b, len(b)); got != Continue {
 		t.Errorf("getxattr: %+v, want the kernel's answer", got)

@@ -7,17 +7,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Inodes without a name: they belong to their maker too.
+// A pipe or a socket without a record counts as owned by the caller that has it open. Its
+// creator is not known: the supervisor cannot create sockets in the caller's network
+// namespace, and a record in the sidecar for each pipe would never be removed. Programs
+// usually look at their own.
 
-// A pipe or a socket for which no owner is recorded counts as the own of the caller
-// that has it open.
-//
-// Who has made it is not known: a socket belongs to the caller's network
-// namespace and cannot be made by the supervisor, and an entry in the sidecar for
-// each pipe would stay for ever. As a rule a program looks at its own.
-
-// openAnonymous is openRecorded for the object p, for which no owner is recorded: it is
-// the caller's if it is a pipe or a socket, else ENODATA.
+// openAnonymous is openRecorded for an object without a record. The inode belongs to the
+// caller if it is a pipe or a socket; otherwise the error is ENODATA.
 func (c *Call) openAnonymous(p target.Path) (*inode, unix.Errno) {
 	fd, named := p.Descriptor()
 	if !named || c.createsAsRoot() {
@@ -36,7 +32,7 @@ func (c *Call) openAnonymous(p target.Path) (*inode, unix.Errno) {
 	return i, 0
 }
 
-// fsIDs are the ids that own what the caller makes.
+// fsIDs returns the ids that own what the caller creates.
 func (c *Call) fsIDs() owner.ID {
 	s := c.identity()
 	return owner.ID{UID: s.UID.FS, GID: s.GID.FS}

@@ -14,7 +14,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// hotCalls are the calls that programs make most, as root and as a restricted caller.
+// hotCalls returns the most frequent system calls of programs.
 func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 	c = newCaller(t)
 	file := c.newFile(owner.ID{UID: 7, GID: 7})
@@ -33,7 +33,7 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 	plain := append([]byte(filepath.Join(dir, "plain")), 0)
 	missing := append([]byte(filepath.Join(dir, "missing")), 0)
 	st := make([]byte, statSize)
-	// The calls know the memory of the task, their own, by its addresses only.
+	// The calls refer to the memory of the task, which is this process, by address only.
 	address := func(b []byte) uint64 {
 		t.Cleanup(func() { runtime.KeepAlive(b) })
 		return uint64(uintptr(unsafe.Pointer(&b[0])))
@@ -59,7 +59,7 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 	}
 }
 
-// restrict makes c a caller without capabilities, for whom permissions are enforced.
+// restrict makes c a restricted caller.
 func (c *caller) restrict() {
 	c.t.Helper()
 	s := identity.State{Credentials: cred.Credentials{
@@ -72,7 +72,7 @@ func (c *caller) restrict() {
 	c.call.Target.Guard = &c.call
 }
 
-// Handlers run on the hot path, and the collector would stop all receivers.
+// Handlers run on the hot path, and garbage collection would stop all receivers.
 func TestHotCallsAllocateNothing(t *testing.T) {
 	for _, who := range []string{"root", "restricted"} {
 		c, calls := hotCalls(t)
@@ -100,7 +100,7 @@ func closeFile(r Result) {
 func BenchmarkHandlers(b *testing.B) {
 	for _, who := range []string{"root", "restricted"} {
 		for _, name := range []string{"stat, no record", "stat, record", "stat, missing", "open for reading", "open, create", "chown", "access", "chmod", "getuid"} {
-			// Each on a thread of its own: see newCaller.
+			// each on its own thread: see newCaller
 			b.Run(who+"/"+name, func(b *testing.B) {
 				c, calls := hotCalls(b)
 				if who == "restricted" {

@@ -17,42 +17,45 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// Call is one system call to be answered.
+// Call is one system call that waits for an answer. A receiver uses one Call for all of its
+// notifications; Begin prepares it for the next.
 type Call struct {
 	*unotify.Notif
-	Target     *target.Task    // the task that makes the call
-	Owners     *owner.Store    // where owners are recorded
-	Identities *identity.Table // who the tasks are
-	Roots      RootWatch       // told what matters of the tasks' root directories
-	Devices    Devices         // what placeholders stand for
-	Protected  perm.Protected  // what this kernel protects
-	Listener   Listener        // what the call was notified by
-	// NoPermissions lets every caller read, write and search every file.
+	Target     *target.Task    // the task whose call it is
+	Owners     *owner.Store    // stores the records of inodes
+	Identities *identity.Table // maps tasks to emulated credentials
+	Roots      RootWatch       // is notified of changes of root directories
+	Devices    Devices         // the host's devices that placeholders stand for
+	Protected  perm.Protected  // the fs.protected_* settings of this kernel
+	Listener   Listener        // the seccomp listener that the notification came from
+	// NoPermissions turns permission checks off: every caller may read, write and search
+	// every file.
 	NoPermissions bool
-	// Again tells that a worker died over this call, or that a signal interrupted it:
-	// its effect may have happened, before the time Before, in nanoseconds.
+	// Again reports whether the handler may have run for this call before, in a worker that
+	// has died, or before a signal interrupted the call. If so, its effect may have
+	// happened, at Before (nanoseconds since the epoch) at the latest.
 	Again    bool
 	Before   int64
-	Intent   *Intent // what it makes; outlives the worker
-	Previous *uint32 // the id that it returns, if it is the call of Intent; outlives the worker
+	Intent   *Intent // what the call makes; in the journal
+	Previous *uint32 // the id that the call of Intent returns; in the journal
 
-	self  identity.State // who the caller is, if known
+	self  identity.State // the caller's identity, if known
 	known bool
 
-	asAccess          bool // access(2) asks in the name of assumedAs
+	asAccess          bool // access(2): check permissions with accessCredentials
 	accessCredentials cred.Credentials
 
 	inodes  inodePool
-	out     [statSize]byte // what writeStat writes
-	scratch []byte         // room for one extended attribute or list: see buffer
+	out     [statSize]byte // scratch space of writeStat
+	scratch []byte         // scratch space for one extended attribute or list: see buffer
 
 	noACL noACLCache
 }
 
-// RootWatch watches root directories.
+// RootWatch is notified of events that concern the root directories of tasks.
 type RootWatch interface {
-	// RootsDiffer tells that a task of the container may from now on see another
-	// file tree than the container's init does.
+	// RootsDiffer reports that the task tid may see another file tree than the container's
+	// init from now on.
 	RootsDiffer(tid uint32)
 	// MayDiffer reports whether RootsDiffer has been called.
 	MayDiffer() bool
@@ -60,33 +63,36 @@ type RootWatch interface {
 	SearchDenied(st *unix.Stat_t)
 }
 
-// Listener is the seccomp listener that a call was notified by.
+// Listener is the seccomp listener that a notification came from.
 type Listener interface {
-	// Index is its number in the container.
+	// Index returns the index of the listener in the container.
 	Index() int
-	// Waits reports whether the caller still waits for the answer. If another thread of
-	// its process has killed it by execve(2), that one may have its thread id now.
+	// Waits reports whether the caller still waits for the answer. It does not if a signal
+	// has interrupted the call, or if the caller is gone. The thread id may then belong to
+	// another task: execve(2) by one thread kills the others of its process and takes over
+	// the thread id of the leader.
 	Waits() bool
-	// AddFD gives the caller a duplicate of the descriptor fd, before the answer.
-	// It returns the caller's number of it, or ENOENT or EMFILE.
+	// AddFD duplicates the supervisor's descriptor fd into the caller, before the answer is
+	// sent. It returns the caller's descriptor, or ENOENT if the caller no longer waits, or
+	// EMFILE.
 	AddFD(fd int, closeOnExec bool) (int, unix.Errno)
 }
 
-// Begin prepares c for the notification that it holds now.
+// Begin prepares c for the notification that has just been received.
 func (c *Call) Begin() {
 	c.Target.Reset(c.PID)
 	c.known, c.asAccess = false, false
 }
 
-// identity returns who the caller is.
+// identity returns the caller's emulated credentials. They are read once per call.
 func (c *Call) identity() *identity.State {
 	if !c.known {
 		s, e := c.Identities.Self(c.PID, c.Listener)
 		if e != 0 {
-			s = identity.Nobody() // the caller is gone: nobody reads the answer
+			s = identity.Nobody() // the caller is gone, the answer is discarded
 		}
 		if c.inRuntime() {
-			// A runtime can do everything, whatever it leaves the program.
+			// A runtime has every capability, whatever it grants the program.
 			s.Permitted, s.Effective = cred.AllCaps, cred.AllCaps
 		}
 		c.self, c.known = s, true
@@ -94,11 +100,11 @@ func (c *Call) identity() *identity.State {
 	return &c.self
 }
 
-// become makes s who the caller is. The error is EAGAIN if there are too many
-// different identities.
+// become makes s the caller's identity. The error is EAGAIN if the container has too many
+// distinct identities, and ESRCH if the caller no longer waits.
 func (c *Call) become(s *identity.State) unix.Errno {
 	if !c.Listener.Waits() {
-		return unix.ESRCH // nobody reads it
+		return unix.ESRCH
 	}
 	e := c.Identities.Set(c.PID, s)
 	if e == 0 {
@@ -107,11 +113,11 @@ func (c *Call) become(s *identity.State) unix.Errno {
 	return e
 }
 
-// inRuntime reports whether the call is that of a runtime, or of the stage, which is
-// yet to execute the container's program.
+// inRuntime reports whether the caller is the OCI runtime or the stage, which has yet to
+// execute the container's program.
 func (c *Call) inRuntime() bool { return c.Identities.InRuntime(c.Listener.Index()) }
 
-// Handler handles one system call.
+// Handler handles one system call, and returns the answer.
 type Handler func(*Call) Result
 
 // Result is the answer to a Call. The zero Result means: return 0.
@@ -120,40 +126,41 @@ type Result struct {
 	Errno    unix.Errno
 	Continue bool // let the kernel execute the call
 
-	// File tells that the call returns a new descriptor of the file that our
-	// descriptor Val refers to, which is closed then.
+	// File means that the supervisor's descriptor Val is duplicated into the caller and
+	// closed here. The call returns the caller's descriptor.
 	File        bool
 	CloseOnExec bool // of the new descriptor
 
-	// Final tells that the call must not be made twice, although it notes no Intent: if
-	// a signal interrupts the caller before the answer, this is it when the call comes
-	// back. It is for calls that write nothing to the caller's memory.
+	// Final means that the handler must not run twice for the call, although it notes no
+	// Intent. If a signal interrupts the caller before the answer, the call gets the same
+	// answer when the kernel restarts it. It is for calls that write nothing to the
+	// caller's memory.
 	Final bool
 }
 
-// Continue lets the kernel execute the call.
+// Continue is the answer that lets the kernel execute the call.
 var Continue = Result{Continue: true}
 
-// Errno makes the call fail with e, or return 0 if e is 0.
+// Errno returns the answer that makes the call fail with e, or return 0 if e is 0.
 func Errno(e unix.Errno) Result { return Result{Errno: e} }
 
-// File makes the call return a new descriptor of the file that our descriptor fd
-// refers to, and closes fd.
+// File returns the answer that gives the caller a duplicate of the supervisor's descriptor
+// fd. The receiver closes fd.
 func File(fd int, closeOnExec bool) Result {
 	return Result{Val: int64(fd), File: true, CloseOnExec: closeOnExec}
 }
 
-// Return makes the call return v.
+// Return returns the answer that makes the call return v.
 func Return(v int) Result { return Result{Val: int64(v)} }
 
-// write copies b to the caller's memory at addr, unless the caller has been interrupted
-// by a signal. Then it may be at something else, and use the memory for that.
+// write copies b to the caller's memory at addr. The error is ESRCH if the caller no longer
+// waits: it may be executing a signal handler, and use that memory for something else.
 //
-// seccomp_unotify(2), of a supervisor that does not check that: "this could lead to
-// memory corruption" of the caller. What is left is the moment until the copy.
+// seccomp_unotify(2), of a supervisor that does not check: "this could lead to memory
+// corruption" of the caller. The race between the check and the copy remains.
 func (c *Call) write(addr uintptr, b []byte) unix.Errno {
 	if !c.Listener.Waits() {
-		return unix.ESRCH // nobody reads it
+		return unix.ESRCH
 	}
 	return c.Target.Write(addr, b)
 }
@@ -162,7 +169,7 @@ func (c *Call) int32(i int) int32   { return int32(c.Data.Args[i]) }
 func (c *Call) uint32(i int) uint32 { return uint32(c.Data.Args[i]) }
 func (c *Call) addr(i int) uintptr  { return uintptr(c.Data.Args[i]) }
 
-// bytesOf returns the memory of a list.
+// bytesOf returns the memory of list, without a copy.
 func bytesOf[T uint16 | uint32 | uint64](list []T) []byte {
 	if len(list) == 0 {
 		return nil
@@ -170,14 +177,14 @@ func bytesOf[T uint16 | uint32 | uint64](list []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&list[0])), len(list)*int(unsafe.Sizeof(list[0])))
 }
 
-// badPointer reports whether argument i is not the address of a string.
+// badPointer reports whether argument i is neither NULL nor the address of readable memory.
 func (c *Call) badPointer(i int) bool {
 	var b [1]byte
 	n, e := c.Target.Read(c.addr(i), b[:])
 	return c.addr(i) != 0 && (e != 0 || n == 0)
 }
 
-// emptyString reports whether argument i is no readable string, or an empty one.
+// emptyString reports whether argument i is an empty string, or cannot be read.
 func (c *Call) emptyString(i int) bool {
 	var b [1]byte
 	n, e := c.Target.Read(c.addr(i), b[:])

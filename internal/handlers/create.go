@@ -9,24 +9,26 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Intent is what a call makes: the one thing that has to be known of a call that comes
-// back, as the worker has died over it, or a signal has interrupted it. For "the name
-// exists" may be what the first try has done.
+// Intent is what a handler notes before an effect that may outlive its worker. When the
+// call comes back, because the worker died or a signal interrupted the caller, it shows
+// which part of the state the first attempt found and which part it may have left.
 type Intent struct {
-	ID    uint64 // of the notification whose name did not exist at Began; 0: none
-	Began int64  // the time that files had then, in nanoseconds
+	ID uint64 // of the notification; 0: none
+	// Began is when the name did not exist, in nanoseconds, by the clock of timestamps of
+	// files. For getdents64, it is the position in the directory.
+	Began int64
 }
 
-// A maker makes an inode of that name in the directory parent. It returns a
-// descriptor of it, or -1 if it has none.
+// maker creates an inode by a name in the directory parent. It returns a descriptor of the
+// inode, or -1 if it has none.
 type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 
-// create handles a call that makes an inode, which belongs to the caller, at the
-// path that is argument pathArg, relative to the caller's descriptor dirfd. Mode
-// has the file type. Make makes it, with the mode that it is given. Rec is what to
-// record beside the owner.
+// create handles a call that creates an inode, owned by the caller, at the path in argument
+// pathArg, relative to the caller's descriptor dirfd. Mode includes the file type. Make
+// creates the inode with the mode that it is given. Rec is what to record besides the
+// owner.
 func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
-	// The kernel makes no devices.
+	// The kernel cannot create devices in a user namespace.
 	if c.inRuntime() || rec.Type == 0 && c.kernelSuffices(dirfd, pathArg) {
 		return Continue
 	}
@@ -47,10 +49,10 @@ func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent in
 	return Errno(e)
 }
 
-// mayMake decides whether an inode of that mode can be made by name in the directory
-// parent, as far as the kernel does not.
+// mayMake checks whether the caller may create an inode of that mode by name in the
+// directory parent, as far as the kernel does not check it itself.
 func (c *Call) mayMake(parent *inode, name *byte, slash bool, mode uint32) unix.Errno {
-	// Only a directory can be made by a name with a slash at its end.
+	// Only a directory can be created by a name that ends with a slash.
 	slash = slash && mode&unix.S_IFMT != unix.S_IFDIR
 	if !slash && !c.Restricted() {
 		return 0
@@ -67,8 +69,8 @@ func (c *Call) mayMake(parent *inode, name *byte, slash bool, mode uint32) unix.
 	return parent.preferEROFS(c.mayModify(parent))
 }
 
-// kernelSuffices tells, at the cost of one system call beside reading the path, that the
-// kernel itself does the right thing for what the caller makes there.
+// kernelSuffices reports whether the kernel alone does the right thing if the caller
+// creates an inode at that path. It costs one system call besides reading the path.
 func (c *Call) kernelSuffices(dirfd int32, pathArg int) bool {
 	switch {
 	case c.inRuntime():
@@ -80,7 +82,8 @@ func (c *Call) kernelSuffices(dirfd int32, pathArg int) bool {
 	return e != 0 || c.kernelSufficesIn(dir)
 }
 
-// createsAsRoot reports whether what the caller makes belongs to whom the kernel shows.
+// createsAsRoot reports whether the caller's file system ids are the mapped ids, so that
+// what the kernel creates has the right owner without a record.
 func (c *Call) createsAsRoot() bool {
 	if !c.Identities.InUse() {
 		return true
@@ -89,8 +92,8 @@ func (c *Call) createsAsRoot() bool {
 	return s.UID.FS == c.Owners.Mapped.UID && s.GID.FS == c.Owners.Mapped.GID
 }
 
-// kernelSufficesIn tells, at the cost of one system call as a rule, that the kernel itself
-// does the right thing for what the caller makes in dir.
+// kernelSufficesIn reports whether the kernel alone does the right thing if the caller
+// creates an inode in dir. It usually costs one system call.
 func (c *Call) kernelSufficesIn(dir target.Path) bool {
 	if !c.createsAsRoot() || dir.ViaProcSelf() || c.Restricted() {
 		return false
@@ -104,8 +107,8 @@ func (c *Call) kernelSufficesIn(dir target.Path) bool {
 	return false
 }
 
-// inherits reports whether an inode gets something from the directory parent that the
-// kernel does not know of: a recorded default ACL, or the recorded group of a set-group-ID
+// inherits reports whether a new inode inherits something from the directory parent that
+// the kernel does not know: a recorded default ACL, or the recorded group of a set-group-ID
 // directory.
 func (c *Call) inherits(parent *inode) bool {
 	if !c.load(parent) {
@@ -114,18 +117,19 @@ func (c *Call) inherits(parent *inode) bool {
 	return parent.record.Default != nil || parent.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
 }
 
-// makeIn makes an inode in the directory parent, and records its owner. The descriptor is the maker's, or -1 if a worker that died
-// over this call has made the inode.
+// makeIn creates an inode in the directory parent, and records its owner. The descriptor is
+// the one that make returns, or -1 if the inode exists from an earlier attempt at this
+// call.
 //
-// One inode at a time is made in a directory. So what appears there between the
-// look-up and the end is the caller's own, and can be known again when a worker
-// dies in between.
+// The lock on the directory admits one creation at a time. An inode that appears between
+// the look-up of the name and the end of makeIn therefore belongs to the caller, and is
+// recognized if the worker dies in between.
 func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, make maker) (int, unix.Errno) {
 	c.Owners.Lock(parent.lockKey())
 	defer c.Owners.Unlock(parent.lockKey())
 
 	if !c.Listener.Waits() {
-		return -1, unix.ESRCH // the path may be another's by now; nobody reads this
+		return -1, unix.ESRCH // the path may belong to another call by now
 	}
 	if e := c.Target.AdoptUmask(); e != 0 {
 		return -1, e
@@ -144,17 +148,18 @@ func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, 
 		var e unix.Errno
 		if fd, e = make(dir, name, made.Mode); e != 0 {
 			if e == unix.EINVAL && c.Intent.ID == c.ID && statName(dir, name) == 0 {
-				// open(2) with O_DIRECT on a file system that cannot: the file stays.
+				// open(2) with O_DIRECT on a file system that does not support it: the file
+				// remains.
 				c.recordNew(dir, name, -1, &rec)
 			} else {
-				*c.Intent = Intent{} // who comes back makes it, or fails, as now
+				*c.Intent = Intent{} // a later attempt starts anew
 			}
 			return -1, e
 		}
 	}
 	e := c.recordNew(dir, name, fd, &rec)
-	if e != 0 { // no room, or no sidecar
-		// A file of O_TMPFILE has no name, but ".", which cannot be removed.
+	if e != 0 { // no space, or no sidecar
+		// O_TMPFILE uses the name ".", which cannot be removed.
 		flags := 0
 		if mode&unix.S_IFMT == unix.S_IFDIR {
 			flags = unix.AT_REMOVEDIR
@@ -169,13 +174,13 @@ func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, 
 	return fd, 0
 }
 
-// recordNew records the owner of the inode that was just made, of which fd is a
-// descriptor, or -1.
+// recordNew records the owner of the inode that was just created. Fd is a descriptor of it,
+// or -1.
 func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix.Errno {
 	if fd < 0 {
 		var e unix.Errno
 		if fd, e = sys.Openat(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); e != 0 {
-			return 0 // removed again
+			return 0 // already removed
 		}
 		defer unix.Close(fd)
 		if !isNew(parent, fd) {
@@ -190,14 +195,14 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
 	if id, ok := c.Owners.Get(fd, st.Mode); ok {
-		rec.ID = id // somebody has changed the owner already
+		rec.ID = id // another task has already changed the owner
 	}
 	return c.Owners.SetRecord(fd, st.Mode, rec)
 }
 
-// isNew reports whether the inode of descriptor fd can be the one that was just made
-// in the directory parent. Somebody may have moved another one there meanwhile,
-// which must not change hands. Both times are by the clock of the file system.
+// isNew reports whether the inode of fd can be the one that was just created in the
+// directory parent. Another task may have moved a different inode there, whose owner must
+// not change. Both timestamps are by the clock of the file system.
 func isNew(parent, fd int) bool {
 	var dir unix.Statx_t
 	if e := sys.Statx(parent, sys.Empty, unix.AT_EMPTY_PATH, unix.STATX_CTIME, &dir); e != 0 {
@@ -207,15 +212,15 @@ func isNew(parent, fd int) bool {
 	return e == 0 && birth >= nanoseconds(dir.Ctime)-granularity
 }
 
-// granularity is the coarsest of the times of files: that of vfat.
+// granularity is the coarsest granularity of timestamps, that of vfat, in nanoseconds.
 const granularity = 2e9
 
-// mayHaveMade reports whether an earlier try of this call was about to make an inode.
+// resumes reports whether an earlier attempt at this call has noted its Intent.
 func (c *Call) resumes() bool { return c.Again && c.Intent.ID == c.ID }
 
-// made reports whether an earlier try of this call has made the inode name in the
-// directory parent. It did not exist then. What has been made since is the
-// caller's unless a call made it that the kernel was executing in the same moment.
+// hasMade reports whether an earlier attempt at this call has created the inode name in the
+// directory parent. The name did not exist then. What has been created since belongs to the
+// caller, unless the kernel was executing another call that created it at that moment.
 func (c *Call) hasMade(parent int, name *byte) bool {
 	if !c.resumes() {
 		return false
@@ -224,8 +229,8 @@ func (c *Call) hasMade(parent int, name *byte) bool {
 	return e == 0 && birth >= c.Intent.Began-granularity && birth <= c.Before
 }
 
-// birth is when an inode was made, in nanoseconds. A file system that does not
-// know says when it was changed. Flags are those of statx(2).
+// birth returns when an inode was created, in nanoseconds, or if the file system does not
+// record that, when its status was last changed. Flags are those of statx(2).
 func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
 	var st unix.Statx_t
 	e := sys.Statx(dirfd, path, flags, unix.STATX_BTIME|unix.STATX_CTIME, &st)
@@ -237,7 +242,8 @@ func birth(dirfd int, path *byte, flags int) (int64, unix.Errno) {
 
 func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
-// lookup reports whether the directory parent has the name: 0, ENOENT, or another error.
+// statName returns 0 if the directory parent has the name, ENOENT if it does not, or
+// another error.
 func statName(parent int, name *byte) unix.Errno {
 	var st unix.Statx_t
 	return sys.Statx(parent, name, unix.AT_SYMLINK_NOFOLLOW, 0, &st)

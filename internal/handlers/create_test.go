@@ -16,10 +16,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// user is who makes things in the tests below.
+// user is the owner of what the tests below create.
 var user = owner.ID{UID: 1000, GID: 1001}
 
-// newUser is newCaller for a task of the user.
+// newUser is newCaller for a task with the ids of user.
 func newUser(t *testing.T) *caller {
 	t.Helper()
 	c := newCaller(t)
@@ -33,8 +33,8 @@ func newUser(t *testing.T) *caller {
 	return c
 }
 
-// dies makes the call after this one the same again, by a worker that has started
-// after the death of the one that made the first.
+// dies makes the next call a repetition of the previous one, by a worker that has started
+// after the first one died.
 func (c *caller) dies(t *testing.T) {
 	t.Helper()
 	c.call.Again, c.call.Before = true, math.MaxInt64
@@ -54,7 +54,7 @@ func TestMkdirAgain(t *testing.T) {
 		t.Errorf("mkdir of what exists: %+v", r)
 	}
 
-	// Made, and not recorded.
+	// Created, but not recorded.
 	c.call.ID = 8
 	dir = filepath.Join(t.TempDir(), "dir")
 	*c.call.Intent = Intent{ID: 8, Began: sys.CoarseNow()}
@@ -68,18 +68,18 @@ func TestMkdirAgain(t *testing.T) {
 	if got := c.stat(dir); got != user {
 		t.Errorf("owner %v, want %v", got, user)
 	}
-	// Made and recorded.
+	// Created and recorded.
 	if r := c.do(Mkdir, dir, 0o755); r != Errno(0) {
 		t.Errorf("mkdir once more: %+v", r)
 	}
-	// Not made.
+	// Not created.
 	none := filepath.Join(t.TempDir(), "none")
 	if r := c.do(Mkdir, none, 0o755); r != Errno(0) || c.stat(none) != user {
-		t.Errorf("mkdir that nobody has made: %+v", r)
+		t.Errorf("mkdir that has had no effect: %+v", r)
 	}
 }
 
-// What a dead worker has not made is not the caller's.
+// An inode that the dead worker has not created does not belong to the caller.
 func TestMkdirAgainOfOthers(t *testing.T) {
 	for name, prepare := range map[string]func(c *Call){
 		"another call's":    func(c *Call) { c.Intent.ID = 6 },
@@ -144,7 +144,7 @@ func TestOpenAgain(t *testing.T) {
 	}
 }
 
-// What cannot be recorded is not made.
+// If the owner cannot be recorded, nothing is created.
 func TestCreateWithoutRecord(t *testing.T) {
 	c := newUser(t)
 	c.call.Owners = owner.NewStore(owner.ID{}, nil) // no sidecar
@@ -163,7 +163,7 @@ func TestCreateWithoutRecord(t *testing.T) {
 	}
 }
 
-// A directory that somebody puts in the place of the new one keeps its owner.
+// A directory that another task puts in place of the new one keeps its owner.
 func TestCreateOfWhatWasReplaced(t *testing.T) {
 	c := newUser(t)
 	dir := t.TempDir()
@@ -191,8 +191,8 @@ func TestCreateOfWhatWasReplaced(t *testing.T) {
 	}
 }
 
-// For the container's root the kernel makes things, but where they inherit a group
-// that it does not know of.
+// The kernel creates inodes for the container's root, unless they inherit a group that it
+// does not know.
 func TestRootCreates(t *testing.T) {
 	c := newCaller(t)
 	dir := t.TempDir()
@@ -222,7 +222,7 @@ func TestRootCreates(t *testing.T) {
 	if r := c.do(Chown, dir, 7, 8); r != Errno(0) {
 		t.Fatal(r)
 	}
-	expect("somebody else's directory", true)
+	expect("another user's directory", true)
 	if err := os.Chmod(dir, 0o777|os.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}

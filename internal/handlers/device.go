@@ -10,18 +10,18 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Numbers of character devices, as in unix.Stat_t.
+// Numbers of character devices, encoded as in unix.Stat_t.
 const (
 	devNull = 1<<8 | 3
 	devTTY  = 5 << 8
 	devPTMX = 5<<8 | 2
 )
 
-// Devices are O_PATH descriptors of the host's devices that a placeholder behaves
-// like when it is opened, by their numbers.
+// Devices maps the numbers of the host's devices to O_PATH descriptors of them. Opening a
+// placeholder opens the device.
 type Devices map[uint64]int
 
-// hostDevices are the character devices that every host lets everybody open.
+// hostDevices are the character devices that every user on every host may open.
 var hostDevices = map[string]uint64{
 	"/dev/null":    devNull,
 	"/dev/zero":    1<<8 | 5,
@@ -30,8 +30,8 @@ var hostDevices = map[string]uint64{
 	"/dev/urandom": 1<<8 | 9,
 }
 
-// OpenDevices opens the host's devices, in the mount namespace of the calling
-// thread. The error names those that are not there; the others can be used.
+// OpenDevices opens the host's devices, in the mount namespace of the calling thread. The
+// error names those that cannot be opened; the others can be used.
 func OpenDevices() (Devices, error) {
 	d := make(Devices)
 	var errs []error
@@ -44,7 +44,7 @@ func OpenDevices() (Devices, error) {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != rdev {
 			unix.Close(fd)
-			errs = append(errs, fmt.Errorf("%s is another file than it should be", path))
+			errs = append(errs, fmt.Errorf("%s is not the expected device", path))
 			continue
 		}
 		d[rdev] = fd
@@ -58,7 +58,7 @@ func (c *Call) openDevice(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
 	// open(2): "When O_PATH is specified in flags, flag bits other than O_CLOEXEC,
-	// O_DIRECTORY, and O_NOFOLLOW are ignored." It is the placeholder that is opened.
+	// O_DIRECTORY, and O_NOFOLLOW are ignored." It opens the placeholder.
 	case flags&unix.O_PATH != 0,
 		// ENOTDIR, or EINVAL with O_CREAT.
 		flags&unix.O_DIRECTORY != 0,
@@ -84,15 +84,16 @@ func (c *Call) openDevice(i *inode, flags uint64) Result {
 	return File(opened, flags&unix.O_CLOEXEC != 0)
 }
 
-// deviceFlags are those of an open by the supervisor for one of the caller's: its
-// own descriptor is not inherited, the terminal does not become the supervisor's,
-// and what is about the name or the inode has been seen to.
+// deviceFlags converts the caller's flags for an open by the supervisor. The descriptor
+// must not be inherited, the terminal must not become the supervisor's controlling
+// terminal, and flags about the name or the inode have been handled.
 func deviceFlags(flags uint64) int {
 	const done = unix.O_CREAT | unix.O_TRUNC | unix.O_NOFOLLOW | unix.O_NOATIME
 	return int(flags&^done | unix.O_CLOEXEC | unix.O_NOCTTY)
 }
 
-// openReal opens the device rec itself: ENXIO if there is none.
+// openHostDevice opens the device that rec describes. The error is ENXIO if the host has
+// none.
 func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 	if rec.Type != unix.S_IFCHR {
 		return -1, unix.ENXIO
@@ -107,10 +108,9 @@ func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 	return sys.Reopen(fd, flags)
 }
 
-// isForeignDevice reports whether the caller's descriptor fd is of a device of the
-// host: one that the launcher has bound, or that a placeholder stands for. The
-// kernel lets nobody in the container change its times, as touch(1) does by a
-// descriptor. Root would be let.
+// isHostDevice reports whether the caller's descriptor fd refers to a device of the host:
+// one that the launcher has bound, or that a placeholder stands for. The kernel does not
+// let the container change its timestamps, as touch(1) does by descriptor; real root could.
 func (c *Call) isHostDevice(fd int32) bool {
 	var st unix.Statx_t
 	if sys.Statx(unix.AT_FDCWD, c.Target.FD(fd).Ptr, 0, unix.STATX_TYPE|unix.STATX_UID, &st) != 0 {

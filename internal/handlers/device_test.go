@@ -35,7 +35,7 @@ func (c *caller) open(path string, rec owner.Record, flags uint64) Result {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	i := c.call.borrow(fd, new(unix.Stat_t)) // no regular file: null, too, is opened itself
+	i := c.call.borrow(fd, new(unix.Stat_t)) // not a regular file, so that null is opened, too
 	defer c.call.close(i)
 	i.record = rec
 	return c.call.openDevice(i, flags)
@@ -100,7 +100,7 @@ func TestOpenDevice(t *testing.T) {
 	}
 }
 
-// What is written to a null is gone, and the placeholder stays empty.
+// What is written to null disappears, and the placeholder stays empty.
 func TestDevicesBehave(t *testing.T) {
 	c := newDeviceCaller(t)
 	path := c.newPlaceholder()
@@ -150,8 +150,8 @@ func TestNodev(t *testing.T) {
 	}
 }
 
-// A mount namespace may lack any of the devices: the others can be used.
-func TestOpenDevicesThatAreNotThere(t *testing.T) {
+// A mount namespace may lack any of the devices; the others can be used.
+func TestOpenMissingDevices(t *testing.T) {
 	newCaller(t)
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestOpenDevicesThatAreNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	devices, err := OpenDevices()
-	if err == nil || err.Error() != "/dev/full is another file than it should be" {
+	if err == nil || err.Error() != "/dev/full is not the expected device" {
 		t.Errorf("error %v", err)
 	}
 	if _, ok := devices[1<<8|7]; ok || len(devices) != len(hostDevices)-1 {

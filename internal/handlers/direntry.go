@@ -9,13 +9,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// direntry is what a name in a directory stands for: nothing, if it has no inode.
+// direntry is the inode that a name in a directory refers to, or nil.
 type direntry struct {
 	*inode
 	tooLong bool // the name is too long for the file system
 }
 
-// entry looks name up in the directory with the descriptor dir.
+// openEntry looks up name in the directory with the descriptor dir. It is closed by
+// closeEntry.
 func (c *Call) openEntry(dir int, name *byte) direntry {
 	fd, e := sys.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if e != 0 {
@@ -38,16 +39,17 @@ func (n *direntry) exists() bool { return n.inode != nil }
 
 func (n *direntry) isDir() bool { return n.exists() && n.inode.isDir() }
 
-// is reports whether st is a status of the entry.
+// is reports whether st is a status of the entry's inode.
 func (n *direntry) is(st *unix.Stat_t) bool { return n.exists() && n.inode.is(st) }
 
-// isMountPoint reports whether something is mounted on the entry of the directory parent.
-// Then its owner cannot be seen from above, and nobody may remove it.
+// isMountPoint reports whether a file system is mounted on the entry of the directory
+// parent. The owner of the entry itself is hidden then, and the entry cannot be removed:
+// EBUSY.
 func (n *direntry) isMountPoint(parent *inode) bool {
 	return sys.MountID(n.fd) != sys.MountID(parent.fd)
 }
 
-// isAbove reports whether the entry is the directory dir, or one that contains it.
+// isAncestorOf reports whether the entry is the directory dir, or an ancestor of it.
 func (n *direntry) isAncestorOf(dir *inode) bool {
 	if !n.isDir() {
 		return false
@@ -76,7 +78,7 @@ func (n *direntry) isAncestorOf(dir *inode) bool {
 	return true
 }
 
-// mayDeleteEntry decides whether the caller may remove the entry from the directory parent.
+// mayDeleteEntry checks whether the caller may remove the entry from the directory parent.
 func (c *Call) mayDeleteEntry(parent *inode, victim *direntry) unix.Errno {
 	if e := c.mayModify(parent); e != 0 {
 		return e
@@ -91,7 +93,7 @@ func (c *Call) mayDeleteEntry(parent *inode, victim *direntry) unix.Errno {
 	return e
 }
 
-// mayWriteEntry decides whether the caller may write to the entry of the directory parent.
+// mayWriteEntry checks whether the caller may write to the entry of the directory parent.
 func (c *Call) mayWriteEntry(parent *inode, n *direntry) unix.Errno {
 	e := c.permits(n.inode, perm.Write)
 	if e != 0 && n.isMountPoint(parent) {
@@ -100,8 +102,8 @@ func (c *Call) mayWriteEntry(parent *inode, n *direntry) unix.Errno {
 	return e
 }
 
-// isName reports whether the last name of a path stands for an entry that can be made or
-// removed: not "." or "..".
+// isName reports whether the last component of a path can be created or removed: it is not
+// "." or "..".
 func isName(name *byte) bool {
 	at := func(i int) byte { return *(*byte)(unsafe.Add(unsafe.Pointer(name), i)) }
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// What setcap(8) writes is what execve(2) is told of.
+// What setcap(8) writes is what execve(2) reads.
 func TestFileCaps(t *testing.T) {
 	newCaller(t)
 	path := filepath.Join(t.TempDir(), "program")

@@ -9,15 +9,15 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// inode is an inode that a call concerns: a descriptor of it, what the kernel says of it,
-// and what is recorded for it. Everything is read from the one descriptor, because a path
-// may lead elsewhere at any time.
+// inode is an inode that a call concerns: a descriptor, the kernel's status, and the
+// record. All are read from the one descriptor, because a path may lead elsewhere at any
+// time.
 //
-// A handler gets it from openObject, openPath and the like, and ends it with close.
+// A handler gets it from openObject, openPath and their kin, and must close it.
 type inode struct {
-	fd     int          // the supervisor's own, as a rule opened with O_PATH
-	stat   unix.Stat_t  // its status when it was opened
-	record owner.Record // valid after load and visible
+	fd     int          // the supervisor's, usually opened with O_PATH
+	stat   unix.Stat_t  // status at the time of opening
+	record owner.Record // valid after load or visible
 }
 
 // kind returns the file type, such as S_IFREG.
@@ -25,16 +25,17 @@ func (i *inode) kind() uint32 { return i.stat.Mode & unix.S_IFMT }
 
 func (i *inode) isDir() bool { return i.kind() == unix.S_IFDIR }
 
-// lockKey names the inode for owner.Store.Lock.
+// lockKey returns the key of the inode for owner.Store.Lock.
 func (i *inode) lockKey() owner.Inode { return owner.Inode{Dev: i.stat.Dev, Ino: i.stat.Ino} }
 
-// is reports whether st is a status of this inode.
+// is reports whether st is a status of the same inode.
 func (i *inode) is(st *unix.Stat_t) bool { return i.stat.Dev == st.Dev && i.stat.Ino == st.Ino }
 
-// inodePool holds the inodes of a Call that are not in use, so that a call allocates none.
+// inodePool holds the inodes that a Call does not use at the moment, so that getting one
+// allocates nothing.
 type inodePool struct{ free []*inode }
 
-// newInode returns an inode for the descriptor fd. Its status is not valid yet.
+// newInode takes an inode for the descriptor fd from the pool. Its status is not valid yet.
 func (c *Call) newInode(fd int) *inode {
 	last := len(c.inodes.free) - 1
 	if last < 0 {
@@ -46,16 +47,16 @@ func (c *Call) newInode(fd int) *inode {
 	return i
 }
 
-// release ends the use of an inode, and leaves its descriptor open.
+// release returns an inode to the pool. Its descriptor stays open.
 func (c *Call) release(i *inode) { c.inodes.free = append(c.inodes.free, i) }
 
-// close ends the use of an inode, and closes its descriptor.
+// close closes the descriptor of an inode, and returns the inode to the pool.
 func (c *Call) close(i *inode) {
 	unix.Close(i.fd)
 	c.release(i)
 }
 
-// opened returns i with the descriptor fd, or releases it after an error e.
+// opened completes i with the descriptor fd, or releases it if e is an error.
 func (c *Call) opened(i *inode, fd int, e unix.Errno) (*inode, unix.Errno) {
 	if e != 0 {
 		c.release(i)
@@ -65,36 +66,36 @@ func (c *Call) opened(i *inode, fd int, e unix.Errno) (*inode, unix.Errno) {
 	return i, 0
 }
 
-// borrow returns an inode for a descriptor that somebody else closes, with its status. It
-// ends with release.
+// borrow returns an inode for a descriptor that the caller of borrow keeps and closes, with
+// the status st. It must be released, not closed.
 func (c *Call) borrow(fd int, st *unix.Stat_t) *inode {
 	i := c.newInode(fd)
 	i.stat = *st
 	return i
 }
 
-// borrowFD is borrow, and asks the kernel for the status.
+// borrowFD is borrow with the status read from the kernel.
 func (c *Call) borrowFD(fd int) (*inode, unix.Errno) {
 	i := c.newInode(fd)
 	return c.opened(i, fd, sys.Fstat(fd, &i.stat))
 }
 
-// openPath opens what p names, with O_PATH.
+// openPath opens the object that p names with O_PATH.
 func (c *Call) openPath(p target.Path) (*inode, unix.Errno) {
 	i := c.newInode(-1)
 	fd, e := c.Target.Open(p, &i.stat)
 	return c.opened(i, fd, e)
 }
 
-// openResolve is openPath with the RESOLVE_* flags of openat2(2).
+// openResolve is openPath with RESOLVE_* flags of openat2(2).
 func (c *Call) openResolve(p target.Path, resolve uint64) (*inode, unix.Errno) {
 	i := c.newInode(-1)
 	fd, e := c.Target.OpenResolve(p, resolve, &i.stat)
 	return c.opened(i, fd, e)
 }
 
-// openFD opens what the caller's descriptor fd refers to, with O_PATH. The error is EBADF
-// if the caller opened it with O_PATH, too.
+// openFD opens the object of the caller's descriptor fd with O_PATH. The error is EBADF if
+// the descriptor itself was opened with O_PATH.
 func (c *Call) openFD(fd int32) (*inode, unix.Errno) {
 	i := c.newInode(-1)
 	own, e := c.Target.OpenFD(fd, &i.stat)
@@ -121,8 +122,8 @@ func (c *Call) openDirectory(dir target.Path) (*inode, unix.Errno) {
 	return c.opened(i, fd, e)
 }
 
-// openParent opens the directory in which open(2) with O_CREAT makes the file that p names,
-// which does not exist: see target.Task.OpenParent.
+// openCreateParent opens the directory in which open(2) with O_CREAT would create the file
+// p, which does not exist: see target.Task.OpenParent.
 func (c *Call) openCreateParent(p target.Path, resolve uint64) (parent *inode, name *byte, slash bool, e unix.Errno) {
 	i := c.newInode(-1)
 	fd, name, slash, e := c.Target.OpenParent(p, resolve, &i.stat)
@@ -130,9 +131,9 @@ func (c *Call) openCreateParent(p target.Path, resolve uint64) (parent *inode, n
 	return parent, name, slash, e
 }
 
-// lookUp opens the directory in which a call finds the last name of the path at argument
-// arg, relative to the caller's descriptor dirfd. Name is valid until the next path is read;
-// slash reports whether slashes follow it.
+// openParent opens the directory that holds the last component of the path at argument arg,
+// relative to the caller's descriptor dirfd. Name is that component, valid until the next
+// path is read; slash reports whether slashes follow it.
 func (c *Call) openParent(dirfd int32, arg int) (parent *inode, name *byte, slash bool, e unix.Errno) {
 	dir, name, slash, e := c.Target.Parent(dirfd, c.addr(arg))
 	if e != 0 {
@@ -142,10 +143,11 @@ func (c *Call) openParent(dirfd int32, arg int) (parent *inode, name *byte, slas
 	return parent, name, slash, e
 }
 
-// load fills i.record, and reports whether anything is recorded.
+// load fills i.record, and reports whether the inode has a record.
 func (c *Call) load(i *inode) bool { return c.Owners.Record(i.fd, i.stat.Mode, &i.record) }
 
-// visible returns the inode as programs in the container see it. It fills i.record.
+// visible returns owner and mode of the inode as programs in the container see them. It
+// fills i.record.
 func (c *Call) visible(i *inode) perm.Inode {
 	recorded := c.load(i)
 	id := i.record.ID
@@ -181,8 +183,8 @@ func (c *Call) mappedOwner(st *unix.Stat_t) owner.ID {
 // isProc reports whether the inode is on procfs.
 func (i *inode) isProc() bool { return sys.FileSystem(i.fd) == unix.PROC_SUPER_MAGIC }
 
-// isKernels reports whether the inode is on one of the kernel's own file systems, where
-// nobody creates or removes files.
+// isPseudoFile reports whether the inode is on a pseudo file system of the kernel, where
+// programs cannot create or remove files.
 func (i *inode) isPseudoFile() bool {
 	switch sys.FileSystem(i.fd) {
 	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC:
@@ -201,12 +203,13 @@ func (i *inode) isAnonymous() bool {
 	return false
 }
 
-// isImmutable reports whether nobody may write to the inode. The kernel checks that before
-// it looks at permissions. The directories of processes in procfs are such.
+// isImmutable reports whether no user may write to the inode, for example because of
+// FS_IMMUTABLE_FL. The kernel checks that before permissions. The directories of processes
+// in procfs count as immutable, too.
 func (i *inode) isImmutable() bool { return sys.Access(i.fd, unix.W_OK) == unix.EPERM }
 
-// readOnlyFirst returns the error of a change that the permissions forbid with e: the kernel
-// checks first whether the mount can be written to.
+// preferEROFS returns EROFS instead of the permission error e if the inode is on a
+// read-only mount, which the kernel checks first.
 func (i *inode) preferEROFS(e unix.Errno) unix.Errno {
 	var fs unix.Statfs_t
 	if e != 0 && sys.Fstatfs(i.fd, &fs) == 0 && fs.Flags&unix.ST_RDONLY != 0 {

@@ -2,6 +2,6 @@
 
 package handlers
 
-// Large is O_LARGEFILE of x86, which C libraries give or not as they like: in package
-// unix it is 0.
+// Large is O_LARGEFILE of x86, which C libraries may or may not set. In package unix it is
+// 0.
 const Large = 0x8000

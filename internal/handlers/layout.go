@@ -7,15 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Layout encodes a stat structure for an ABI, and returns its size. The error is
-// EOVERFLOW where the structure has no room for a value.
+// Layout encodes a stat structure for an ABI, and returns its size. The error is EOVERFLOW
+// if a value does not fit in the structure.
 type Layout func(*unix.Stat_t, *[statSize]byte) (int, unix.Errno)
 
 // statSize is the size of the largest stat structure.
 const statSize = unsafe.Sizeof(unix.Stat_t{})
 
-// overflowID stands for an id that does not fit in 16 bits
-// (/proc/sys/fs/overflowuid).
+// overflowID replaces an id that does not fit in 16 bits (/proc/sys/fs/overflowuid).
 const overflowID = 65534
 
 var le = binary.LittleEndian
@@ -26,7 +25,7 @@ func LayoutNative(st *unix.Stat_t, b *[statSize]byte) (int, unix.Errno) {
 	return int(statSize), 0
 }
 
-// LayoutI386Stat64 is struct stat64 of i386, packed, which glibc and musl use.
+// LayoutI386Stat64 is struct stat64 of i386, which is packed. glibc and musl use it.
 func LayoutI386Stat64(st *unix.Stat_t, b *[statSize]byte) (int, unix.Errno) {
 	le.PutUint64(b[0:], oldDev(st.Dev))
 	le.PutUint32(b[12:], uint32(st.Ino)) // __st_ino

@@ -95,7 +95,7 @@ var i386Layouts = []struct {
 	{"oldlstat", "__old_kernel_stat", LayoutI386Old},
 }
 
-// TestOffsets finds each field by giving it a value that no other one has.
+// TestOffsets finds each field by a value that no other field has.
 func TestOffsets(t *testing.T) {
 	sample := unix.Stat_t{
 		Dev: unix.Mkdev(0xa1, 0xb1), Ino: 0xc1c2, Mode: 0xd1d2, Nlink: 0xe1e2, Uid: 0xf1f2, Gid: 0xa3a4,
@@ -138,8 +138,7 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
-// TestI386AsTheKernel compares each byte with what the kernel stores for a
-// program of i386.
+// TestI386AsTheKernel compares every byte with what the kernel stores for an i386 program.
 func TestI386AsTheKernel(t *testing.T) {
 	dir := t.TempDir()
 	small := t.TempDir()

@@ -25,7 +25,7 @@ type caller struct {
 	call Call
 }
 
-// rootWatch notes that it has been told.
+// rootWatch notes whether RootsDiffer has been called.
 type rootWatch bool
 
 func (r *rootWatch) RootsDiffer(uint32) { *r = true }
@@ -34,8 +34,8 @@ func (r *rootWatch) MayDiffer() bool { return bool(*r) }
 
 func (r *rootWatch) SearchDenied(*unix.Stat_t) {}
 
-// newCaller makes the test's thread one that handles calls, and the task that
-// makes them too. The thread ends with the test.
+// newCaller makes the test's thread both the one that handles calls and the task that makes
+// them. The thread ends with the test.
 func newCaller(t testing.TB) *caller {
 	t.Helper()
 	runtime.LockOSThread()
@@ -134,8 +134,8 @@ func (c *caller) newFile(id owner.ID) string {
 
 const unset = owner.Noop
 
-// stat returns the owner that the container sees, with Continue answered by the
-// kernel.
+// stat returns the owner that the container sees. If the handler continues, the kernel
+// answers.
 func (c *caller) stat(path string) owner.ID {
 	c.t.Helper()
 	b := make([]byte, statSize)

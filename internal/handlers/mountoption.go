@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options such as "gid=5", which every program that mounts a devpts gives, name
-// owners in the new file system. The kernel refuses ids that are not mapped,
-// EINVAL, and all files are the mapped id's anyway: so these options are left out.
+// Mount options such as "gid=5", which most programs that mount a devpts set, name owners
+// in the new file system. The kernel refuses ids that are not mapped (EINVAL). All files
+// belong to the mapped id anyway, so these options are removed.
 
-// maxOptions is how much of mount(2)'s data the kernel reads: a page, and the NUL
-// that it puts at its end.
+// maxOptions is the size of mount(2)'s data that the kernel reads: a page, including the
+// NUL that it puts at the end.
 const maxOptions = 4096
 
-// hasOwnerOptions reports whether a file system of that type takes such options, and can
+// supportsOwnerOptions reports whether a file system of that type has such options, and can
 // be mounted in a user namespace. All of these take their options as text.
 func supportsOwnerOptions(fstype []byte) bool {
 	switch string(fstype) {
@@ -25,12 +25,12 @@ func supportsOwnerOptions(fstype []byte) bool {
 	return false
 }
 
-// noOptions are the flags of mount(2) with which "the filesystemtype and data arguments
-// are ignored".
+// optionlessFlags are the flags of mount(2) with which "the filesystemtype and data
+// arguments are ignored".
 const optionlessFlags = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
 
-// takesOptions reports whether the call mount(source, target, filesystemtype, mountflags,
-// data) hands options to a file system that has such for owners.
+// hasOwnerOptions reports whether the call mount(source, target, filesystemtype,
+// mountflags, data) passes options to a file system that has options for owners.
 func (c *Call) hasOwnerOptions() bool {
 	flags := c.Data.Args[3]
 	// "The mountflags argument may have the magic number 0xC0ED (MS_MGC_VAL) in the top
@@ -46,10 +46,9 @@ func (c *Call) hasOwnerOptions() bool {
 	return e == 0 && supportsOwnerOptions(fstype[:n])
 }
 
-// dropOwners replaces the options at addr, which the caller is about to give to the
-// kernel, by the same without ids that are not mapped. It changes the caller's own
-// memory: the mount must be the caller's, in its own mount namespace, and programs
-// make the text for this one call.
+// dropOwnerOptions removes ids that are not mapped from the options at addr, which the
+// kernel is about to read. It changes the caller's own memory: the mount must be the
+// caller's, in its own mount namespace, and programs build the text for this one call.
 func (c *Call) dropOwnerOptions(addr uintptr) {
 	var b [maxOptions]byte
 	n, e := c.Target.ReadString(addr, b[:])
@@ -74,12 +73,12 @@ func (c *Call) dropOwnerOptions(addr uintptr) {
 		}
 	}
 	if changed {
-		// If it cannot be written the kernel refuses the option, and says so.
+		// If the memory cannot be written, the kernel refuses the option and reports it.
 		_ = c.write(addr, b[:n])
 	}
 }
 
-// namesUnmapped reports whether a mount option gives the files an owner that is not mapped.
+// setsUnmappedOwner reports whether a mount option sets an owner that is not mapped.
 func (c *Call) setsUnmappedOwner(name, value []byte) bool {
 	mapped := c.Owners.Mapped.UID
 	switch string(name) {

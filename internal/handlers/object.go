@@ -6,26 +6,28 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// object is what a call names, before it is looked up.
+// object identifies the file that a call operates on, before the path is resolved.
 type object struct {
 	dirfd int32
-	path  int    // the argument that is the path, or byFD
+	path  int    // index of the argument that holds the path, or byFD
 	flags uint32 // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
 }
 
-// byFD says that an object is the descriptor dirfd, not opened with O_PATH.
+// byFD in place of a path index means that the object is the descriptor dirfd itself, which
+// must not have been opened with O_PATH.
 const byFD = -1
 
 // byPath is the object at the path in argument 0.
 var byPath = object{dirfd: unix.AT_FDCWD}
 
-// byLink is the same, without following a symbolic link at its end.
+// byLink is byPath without following a trailing symbolic link.
 var byLink = object{dirfd: unix.AT_FDCWD, flags: unix.AT_SYMLINK_NOFOLLOW}
 
-// isNone reports whether o is AT_FDCWD, which is no descriptor where a call has no path.
+// isCwd reports whether o is AT_FDCWD in a call that takes a descriptor and no path, which
+// makes the call fail with EBADF.
 func (o object) isCwd() bool { return o.path == byFD && o.dirfd == unix.AT_FDCWD }
 
-// pathOf returns the path of o.
+// pathOf returns the path of o. It is valid until the next path is read.
 func (c *Call) pathOf(o object) (target.Path, unix.Errno) {
 	switch {
 	case o.path == byFD:
@@ -36,7 +38,8 @@ func (c *Call) pathOf(o object) (target.Path, unix.Errno) {
 	return c.Target.Path(o.dirfd, c.addr(o.path), o.flags)
 }
 
-// openObject opens the object o with O_PATH. An empty path may be "" only, and not NULL.
+// openObject opens the object o with O_PATH. Unlike pathOf, it does not accept NULL for an
+// empty path.
 func (c *Call) openObject(o object) (*inode, unix.Errno) {
 	if o.path == byFD {
 		return c.openFD(o.dirfd)
@@ -51,14 +54,14 @@ func (c *Call) openObject(o object) (*inode, unix.Errno) {
 	return c.openPath(p)
 }
 
-// isOpen reports whether the caller has a descriptor fd.
+// isOpen reports whether the caller's descriptor fd is open.
 func (c *Call) isOpen(fd int32) bool {
 	_, e := c.Target.OpenedAsPath(fd)
 	return e == 0
 }
 
-// descriptor is the object of a call whose first argument is a descriptor.
+// descriptor returns the object of a call whose first argument is a descriptor.
 func (c *Call) descriptor() object { return object{dirfd: c.int32(0), path: byFD} }
 
-// objectAt is the object of a call whose arguments begin with dirfd, path, flags.
+// objectAt returns the object of a call whose first arguments are dirfd, path and flags.
 func (c *Call) objectAt() object { return object{dirfd: c.int32(0), path: 1, flags: c.uint32(2)} }

@@ -9,26 +9,27 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// To the kernel every task of the container is root, and may change every inode.
-// What it would refuse other users, package perm refuses; what it refuses root, it
-// refuses itself.
+// The kernel sees a single user: every task of the container is root in its user namespace,
+// and may change every inode. Package perm decides what the kernel would refuse other
+// users; the kernel still refuses what it refuses root.
 //
-// A change that perm allows is made by us, on the very object that perm was asked
-// about: if the kernel executed the call, its path might lead elsewhere by then.
+// If perm allows a change, the supervisor makes it itself, on the descriptor that it has
+// checked. If the kernel executed the call, the path might lead elsewhere by then.
 
-// kernelDecides reports whether the caller has all these capabilities, with which the
-// kernel's own decision is right, and may walk every path.
+// kernelDecides reports whether the kernel's own decision is right for the caller: the
+// caller has all of caps, and is not restricted.
 func (c *Call) kernelDecides(caps cred.Caps) bool {
 	return c.identity().Effective&caps == caps && !c.Restricted()
 }
 
-// Restricted implements target.Guard. Who is not restricted has the kernel's own
-// decision about every file.
+// Restricted implements target.Guard. It reports whether the caller lacks the capabilities
+// to bypass file permission checks, and permissions are enforced.
 func (c *Call) Restricted() bool {
 	return !c.NoPermissions && c.Identities.InUse() && !c.subject().ReachesAll()
 }
 
-// subject is who is asked about where files are concerned: the caller, but for access(2).
+// subject returns the credentials that file permissions are checked against: the caller's,
+// or for access(2) those with the real ids.
 func (c *Call) subject() *cred.Credentials {
 	if c.asAccess {
 		return &c.accessCredentials
@@ -50,7 +51,8 @@ func (c *Call) Search(dir int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
-// Passable implements target.Guard.
+// Passable implements target.Guard. It asks by path, and remembers directories without an
+// ACL.
 func (c *Call) Passable(path *byte, st *unix.Stat_t) bool {
 	if st.Mode&0o111 != 0o111 {
 		return false
@@ -90,12 +92,13 @@ func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
-// deny handles a change of the inode that the permissions forbid with e.
+// deny returns the answer to a change of the inode that the permissions forbid with e.
 func deny(i *inode, e unix.Errno) Result { return Errno(i.preferEROFS(e)) }
 
-// denyStatusChange is deny for a change of what stat(2) shows.
+// denyStatusChange is deny for a change of mode, owner or times.
 func denyStatusChange(i *inode, e unix.Errno) Result {
-	// Since Linux 6.17 nobody can change that of anonymous inodes, such as an epoll descriptor.
+	// Since Linux 6.17, those of anonymous inodes, such as epoll descriptors, cannot be
+	// changed.
 	if sys.FileSystem(i.fd) == unix.ANON_INODE_FS_MAGIC {
 		if own := fchownOPath(i.fd, unchanged); own != 0 {
 			e = own
@@ -104,7 +107,7 @@ func denyStatusChange(i *inode, e unix.Errno) Result {
 	return deny(i, e)
 }
 
-// continueUnless lets the kernel execute a call that changes the directory dir, unless the
+// continueOrDeny lets the kernel execute a call that changes the directory dir, unless the
 // permissions forbid it with e.
 func continueOrDeny(dir *inode, e unix.Errno) Result {
 	if e == 0 {
@@ -113,8 +116,8 @@ func continueOrDeny(dir *inode, e unix.Errno) Result {
 	return deny(dir, e)
 }
 
-// continueUnlessDenied lets the kernel execute a call for which there was an error e, unless
-// that is a missing permission. Other errors the kernel finds itself, in its own order.
+// continueUnlessDenied lets the kernel execute a call unless e is a missing permission. The
+// kernel finds all other errors itself, in its own order.
 func continueUnlessDenied(e unix.Errno) Result {
 	if e == unix.EACCES || e == unix.EPERM {
 		return Errno(e)
@@ -122,8 +125,8 @@ func continueUnlessDenied(e unix.Errno) Result {
 	return Continue
 }
 
-// reach handles a call that the kernel is to execute if the caller may search the
-// directories on the way to the object o, and has the permissions in want to it.
+// reach lets the kernel execute a call if the caller may search the directories on the path
+// of the object o, and has the permissions in want to the object.
 func (c *Call) reach(o object, want uint32) Result {
 	if !c.Restricted() {
 		return Continue
@@ -138,11 +141,10 @@ func (c *Call) reach(o object, want uint32) Result {
 	return continueUnlessDenied(e)
 }
 
-// permits decides whether the caller has all the permissions in want, perm.Read,
-// perm.Write and perm.Exec, to the inode. The error is EACCES, or EPERM if nobody may write
-// to it.
+// permits checks whether the caller has all permissions in want (perm.Read, perm.Write,
+// perm.Exec) to the inode. The error is EACCES, or EPERM if no user may write to the inode.
 func (c *Call) permits(i *inode, want uint32) unix.Errno {
-	// What the mode gives to everybody, only an ACL takes away.
+	// Only an ACL takes away what the mode grants to owner, group and others alike.
 	if mode := i.stat.Mode; mode&(mode>>3)&(mode>>6)&want == want && !c.hasACL(i) {
 		return 0
 	}
@@ -153,15 +155,15 @@ func (c *Call) permits(i *inode, want uint32) unix.Errno {
 	return e
 }
 
-// isOwnTask reports whether the inode is a file of procfs about the caller's own process.
-// The directory fd there is open to it, whatever ids it has: to look at itself a process
-// never needs the permissions of ptrace(2).
+// isOwnTask reports whether the inode is a file of procfs about the caller's own process,
+// whose directory fd the caller may always read. ptrace(2): "If the calling thread and the
+// target thread are in the same thread group, access is always allowed."
 func (c *Call) isOwnTask(i *inode) bool {
 	task, e := c.taskOf(i)
 	return e == 0 && (task == c.Target.TID || c.Target.SameProcess(task, c.Target.TID))
 }
 
-// access is permits for an inode that is visible as v.
+// permitsAs is permits for an inode that is visible as v.
 func (c *Call) permitsAs(i *inode, v perm.Inode, want uint32) unix.Errno {
 	e := perm.Access(*c.subject(), v, c.mergedACL(i), want)
 	if e != 0 && want&perm.Write != 0 && i.isImmutable() {
@@ -170,8 +172,8 @@ func (c *Call) permitsAs(i *inode, v perm.Inode, want uint32) unix.Errno {
 	return e
 }
 
-// accessACL returns the access ACL of an inode whose record has been loaded: nil if it has
-// none.
+// mergedACL returns the access ACL of an inode whose record has been loaded, with the
+// recorded entries; nil if it has none.
 func (c *Call) mergedACL(i *inode) acl.ACL {
 	if !c.hasACL(i) {
 		return nil
@@ -193,14 +195,13 @@ func (c *Call) hasACL(i *inode) bool {
 	return e == 0
 }
 
-// mayModify decides whether the caller may make and remove names in the directory. The
+// mayModify checks whether the caller may create and remove names in the directory. The
 // error is EACCES.
 //
-// path_resolution(7): it takes write permission to the directory, and search permission.
+// path_resolution(7): this takes write and search permission to the directory.
 func (c *Call) mayModify(dir *inode) unix.Errno {
 	e := c.permits(dir, perm.Write|perm.Exec)
-	// To look for a name that is not there fails first in procfs, and in a directory that has
-	// been removed: ENOENT.
+	// In procfs, and in a removed directory, the kernel looks up the name first: ENOENT.
 	if e != 0 && (dir.stat.Nlink == 0 || dir.isProc()) {
 		return 0
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// What the kernel does right, it is left to do, for root without a look at the file.
+// The kernel executes what it does right, for root without a look at the file.
 func TestLeftToTheKernel(t *testing.T) {
 	c := newCaller(t)
 	path := filepath.Join(t.TempDir(), "file")
@@ -41,7 +41,7 @@ func TestLeftToTheKernel(t *testing.T) {
 	}
 }
 
-// Others change what they may, on the file itself.
+// Other users change what they may, and the change affects the file itself.
 func TestChangeAsAnother(t *testing.T) {
 	c := newCaller(t)
 	mine, other := c.newFile(owner.ID{UID: foreignID, GID: 7}), c.newFile(owner.ID{UID: 42, GID: 43})

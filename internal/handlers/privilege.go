@@ -7,19 +7,21 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// The calls that need a capability which the kernel sees in every task of the
-// container, but which the caller, as it has become somebody else, has not. They
-// are refused where the kernel would; everything else continues.
+// Calls that need a capability the kernel grants to every task of the container, but that
+// the caller no longer has after switching identity. They are refused where the kernel
+// would refuse them; everything else continues.
 
-// lacksCap reports whether the caller is to be refused what needs a capability.
+// lacksCap reports whether the caller lacks a capability over the container's user
+// namespace.
 //
-// user_namespaces(7): a process that has made a user namespace "has a full set of
-// capabilities in that namespace". What it may do there is the kernel's to say.
+// user_namespaces(7): a process that has created a user namespace "has a full set of
+// capabilities in that namespace". In there the kernel decides.
 func (c *Call) lacksCap(capability int) bool {
 	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Target.InOwnUserNamespace()
 }
 
-// Needs handles calls of which the kernel checks a capability before anything else.
+// Needs returns the handler of calls for which the kernel checks a capability before
+// anything else.
 func Needs(capability int) Handler {
 	return func(c *Call) Result {
 		if c.lacksCap(capability) {
@@ -29,9 +31,9 @@ func Needs(capability int) Handler {
 	}
 }
 
-// asCaller calls f with no more effective capabilities than the caller has. So the kernel
-// itself says what the caller may do to an object that does not know who asks, such as a
-// socket.
+// asCaller calls f with the effective capabilities of this thread reduced to the caller's.
+// The kernel then decides about an operation on an object that does not depend on the
+// caller otherwise, such as a socket.
 func (c *Call) asCaller(f func() unix.Errno) unix.Errno {
 	var own sys.Capabilities
 	if e := sys.Capget(&own); e != 0 {
@@ -46,13 +48,14 @@ func (c *Call) asCaller(f func() unix.Errno) unix.Errno {
 	}
 	e := f()
 	if sys.Capset(&own) != 0 {
-		panic("the supervisor's capabilities are gone")
+		panic("cannot restore the supervisor's capabilities")
 	}
 	return e
 }
 
-// lacksAt refuses what needs a capability, and comes after the walk of the path
-// at argument i, with the flags of Task.Path: its errors come first.
+// lacksAt checks a capability for a call that resolves a path first: the path at argument
+// i, with the flags of target.Task.Path. Errors of the path come before EPERM. If directory
+// is true, the path must lead to a directory.
 func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Errno {
 	lacks := c.lacksCap(capability)
 	if !lacks && !c.Restricted() {
@@ -80,7 +83,8 @@ func (c *Call) lacksAt(capability, i int, flags uint32, directory bool) unix.Err
 // netCaps are the capabilities over a network namespace.
 const netCaps = cred.Caps(1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW)
 
-// lacksAnyCap reports whether the caller has not all of these capabilities: see lacks.
+// lacksAnyCap is lacksCap for several capabilities: it reports whether any of caps is
+// missing.
 func (c *Call) lacksAnyCap(caps cred.Caps) bool {
 	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Target.InOwnUserNamespace()
 }

@@ -11,19 +11,20 @@ import (
 // directory are normally owned by the effective user and effective group ID of the
 // process."
 
-// mayBeTasks reports whether the file that p names may belong to a task of the
-// container that is not root. Presence is what is recorded for it.
+// mayBelongToTask reports whether the file that p names may belong to a task of the
+// container that is not root. Presence is the result of looking for its record.
 func (c *Call) mayBelongToTask(p *target.Path, presence owner.Presence) bool {
 	if !c.Identities.InUse() {
 		return false
 	}
-	// Procfs has no extended attributes. Of a link there, the kernel says only that
-	// it has none, as of any other link.
+	// Procfs has no extended attributes. But for a symbolic link, the kernel gives the same
+	// error on every file system.
 	return presence == owner.Unsupported || p.HasPrefix("/proc/")
 }
 
-// procOwner returns the owner of the inode, if that belongs to a task which is not root.
-func (c *Call) procOwner(i *inode) (owner.ID, bool) {
+// procOwner returns the owner of a file of procfs that belongs to a task which is not root.
+// Ok is false for all other inodes.
+func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 	if !c.Identities.InUse() || i.stat.Uid != c.Owners.Mapped.UID {
 		return owner.ID{}, false
 	}
@@ -45,5 +46,5 @@ func (c *Call) procOwner(i *inode) (owner.ID, bool) {
 	return id, true
 }
 
-// taskOf returns the supervisor's number of the task that a file of procfs is about.
+// taskOf returns the supervisor's number of the task that a file of procfs describes.
 func (c *Call) taskOf(i *inode) (uint32, unix.Errno) { return c.Target.ProcTask(i.fd, &i.stat) }

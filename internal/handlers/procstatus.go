@@ -15,13 +15,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// statusName is the name of the file in /proc/PID that ps(1) and pgrep(1) learn from who a
-// process is.
+// statusName is the name of the file in /proc/PID from which ps(1) and pgrep(1) read the
+// credentials of a process.
 const statusName = "status"
 
-// openStatus handles open(2) for reading, with these flags, of a file that has the name of /proc/PID/status: if
-// not all are root, the caller gets a copy that tells who the task is. All other
-// files are the kernel's.
+// openStatus handles an open for reading, with these flags of open(2), of a file with the
+// name of /proc/PID/status. If a task of the container may not be root, the caller gets a
+// copy that shows the emulated credentials. The kernel opens all other files.
 func (c *Call) openStatus(p target.Path, flags uint64) Result {
 	i, e := c.openPath(p)
 	if e != 0 {
@@ -31,7 +31,7 @@ func (c *Call) openStatus(p target.Path, flags uint64) Result {
 	return c.openStatusOf(i, flags)
 }
 
-// openStatusOf is openStatus for an inode that has been opened.
+// openStatusOf is openStatus for an inode that is open already.
 func (c *Call) openStatusOf(i *inode, flags uint64) Result {
 	task, e := c.taskOf(i)
 	if e != 0 || i.stat.Uid != c.Owners.Mapped.UID {
@@ -41,7 +41,7 @@ func (c *Call) openStatusOf(i *inode, flags uint64) Result {
 	if e != 0 {
 		return Continue
 	}
-	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd))) // in the supervisor's /proc
+	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd))) // relative to the working directory, the supervisor's /proc
 	if err != nil {
 		return Continue
 	}
@@ -52,8 +52,8 @@ func (c *Call) openStatusOf(i *inode, flags uint64) Result {
 	return File(copied, flags&unix.O_CLOEXEC != 0)
 }
 
-// rewriteStatus returns the contents of /proc/PID/status with the lines of
-// proc_pid_status(5) that tell who the task is.
+// rewriteStatus returns the contents of /proc/PID/status, with the lines of
+// proc_pid_status(5) about credentials taken from s.
 func rewriteStatus(status []byte, s *identity.State) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(status) {
@@ -97,7 +97,7 @@ func writeCaps(w io.Writer, name []byte, caps cred.Caps) {
 	fmt.Fprintf(w, "%s:\t%016x\n", name, uint64(caps))
 }
 
-// snapshot returns a descriptor for reading of a file in memory with these contents.
+// snapshot returns a read-only descriptor of a file in memory with these contents.
 func snapshot(contents []byte) (int, error) {
 	fd, err := unix.MemfdCreate("status", unix.MFD_CLOEXEC)
 	if err != nil {

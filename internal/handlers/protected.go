@@ -10,7 +10,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// ReadProtected returns the settings of this kernel. Those that it does not know are 0.
+// ReadProtected returns the fs.protected_* settings of this kernel. Those that the kernel
+// does not know are 0.
 func ReadProtected() (perm.Protected, error) {
 	var p perm.Protected
 	var errs []error
@@ -24,7 +25,7 @@ func ReadProtected() (perm.Protected, error) {
 			*value, err = strconv.Atoi(strings.TrimSpace(string(b)))
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("reading what this kernel protects, %s: %w", path, err))
+			errs = append(errs, fmt.Errorf("reading %s: %w", path, err))
 		}
 	}
 	return p, errors.Join(errs...)

@@ -7,17 +7,17 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// openMultiplexer handles an open of the inode of /dev/ptmx with these flags of open(2): it
-// makes a pseudoterminal whose slave belongs to the caller.
+// openPTMX handles an open of the inode of /dev/ptmx with these flags of open(2): it
+// creates a pseudoterminal whose slave belongs to the caller.
 //
-// mount(8), devpts, "uid=value and gid=value: This sets the owner or the group of
-// newly created pseudo terminals to the specified values. When nothing is specified,
-// they will be set to the UID and GID of the creating process."
+// mount(8), devpts, "uid=value and gid=value: This sets the owner or the group of newly
+// created pseudo terminals to the specified values. When nothing is specified, they will be
+// set to the UID and GID of the creating process."
 func (c *Call) openPTMX(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
-	// The name of a slave is used again, and so is its inode number: an owner may be
-	// recorded of one that is gone.
+	// The kernel reuses names and inode numbers of slaves, so the sidecar may have the
+	// record of a slave that no longer exists.
 	case c.createsAsRoot() && !c.Owners.SidecarInUse():
 		return Continue
 	case flags&unix.O_DIRECTORY != 0, flags&exclusive == exclusive: // ENOTDIR, EEXIST
@@ -34,10 +34,10 @@ func (c *Call) openPTMX(i *inode, flags uint64) Result {
 	return File(master, flags&unix.O_CLOEXEC != 0)
 }
 
-// recordSlave makes the slave of the pseudoterminal the caller's, but for what a
-// mount option has made somebody else's.
+// recordSlave makes the caller the owner of the pseudoterminal's slave, except for ids that
+// a mount option sets.
 func (c *Call) recordSlave(master int) unix.Errno {
-	// Neither does O_PATH open the terminal, nor does closing it hang up.
+	// O_PATH does not open the terminal, and closing such a descriptor does not hang it up.
 	slave, e := sys.IoctlInt(master, unix.TIOCGPTPEER, unix.O_PATH|unix.O_CLOEXEC)
 	if e != 0 {
 		return e

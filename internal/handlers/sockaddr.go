@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixPath is where the path starts in a struct sockaddr_un.
+// unixPath is the offset of the path in struct sockaddr_un.
 const unixPath = int(unsafe.Offsetof(unix.RawSockaddrUnix{}.Path))
 
-// sockaddr is a struct sockaddr_un, with a NUL behind it: the path ends with the address,
-// if with no NUL.
+// sockaddr is a struct sockaddr_un followed by a NUL, because the path need not be
+// NUL-terminated: it ends with the address.
 type sockaddr [unix.SizeofSockaddrUnix + 1]byte
 
-// unixAddress reads the address of a unix socket into sa, and returns the path that it
-// is: nil if it is another address.
+// unixAddress reads the address of a unix socket into sa, and returns its path: nil if it
+// is an address of another kind.
 func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	if size <= uint32(unixPath) || size > unix.SizeofSockaddrUnix {
 		return nil
@@ -32,8 +32,8 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	return text[:bytes.IndexByte(text, 0)]
 }
 
-// isUnixSocket reports whether the caller's descriptor fd is a unix socket; before Linux 6.9,
-// whether it is any socket.
+// isUnixSocket reports whether the caller's descriptor fd is a unix socket; before Linux
+// 6.9, whether it is any socket.
 func (c *Call) isUnixSocket(fd int32) bool {
 	socket, e := c.Target.Dup(fd)
 	if e == unix.ENOSYS {

@@ -6,10 +6,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// Calls that the kernel executes, as soon as the caller may reach what they name.
+// Calls that the kernel executes if the caller may reach the object.
 
-// Reach handles calls whose first argument is a path, to whose object they need the
-// permissions in want: see path_resolution(7).
+// Reach returns the handler of calls whose first argument is a path, and which need the
+// permissions in want to the object: see path_resolution(7).
 func Reach(want uint32) Handler {
 	return func(c *Call) Result { return c.reach(byPath, want) }
 }

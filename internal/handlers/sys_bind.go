@@ -13,8 +13,57 @@ import (
 // Bind handles bind(sockfd, addr, addrlen).
 func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
 
-// bind binds a unix socket to a path, which makes an inode. All other sockets are
-// left to the kernel, and so are all errors.
+// bind binds a socket to an address.
+func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
+	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
+		return c.bindUnix(sockfd, addr, size)
+	}
+	var sa [maxAddress]byte
+	if n, e := c.Target.Read(addr, sa[:size]); e != 0 || n < int(size) {
+		return Continue // EFAULT
+	}
+	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
+	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind(2) treats as AF_INET
+		return c.bindPort(sockfd, sa[:size])
+	}
+	return c.bindUnix(sockfd, addr, size)
+}
+
+// bindPort binds an Internet socket.
+//
+// ip(7): "The port numbers below 1024 are called privileged ports [...]. Only a privileged
+// process [...] may bind(2) to these sockets." The limit is ip_unprivileged_port_start of
+// the network namespace.
+func (c *Call) bindPort(sockfd int32, sa []byte) Result {
+	port := sa[2:4]
+	if port[0] == 0 && port[1] == 0 { // any port
+		return Continue
+	}
+	// Before Linux 6.9 the supervisor cannot duplicate the socket.
+	socket, e := c.Target.Dup(sockfd)
+	if e != 0 {
+		return Continue
+	}
+	defer unix.Close(socket)
+	e = c.asCaller(func() unix.Errno {
+		return sys.Bind(socket, sa)
+	})
+	// bind(2): "EINVAL The socket is already bound to an address": by an earlier attempt.
+	if e == unix.EINVAL && c.Again && boundTo(socket, port) {
+		e = 0
+	}
+	return Errno(e)
+}
+
+// boundTo reports whether our socket is bound to a port, in network byte order.
+func boundTo(socket int, port []byte) bool {
+	var sa [maxAddress]byte
+	size, e := sys.Getsockname(socket, sa[:])
+	return e == 0 && size >= 4 && sa[2] == port[0] && sa[3] == port[1]
+}
+
+// bindUnix binds a unix socket to a path, which creates an inode. The kernel binds all
+// other sockets, and finds all errors.
 func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	var sa sockaddr
 	if c.inRuntime() {
@@ -47,14 +96,16 @@ func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	if c.createsAsRoot() && !c.inherits(parent) {
 		return Continue
 	}
-	// Before Linux 6.9 the socket cannot be had, and its inode belongs to root.
+	// Before Linux 6.9 the supervisor cannot duplicate the socket, and the inode belongs to
+	// root.
 	socket, e := c.Target.Dup(sockfd)
 	if e != 0 {
 		return Continue
 	}
 	defer unix.Close(socket)
-	// From the caller's working directory, so that getsockname(2) shows the address
-	// as it was given. But through /proc/self the supervisor would find itself.
+	// Bind relative to the caller's working directory, so that getsockname(2) shows the
+	// address as the caller gave it. A path through /proc/self would lead to the
+	// supervisor, so that such a socket is bound relative to the directory.
 	from := parent.fd
 	if viaSelf {
 		last := text[bytes.LastIndexByte(text, '/')+1:]
@@ -71,58 +122,9 @@ func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 			e = sys.Bind(socket, sa[:size])
 		}
 		if back := c.Target.ReturnToProc(); back != 0 {
-			panic("the supervisor's /proc is gone")
+			panic("cannot return to the supervisor's /proc")
 		}
 		return -1, e
 	})
 	return Errno(e)
-}
-
-// bindSocket binds a socket to an address.
-func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
-	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
-		return c.bindUnix(sockfd, addr, size)
-	}
-	var sa [maxAddress]byte
-	if n, e := c.Target.Read(addr, sa[:size]); e != 0 || n < int(size) {
-		return Continue // EFAULT
-	}
-	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
-	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind takes for AF_INET
-		return c.bindPort(sockfd, sa[:size])
-	}
-	return c.bindUnix(sockfd, addr, size)
-}
-
-// bindPort binds an Internet socket.
-//
-// ip(7): "The port numbers below 1024 are called privileged ports [...]. Only a
-// privileged process [...] may bind(2) to these sockets." Where they begin, each network
-// namespace has its own ip_unprivileged_port_start to tell.
-func (c *Call) bindPort(sockfd int32, sa []byte) Result {
-	port := sa[2:4]
-	if port[0] == 0 && port[1] == 0 { // any port
-		return Continue
-	}
-	// Before Linux 6.9 the socket cannot be had.
-	socket, e := c.Target.Dup(sockfd)
-	if e != 0 {
-		return Continue
-	}
-	defer unix.Close(socket)
-	e = c.asCaller(func() unix.Errno {
-		return sys.Bind(socket, sa)
-	})
-	// bind(2): "EINVAL The socket is already bound to an address": by the worker that died.
-	if e == unix.EINVAL && c.Again && boundTo(socket, port) {
-		e = 0
-	}
-	return Errno(e)
-}
-
-// boundTo reports whether our socket is bound to a port, in network byte order.
-func boundTo(socket int, port []byte) bool {
-	var sa [maxAddress]byte
-	size, e := sys.Getsockname(socket, sa[:])
-	return e == 0 && size >= 4 && sa[2] == port[0] && sa[3] == port[1]
 }

@@ -44,7 +44,7 @@ func TestBindPortAgain(t *testing.T) {
 			t.Errorf("%s: %+v, want %v", test.name, r, test.want)
 		}
 	}
-	// The arguments are those of the last one.
+	// with the arguments of the last call
 	if n := testing.AllocsPerRun(100, func() {
 		c.call.Begin()
 		_ = Bind(&c.call)
@@ -57,7 +57,7 @@ func TestBindPortAgain(t *testing.T) {
 	}
 }
 
-// freePort returns a port that nobody has, in network byte order.
+// freePort returns an unused port, in network byte order.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
 	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

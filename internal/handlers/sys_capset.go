@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// capSets are how many structures capget(2) and capset(2) have for a version of their
+// capSets returns how many structures capget(2) and capset(2) have for a version of their
 // header: "the kernel interface supports only 32-bit capabilities" in version 1.
 func capSets(version uint32) (n int, ok bool) {
 	switch version {
@@ -18,11 +18,11 @@ func capSets(version uint32) (n int, ok bool) {
 	return 0, false
 }
 
-// capHeader reads the version of the header that argument 0 points to.
+// capHeader reads the version from the header at argument 0.
 //
-// capset(2): "The calls fail with the error EINVAL, and set the version field of hdrp
-// to the kernel preferred value of _LINUX_CAPABILITY_VERSION_? when an unsupported
-// version value is specified."
+// capset(2): "The calls fail with the error EINVAL, and set the version field of hdrp to
+// the kernel preferred value of _LINUX_CAPABILITY_VERSION_? when an unsupported version
+// value is specified."
 func (c *Call) capHeader() (sets int, e unix.Errno) {
 	var version [1]uint32
 	if n, e := c.Target.Read(c.addr(0), bytesOf(version[:])); e != 0 || n < 4 {
@@ -48,14 +48,14 @@ func (c *Call) capPID() (int32, unix.Errno) {
 	return int32(pid[0]), 0
 }
 
-// capData is two of struct __user_cap_data_struct: effective, permitted and
-// inheritable, first the low halves, then the high ones.
+// capData is two of struct __user_cap_data_struct: effective, permitted and inheritable,
+// first the low halves, then the high ones.
 type capData [6]uint32
 
 // Capget handles capget(hdrp, datap).
 func Capget(c *Call) Result {
 	if !c.Identities.InUse() {
-		return Continue // the kernel's are those of everybody
+		return Continue // all tasks have what the kernel shows
 	}
 	sets, e := c.capHeader()
 	if c.addr(1) == 0 {
@@ -82,8 +82,8 @@ func Capget(c *Call) Result {
 			return Errno(unix.ESRCH)
 		}
 		if host != c.PID {
-			// The kernel is right for a task that has never been anybody else, and for
-			// those outside of the container.
+			// The kernel's answer is right for a task that has never changed its identity,
+			// and for tasks outside of the container.
 			if !c.Identities.Own(host) {
 				return Continue
 			}
@@ -102,7 +102,7 @@ func Capget(c *Call) Result {
 // Capset handles capset(hdrp, datap).
 func Capset(c *Call) Result {
 	if c.inRuntime() {
-		return Continue // Begin reads what the runtime has set
+		return Continue // identity.Table.Begin reads what the runtime has set
 	}
 	sets, e := c.capHeader()
 	if e != 0 {

@@ -22,11 +22,11 @@ func Fchdir(c *Call) Result {
 	return c.chdir(c.openPath(c.Target.FD(c.int32(0))))
 }
 
-// enter handles a call that makes the directory i the caller's working directory, unless
-// there was an error e. It closes i.
+// chdir lets the kernel make the directory i the caller's working directory, unless e or a
+// missing permission forbids it. It closes i.
 func (c *Call) chdir(i *inode, e unix.Errno) Result {
 	if e == 0 {
-		// ENOTDIR is the kernel's own, and comes first.
+		// The kernel gives ENOTDIR before EACCES.
 		if i.isDir() {
 			e = c.permits(i, perm.Exec)
 		}

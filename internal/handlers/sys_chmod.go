@@ -21,8 +21,8 @@ func Fchmodat2(c *Call) Result {
 	return c.chmod(object{dirfd: c.int32(0), path: 1, flags: c.uint32(3)}, c.uint32(2))
 }
 
-// chmod changes the mode of the object o. An ACL follows by itself: what is
-// recorded of it does not depend on the mode.
+// chmod changes the mode of the object o. A recorded ACL needs no change: the record does
+// not depend on the mode.
 func (c *Call) chmod(o object, mode uint32) Result {
 	if c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return Continue

@@ -23,7 +23,7 @@ func Fchown(c *Call) Result {
 	return c.chownFD(owner.ID{UID: c.uint32(1), GID: c.uint32(2)})
 }
 
-// Fchownat handles fchownOPath(dirfd, path, uid, gid, flags).
+// Fchownat handles fchownat(dirfd, path, uid, gid, flags).
 func Fchownat(c *Call) Result {
 	flags := c.uint32(4)
 	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH) != 0 {
@@ -43,7 +43,7 @@ func Lchown16(c *Call) Result {
 // Fchown16 handles the fchown of i386, which has 16-bit ids.
 func Fchown16(c *Call) Result { return c.chownFD(c.ids16()) }
 
-// ids16 returns the arguments 1 and 2 as 16-bit ids, of which 0xffff means -1.
+// ids16 returns the arguments 1 and 2 as 16-bit ids; 0xffff means -1.
 func (c *Call) ids16() owner.ID {
 	return owner.ID{UID: c.id16(1), GID: c.id16(2)}
 }
@@ -84,14 +84,14 @@ func (c *Call) chownFD(to owner.ID) Result {
 	return result
 }
 
-// chown changes the owner of the inode, if the caller may. Change is fchown, or
-// fchownOPath if i.fd was opened with O_PATH.
+// chown changes the owner of the inode, if the caller may. Change is fchown, or fchownOPath
+// if i.fd was opened with O_PATH.
 func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
 
 	if !c.Listener.Waits() {
-		return Errno(unix.ESRCH) // the path may be another's by now; nobody reads this
+		return Errno(unix.ESRCH) // the path may belong to another call by now
 	}
 	if c.kernelDecides(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return c.changeOwner(i, to, change)
@@ -101,46 +101,45 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 		return denyStatusChange(i, e)
 	}
 	result := c.changeOwner(i, to, change)
-	// Of the bits that a chown clears, the kernel leaves root the S_ISGID that is no
-	// set-group-ID bit.
+	// For root, the kernel clears the same bits as for others, except for an S_ISGID
+	// without group execute permission.
 	if result.Errno == 0 && i.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
 		return Errno(sys.FchmodOPath(i.fd, after.Mode))
 	}
 	return result
 }
 
-// changeOwner changes the owner of the object.
+// changeOwner changes the owner of the inode.
 //
-// The kernel does it first, with the one id that is mapped. So it clears the
-// set-id bits and the capabilities of the file, updates its ctime, and refuses
-// what it would refuse root (EROFS, EPERM for an immutable file). Then the owner
-// that was asked for is recorded.
+// First the kernel changes it to the mapped id. Thereby it clears the set-id bits and the
+// capabilities of the file, updates its ctime, and refuses what it would refuse root
+// (EROFS, EPERM for an immutable file). Then the owner is recorded.
 func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
 	if to == unchanged {
 		return Errno(change(i.fd, to))
 	}
-	real, id := c.Owners.Mapped, to
+	mapped, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
 		old := c.visible(i)
 		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
 	}
 	if to.UID == owner.Noop {
-		real.UID = owner.Noop
+		mapped.UID = owner.Noop
 	}
 	if to.GID == owner.Noop {
-		real.GID = owner.Noop
+		mapped.GID = owner.Noop
 	}
-	if e := change(i.fd, real); e != 0 {
+	if e := change(i.fd, mapped); e != 0 {
 		return c.chownUnmapped(i, e, to)
 	}
 	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
 }
 
-// unchanged is an owner of which neither component is given.
+// unchanged is the owner -1, -1 of chown(2): neither id changes.
 var unchanged = owner.ID{UID: owner.Noop, GID: owner.Noop}
 
-// recorded is the owner recorded for the inode.
+// recordedOwner returns the owner recorded for the inode.
 func (c *Call) recordedOwner(i *inode) owner.ID {
 	id, ok := c.Owners.Get(i.fd, i.stat.Mode)
 	if !ok {
@@ -149,14 +148,14 @@ func (c *Call) recordedOwner(i *inode) owner.ID {
 	return id
 }
 
-// chownForeign handles a change of owner that the kernel chownForeign with e.
+// chownUnmapped handles a chown that the kernel has refused with e.
 //
-// Files of somebody else on the host (whose owner is not mapped) stay as they
-// are, EPERM, with two exceptions that the programs of a container expect to
-// work, and that root is always granted. On a device, FIFO or socket, such as
-// the /dev/null and the terminal that the launcher has bound, the owner is
-// recorded. On the kernel's own file systems the call does nothing, and
-// succeeds (rpm's filesystem package changes the owner of /proc and /sys).
+// A file whose owner is not mapped belongs to another user of the host, and stays as it is:
+// EPERM. There are two exceptions, because programs expect them to work and real root may
+// do it. For a device, FIFO or socket, such as the /dev/null and the terminal that the
+// launcher has bound, the owner is recorded. On the kernel's pseudo file systems, the call
+// succeeds without an effect (rpm's filesystem package changes the owner of /proc and
+// /sys).
 func (c *Call) chownUnmapped(i *inode, e unix.Errno, to owner.ID) Result {
 	if e != unix.EPERM || i.stat.Uid == c.Owners.Mapped.UID {
 		return Errno(e)
@@ -171,8 +170,8 @@ func (c *Call) chownUnmapped(i *inode, e unix.Errno, to owner.ID) Result {
 	return Errno(e)
 }
 
-// fchown is fchown(2): EBADF for O_PATH descriptors.
+// fchown is fchown(2), which fails with EBADF for O_PATH descriptors.
 func fchown(fd int, id owner.ID) unix.Errno { return sys.Fchown(fd, id.UID, id.GID) }
 
-// fchownOPath is the same, and takes O_PATH descriptors, too.
+// fchownOPath is fchown that accepts O_PATH descriptors.
 func fchownOPath(fd int, id owner.ID) unix.Errno { return sys.FchownOPath(fd, id.UID, id.GID) }

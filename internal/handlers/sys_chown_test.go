@@ -94,7 +94,7 @@ func TestChownForms(t *testing.T) {
 		{"bad address", Chown, func(id int) []any { return []any{8, id, id} }, unix.EFAULT, ""},
 		{"16 bits", Chown16, func(id int) []any { return []any{path, 0x10000 + id, 0x10000 + id} }, 0, path},
 		{"read-only file system of the kernel", Chown, func(id int) []any { return []any{"/proc/version", id, id} }, 0, ""},
-		{"a device of somebody else", Chown, func(id int) []any { return []any{"/dev/null", id, id} }, 0, "/dev/null"},
+		{"a device of another user of the host", Chown, func(id int) []any { return []any{"/dev/null", id, id} }, 0, "/dev/null"},
 	} {
 		id := 1000 + n
 		if r := c.do(tt.h, tt.args(id)...); r != Errno(tt.want) {
@@ -110,7 +110,7 @@ func TestChownForms(t *testing.T) {
 	}
 }
 
-// The kernel does it first: it takes the set-id bits away.
+// The kernel changes the owner first, which clears the set-id bits.
 func TestChownClearsSetID(t *testing.T) {
 	c := newCaller(t)
 	path := c.newFile(owner.ID{})

@@ -6,9 +6,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// NewRoot handles the calls that give a task another root directory or mount
-// namespace. The kernel executes them; from then on paths are resolved for each
-// task from its own root.
+// NewRoot handles the calls that give a task another root directory or mount namespace. The
+// kernel executes them; from then on, paths are resolved for each task from its own root.
 func NewRoot(c *Call) Result {
 	c.Roots.RootsDiffer(c.PID)
 	return Continue

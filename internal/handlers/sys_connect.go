@@ -9,8 +9,8 @@ func Connect(c *Call) Result { return c.connect(c.int32(0), c.addr(1), c.uint32(
 
 // connect lets the kernel connect a unix socket to a path if the caller may.
 //
-// unix(7): "Connecting to the socket object requires read/write permission", of which Linux
-// asks for write permission.
+// unix(7): "Connecting to the socket object requires read/write permission". Linux checks
+// write permission only.
 func (c *Call) connect(sockfd int32, addr uintptr, size uint32) Result {
 	if !c.Restricted() {
 		return Continue

@@ -19,17 +19,16 @@ func Execve(c *Call) Result { return c.exec(unix.AT_FDCWD, 0, 0) }
 // Execveat handles execveat(dirfd, path, argv, envp, flags).
 func Execveat(c *Call) Result { return c.exec(c.int32(0), 1, c.uint32(4)) }
 
-// exec notes what the program, which the kernel is to execute, will make of the
-// caller's identity. Whether it could be executed nobody tells: see
-// identity.Table.Expect.
+// exec notes the identity that the caller will have if the kernel executes the program. The
+// kernel does not report whether it has: see identity.Table.Expect.
 func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if !c.Listener.Waits() {
-		return Errno(unix.ESRCH) // nobody reads it
+		return Errno(unix.ESRCH)
 	}
 	inRuntime := c.inRuntime()
 	if inRuntime {
 		if err := c.Identities.Begin(c.Listener.Index(), c.PID); err != nil {
-			slog.Error("the container's program cannot be given its user", "pid", c.PID, "err", err)
+			slog.Error("cannot give the container's program its user", "pid", c.PID, "err", err)
 			return Errno(unix.EAGAIN)
 		}
 		c.known = false
@@ -43,7 +42,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	if e == 0 {
 		file, e = c.program(p, self)
 	}
-	if e != 0 && !inRuntime { // a runtime lets nobody see what it executes
+	if e != 0 && !inRuntime { // the supervisor may be unable to inspect a runtime
 		return continueUnlessDenied(e)
 	}
 	to, _, e := self.Exec(file)
@@ -51,7 +50,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		return Errno(e)
 	}
 	if inRuntime {
-		e = c.setCredentials(to, 0).Errno // whatever becomes of it, nothing else comes of a runtime
+		e = c.setCredentials(to, 0).Errno // even if execve(2) fails: a runtime executes nothing else
 	} else {
 		next := *self
 		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
@@ -63,13 +62,13 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	return Continue
 }
 
-// maxInterpreters is how often a script's interpreter may be a script.
+// maxInterpreters is how many interpreters of a script may be scripts themselves.
 //
 // execve(2): "The kernel imposes a maximum on the recursive depth of scripts".
 const maxInterpreters = 5
 
-// program returns what there is to know of the program that p names: of its
-// interpreter, if it is a script.
+// program returns the properties of the program that p names, or of its interpreter if it
+// is a script.
 //
 // execve(2): "Linux ignores the set-user-ID and set-group-ID bits on scripts."
 func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix.Errno) {
@@ -80,7 +79,7 @@ func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix
 		}
 		if i.kind() != unix.S_IFREG {
 			c.close(i)
-			return cred.ExecFile{}, unix.ENOEXEC // the kernel says EACCES, or ELOOP of a link
+			return cred.ExecFile{}, unix.ENOEXEC // the kernel gives EACCES, or ELOOP for a link
 		}
 		// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
 		// interpreter."
@@ -109,10 +108,10 @@ func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix
 	}
 }
 
-// execFile returns what execve(2) needs to know of a program's file.
+// execFile returns the properties of a program's file that execve(2) depends on.
 func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	f := cred.ExecFile{Mode: i.stat.Mode}
-	// As without capabilities to gain or to lose, and no bit that would count.
+	// Nothing can change: there are no capabilities to gain or to lose, and no set-id bits.
 	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
 		return f
 	}
@@ -122,7 +121,7 @@ func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 		f.Caps = &caps
 	}
 	var fs unix.Statfs_t
-	// The ids of a file that belongs to nobody in the namespace count for nothing.
+	// The set-id bits of a file whose owner is not mapped have no effect.
 	f.NoSuid = i.stat.Uid != c.Owners.Mapped.UID || sys.Fstatfs(i.fd, &fs) != 0 || fs.Flags&unix.ST_NOSUID != 0
 	var tracer uint32
 	f.NoNewPrivs, tracer = c.Target.Restrained()
@@ -130,20 +129,21 @@ func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	return f
 }
 
-// tracerForbidsGain reports whether the caller may gain nothing by execve(2), because of who its
-// tracer is.
+// tracerForbidsGain reports whether the caller may not gain privileges by execve(2),
+// because the task that traces it has no CAP_SYS_PTRACE.
 func (c *Call) tracerForbidsGain(tracer uint32) bool {
 	s, e := c.Identities.Get(tracer)
-	// EPERM: somebody else's on the host, who may do to the caller what they like.
+	// EPERM: the tracer belongs to another user of the host, and has full control over the
+	// caller anyway.
 	return e == 0 && !s.Capable(unix.CAP_SYS_PTRACE)
 }
 
-// headSize is BINPRM_BUF_SIZE of <linux/binfmts.h>: execve(2), "a maximum length
-// of 255 bytes".
+// headSize is BINPRM_BUF_SIZE of <linux/binfmts.h>: execve(2), "a maximum length of 255
+// bytes".
 const headSize = 256
 
-// readHead reads the first bytes of the file that our O_PATH descriptor refers
-// to: none if it may not be read.
+// readHead reads the start of the file of an O_PATH descriptor, and returns the number of
+// bytes, 0 if the file cannot be read.
 func readHead(fd int, head *[headSize]byte) int {
 	r, e := sys.Reopen(fd, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY)
 	if e != 0 {
@@ -157,8 +157,8 @@ func readHead(fd int, head *[headSize]byte) int {
 	return n
 }
 
-// scriptInterpreter returns the path of the interpreter if head is the start of a
-// script, else nil.
+// scriptInterpreter returns the path of the interpreter if head is the start of a script,
+// otherwise nil.
 func scriptInterpreter(head []byte) []byte {
 	line, ok := bytes.CutPrefix(head, []byte("#!"))
 	if !ok {

@@ -16,7 +16,7 @@ func Fcntl(c *Call) Result {
 		return Continue // EBADF
 	}
 	defer c.close(i)
-	// A pipe or a socket is its maker's, who is not known, and has no leases: EINVAL.
+	// The owner of a pipe or a socket is not known, but these have no leases: EINVAL.
 	if !i.isAnonymous() && !perm.Lease(c.identity().Credentials, c.visible(i)) {
 		return Errno(unix.EACCES)
 	}

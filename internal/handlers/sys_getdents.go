@@ -9,19 +9,20 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Where the fields of struct linux_dirent64 are, getdents(2).
+// Offsets of fields of struct linux_dirent64, getdents(2).
 const (
 	direntReclen = int(unsafe.Offsetof(unix.Dirent{}.Reclen))
 	direntType   = int(unsafe.Offsetof(unix.Dirent{}.Type))
 	direntName   = int(unsafe.Offsetof(unix.Dirent{}.Name))
 )
 
-// maxDirents is how much of a directory is read at once: "the number of bytes read" may be less
-// than what there is room for.
+// maxDirents limits how many bytes of entries are read at once. getdents(2) may return
+// fewer bytes than fit in the buffer.
 const maxDirents = 32 << 10
 
-// Getdents64 handles getdents64(fd, dirp, count): the type of a device is not that of its
-// placeholder. Placeholders of null are regular files, of which there are too many to look at.
+// Getdents64 handles getdents64(fd, dirp, count): it shows the type of a device in place of
+// that of its placeholder. Placeholders of null are regular files, which are too many to
+// check.
 func Getdents64(c *Call) Result {
 	if !c.Owners.SidecarInUse() || c.inRuntime() {
 		return Continue
@@ -32,7 +33,7 @@ func Getdents64(c *Call) Result {
 	}
 	defer unix.Close(fd)
 	if e := c.rewind(fd); e != 0 {
-		return Continue // no directory
+		return Continue // ENOTDIR
 	}
 	entries := c.buffer()[:min(uint64(c.uint32(2)), maxDirents)]
 	n, e := sys.Getdents64(fd, entries)
@@ -48,7 +49,8 @@ func Getdents64(c *Call) Result {
 		rest = rest[length:]
 	}
 	if e := c.write(c.addr(1), entries); e != 0 {
-		// The kernel gives as many entries as there is memory for, and does not move on if that is none: EFAULT.
+		// The kernel returns as many entries as fit in the memory that is mapped, and keeps
+		// the position if there are none: EFAULT.
 		if _, e := sys.Lseek(fd, c.Intent.Began, unix.SEEK_SET); e != 0 {
 			return Errno(e)
 		}
@@ -57,8 +59,8 @@ func Getdents64(c *Call) Result {
 	return Return(n)
 }
 
-// rewind makes the directory that fd refers to be read from where it was when this call was
-// answered for the first time: a signal, or the death of a worker, may have taken the answer.
+// rewind sets the position of the directory fd to that of the first attempt at this call. A
+// signal, or the death of a worker, may have discarded the entries that were read.
 func (c *Call) rewind(fd int) unix.Errno {
 	from, whence := int64(0), unix.SEEK_CUR
 	if c.resumes() {
@@ -71,8 +73,8 @@ func (c *Call) rewind(fd int) unix.Errno {
 	return e
 }
 
-// showDevice gives an entry of the directory fd, which is a socket, its type if that is a
-// device.
+// showDevice sets the type of a socket's entry in the directory fd if the socket is the
+// placeholder of a device.
 func (c *Call) showDevice(fd int, entry []byte) {
 	name := entry[direntName:]
 	if bytes.IndexByte(name, 0) < 0 {

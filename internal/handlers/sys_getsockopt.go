@@ -10,8 +10,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Who is at the other end of a Unix socket. The kernel tells the process; who
-// that is, the table of identities tells.
+// The credentials of the peer of a Unix socket. The kernel provides the process, the table
+// of identities its credentials.
 
 // Getsockopt handles getsockopt(sockfd, level, optname, optval, optlen) for
 // SO_PEERCRED and SO_PEERGROUPS.
@@ -49,9 +49,9 @@ func (c *Call) getsockopt(sock, level, name int32, value, size uintptr) Result {
 	return c.writeOption(unsafe.Slice((*byte)(unsafe.Pointer(&cred)), unix.SizeofUcred), int(length), value, size)
 }
 
-// peer returns the process at the other end of the caller's socket sock, as the
-// supervisor calls it, and who it is. Ok is false if the kernel's answer is right,
-// or the best there is.
+// peer returns the process at the other end of the caller's socket sock, by the
+// supervisor's number, and its identity. Ok is false if the kernel's answer is right, or
+// cannot be improved.
 func (c *Call) peer(sock int32) (pid uint32, s identity.State, ok bool) {
 	fd, e := c.Target.Dup(sock)
 	if e != 0 {
@@ -60,13 +60,13 @@ func (c *Call) peer(sock int32) (pid uint32, s identity.State, ok bool) {
 	defer unix.Close(fd)
 	var cred unix.Ucred
 	if sys.PeerCredentials(fd, &cred) != 0 || cred.Pid <= 0 || cred.Uid != c.Owners.Mapped.UID {
-		return 0, s, false // an error, no Unix socket, or somebody of the host
+		return 0, s, false // an error, no Unix socket, or another user of the host
 	}
 	s, e = c.Identities.Get(uint32(cred.Pid))
 	return uint32(cred.Pid), s, e == 0 // ESRCH: the peer has ended
 }
 
-// writeOption writes what the caller has room for, and its size, as the kernel does.
+// writeOption writes as much of b as fits, and its size, as the kernel does.
 func (c *Call) writeOption(b []byte, length int, value, size uintptr) Result {
 	b = b[:min(length, len(b))]
 	if e := c.write(value, b); e != 0 {
@@ -79,7 +79,8 @@ func (c *Call) writeOption(b []byte, length int, value, size uintptr) Result {
 func (c *Call) writeGroups(groups []uint32, length int, value, size uintptr) Result {
 	n := len(groups) * 4
 	if length < n {
-		// unix(7) does not say it: the size that is needed is returned with ERANGE.
+		// The kernel returns the size that is needed with ERANGE, which unix(7) does not
+		// mention.
 		if e := c.writeSize(n, size); e != 0 {
 			return Errno(e)
 		}

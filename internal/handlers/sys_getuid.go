@@ -40,8 +40,8 @@ func Getresuid16(c *Call) Result { return c.showAll16(&c.identity().UID) }
 // Getresgid16 handles the getresgid of i386, which has 16-bit ids.
 func Getresgid16(c *Call) Result { return c.showAll16(&c.identity().GID) }
 
-// show returns an id of the caller. As long as nobody has changed an id the kernel
-// is right, also in a user namespace below.
+// show returns an id of the caller. The kernel is right as long as no task has changed its
+// ids, even in a nested user namespace.
 func (c *Call) show(id uint32) Result {
 	if !c.Identities.InUse() {
 		return Continue
@@ -49,8 +49,8 @@ func (c *Call) show(id uint32) Result {
 	return Return(int(id))
 }
 
-// showAll writes the real, effective and saved id to where the arguments point, in
-// this order up to a pointer that is bad.
+// showAll writes the real, effective and saved id to the addresses in the arguments, in
+// this order until an address is bad.
 func (c *Call) showAll(ids *cred.IDs) Result {
 	if !c.Identities.InUse() {
 		return Continue

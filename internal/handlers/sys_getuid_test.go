@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// Who the caller is, is asked more often than anything else is.
+// Programs ask for their ids more often than for anything else.
 func TestGettersAllocateNothing(t *testing.T) {
 	c := newCaller(t)
 	b := make([]byte, 64)
@@ -35,7 +35,7 @@ func TestGettersAllocateNothing(t *testing.T) {
 	}
 }
 
-// As long as nobody is anybody else, the kernel handles.
+// The kernel answers as long as no task has changed its identity.
 func TestGettersContinue(t *testing.T) {
 	c := newCaller(t)
 	for name, h := range map[string]Handler{"getuid": Getuid, "getresgid": Getresgid, "capget": Capget, "getrlimit": Getrlimit} {

@@ -9,7 +9,7 @@ import (
 // handleFlags are the flags of name_to_handle_at(2).
 const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | atHandleFID | atHandleConnectable | atHandleMntIDUnique
 
-// Of <linux/fcntl.h>, since Linux 6.5, 6.13 and 6.12.
+// From <linux/fcntl.h>, since Linux 6.5, 6.13 and 6.12.
 const (
 	atHandleFID         = 0x200
 	atHandleConnectable = 0x2
@@ -34,8 +34,8 @@ const maxHandle = 128
 
 // OpenByHandleAt handles open_by_handle_at(mount_fd, handle, flags).
 //
-// open_by_handle_at(2): "The caller must have the CAP_DAC_READ_SEARCH capability". Linux
-// 6.11 lets who has CAP_SYS_ADMIN do it in some mounts.
+// open_by_handle_at(2): "The caller must have the CAP_DAC_READ_SEARCH capability". Since
+// Linux 6.11, CAP_SYS_ADMIN suffices for some mounts.
 func OpenByHandleAt(c *Call) Result {
 	if !c.lacksCap(unix.CAP_DAC_READ_SEARCH) || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Continue

@@ -12,7 +12,7 @@ import (
 func InotifyAddWatch(c *Call) Result {
 	mask := c.uint32(2)
 	const both = unix.IN_MASK_ADD | unix.IN_MASK_CREATE
-	// EINVAL and EBADF come first: an inotify descriptor has no type of file.
+	// EINVAL and EBADF come first. The file type of an inotify descriptor is 0.
 	if !c.Restricted() || mask&watchBits == 0 || mask&both == both {
 		return Continue
 	}
@@ -41,7 +41,7 @@ func InotifyAddWatch(c *Call) Result {
 	return continueUnlessDenied(c.permits(i, perm.Read))
 }
 
-// watchBits are the bits that inotify_add_watch(2) knows, ALL_INOTIFY_BITS of <linux/inotify.h>:
-// "EINVAL The given event mask contains no valid events".
+// watchBits are the bits that inotify_add_watch(2) accepts, ALL_INOTIFY_BITS of
+// <linux/inotify.h>: "EINVAL The given event mask contains no valid events".
 const watchBits = unix.IN_ALL_EVENTS | unix.IN_UNMOUNT | unix.IN_Q_OVERFLOW | unix.IN_IGNORED | unix.IN_ONLYDIR |
 	unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK | unix.IN_MASK_ADD | unix.IN_MASK_CREATE | unix.IN_ISDIR | unix.IN_ONESHOT

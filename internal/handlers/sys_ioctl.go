@@ -32,8 +32,8 @@ func Ioctl(c *Call) Result {
 	return Continue
 }
 
-// setAttributes handles a command that changes attributes of an inode. Of files without
-// such attributes, get fails too.
+// changeInodeFlags handles a command that changes flags of an inode. If the inode does not
+// support them, the command get fails, too.
 //
 // FS_IOC_SETFLAGS(2const): "In order to change the inode flags of a file using the
 // FS_IOC_SETFLAGS operation, the effective user ID of the caller must match the owner of
@@ -61,9 +61,9 @@ func (c *Call) changeInodeFlags(get uint32) Result {
 	return deny(i, unix.EPERM)
 }
 
-// The ioctl commands that configure interfaces, routes and the ARP cache, of which
-// netdevice(7), and <linux/sockios.h>, say that they need CAP_NET_ADMIN. Those that only
-// show something are not among them, nor is SIOCETHTOOL, which does both.
+// isNetConfig reports whether an ioctl command configures interfaces, routes or the ARP
+// cache, and needs CAP_NET_ADMIN according to netdevice(7) and <linux/sockios.h>. Commands
+// that only read are not included, nor is SIOCETHTOOL, which does both.
 func isNetConfig(cmd uint32) bool {
 	switch cmd {
 	case unix.SIOCADDRT, unix.SIOCDELRT, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCSIFDSTADDR, unix.SIOCSIFBRDADDR,
@@ -76,10 +76,10 @@ func isNetConfig(cmd uint32) bool {
 	return false
 }
 
-// nowhere is an address that nobody has mapped.
+// unmappedAddress is an address in the first page, which no process has mapped.
 const unmappedAddress = 1
 
-// configure handles ioctl(sockfd, cmd, argp) for such a command.
+// configureNet handles ioctl(sockfd, cmd, argp) for such a command.
 func (c *Call) configureNet() Result {
 	if !c.lacksAnyCap(1 << unix.CAP_NET_ADMIN) {
 		return Continue
@@ -89,15 +89,15 @@ func (c *Call) configureNet() Result {
 		return Continue
 	}
 	defer unix.Close(fd)
-	// Room for the largest structure, struct rtentry. The kernel reads what pointers in it
-	// lead to after it has checked the capability.
+	// The largest structure is struct rtentry. The kernel follows the pointers in it only
+	// after it has checked the capability.
 	var b [128]byte
 	n, e := c.Target.Read(c.addr(2), b[:])
 	readable := e == 0 && n > 0
 	e = c.asCaller(func() (e unix.Errno) {
 		if readable {
 			e = sys.Ioctl(fd, c.uint32(1), unsafe.Pointer(&b))
-		} else { // EFAULT, if the kernel gets as far as that
+		} else { // EFAULT, unless the capability is missing
 			_, e = sys.IoctlInt(fd, c.uint32(1), unmappedAddress)
 		}
 		return e

@@ -11,10 +11,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// The calls that send signals. The kernel, for which all tasks of the container
-// have one user id, would let each signal each other. So what a task may not
-// signal is refused here, and everything else continues: the kernel finds the
-// other errors, and fills the siginfo_t.
+// Calls that send signals. The kernel sees a single user, and would let every task signal
+// every other one. Handlers refuse what the caller may not signal. Everything else
+// continues: the kernel finds the other errors, and fills the siginfo_t.
 
 // maxSignal is _NSIG of <asm/signal.h>.
 const maxSignal = 64
@@ -22,7 +21,7 @@ const maxSignal = 64
 // Kill handles kill(pid, sig).
 func Kill(c *Call) Result {
 	pid, sig := c.int32(0), c.int32(1)
-	if c.skipsSignalCheck(sig) || pid == math.MinInt32 { // ESRCH: its negation is no number
+	if c.skipsSignalCheck(sig) || pid == math.MinInt32 { // ESRCH: its negation overflows
 		return Continue
 	}
 	switch {
@@ -109,8 +108,8 @@ func PidfdSendSignal(c *Call) Result {
 	return c.signalHost(target, sig)
 }
 
-// processDirectory returns the supervisor's number of the process whose directory
-// in /proc the caller's descriptor fd refers to.
+// processDirectory returns the supervisor's number of the process whose directory in /proc
+// the caller's descriptor fd refers to.
 func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
 	i, e := c.openPath(c.Target.FD(fd))
 	if e != 0 {
@@ -120,32 +119,33 @@ func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
 	return c.taskOf(i)
 }
 
-// signalsAll reports whether the caller may signal everybody, or the signal is none
-// (for which each of these calls gives EINVAL before EPERM).
+// skipsSignalCheck reports whether the caller may signal every task, or the signal is not
+// valid, for which each of these calls gives EINVAL before EPERM.
 func (c *Call) skipsSignalCheck(sig int32) bool {
 	return !c.Identities.InUse() || sig < 0 || sig > maxSignal || c.identity().Capable(unix.CAP_KILL)
 }
 
-// siginfoSize is the size of what siginfo_t has in the kernel. The size of the
-// C library's, 128 bytes, is read if that is not enough to know.
+// siginfoSize is the size of the kernel's part of siginfo_t. The kernel reads the 128 bytes
+// of the C library's only if that part is not sufficient.
 const siginfoSize = 48
 
-// hasSiginfo reports whether the argument i points to a siginfo_t: else EFAULT.
+// hasSiginfo reports whether argument i points to a siginfo_t; if not, the call fails with
+// EFAULT.
 func (c *Call) hasSiginfo(i int) bool {
 	var info [siginfoSize]byte
 	n, e := c.Target.Read(c.addr(i), info[:])
 	return e == 0 && n == len(info)
 }
 
-// hasSiginfoOf reports whether the argument i points to a siginfo_t of the signal:
-// else EFAULT or EINVAL.
+// hasSiginfoOf reports whether argument i points to a siginfo_t of the signal; if not, the
+// call fails with EFAULT or EINVAL.
 func (c *Call) hasSiginfoOf(i int, sig int32) bool {
 	var info [siginfoSize]byte
 	n, e := c.Target.Read(c.addr(i), info[:])
 	return e == 0 && n == len(info) && int32(binary.NativeEndian.Uint32(info[:])) == sig
 }
 
-// signalOne handles for the thread, or process, that the caller calls pid.
+// signalOne handles a signal to the thread or process that the caller calls pid.
 func (c *Call) signalOne(pid, sig int32) Result {
 	target, e := c.Target.HostPID(pid)
 	if e != 0 {
@@ -154,21 +154,21 @@ func (c *Call) signalOne(pid, sig int32) Result {
 	return c.signalHost(target, sig)
 }
 
-// signalThread handles for the thread tid of the process tgid.
+// signalThread handles a signal to the thread tid of the process tgid.
 func (c *Call) signalThread(tgid, tid, sig int32) Result {
 	process, e := c.Target.HostPID(tgid)
 	if e != 0 {
 		return Continue
 	}
 	thread, e := c.Target.HostPID(tid)
-	// tgkill(2): by the tgid one "can avoid sending a signal to the wrong thread": ESRCH.
+	// tgkill(2): the tgid is to "avoid sending a signal to the wrong thread": ESRCH.
 	if e != 0 || !c.Target.SameProcess(process, thread) {
 		return Continue
 	}
 	return c.signalHost(thread, sig)
 }
 
-// signalHost handles for the thread that the supervisor calls target.
+// signalHost handles a signal to the thread that the supervisor calls target.
 func (c *Call) signalHost(target uint32, sig int32) Result {
 	if may, e := c.maySignal(target, sig); e == 0 && !may {
 		return Errno(unix.EPERM)
@@ -176,15 +176,15 @@ func (c *Call) signalHost(target uint32, sig int32) Result {
 	return Continue
 }
 
-// maySignal reports whether the caller may send sig to the thread that the
-// supervisor calls process. The error is ESRCH if there is none.
+// maySignal reports whether the caller may send sig to the thread that the supervisor calls
+// process. The error is ESRCH if there is none.
 func (c *Call) maySignal(process uint32, sig int32) (bool, unix.Errno) {
 	if c.Target.SameProcess(c.PID, process) {
 		return true, 0
 	}
 	s, e := c.Identities.Get(process)
 	if e == unix.EPERM {
-		return false, 0 // somebody else's on the host
+		return false, 0 // another user's, on the host
 	}
 	if e != 0 {
 		return false, e
@@ -198,11 +198,10 @@ func (c *Call) maySignal(process uint32, sig int32) (bool, unix.Errno) {
 	return cred.MaySignal(c.identity().Credentials, s.Credentials, unix.Signal(sig), sameSession), 0
 }
 
-// signalGroup handles for the processes of a group.
+// signalGroup handles a signal to a process group.
 //
-// kill(2): "For a process to have permission to send a signal [...]". Of a group,
-// one that may be signalled is enough: "EPERM The calling process does not have
-// permission to send the signal to any of the target processes."
+// kill(2): "EPERM The calling process does not have permission to send the signal to any of
+// the target processes." So permission to signal one process of the group is enough.
 func (c *Call) signalGroup(group uint32, sig int32) Result {
 	return c.signalMany(sig, unix.EPERM, func(pid uint32) bool {
 		g, _, e := target.GroupOf(pid)
@@ -213,7 +212,8 @@ func (c *Call) signalGroup(group uint32, sig int32) Result {
 // signalEverybody handles kill(-1, sig).
 //
 // kill(2): "On Linux, the call kill(-1,sig) does not signal the calling process", nor
-// "process 1 (init)". The kernel returns 0 also if it may signal none of the others.
+// "process 1 (init)". The kernel also returns 0 if the caller may not signal any of the
+// others.
 func (c *Call) signalEverybody(sig int32) Result {
 	return c.signalMany(sig, 0, func(pid uint32) bool {
 		seen, e := c.Target.SeenPID(pid)
@@ -221,13 +221,13 @@ func (c *Call) signalEverybody(sig int32) Result {
 	})
 }
 
-// signalMany handles for all processes that are meant. None is the result if the
-// caller may signal none of them.
+// signalMany handles a signal to all processes for which match is true. The error is none
+// if the caller may not signal any of them.
 //
-// If it may signal some of them only, the supervisor sends the signals. Then the
-// si_pid of the receivers is 0, which is what the kernel gives for senders outside
-// of their PID namespace, or the supervisor's.
-func (c *Call) signalMany(sig int32, none unix.Errno, meant func(pid uint32) bool) Result {
+// If the caller may signal only some of them, the supervisor sends the signals. The
+// receivers then see the si_pid 0, as for any sender outside of their PID namespace, or the
+// supervisor's pid.
+func (c *Call) signalMany(sig int32, none unix.Errno, match func(pid uint32) bool) Result {
 	processes, e := c.Target.Processes()
 	if e != 0 {
 		return Continue
@@ -235,11 +235,11 @@ func (c *Call) signalMany(sig int32, none unix.Errno, meant func(pid uint32) boo
 	var allowed []uint32
 	refused := false
 	for _, pid := range processes {
-		if !meant(pid) {
+		if !match(pid) {
 			continue
 		}
 		switch may, e := c.maySignal(pid, sig); {
-		case e != 0: // it has ended
+		case e != 0: // the process has ended
 		case may:
 			allowed = append(allowed, pid)
 		default:
@@ -253,7 +253,7 @@ func (c *Call) signalMany(sig int32, none unix.Errno, meant func(pid uint32) boo
 		return Errno(none)
 	}
 	for _, pid := range allowed {
-		// ESRCH: it has ended, as it may have after the signal.
+		// ESRCH: the process has ended, as it may have after the signal.
 		_ = unix.Kill(int(pid), unix.Signal(sig))
 	}
 	return Result{Final: true}

@@ -22,7 +22,7 @@ func Linkat(c *Call) Result {
 	return c.link(o, c.int32(2), 3)
 }
 
-// link handles a call that makes another name for the object o.
+// link handles a call that creates another name for the object o.
 func (c *Call) link(o object, dirfd int32, arg int) Result {
 	if !c.Restricted() {
 		return Continue
@@ -40,8 +40,7 @@ func (c *Call) link(o object, dirfd int32, arg int) Result {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(parent)
-	// EEXIST and ENOENT. In a directory that has been removed, and in procfs, nothing can be
-	// made: ENOENT.
+	// EEXIST or ENOENT. Removed directories and procfs admit no new names: ENOENT.
 	if !isName(name) || slash || statName(parent.fd, name) != unix.ENOENT || parent.stat.Nlink == 0 || parent.isProc() {
 		return Continue
 	}

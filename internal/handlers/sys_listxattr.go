@@ -18,8 +18,8 @@ func Listxattrat(c *Call) Result { return c.listxattr(c.objectAt(), 3) }
 // Flistxattr handles flistxattr(fd, list, size).
 func Flistxattr(c *Call) Result { return c.listxattr(c.descriptor(), 1) }
 
-// list handles with the names of the attributes of o that the container sees, in the
-// buffer at argument buf, whose size is the next argument.
+// listxattr handles a call that lists the attributes of o into the buffer at argument buf,
+// whose size is the next argument.
 func (c *Call) listxattr(o object, buf int) Result {
 	if r := c.reach(o, 0); r.Errno != 0 {
 		return r
@@ -37,7 +37,7 @@ func (c *Call) listxattr(o object, buf int) Result {
 		if !p.ViaProcSelf() && !c.Target.IsLink(p) {
 			return Continue
 		}
-		i, e := c.openPath(p) // a link may lead through /proc/self
+		i, e := c.openPath(p) // a symbolic link may lead through /proc/self
 		if e != 0 {
 			return Continue
 		}
@@ -59,9 +59,10 @@ func (c *Call) listxattr(o object, buf int) Result {
 	return c.returnValue(names, c.addr(buf), c.Data.Args[buf+1])
 }
 
-// namesAt lists into the buffer the attributes of path that the container sees, and tells
-// whether the kernel shows others. If so, room is what the kernel would want for those that the
-// container sees: on overlayfs also for some that it does not list.
+// listFiltered lists the attributes of path that the container sees into the buffer, and
+// reports whether that differs from the kernel's list. If so, room is the size that the
+// kernel would require for those: on overlayfs it includes some that the kernel does not
+// list.
 func (c *Call) listFiltered(path *byte, follow bool) (names []byte, room int, changed bool) {
 	n, e := sys.Listxattr(path, follow, c.buffer())
 	if e != 0 {
@@ -73,5 +74,5 @@ func (c *Call) listFiltered(path *byte, follow bool) (names []byte, room int, ch
 		return names, 0, false
 	}
 	all, _ := sys.Listxattr(path, follow, nil)
-	return names, max(all, n) - hidden, true // all is -1 if the file is gone
+	return names, max(all, n) - hidden, true // all is -1 if the file no longer exists
 }

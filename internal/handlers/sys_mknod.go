@@ -13,8 +13,8 @@ func Mknod(c *Call) Result { return c.mknod(unix.AT_FDCWD, 0) }
 // Mknodat handles mknodat(dirfd, path, mode, dev).
 func Mknodat(c *Call) Result { return c.mknod(c.int32(0), 1) }
 
-// mknod makes what the kernel lets nobody make in a user namespace, a device, as
-// a placeholder. The kernel makes the others.
+// mknod creates a placeholder for a device, which the kernel does not create in a user
+// namespace. The kernel creates inodes of other types.
 func (c *Call) mknod(dirfd int32, arg int) Result {
 	mode, dev := c.uint32(arg+1)&0xffff, c.uint32(arg+2) // umode_t has 16 bits
 	kind := mode & unix.S_IFMT
@@ -27,14 +27,14 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 	case kind == unix.S_IFCHR, kind == unix.S_IFBLK:
 		// "EPERM: mode requested creation of something other than a regular file, FIFO
 		// (named pipe), or UNIX domain socket, and the caller is not privileged (Linux:
-		// does not have the CAP_MKNOD capability)". The kernel says so itself, unless it
-		// has more to say of the path.
+		// does not have the CAP_MKNOD capability)". The kernel gives the same error, unless
+		// the path gives another one.
 		if !c.identity().Capable(unix.CAP_MKNOD) {
 			return c.refuseDevice(dirfd, arg, mode)
 		}
 		rec.Type, rec.Rdev = kind, uint64(dev)
 		kind, dev = placeholderType(&rec), 0
-	default: // EPERM or EINVAL, before anything is looked at
+	default: // EPERM or EINVAL, before the path is resolved
 		return Continue
 	}
 	return c.create(dirfd, arg, mode, func(parent int, name *byte, mode uint32) unix.Errno {
@@ -42,8 +42,8 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 	}, rec)
 }
 
-// mayNot lets the kernel refuse to make an inode of that mode, unless the caller may not
-// even make a name there.
+// refuseDevice lets the kernel refuse to create a device of that mode, unless the caller
+// may not create the name in the first place.
 func (c *Call) refuseDevice(dirfd int32, arg int, mode uint32) Result {
 	if !c.Restricted() {
 		return Continue
@@ -56,15 +56,15 @@ func (c *Call) refuseDevice(dirfd int32, arg int, mode uint32) Result {
 	return continueUnlessDenied(c.mayMake(parent, name, slash, mode))
 }
 
-// whiteout is the number of the character device that overlayfs marks removed
-// files with. Everybody may make it.
+// whiteout is the number of the character device with which overlayfs marks removed files.
+// Every user may create it.
 const whiteout = 0
 
-// standIn returns the file type of the placeholder for a device.
+// placeholderType returns the file type of the placeholder for a device.
 //
-// The supervisor is not asked when a file is opened for reading only, so the
-// placeholder itself has to do the right thing then. An empty file is read as
-// /dev/null is. A socket cannot be opened: ENXIO, as for a device that is not there.
+// The filter does not notify an open for reading only, so that the placeholder itself has
+// to behave right then. An empty file reads like /dev/null. A socket cannot be opened:
+// ENXIO, as for a device that does not exist.
 func placeholderType(rec *owner.Record) uint32 {
 	if rec.Type == unix.S_IFCHR && rec.Rdev == devNull {
 		return unix.S_IFREG

@@ -6,11 +6,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// The calls that mount. Whether a task may is for its emulated capabilities to say.
+// Calls that mount. The caller's emulated capabilities decide whether it may.
 
 // Mount handles mount(source, target, filesystemtype, mountflags, data).
 func Mount(c *Call) Result {
-	// mount(2) copies the strings first; then it looks for the target.
+	// mount(2) copies the strings before it looks for the target.
 	if (c.Restricted() || c.lacksCap(unix.CAP_SYS_ADMIN)) && (c.badPointer(2) || c.badPointer(0) || c.badPointer(4)) {
 		return Continue // EFAULT
 	}
@@ -23,8 +23,7 @@ func Mount(c *Call) Result {
 	return Continue
 }
 
-// The flags of umount2(2), <linux/fs.h>: MNT_FORCE, MNT_DETACH, MNT_EXPIRE and
-// UMOUNT_NOFOLLOW.
+// The flags of umount2(2), from <linux/fs.h>.
 const umountFlags = unix.MNT_FORCE | unix.MNT_DETACH | unix.MNT_EXPIRE | unix.UMOUNT_NOFOLLOW
 
 // Umount handles umount(target), of i386.
@@ -50,8 +49,8 @@ func (c *Call) umount(flags uint32) Result {
 // OpenTreeNamespace is OPEN_TREE_NAMESPACE of <linux/mount.h>, since Linux 7.0.
 const OpenTreeNamespace = 2
 
-// OpenTree handles open_tree(dirfd, path, flags), and open_tree_attr, if a copy of
-// the tree is asked for.
+// OpenTree handles open_tree(dirfd, path, flags) and open_tree_attr, if a copy of the tree
+// is requested.
 func OpenTree(c *Call) Result {
 	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Continue
@@ -68,7 +67,7 @@ func OpenTree(c *Call) Result {
 	return Continue
 }
 
-// The smallest struct mount_attr, and its largest size.
+// The minimum and maximum size of struct mount_attr, and the flags of mount_setattr(2).
 const (
 	mountAttrSize    = unix.MOUNT_ATTR_SIZE_VER0
 	maxMountAttrSize = 4096

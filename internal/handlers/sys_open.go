@@ -14,20 +14,20 @@ import (
 // opening is a call of the open family.
 type opening struct {
 	dirfd   int32
-	arg     int // index of the path
+	arg     int // index of the argument that holds the path
 	how     unix.OpenHow
-	openat2 bool // openat2: unknown flags are errors
+	openat2 bool // the call is openat2, for which unknown flags are errors
 }
 
-// resolveCached is RESOLVE_CACHED of <linux/openat2.h>, and resolveFlags are all that openat2(2)
-// knows.
+// resolveCached is RESOLVE_CACHED of <linux/openat2.h>; resolveFlags are all flags that
+// openat2(2) accepts in resolve.
 const (
 	resolveCached = 0x20
 	resolveFlags  = unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH |
 		unix.RESOLVE_IN_ROOT | resolveCached
 )
 
-// unnamed is the one bit of O_TMPFILE that O_DIRECTORY does not have, __O_TMPFILE.
+// tmpfileFlag is __O_TMPFILE, the bit of O_TMPFILE that O_DIRECTORY does not have.
 const tmpfileFlag = unix.O_TMPFILE &^ unix.O_DIRECTORY
 
 // Open handles open(path, flags, mode).
@@ -62,25 +62,26 @@ func Openat2(c *Call) Result {
 	}
 	switch {
 	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
-	// unless a file may be made.
+	// unless a file may be created.
 	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|tmpfileFlag) == 0,
 		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
 		// an error if unknown or conflicting flags are specified in how.flags."
 		o.how.Flags&^knownFlags != 0,
 		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
 		o.how.Resolve&^resolveFlags != 0, o.how.Resolve&confined == confined,
-		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached lookups".
+		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached
+		// lookups".
 		o.how.Resolve&resolveCached != 0 && o.how.Flags&(createFlags|unix.O_TRUNC) != 0:
 		return Continue
 	}
-	o.how.Resolve &^= resolveCached // the rest of that is for the kernel to find out
+	o.how.Resolve &^= resolveCached // the kernel checks the rest of it
 	return c.open(&o)
 }
 
-// readHow reads a struct open_how of the caller, and reports whether it has nothing
-// that is not known here: "extensions [...] by appending new fields to that
-// structure, with a zero value in a new field resulting in the kernel behaving as
-// though that extension field was not present", openat2(2).
+// readHow reads the caller's struct open_how, and reports whether all fields that are
+// unknown here are zero: "extensions [...] by appending new fields to that structure, with
+// a zero value in a new field resulting in the kernel behaving as though that extension
+// field was not present", openat2(2).
 func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	const known = uint64(unsafe.Sizeof(*how))
 	if size < known || size > uint64(unix.Getpagesize()) {
@@ -104,11 +105,11 @@ func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
 	return true
 }
 
-// creates are the flags that make a file.
+// createFlags are the flags that create a file.
 const createFlags = unix.O_CREAT | tmpfileFlag
 
-// open handles a call that opens a device, or may make a file, or may have to be refused.
-// Opening other files is left to the kernel, and so are all errors of the arguments.
+// open handles a call that opens a device, may create a file, or may have to be refused.
+// The kernel opens all other files, and finds all errors of the arguments.
 func (c *Call) open(o *opening) Result {
 	kind := o.how.Flags & createFlags
 	if o.how.Flags&unix.O_PATH != 0 {
@@ -132,23 +133,23 @@ func (c *Call) open(o *opening) Result {
 		if result != Errno(unix.EEXIST) || o.how.Flags&unix.O_EXCL != 0 {
 			return result
 		}
-		// It has appeared meanwhile, and may be gone again.
+		// Another task has just created the file, and may have removed it again.
 	}
 	return Continue
 }
 
-// openAttempts is how often a file that comes and goes is looked for.
+// openAttempts limits how often open retries when a file keeps appearing and disappearing.
 const openAttempts = 16
 
-// openOrCreate opens what is there, or makes a file if o says so. The result is EEXIST
-// if something has appeared where nothing was.
+// openOrCreate opens the file, or creates it if o says so and it does not exist. The error
+// is EEXIST if another task creates it in between.
 func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 || o.how.Resolve != 0 && p.ViaProcSelf() && c.createsAsRoot() {
 		return Continue
 	}
 	if c.resumes() {
-		return c.openNew(p, o) // which finds out whether it exists
+		return c.openNew(p, o) // which checks whether it exists
 	}
 	found, result := c.find(p, o)
 	if found != missing && found != dangling || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
@@ -165,7 +166,7 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	return c.openNew(p, o)
 }
 
-// openForReading handles a call that only reads.
+// openForReading handles a call that opens for reading only.
 func (c *Call) openForReading(o *opening) Result {
 	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
 	if !identities && !devices {
@@ -177,7 +178,7 @@ func (c *Call) openForReading(o *opening) Result {
 		return Continue
 	case identities && p.IsNamed(statusName):
 		return c.openStatus(p, o.how.Flags)
-	case devices: // of null, read as the empty file that it is, the kernel takes care
+	case devices: // except null, whose placeholder the kernel reads as an empty file
 		_, result := c.find(p, o)
 		return result
 	}
@@ -194,17 +195,17 @@ func (c *Call) pathToOpen(o *opening) (target.Path, unix.Errno) {
 	return c.Target.Path(o.dirfd, c.addr(o.arg), flags)
 }
 
-// What find may find.
+// existence is what find learns about the file that is to be opened.
 type existence int
 
 const (
-	mayExist existence = iota // something, or an error: the result is the answer
-	missing                   // nothing
-	dangling                  // nothing, at the end of a symbolic link
+	mayExist existence = iota // it exists, or an error occurred: the Result of find is the answer
+	missing                   // no such file
+	dangling                  // a symbolic link to a file that does not exist
 )
 
-// find looks for what is to be opened, and handles the call if that is a device or
-// nothing that open(2) could make.
+// find looks for the file that is to be opened. It handles the call if the supervisor has
+// to open the file: a device, or a regular file that the kernel might create anew.
 func (c *Call) find(p target.Path, o *opening) (existence, Result) {
 	if o.how.Resolve == 0 && !p.ViaProcSelf() {
 		switch classify(p) {
@@ -243,15 +244,15 @@ func (c *Call) find(p target.Path, o *opening) (existence, Result) {
 	return mayExist, Continue
 }
 
-// makesForOthers reports whether the kernel, if it executed the call o, might make a file
-// that would belong to root and not to the caller.
+// mightCreateAsRoot reports whether the kernel, if it executed the call o, might create a
+// file that belongs to root instead of the caller.
 func (c *Call) mightCreateAsRoot(o *opening) bool {
 	return o.how.Flags&(unix.O_CREAT|unix.O_EXCL|unix.O_DIRECTORY) == unix.O_CREAT && !c.createsAsRoot()
 }
 
-// openFound opens a regular file that has been found where a call with these flags of
-// open(2) would make one. The kernel is not to execute that call: by then the file may be
-// gone, as a lock file is, and the kernel would make one of root's.
+// reopen opens a regular file that exists, for a call with these flags of open(2) that
+// would create it otherwise. The kernel must not execute the call: the file may be gone by
+// then, as lock files tend to be, and the kernel would create one that belongs to root.
 func (c *Call) reopen(i *inode, flags uint64) Result {
 	if flags&unix.O_TRUNC != 0 && !c.Target.HasFreeFDs(1) {
 		return Errno(unix.EMFILE)
@@ -263,17 +264,18 @@ func (c *Call) reopen(i *inode, flags uint64) Result {
 	return File(opened, flags&unix.O_CLOEXEC != 0)
 }
 
-// What look may see.
+// fileClass is what classify sees of a file that is to be opened.
 type fileClass int
 
 const (
-	ordinaryFile fileClass = iota // the kernel is to open it, or to refuse
+	ordinaryFile fileClass = iota // the kernel opens it, or returns the error
 	missingFile
-	specialFile // perhaps
+	specialFile // the supervisor may have to open it
 )
 
-// look tells, at the cost of one system call, whether p may be the placeholder of a
-// device, an empty file or a socket, or is the multiplexer of pseudoterminals, or a link that is not to be followed.
+// classify reports, at the cost of one system call, whether the supervisor may have to open
+// p: because it may be the placeholder of a device (an empty file or a socket), is the
+// multiplexer of pseudoterminals, or is a symbolic link that is not to be followed.
 func classify(p target.Path) fileClass {
 	flags := 0
 	if !p.Follow {
@@ -296,7 +298,7 @@ func classify(p target.Path) fileClass {
 	return ordinaryFile
 }
 
-// openNew makes and opens the file p, which does not exist.
+// openNew creates and opens the file p, which does not exist.
 func (c *Call) openNew(p target.Path, o *opening) Result {
 	parent, name, slash, e := c.openCreateParent(p, o.how.Resolve)
 	if e != 0 {
@@ -315,13 +317,13 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 		return Errno(unix.EMFILE)
 	}
 	how := o.how
-	how.Flags |= unix.O_EXCL | unix.O_CLOEXEC // which follows no link
+	how.Flags |= unix.O_EXCL | unix.O_CLOEXEC // O_EXCL also prevents following a link
 	how.Resolve = 0
 	fd, e := c.makeIn(parent, name, uint32(how.Mode)|unix.S_IFREG, owner.Record{}, o.maker(&how))
 	switch {
 	case e != 0:
 		return Errno(e)
-	case fd < 0: // a worker that has died has made it
+	case fd < 0: // an earlier attempt has created it
 		how.Flags = how.Flags&^(unix.O_CREAT|unix.O_EXCL) | unix.O_NOFOLLOW
 		how.Mode = 0
 		if fd, e = o.maker(&how)(parent.fd, name, 0); e != 0 {
@@ -331,7 +333,7 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
 }
 
-// openUnnamed makes and opens a file without a name in the directory of the path.
+// openTmpfile creates and opens a file without a name in the directory of the path.
 func (c *Call) openTmpfile(o *opening) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 || o.how.Resolve == 0 && c.kernelSufficesIn(p) {
@@ -360,7 +362,7 @@ func (c *Call) openTmpfile(o *opening) Result {
 	return File(fd, o.how.Flags&unix.O_CLOEXEC != 0)
 }
 
-// maker opens a file as the call o does.
+// maker returns a maker that opens a file as the call o does.
 func (o *opening) maker(how *unix.OpenHow) maker {
 	return func(parent int, name *byte, mode uint32) (int, unix.Errno) {
 		if !o.openat2 {

@@ -7,14 +7,15 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// openRestricted handles a call of the open family by a caller who may not open
-// everything. Kind are those of creates that it has.
+// openRestricted handles a call of the open family by a restricted caller. Kind is the part
+// of createFlags that the call has.
 func (c *Call) openRestricted(o *opening, kind uint64) Result {
 	flags := o.how.Flags
 	if flags&unix.O_PATH == 0 {
 		switch {
-		// open(2): "EINVAL O_TMPFILE was specified in flags, but neither O_WRONLY nor O_RDWR was
-		// specified", and it is to have O_DIRECTORY; "EINVAL [...] O_CREAT | O_DIRECTORY".
+		// open(2): "EINVAL O_TMPFILE was specified in flags, but neither O_WRONLY nor
+		// O_RDWR was specified", and it requires O_DIRECTORY; "EINVAL [...] O_CREAT |
+		// O_DIRECTORY".
 		case kind == tmpfileFlag && (flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_DIRECTORY == 0),
 			flags&(unix.O_CREAT|unix.O_DIRECTORY) == unix.O_CREAT|unix.O_DIRECTORY:
 			return Continue
@@ -31,8 +32,7 @@ func (c *Call) openRestricted(o *opening, kind uint64) Result {
 	return Continue
 }
 
-// openPermitted opens what is there, or makes a file if o says so, if the caller may. The
-// result is EEXIST if something has appeared where nothing was.
+// openPermitted is openOrCreate with permission checks.
 func (c *Call) openPermitted(o *opening) Result {
 	p, e := c.pathToOpen(o)
 	if e != 0 {
@@ -44,7 +44,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	case creating && p.HasSuffix("/"):
 		return c.openTrailingSlash(p, o)
 	case creating && c.resumes():
-		return c.openNew(p, o) // which finds out whether it exists
+		return c.openNew(p, o) // which checks whether it exists
 	}
 	i, e := c.openResolve(p, o.how.Resolve)
 	if e == unix.ENOENT && creating {
@@ -72,8 +72,8 @@ func (c *Call) openPermitted(o *opening) Result {
 	return c.openExisting(o, i, file)
 }
 
-// openSlash handles a call that is to make the file p, of which the name ends with a slash.
-// The kernel gives EISDIR, if the caller may get as far.
+// openTrailingSlash handles a call that is to create the file p, whose name ends with a
+// slash. The kernel gives EISDIR, after it has checked permissions on the way.
 func (c *Call) openTrailingSlash(p target.Path, o *opening) Result {
 	p.Follow = false
 	parent, _, _, e := c.openCreateParent(p, o.how.Resolve)
@@ -84,16 +84,16 @@ func (c *Call) openTrailingSlash(p target.Path, o *opening) Result {
 	return Continue
 }
 
-// taskFile is a file in /proc/PID that everybody may read, going by its mode.
+// procFile is a kind of file in /proc/PID that every user may read according to its mode.
 type procFile int
 
 const (
 	procFileOther   procFile = iota
-	procFileStatus           // tells who the task is
-	procFileGuarded          // proc_pid_maps(5) and others: "governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check"
+	procFileStatus           // shows the task's credentials
+	procFileGuarded          // guarded by PTRACE_MODE_READ_FSCREDS: see proc_pid_maps(5)
 )
 
-// fileOfTask tells what the name of a file would be in /proc/PID.
+// procFileNamed returns the kind that a file of that name has in /proc/PID.
 func procFileNamed(p target.Path) procFile {
 	switch {
 	case p.IsNamed(statusName):
@@ -104,7 +104,7 @@ func procFileNamed(p target.Path) procFile {
 	return procFileOther
 }
 
-// mayOpenShared decides whether the caller may open the existing inode i with O_CREAT.
+// mayOpenShared checks whether the caller may open the existing inode i with O_CREAT.
 func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
 	if i.isDir() || i.kind() == unix.S_IFREG && c.Protected.Regular == 0 { // EISDIR
 		return 0
@@ -121,7 +121,8 @@ func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
 	return c.Protected.MayOpenShared(*c.subject(), c.visible(dir), c.visible(i))
 }
 
-// openExisting opens an inode that exists, if the caller may. File is what its name says.
+// openExisting opens an inode that exists, if the caller may. File is its kind in
+// /proc/PID, by its name.
 func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	flags := o.how.Flags
 	want := accessMode(flags)
@@ -133,14 +134,14 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	}
 	regular := i.kind() == unix.S_IFREG
 	if e := c.permits(i, want); e != 0 {
-		// Before it truncates a file the kernel asks whether the mount can be written to.
+		// Before it truncates a file, the kernel checks whether the mount is writable.
 		if regular && flags&unix.O_TRUNC != 0 {
 			e = i.preferEROFS(e)
 		}
 		return Errno(e)
 	}
-	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the caller did
-	// not match the owner of the file and the caller was not privileged."
+	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the
+	// caller did not match the owner of the file and the caller was not privileged."
 	if flags&unix.O_NOATIME != 0 && !perm.Owner(*c.subject(), c.visible(i)) {
 		return Errno(unix.EPERM)
 	}
@@ -164,7 +165,7 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	return Continue
 }
 
-// accessMode are the permissions that flags of open(2) need.
+// accessMode returns the permissions that flags of open(2) require.
 //
 // "O_TRUNC [...] requires" write permission. The access mode 3 "means: check for read and
 // write permission on the file".

@@ -6,8 +6,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// Prctl handles prctl(option, arg2, ...) for the options about capabilities and the
-// timer slack, and PR_SET_MM.
+// Prctl handles prctl(option, arg2, ...) for options about capabilities, dumpability, timer
+// slack and seccomp, and for PR_SET_MM.
 func Prctl(c *Call) Result {
 	if c.inRuntime() {
 		return Continue
@@ -52,9 +52,9 @@ func Prctl(c *Call) Result {
 	return Continue
 }
 
-// setDumpable handles prctl(PR_SET_DUMPABLE, dumpable). The kernel is told as well.
+// setDumpable handles prctl(PR_SET_DUMPABLE, dumpable), which the kernel executes, too.
 func (c *Call) setDumpable(dumpable uint64) Result {
-	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or all is the kernel's own
+	if dumpable > 1 || !c.Identities.InUse() { // EINVAL, or the kernel suffices
 		return Continue
 	}
 	s := *c.identity()
@@ -65,7 +65,7 @@ func (c *Call) setDumpable(dumpable uint64) Result {
 	return Continue
 }
 
-// truth returns 1 if b is true, else 0.
+// returnBool makes the call return 1 if b is true, otherwise 0.
 func returnBool(b bool) Result {
 	if b {
 		return Return(1)
@@ -86,8 +86,8 @@ func (c *Call) capAmbient() Result {
 	return Return(int(value))
 }
 
-// setMM handles prctl(PR_SET_MM). What it changes reports whether an execve(2) has
-// succeeded (Identities.Expect), so first that is settled.
+// setMM handles prctl(PR_SET_MM). It changes what shows whether an execve(2) has succeeded
+// (identity.Table.Expect), so a pending execve is resolved first.
 func (c *Call) setMM() Result {
 	if e := c.Identities.ResolveExec(c.PID); e != 0 {
 		return Errno(e)

@@ -6,12 +6,12 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// The calls that look into another process, or trace it. They all check what ptrace(2)
-// calls PTRACE_MODE_REALCREDS, and fail with EPERM. The kernel, for which all tasks of
-// the container have one user id, checks the rest.
+// Calls that inspect or trace another process. Each checks PTRACE_MODE_REALCREDS of
+// ptrace(2), and fails with EPERM. The kernel, which sees a single user, checks the rest.
 
-// mayTrace reports whether the caller may trace the thread that the supervisor calls target;
-// also if there is none, which the kernel will find. The caller has no CAP_SYS_PTRACE.
+// mayTrace reports whether the caller, which has no CAP_SYS_PTRACE, may trace the thread
+// that the supervisor calls target. It is true if there is none: the kernel finds that
+// error.
 func (c *Call) mayTrace(target uint32) bool {
 	// ptrace(2): "If the calling thread and the target thread are in the same thread group,
 	// access is always allowed."
@@ -24,9 +24,8 @@ func (c *Call) mayTrace(target uint32) bool {
 	return e != 0 || !s.Undumpable && cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
 }
 
-// mayLookInto decides whether the caller may read what a file of procfs says of a task: 0 or
-// EACCES. It is for files that the
-// kernel guards by PTRACE_MODE_READ_FSCREDS of ptrace(2).
+// mayInspect checks whether the caller may read a file of procfs that
+// PTRACE_MODE_READ_FSCREDS of ptrace(2) guards. The error is EACCES.
 func (c *Call) mayInspect(i *inode) unix.Errno {
 	target, e := c.taskOf(i)
 	if e != 0 || c.Target.SameProcess(c.PID, target) {
@@ -39,7 +38,7 @@ func (c *Call) mayInspect(i *inode) unix.Errno {
 	return unix.EACCES
 }
 
-// refusesTrace reports whether the caller is to be refused the thread that it calls pid.
+// mayNotTrace reports whether the caller may not trace the thread that it calls pid.
 func (c *Call) mayNotTrace(pid int32) bool {
 	target, e := c.Target.HostPID(pid)
 	return e == 0 && !c.mayTrace(target)
@@ -64,7 +63,7 @@ func Ptrace(c *Call) Result {
 // maxVectors is IOV_MAX.
 const maxVectors = 1024
 
-// ProcessVM handles process_vm_readv(pid, local_iov, liovcnt, remote_iov, riovcnt, flags),
+// ProcessVM handles process_vm_readv(pid, local_iov, liovcnt, remote_iov, riovcnt, flags)
 // and process_vm_writev.
 func ProcessVM(c *Call) Result {
 	local, remote := c.Data.Args[2], c.Data.Args[4]

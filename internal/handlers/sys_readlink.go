@@ -21,7 +21,8 @@ func (c *Call) readlink(o object, size int) Result {
 	}
 	i, e := c.openObject(o)
 	if e == 0 {
-		// All links in /proc/PID are such that lead right to what the task has open.
+		// All links in /proc/PID are magic links, which lead right to an object that the
+		// task has open.
 		if i.kind() == unix.S_IFLNK && i.isProc() {
 			e = c.mayInspect(i)
 		}

@@ -63,7 +63,7 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	return continueOrDeny(oldParent, e)
 }
 
-// mayRename decides about a rename between existing directories.
+// mayRename checks the permissions for a rename between existing directories.
 func (c *Call) mayRename(oldParent, newParent *inode, source, destination *direntry, exchange, moves bool) unix.Errno {
 	if e := c.mayDeleteEntry(oldParent, source); e != 0 {
 		return e

@@ -6,11 +6,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// The kernel's RLIMIT_LOCKS of a task, and the timer slack of a thread, may hold its
-// identity (package identity). What the program has set is in its state.
+// The kernel's RLIMIT_LOCKS of a task and the timer slack of a thread may encode its
+// identity (package identity). The identity holds the values that the program has set.
 
-// rlim64 is struct rlimit64, and struct rlimit where long has 64 bits: the soft limit,
-// then the hard one.
+// rlim64 is struct rlimit64, and struct rlimit where long has 64 bits: soft limit, hard
+// limit.
 type rlim64 [2]uint64
 
 // rlim32 is struct rlimit of i386.
@@ -18,7 +18,7 @@ type rlim32 [2]uint32
 
 const (
 	infinity32    = 1<<32 - 1 // RLIM_INFINITY of i386
-	oldInfinity32 = 1<<31 - 1 // that of its old getrlimit
+	oldInfinity32 = 1<<31 - 1 // RLIM_INFINITY of its old getrlimit
 )
 
 // Getrlimit handles getrlimit(RLIMIT_LOCKS, rlim).
@@ -40,13 +40,13 @@ func Setrlimit(c *Call) Result {
 	return Errno(c.setLocks(c.PID, &c.identity().Locks, unix.Rlimit{Cur: limits[0], Max: limits[1]}))
 }
 
-// GetrlimitOld handles the getrlimit of i386.
+// GetrlimitOld handles getrlimit of i386.
 func GetrlimitOld(c *Call) Result { return c.getrlimit32(oldInfinity32) }
 
-// Getrlimit32 handles the ugetrlimit of i386.
+// Getrlimit32 handles ugetrlimit of i386.
 func Getrlimit32(c *Call) Result { return c.getrlimit32(infinity32) }
 
-// getrlimit32 shows what is more than the infinity of the call as infinity.
+// getrlimit32 shows limits above infinity as infinity.
 func (c *Call) getrlimit32(infinity uint64) Result {
 	if !c.Identities.InUse() {
 		return Continue
@@ -56,7 +56,7 @@ func (c *Call) getrlimit32(infinity uint64) Result {
 	return Errno(c.write(c.addr(1), bytesOf(limits[:])))
 }
 
-// Setrlimit32 handles the setrlimit of i386.
+// Setrlimit32 handles setrlimit of i386.
 func Setrlimit32(c *Call) Result {
 	var limits rlim32
 	if n, e := c.Target.Read(c.addr(1), bytesOf(limits[:])); e != 0 || n < 8 {
@@ -104,8 +104,8 @@ func Prlimit(c *Call) Result {
 	return Errno(c.write(c.addr(3), bytesOf(limits[:])))
 }
 
-// limited returns the task that a pid argument of prlimit names, if the caller may read
-// its limits, and change them if change is true.
+// prlimitTarget returns the task that the pid argument of prlimit names, if the caller may
+// read its limits, and change them if change is true.
 func (c *Call) prlimitTarget(pid int32, change bool) (uint32, unix.Errno) {
 	if pid == 0 {
 		return c.PID, 0
@@ -118,7 +118,7 @@ func (c *Call) prlimitTarget(pid int32, change bool) (uint32, unix.Errno) {
 		return target, 0
 	}
 	if err := unix.Prlimit(int(target), unix.RLIMIT_LOCKS, nil, nil); err != nil {
-		return 0, err.(unix.Errno) // ESRCH; EPERM: somebody else's on the host
+		return 0, err.(unix.Errno) // ESRCH; EPERM: another user's, on the host
 	}
 	s, e := c.Identities.Get(target)
 	switch {
@@ -126,14 +126,14 @@ func (c *Call) prlimitTarget(pid int32, change bool) (uint32, unix.Errno) {
 		return 0, e
 	case !cred.MayPrlimit(c.identity().Credentials, s.Credentials):
 		return 0, unix.EPERM
-	// Outside of the container nothing of ours must be in a limit.
+	// Limits of tasks outside of the container must not encode identities.
 	case change && !c.Identities.Own(target) && !c.Target.SameUserNamespace(target):
 		return 0, unix.EPERM
 	}
 	return target, 0
 }
 
-// setLocks changes the RLIMIT_LOCKS of a task's process from old.
+// setLocks changes the RLIMIT_LOCKS of the process of tid from old.
 func (c *Call) setLocks(tid uint32, old *unix.Rlimit, to unix.Rlimit) unix.Errno {
 	switch {
 	// prlimit(2): "EINVAL [...] rlim->rlim_cur was greater than rlim->rlim_max."

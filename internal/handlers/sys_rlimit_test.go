@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Nothing of ours is put into the limits of what is outside of the container.
+// Limits of tasks outside of the container never encode identities.
 func TestPrlimitOutside(t *testing.T) {
 	c := newCaller(t)
 	limits := make([]byte, 16)
 	if r := c.do(Prlimit, 1<<30, unix.RLIMIT_LOCKS, limits, 0); r.Errno != unix.ESRCH {
 		t.Errorf("no process: %+v, want ESRCH", r)
 	}
-	// The parent has started the user namespace.
+	// The parent is outside of the user namespace.
 	if r := c.do(Prlimit, unix.Getppid(), unix.RLIMIT_LOCKS, limits, 0); r.Errno != unix.EPERM {
 		t.Errorf("a process outside: %+v, want EPERM", r)
 	}

@@ -9,18 +9,19 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// The calls that change how tasks are scheduled. What the caller may do to itself,
-// and to a task that is who the caller is, the kernel knows: there it has the
-// rights of the container's user on the host, whoever it is in the container.
+// Calls that change how tasks are scheduled. For the caller itself, and for tasks with the
+// same identity, the kernel decides: there the caller has the rights of the container's
+// user on the host, whatever its emulated ids are.
 
-// unlimited reports whether the caller may change how any task is scheduled.
+// mayScheduleAll reports whether the caller may change the scheduling of every task.
 func (c *Call) mayScheduleAll() bool {
 	return !c.Identities.InUse() || c.identity().Capable(unix.CAP_SYS_NICE)
 }
 
 // SchedSetscheduler handles sched_setscheduler(pid, policy, param).
 func SchedSetscheduler(c *Call) Result {
-	// sched(7): the policies SCHED_DEADLINE and SCHED_EXT, 6 and 7, have no parameters here.
+	// EINVAL: policy 4 is reserved, SCHED_DEADLINE (6) needs sched_setattr(2), and there
+	// are none above SCHED_EXT (7).
 	policy := c.uint32(1) &^ unix.SCHED_RESET_ON_FORK
 	if policy == 4 || policy == 6 || policy > 7 {
 		return Continue // EINVAL
@@ -46,8 +47,8 @@ const schedAttrSize = 48
 // SchedSetaffinity handles sched_setaffinity(pid, cpusetsize, mask).
 func SchedSetaffinity(c *Call) Result { return c.schedule(2, int(min(c.Data.Args[1], 1))) }
 
-// scheduled handles a call about the thread of argument 0. The argument i is the
-// address of something of that size: else EINVAL or EFAULT.
+// schedule handles a call about the thread in argument 0. Argument i is the address of size
+// bytes that the kernel reads: otherwise EINVAL or EFAULT.
 func (c *Call) schedule(i, size int) Result {
 	pid := c.int32(0)
 	if pid <= 0 || c.mayScheduleAll() {
@@ -63,8 +64,8 @@ func (c *Call) schedule(i, size int) Result {
 	return Continue
 }
 
-// mayChange reports whether the caller may, by a rule, do something to the thread
-// that it calls pid; also if there is none, which the kernel will find.
+// ruleAllows reports whether rule allows the caller to change the thread that it calls pid.
+// It is true if there is none: the kernel finds that error.
 func (c *Call) ruleAllows(pid int32, rule func(sender, target cred.Credentials) bool) bool {
 	target, e := c.Target.HostPID(pid)
 	if e != 0 {
@@ -74,7 +75,7 @@ func (c *Call) ruleAllows(pid int32, rule func(sender, target cred.Credentials) 
 	return e == unix.ESRCH || e == 0 && rule(c.identity().Credentials, s.Credentials)
 }
 
-// The kinds of "who", in setpriority(2); ioprio_set(2) counts from 1.
+// Values of "which" of setpriority(2); those of ioprio_set(2) start at 1.
 const (
 	whoProcess = iota
 	whoGroup
@@ -91,8 +92,8 @@ func IoprioSet(c *Call) Result {
 	return c.prioritize(c.uint32(0)-1, cred.MaySetIOPriority, unix.SYS_IOPRIO_SET)
 }
 
-// prioritize handles a call that changes a priority of those whom arguments 0 and
-// 1 mean; kind is which.
+// prioritize handles a call that changes a priority of the tasks that arguments 0 and 1
+// select; kind is argument 0 as in setpriority(2).
 func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials) bool, nr uintptr) Result {
 	if !c.Identities.InUse() || kind > whoUser {
 		return Continue
@@ -129,11 +130,12 @@ func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials
 	})
 }
 
-// prioritizeAll changes the priority of all threads that are meant, one by one: of
-// users, who are one to the kernel, and of groups that are not one user's.
+// prioritizeAll changes the priority of all threads for which match is true, one by one. It
+// handles users, because the kernel sees a single user, and process groups, whose processes
+// may belong to several users.
 //
 // setpriority(2): "ESRCH No process was located using the which and who values".
-func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr uintptr, meant func(pid uint32, s *identity.State) bool) Result {
+func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr uintptr, match func(pid uint32, s *identity.State) bool) Result {
 	processes, e := c.Target.Processes()
 	if e != 0 {
 		return Errno(e)
@@ -149,7 +151,7 @@ func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr
 		}
 		for _, tid := range threads {
 			s, e := c.Identities.Get(tid)
-			if e != 0 || !meant(pid, &s) {
+			if e != 0 || !match(pid, &s) {
 				continue
 			}
 			e = unix.EPERM
@@ -164,7 +166,7 @@ func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr
 	return Errno(result)
 }
 
-// setPriority makes the call nr, setpriority(2) or ioprio_set(2), for one thread.
+// setPriority executes the call nr, setpriority(2) or ioprio_set(2), for one thread.
 func (c *Call) setPriority(nr uintptr, tid uint32) unix.Errno {
 	if nr == unix.SYS_IOPRIO_SET {
 		return sys.IoprioSet(ioprioWhoProcess, tid, c.int32(2))

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls by which a task restrains itself, and what it executes. Set-user-ID programs
-// could be led astray by that: so it needs CAP_SYS_ADMIN, or no_new_privs.
+// Calls by which a task restricts itself and the programs that it executes. A restriction
+// could subvert set-user-ID programs, so the calls require CAP_SYS_ADMIN or no_new_privs.
 
-// mayRestrain reports whether the caller may do that.
+// mayRestrictSelf reports whether the caller has CAP_SYS_ADMIN or no_new_privs.
 func (c *Call) mayRestrictSelf() bool {
 	if c.inRuntime() || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return true
@@ -33,7 +33,7 @@ func Seccomp(c *Call) Result {
 // maxFilter is BPF_MAXINSNS.
 const maxFilter = 4096
 
-// filter handles a call that installs the filter at the address prog.
+// installFilter handles a call that installs the filter at the address prog.
 //
 // seccomp(2): "EACCES The caller did not have the CAP_SYS_ADMIN capability in its user
 // namespace, or had not set no_new_privs before using SECCOMP_SET_MODE_FILTER."

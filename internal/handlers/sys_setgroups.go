@@ -6,8 +6,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// Getgroups handles getgroups(size, list). The kernel's own list is never right: it
-// has the overflow id for every group that is not mapped.
+// Getgroups handles getgroups(size, list). The kernel's list is never right: it has the
+// overflow id for each group that is not mapped.
 func Getgroups(c *Call) Result {
 	groups := c.identity().Groups
 	if e := c.fitsGroups(len(groups)); e != 0 {
@@ -21,7 +21,7 @@ func Getgroups(c *Call) Result {
 	return Return(len(groups))
 }
 
-// Getgroups16 handles the getgroups of i386, which has 16-bit ids.
+// Getgroups16 handles getgroups of i386, which has 16-bit ids.
 func Getgroups16(c *Call) Result {
 	groups := c.identity().Groups
 	if e := c.fitsGroups(len(groups)); e != 0 {
@@ -39,10 +39,10 @@ func Getgroups16(c *Call) Result {
 	return Return(len(groups))
 }
 
-// fitsGroups checks argument 0, the room for a list of n groups.
+// fitsGroups checks argument 0, the size of a list, for n groups.
 //
-// getgroups(2): "EINVAL size is less than the number of supplementary group IDs, but
-// is not zero."
+// getgroups(2): "EINVAL size is less than the number of supplementary group IDs, but is not
+// zero."
 func (c *Call) fitsGroups(n int) unix.Errno {
 	if size := c.int32(0); size < 0 || size != 0 && int(size) < n {
 		return unix.EINVAL
@@ -64,7 +64,7 @@ func Setgroups(c *Call) Result {
 	return c.setgroups(list, n/4)
 }
 
-// Setgroups16 handles the setgroups of i386, which has 16-bit ids.
+// Setgroups16 handles setgroups of i386, which has 16-bit ids.
 func Setgroups16(c *Call) Result {
 	size, e := c.maySetgroups()
 	if e != 0 {
@@ -95,9 +95,9 @@ func (c *Call) maySetgroups() (uint32, unix.Errno) {
 	return c.uint32(0), 0
 }
 
-// setgroups gives the caller the groups of a list, of which the first n could be read.
+// setgroups sets the caller's groups to list, whose first n elements could be read.
 func (c *Call) setgroups(list []uint32, n int) Result {
-	// The kernel takes one id after the other, and stops at what is wrong first.
+	// The kernel converts one id after another, and stops at the first error.
 	to, e := c.identity().Setgroups(list[:n])
 	if e == 0 && n < len(list) {
 		e = unix.EFAULT

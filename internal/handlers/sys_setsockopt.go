@@ -6,14 +6,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Setsockopt handles setsockopt(sockfd, level, optname, optval, optlen) for the options
-// that need a capability.
+// Setsockopt handles setsockopt(sockfd, level, optname, optval, optlen) for options that
+// need a capability.
 func Setsockopt(c *Call) Result {
 	return c.setsockopt(c.int32(0), c.int32(1), c.int32(2), c.addr(3), c.int32(4))
 }
 
 // privilegedOption reports whether an option needs CAP_NET_ADMIN or CAP_NET_RAW, and has an
-// integer as its value. To set such an option twice is the same as once.
+// integer value. Setting such an option twice has the same effect as once.
 func privilegedOption(level, name int32) bool {
 	switch level {
 	case unix.SOL_SOCKET:

@@ -66,7 +66,7 @@ func Setfsuid16(c *Call) Result { return c.setFSID(c.identity().Setfsuid(c.id16(
 // Setfsgid16 handles the setfsgid of i386, which has a 16-bit id.
 func Setfsgid16(c *Call) Result { return c.setFSID(c.identity().Setfsgid(c.id16(0))) }
 
-// assume gives the caller the credentials to, unless e says that it may not have them.
+// setCredentials gives the caller the credentials to, unless e forbids it.
 func (c *Call) setCredentials(to cred.Credentials, e unix.Errno) Result {
 	s := *c.identity()
 	if e != 0 || s.Credentials.Equal(to) {
@@ -77,13 +77,13 @@ func (c *Call) setCredentials(to cred.Credentials, e unix.Errno) Result {
 	return Errno(c.become(&s))
 }
 
-// previous gives the caller the credentials to, and returns the id that it had.
+// setFSID gives the caller the credentials to, and returns id, its previous one.
 //
-// setfsuid(2): "On both success and failure, this call returns the previous
-// filesystem user ID of the caller."
+// setfsuid(2): "On both success and failure, this call returns the previous filesystem user
+// ID of the caller."
 func (c *Call) setFSID(to cred.Credentials, id uint32) Result {
 	if c.resumes() {
-		id = *c.Previous // now the caller may have the new one
+		id = *c.Previous // an earlier attempt may have set the new one
 	} else {
 		*c.Previous = id
 		*c.Intent = Intent{ID: c.ID}
@@ -95,7 +95,7 @@ func (c *Call) setFSID(to cred.Credentials, id uint32) Result {
 // id16 returns an argument that is a 16-bit id.
 func (c *Call) id16(i int) uint32 { return high32(c.uint32(i) & 0xffff) }
 
-// high32 returns a 16-bit id as one of 32 bits. 0xffff means -1.
+// high32 converts a 16-bit id to 32 bits; 0xffff means -1.
 func high32(id uint32) uint32 {
 	if id == 0xffff {
 		return ^uint32(0)

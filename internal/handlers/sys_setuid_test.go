@@ -19,10 +19,10 @@ func TestSetfsuidAgain(t *testing.T) {
 			}
 			c.call.Again = true
 		}
-		// Nor has it always.
+		// It need not have changed it.
 		c.call.ID++
 		if r := c.do(h, 43); r != Return(42) {
-			t.Errorf("%s of a worker that comes after one that had not begun: %+v, want 42", name, r)
+			t.Errorf("%s after a worker that had not begun: %+v, want 42", name, r)
 		}
 	}
 	if s := c.call.identity(); s.UID.FS != 43 || s.GID.FS != 43 {

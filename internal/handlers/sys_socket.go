@@ -7,11 +7,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// What needs a capability over a network namespace. In one of the container's, each task
-// has all of them for the kernel. In the host's, nobody in the container has any, and the
-// kernel is right. Before the kernel executes such a call of a caller that has not all of
-// them, the supervisor tries it with those that the caller has: what the kernel refuses
-// then is refused.
+// Operations that need a capability over a network namespace. In the container's own, the
+// kernel grants every task all of them. In the host's, no task of the container has any,
+// and the kernel is right. If the caller lacks such a capability, the supervisor tries the
+// operation with the caller's capabilities before the kernel executes it, and refuses what
+// the kernel refuses.
 
 // sockPacket is the obsolete SOCK_PACKET of packet(7).
 const sockPacket = 10
@@ -19,8 +19,8 @@ const sockPacket = 10
 // sockKind is SOCK_TYPE_MASK of <linux/net.h>.
 const sockKind = 0xf
 
-// Socket handles socket(domain, type, protocol) for the kinds of sockets that not
-// everybody may make or use freely.
+// Socket handles socket(domain, type, protocol) for sockets that need a capability to be
+// created or used.
 func Socket(c *Call) Result { return c.socket(c.int32(0), c.int32(1), c.int32(2)) }
 
 func (c *Call) socket(domain, kind, protocol int32) Result {
@@ -44,8 +44,8 @@ func (c *Call) socket(domain, kind, protocol int32) Result {
 	case e != 0:
 		return Continue
 	// netlink(7): "Only processes with an effective UID of 0 or the CAP_NET_ADMIN
-	// capability may send or listen to a netlink multicast group", or change anything. Of
-	// a request, the kernel asks what the maker of the socket was capable of, too.
+	// capability may send or listen to a netlink multicast group", or change anything. For
+	// a request, the kernel also checks the capabilities of the creator of the socket.
 	case domain == unix.AF_NETLINK:
 		return File(fd, kind&unix.SOCK_CLOEXEC != 0)
 	}
@@ -53,10 +53,10 @@ func (c *Call) socket(domain, kind, protocol int32) Result {
 	return Continue
 }
 
-// socketNeedsCap reports whether a socket of the kind may need a capability, or have one.
+// socketNeedsCap reports whether a socket of the kind may need a capability, or convey one.
 //
 // raw(7): "In order to create a raw socket, a process must have the CAP_NET_RAW
-// capability". packet(7), of AF_PACKET, says the same.
+// capability". packet(7) says the same about AF_PACKET.
 func socketNeedsCap(domain, kind int32) bool {
 	switch domain {
 	case unix.AF_PACKET, unix.AF_NETLINK, unix.AF_KEY, unix.AF_XDP:
@@ -67,13 +67,13 @@ func socketNeedsCap(domain, kind int32) bool {
 	return false
 }
 
-// isPing reports whether a socket is one for ICMP Echo.
+// isPing reports whether a socket is for ICMP Echo.
 func isPing(domain, kind, protocol int32) bool {
 	return kind&^(unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK) == unix.SOCK_DGRAM &&
 		(domain == unix.AF_INET && protocol == unix.IPPROTO_ICMP || domain == unix.AF_INET6 && protocol == unix.IPPROTO_ICMPV6)
 }
 
-// pingSocket handles for a socket for ICMP Echo, which depends on the caller's groups.
+// pingSocket handles a socket for ICMP Echo, which depends on the caller's groups.
 func (c *Call) pingSocket() Result {
 	if !c.Target.InOwnUserNamespace() || c.Target.EnterNetwork() != 0 {
 		return Continue

@@ -15,8 +15,8 @@ const (
 	SocketcallGetsockopt = 15
 )
 
-// Socketcall handles socketcall(call, args) of i386, which C libraries made for
-// kernels before Linux 4.3 use.
+// Socketcall handles socketcall(call, args) of i386, which C libraries built for kernels
+// before Linux 4.3 use.
 func Socketcall(c *Call) Result {
 	var args [5]uint32
 	call, count := c.uint32(0), 5

@@ -50,7 +50,7 @@ func Statx(c *Call) Result {
 	defer c.close(i)
 	var st unix.Statx_t
 	if sys.Statx(i.fd, sys.Empty, int(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), int(c.uint32(3)), &st) != 0 {
-		return Continue // an unknown flag or mask: let the kernel say so
+		return Continue // an unknown flag or mask: the kernel finds the error
 	}
 	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
@@ -65,8 +65,8 @@ func Statx(c *Call) Result {
 // statFlags are the flags of fstatat(2).
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
 
-// statAt handles with the kernel's own result where nothing is recorded: for most files,
-// and whenever the call will fail.
+// statAt shows the record of the object. It continues where nothing is recorded, which is
+// true for most files, and whenever the call will fail.
 func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Result {
 	if flags&^statFlags != 0 {
 		return Continue
@@ -78,8 +78,8 @@ func (c *Call) statAt(dirfd int32, arg int, flags uint32, l Layout, buf int) Res
 	return c.statPath(p, l, buf)
 }
 
-// statPath writes the status of the object that p names to the address that is argument
-// buf, if anything is recorded for it.
+// statPath writes the status of the object that p names to the address in argument buf, if
+// it has a record.
 func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 	i, e := c.openRecorded(p)
 	if e != 0 {
@@ -97,9 +97,9 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 	return c.writeStat(st, l, c.addr(buf))
 }
 
-// openRecorded opens what p names if anything is recorded for it, and fills the record.
-// The error is EACCES if the caller may not reach it, and another one if nothing is
-// recorded: then the kernel's own status is right.
+// openRecorded opens the object that p names if it has a record, and fills the record. The
+// error is EACCES if the caller may not reach it, and another one if there is no record:
+// then the kernel's status is right.
 func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	_, isFD := p.Descriptor()
 	if !p.ViaProcSelf() && (isFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {

@@ -46,7 +46,8 @@ func (c *Call) clearSetID(i *inode) Result {
 	}
 	v := c.visible(i)
 	if mode := perm.Written(c.identity().Credentials, v); mode != v.Mode {
-		// The kernel may refuse yet: "ETXTBSY The file is an executable file that is being executed".
+		// The kernel may still refuse: "ETXTBSY The file is an executable file that is
+		// being executed".
 		writable, e := sys.Reopen(i.fd, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
 		if e != 0 {
 			return Continue

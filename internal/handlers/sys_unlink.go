@@ -2,9 +2,9 @@ package handlers
 
 import "golang.org/x/sys/unix"
 
-// The calls that remove, move and add names: this file, sys_rename.go and sys_link.go. The
-// kernel executes them if the caller may. Its own errors go before those of a missing
-// permission where it looks for them first.
+// Calls that remove, move and add names: this file, sys_rename.go and sys_link.go. The
+// kernel executes them if the caller may. Errors that the kernel checks before permissions
+// are left to it.
 
 // Unlink handles unlink(path).
 func Unlink(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, false) }
@@ -31,7 +31,7 @@ func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(parent)
-	// EISDIR, ENOTEMPTY, EINVAL or EBUSY; and of a file with a slash at its end, ENOTDIR.
+	// EISDIR, ENOTEMPTY, EINVAL or EBUSY; ENOTDIR for a file whose path ends with a slash.
 	if !isName(name) || slash && !directory {
 		return Continue
 	}

@@ -8,9 +8,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// newNamespaces are the flags of clone(2) for namespaces other than user
-// namespaces; newTime is one too, but not of the call clone, whose low byte is a
-// signal.
+// newNamespaces are the flags of clone(2) for namespaces other than user namespaces.
+// CLONE_NEWTIME is missing, because clone(2) uses its bit for the signal number.
 const (
 	newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWPID | unix.CLONE_NEWNET
@@ -25,7 +24,8 @@ const (
 		unix.CLONE_SYSVSEM | unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM
 )
 
-// isolates reports whether a call with these flags is to be refused.
+// isolates reports whether a call with these flags is to be refused, because it creates
+// namespaces without the capability for it.
 //
 // unshare(2): "EPERM The calling process did not have the required privileges for this
 // operation." clone(2), CLONE_NEWUSER: "If CLONE_NEWUSER is specified along with other
@@ -35,7 +35,8 @@ func (c *Call) isolates(flags uint64) bool {
 	return flags&(newNamespaces|newTime) != 0 && flags&unix.CLONE_NEWUSER == 0 && c.lacksCap(unix.CAP_SYS_ADMIN)
 }
 
-// cloneable reports whether the kernel does not refuse the flags for what they are: EINVAL.
+// cloneable reports whether the kernel accepts this combination of flags; if not, the error
+// is EINVAL.
 func cloneable(flags uint64) bool {
 	return flags&(unix.CLONE_NEWNS|unix.CLONE_FS) != unix.CLONE_NEWNS|unix.CLONE_FS &&
 		flags&(unix.CLONE_NEWPID|unix.CLONE_THREAD) != unix.CLONE_NEWPID|unix.CLONE_THREAD &&
@@ -43,7 +44,7 @@ func cloneable(flags uint64) bool {
 		flags&(unix.CLONE_SIGHAND|unix.CLONE_VM) != unix.CLONE_SIGHAND
 }
 
-// Clone handles clone(flags, ...) if it makes namespaces.
+// Clone handles clone(flags, ...) if it creates namespaces.
 func Clone(c *Call) Result { return c.clone(uint64(c.uint32(0)) &^ newTime) }
 
 // Clone3 handles clone3(cl_args, size), whose flags the filter cannot see.
@@ -67,7 +68,7 @@ func (c *Call) clone(flags uint64) Result {
 	return Continue
 }
 
-// Unshare handles unshare(flags) if it makes namespaces.
+// Unshare handles unshare(flags) if it creates namespaces.
 func Unshare(c *Call) Result {
 	flags := uint64(c.uint32(0))
 	empty := flags&UnshareEmptyMountNS != 0
@@ -100,8 +101,8 @@ func Setns(c *Call) Result {
 	return NewRoot(c)
 }
 
-// enters reports whether the caller's descriptor fd leads into namespaces other than
-// user namespaces. Into those the kernel lets who has made them, and with them into
+// enters reports whether the caller's descriptor fd leads into namespaces other than user
+// namespaces. The kernel admits the creator of a user namespace to that, and with it to
 // others.
 func (c *Call) enters(fd int32, kinds uint32) bool {
 	dup, e := c.Target.Dup(fd)

@@ -7,11 +7,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// TimeFormat is how a call's argument has the access and the modification time.
+// TimeFormat is the format of the access and modification time in a call's argument.
 type TimeFormat struct {
-	word int   // the size of time_t, and of what follows it
-	unit int64 // of what follows it, in nanoseconds; 0: nothing
-	low  bool  // the upper half of what follows is ignored
+	word int   // the size of time_t, and of the fraction
+	unit int64 // unit of the fraction, in nanoseconds; 0: there is none
+	low  bool  // the upper half of the fraction is ignored
 }
 
 // The formats of 64-bit programs, and of i386.
@@ -23,8 +23,8 @@ var (
 	Timeval32  = TimeFormat{word: 4, unit: 1000}
 	Timespec32 = TimeFormat{word: 4, unit: 1}
 
-	// TimespecI386 is struct __kernel_timespec, whose tv_nsec has 64 bits; a program of
-	// i386 knows of 32.
+	// TimespecI386 is struct __kernel_timespec, whose tv_nsec has 64 bits. Programs for
+	// i386 set the lower 32 bits only.
 	TimespecI386 = TimeFormat{word: 8, unit: 1, low: true}
 )
 
@@ -56,7 +56,7 @@ func (c *Call) utimesat(f TimeFormat, flags uint32) Result {
 	return c.utimes(o, f, c.addr(2))
 }
 
-// utimes changes the times of the object o to those at addr.
+// utimes sets the times of the object o to those at addr.
 func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	if c.kernelDecides(1 << unix.CAP_FOWNER) {
 		if o.path == byFD && c.isHostDevice(o.dirfd) {
@@ -72,7 +72,7 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 			return Errno(e)
 		}
 	}
-	if !valid && f.unit != 1 { // of nanoseconds the kernel says so later
+	if !valid && f.unit != 1 { // for nanoseconds, the kernel gives EINVAL after errors of the path
 		return Errno(unix.EINVAL)
 	}
 	atime, mtime := times[0].Nsec, times[1].Nsec
@@ -98,8 +98,8 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	return Errno(sys.FutimensOPath(i.fd, &times))
 }
 
-// readTimes reads times in the format f. Valid is false if they are out of range;
-// the error is EFAULT.
+// readTimes reads times in the format f. Valid is false if they are out of range. The error
+// is EFAULT.
 func (c *Call) readTimes(f TimeFormat, addr uintptr, times *[2]unix.Timespec) (valid bool, e unix.Errno) {
 	var b [32]byte
 	size := f.word
@@ -128,7 +128,7 @@ func (c *Call) readTimes(f TimeFormat, addr uintptr, times *[2]unix.Timespec) (v
 	return valid, 0
 }
 
-// at returns the word that b starts with.
+// at returns the word at the start of b.
 func (f TimeFormat) at(b []byte) int64 {
 	if f.word == 4 {
 		return int64(int32(le.Uint32(b)))

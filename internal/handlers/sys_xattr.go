@@ -11,9 +11,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 )
 
-// The container does not see user.rootlesscontainers, sees ACLs as acl.go has it, and
-// has trusted attributes of its own. Of the other attributes the kernel is in
-// charge; who may change them is for package perm to say.
+// The container does not see user.rootlesscontainers; it sees ACLs as in acl.go, and has
+// its own trusted attributes. The kernel handles all other attributes, after package perm
+// has decided whether the caller may change them.
 
 // Getxattr handles getxattr(path, name, value, size).
 func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
@@ -70,12 +70,13 @@ type xattrArgs struct {
 	flags uint32
 }
 
-// valueArgs are the arguments value, size and flags of the older calls.
+// valueArgs returns the arguments value, size and flags of the calls without struct
+// xattr_args.
 func (c *Call) valueArgs() xattrArgs { return xattrArgs{c.addr(2), c.Data.Args[3], c.uint32(4)} }
 
-// xattrArgs reads the struct at argument 4, of the size in argument 5; false if
-// the kernel would not.
-func (c *Call) xattrArgs() (xattrArgs, bool) {
+// xattrArgs reads the struct at argument 4, whose size is argument 5. Ok is false if the
+// kernel would not accept it.
+func (c *Call) xattrArgs() (_ xattrArgs, ok bool) {
 	var b [16]byte
 	if c.Data.Args[5] < uint64(len(b)) {
 		return xattrArgs{}, false
@@ -88,7 +89,7 @@ func (c *Call) xattrArgs() (xattrArgs, bool) {
 	}, e == 0 && n == len(b)
 }
 
-// getxattr handles a call that reads the attribute of o named by argument name.
+// getxattr handles a call that reads the attribute of o whose name is at argument name.
 func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 	if o.isCwd() {
 		return Continue
@@ -133,7 +134,7 @@ func (c *Call) readAttribute(o object, a *xattrName) Result {
 	return continueUnlessDenied(c.permits(i, perm.Read))
 }
 
-// setxattr handles a call that sets the attribute of o named by argument name.
+// setxattr handles a call that sets the attribute of o whose name is at argument name.
 func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	if o.isCwd() || args.flags&^(unix.XATTR_CREATE|unix.XATTR_REPLACE) != 0 || args.size > xattrSizeMax {
 		return Continue // EBADF, EINVAL, E2BIG
@@ -167,7 +168,8 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setxattrOPath(fd, &stored[0], value, args.flags) }, value)
 }
 
-// removexattr handles a call that removes the attribute of o named by argument name.
+// removexattr handles a call that removes the attribute of o whose name is at argument
+// name.
 func (c *Call) removexattr(o object, name int) Result {
 	if o.isCwd() {
 		return Continue
@@ -195,7 +197,7 @@ func (c *Call) removexattr(o object, name int) Result {
 	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removexattrOPath(fd, &stored[0]) }, nil)
 }
 
-// openForAttributes opens the object o, whose attributes are concerned, with O_PATH.
+// openForAttributes opens the object o, for its attributes, with O_PATH.
 func (c *Call) openForAttributes(o object) (*inode, unix.Errno) {
 	p, e := c.pathOf(o)
 	if e != 0 {
@@ -207,11 +209,12 @@ func (c *Call) openForAttributes(o object) (*inode, unix.Errno) {
 	return c.openPath(p)
 }
 
-// xattrCaps are the capabilities with which package perm has nothing to say.
+// xattrCaps are the capabilities with which package perm allows every change of an
+// attribute.
 const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SYS_ADMIN
 
-// changeAttribute makes a change of the attribute a of o, to value or to none if
-// that is nil, if the caller may.
+// changeAttribute makes a change of the attribute a of o if the caller may. Value is the
+// new value, or nil if the attribute is removed.
 func (c *Call) changeAttribute(o object, a *xattrName, change func(fd int) unix.Errno, value []byte) Result {
 	i, e := c.openForAttributes(o)
 	if e != 0 {

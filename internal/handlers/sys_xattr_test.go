@@ -8,7 +8,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// The container sees and changes all attributes but the one of the owner.
+// The container sees and changes all attributes except the record.
 func TestXattrIsHidden(t *testing.T) {
 	c := newCaller(t)
 	path := c.newFile(owner.ID{UID: 42, GID: 43})

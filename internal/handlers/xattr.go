@@ -9,8 +9,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Extended attributes of what our own descriptors, which may be O_PATH ones, refer
-// to. Names are NUL-terminated.
+// Extended attributes of the objects of our own descriptors, including O_PATH ones. Names
+// are NUL-terminated.
 
 func getxattrOPath(fd int, name *byte, value []byte) (int, unix.Errno) {
 	var p sys.FDPath
@@ -27,15 +27,16 @@ func removexattrOPath(fd int, name *byte) unix.Errno {
 	return sys.Removexattr(p.Of(fd), true, name)
 }
 
-// Probe is the name of an extended attribute that the file "/" has under
-// supervision, with the value "1": it tells a nested subuidless where it is.
+// Probe is the name of an extended attribute that the file "/" of a supervised container
+// has, with the value "1". A nested subuidless reads it to learn that it is supervised
+// already.
 const Probe = owner.Xattr + ".supervised"
 
-// attribute is the NUL-terminated name of an extended attribute, of at most
-// XATTR_NAME_MAX bytes.
+// xattrName is the NUL-terminated name of an extended attribute, of at most XATTR_NAME_MAX
+// bytes.
 type xattrName [256]byte
 
-// nameKind says what an extended attribute's name is to the container.
+// xattrKind is how the container sees an extended attribute.
 type xattrKind int
 
 const (
@@ -48,7 +49,7 @@ const (
 	xattrTrusted
 )
 
-// nameOf reads the name at argument i.
+// readXattrName reads the name at argument i.
 func (c *Call) readXattrName(i int, name *xattrName) xattrKind {
 	n, e := c.Target.ReadString(c.addr(i), name[:])
 	switch {
@@ -70,14 +71,14 @@ func (c *Call) readXattrName(i int, name *xattrName) xattrKind {
 	return xattrOrdinary
 }
 
-// Of <linux/limits.h>.
+// From <linux/limits.h>.
 const (
 	xattrSizeMax = 65536
 	xattrListMax = 65536
 )
 
-// buffer returns room for one extended attribute, or one list of names or directory
-// entries, which is valid until the next use. Most receivers never need it.
+// buffer returns scratch space for one extended attribute, or one list of names or
+// directory entries. It is valid until the next use. Most receivers never need it.
 func (c *Call) buffer() []byte {
 	if c.scratch == nil {
 		c.scratch = make([]byte, max(xattrSizeMax, xattrListMax))

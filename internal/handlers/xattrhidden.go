@@ -8,11 +8,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// An attempt does to the object at path what the container wants to do to the
-// hidden attribute, and says what it gives for an attribute that is not there.
+// hiddenOp does to the object at path what the container wants to do to a hidden attribute,
+// and returns the error that the kernel gives for an attribute that does not exist.
 type hiddenOp func(path *byte, follow bool) unix.Errno
 
-// unused is the name of an attribute that no file has.
+// absentXattr is the name of an attribute that no file has.
 var absentXattr = []byte(owner.Xattr + ".none\x00")
 
 func getHidden(path *byte, follow bool) unix.Errno {
@@ -24,7 +24,7 @@ func removeHidden(path *byte, follow bool) unix.Errno {
 	return sys.Removexattr(path, follow, &absentXattr[0])
 }
 
-// forbidden refuses to write the record of the owner: that is what chown(2) is for.
+// setHidden refuses to write the record: EPERM. chown(2) is for that.
 func setHidden(path *byte, follow bool) unix.Errno {
 	if e := getHidden(path, follow); e != unix.ENODATA {
 		return e
@@ -32,8 +32,8 @@ func setHidden(path *byte, follow bool) unix.Errno {
 	return unix.EPERM
 }
 
-// try makes an attempt on the object o.
-func (c *Call) onHidden(o object, try hiddenOp) Result {
+// onHidden handles a call on a hidden attribute of the object o by op.
+func (c *Call) onHidden(o object, op hiddenOp) Result {
 	if r := c.reach(o, 0); r.Errno != 0 {
 		return r
 	}
@@ -44,11 +44,11 @@ func (c *Call) onHidden(o object, try hiddenOp) Result {
 	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
-	return Errno(try(p.Ptr, p.Follow))
+	return Errno(op(p.Ptr, p.Follow))
 }
 
-// badDescriptor reports whether p is a descriptor that is not open, or was opened
-// with O_PATH: the calls on attributes refuse it, with AT_EMPTY_PATH too.
+// badDescriptor reports whether p is a descriptor that is not open, or was opened with
+// O_PATH. The calls on attributes refuse both, with AT_EMPTY_PATH, too.
 func (c *Call) badDescriptor(p target.Path) bool {
 	fd, ok := p.Descriptor()
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-// To the kernel, trusted.* attributes are for the host's root alone. The container has
-// its own: trusted.x is kept as user.rootlesscontainers.trusted.x.
+// The kernel reserves trusted.* attributes for root of the host. The container has its own:
+// trusted.x is stored as user.rootlesscontainers.trusted.x.
 //
 // xattr(7): "Trusted extended attributes are visible and accessible only to processes that
 // have the CAP_SYS_ADMIN capability."
@@ -18,12 +18,12 @@ const (
 	storedPrefix  = owner.Xattr + "."
 )
 
-// keep makes of the name of a trusted attribute the name that it is kept by;
-// false if that is too long.
+// toStored converts the name of a trusted attribute to the name under which it is stored.
+// It returns false if that is too long.
 func (a *xattrName) toStored() bool {
 	n := bytes.IndexByte(a[:], 0)
 	if n == len(trustedPrefix) {
-		copy(a[:], "user.\x00") // to the kernel as wrong as "trusted."
+		copy(a[:], "user.\x00") // which the kernel refuses as it refuses "trusted."
 		return true
 	}
 	if len(storedPrefix)+n >= len(a) {
@@ -34,7 +34,8 @@ func (a *xattrName) toStored() bool {
 	return true
 }
 
-// getTrusted handles a call that reads the trusted attribute a of o into size bytes at addr.
+// getTrusted handles a call that reads the trusted attribute a of o into size bytes at
+// addr.
 func (c *Call) getTrusted(o object, a *xattrName, addr uintptr, size uint64) Result {
 	if !c.identity().Capable(unix.CAP_SYS_ADMIN) || !a.toStored() {
 		return c.onHidden(o, getHidden)
@@ -51,8 +52,8 @@ func (c *Call) getTrusted(o object, a *xattrName, addr uintptr, size uint64) Res
 	return c.returnValue(c.buffer()[:n], addr, size)
 }
 
-// shownNames makes of a list of NUL-terminated names of attributes, in place, the list that
-// the container sees: trusted.* are for who is privileged.
+// filterNames filters a list of NUL-terminated names of attributes in place, to what the
+// container sees. Only a privileged caller sees trusted.* attributes.
 func filterNames(names []byte, privileged bool) []byte {
 	shown := names[:0]
 	for len(names) > 0 {

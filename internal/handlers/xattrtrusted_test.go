@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-func TestShownNames(t *testing.T) {
+func TestFilterNames(t *testing.T) {
 	const x = owner.Xattr
 	for _, tt := range []struct{ names, want, privileged string }{
 		{"", "", ""},
@@ -20,7 +20,7 @@ func TestShownNames(t *testing.T) {
 		{x + ".other\x00", "", ""},
 		{x + ".trusted.a\x00user.b\x00", "user.b\x00", "trusted.a\x00user.b\x00"},
 		{"user.a\x00" + x + "\x00" + x + ".trusted.b\x00", "user.a\x00", "user.a\x00trusted.b\x00"},
-		{x, "", ""}, // not ended
+		{x, "", ""}, // not terminated
 	} {
 		if got := filterNames([]byte(tt.names), false); string(got) != tt.want {
 			t.Errorf("shownNames(%q, false) = %q, want %q", tt.names, got, tt.want)
