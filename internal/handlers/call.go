@@ -1,7 +1,3 @@
-// Package handlers handles the emulated system calls. Each handler is a small
-// function from a Call to a Result; one file holds one family of calls.
-//
-// Handlers run on the hot path: they allocate nothing and format nothing.
 package handlers
 
 import (
