@@ -27,7 +27,10 @@ type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
 // pathArg, relative to the caller's descriptor dirfd. Mode includes the file type. Make
 // creates the inode with the mode that it is given. Rec is what to record besides the
 // owner.
-func (c *Call) create(dirfd int32, pathArg int, mode uint32, make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record) Result {
+func (c *Call) create(
+	dirfd int32, pathArg int, mode uint32,
+	make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record,
+) Result {
 	// The kernel cannot create devices in a user namespace.
 	if c.inRuntime() || rec.Type == 0 && c.kernelSuffices(dirfd, pathArg) {
 		return Continue
@@ -114,7 +117,8 @@ func (c *Call) inherits(parent *inode) bool {
 	if !c.load(parent) {
 		return false
 	}
-	return parent.record.Default != nil || parent.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
+	return parent.record.Default != nil ||
+		parent.stat.Mode&unix.S_ISGID != 0 && c.visible(parent).GID != c.Owners.Mapped.GID
 }
 
 // makeIn creates an inode in the directory parent, and records its owner. The descriptor is

@@ -33,9 +33,9 @@ func newUser(t *testing.T) *caller {
 	return c
 }
 
-// dies makes the next call a repetition of the previous one, by a worker that has started
+// repeats makes the next call a repetition of the previous one, by a worker that has started
 // after the first one died.
-func (c *caller) dies(t *testing.T) {
+func (c *caller) repeats(t *testing.T) {
 	t.Helper()
 	c.call.Again, c.call.Before = true, math.MaxInt64
 }
@@ -61,7 +61,7 @@ func TestMkdirAgain(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c.dies(t)
+	c.repeats(t)
 	if r := c.do(Mkdir, dir, 0o755); r != Errno(0) {
 		t.Errorf("mkdir again: %+v", r)
 	}
@@ -94,7 +94,7 @@ func TestMkdirAgainOfOthers(t *testing.T) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		c.dies(t)
+		c.repeats(t)
 		prepare(&c.call)
 		if r := c.do(Mkdir, dir, 0o755); r != Errno(unix.EEXIST) {
 			t.Errorf("%s: %+v", name, r)
@@ -113,7 +113,7 @@ func TestOpenAgain(t *testing.T) {
 	}
 	c.call.ID = 9
 	*c.call.Intent = Intent{ID: 9, Began: sys.CoarseNow()}
-	c.dies(t)
+	c.repeats(t)
 	for name, call := range map[string]func() Result{
 		"open": func() Result { return c.do(Open, file, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o400) },
 		"openat2": func() Result {

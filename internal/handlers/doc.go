@@ -18,8 +18,8 @@
 //
 // Errors are mostly Continue, too: the kernel finds them again, in its own order. A handler
 // returns an error only if the kernel would not: EPERM and EACCES for what the kernel would
-// grant root (continueUnlessDenied, deny, continueOrDeny), and errors of effects that it has
-// made itself. Before such an error it checks what the kernel checks first, and continues; a
+// grant root (continueUnlessDenied, deny, continueOrDeny), and errors of changes that it makes
+// itself. Before such an error it checks what the kernel checks first, and continues; a
 // comment next to Continue names the error that the kernel will return. On a read-only mount
 // EROFS comes before a missing permission (preferEROFS).
 //

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"unsafe"
+
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
@@ -15,7 +17,7 @@ import (
 // the host has set, the error is EOVERFLOW.
 func fileCaps(fd int) (_ cred.FileCaps, ok bool) {
 	var value [fileCapsMax]byte
-	n, e := getxattrOPath(fd, &capabilityXattr[0], value[:])
+	n, e := getxattrOPath(fd, unsafe.StringData(capabilityXattr), value[:])
 	if e != 0 {
 		return cred.FileCaps{}, false
 	}
@@ -26,5 +28,6 @@ func fileCaps(fd int) (_ cred.FileCaps, ok bool) {
 // fileCapsMax is the size of struct vfs_ns_cap_data, the largest value of the attribute.
 const fileCapsMax = 24
 
-// capabilityXattr is the name of the attribute that stores a file's capabilities.
-var capabilityXattr = [...]byte{'s', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a', 'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0}
+// capabilityXattr is the NUL-terminated name of the attribute that stores a file's
+// capabilities.
+const capabilityXattr = "security.capability\x00"

@@ -13,7 +13,7 @@ import (
 // record. All are read from the one descriptor, because a path may lead elsewhere at any
 // time.
 //
-// A handler gets it from openObject, openPath and their kin, and must close it.
+// A handler gets it from openObject, openPath and similar methods, and must close it.
 type inode struct {
 	fd     int          // the supervisor's, usually opened with O_PATH
 	stat   unix.Stat_t  // status at the time of opening

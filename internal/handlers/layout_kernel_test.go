@@ -138,8 +138,8 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
-// TestI386AsTheKernel compares every byte with what the kernel stores for an i386 program.
-func TestI386AsTheKernel(t *testing.T) {
+// TestI386MatchesKernel compares every byte with what the kernel stores for an i386 program.
+func TestI386MatchesKernel(t *testing.T) {
 	dir := t.TempDir()
 	small := t.TempDir()
 	if err := unix.Mount("none", small, "tmpfs", 0, ""); err != nil {

@@ -47,7 +47,8 @@ func newCaller(t testing.TB) *caller {
 		t.Cleanup(func() { unix.Close(fd) })
 		return fd
 	}
-	tr, err := target.Enter(open("/proc", unix.O_PATH), target.View{MountNS: open("/proc/self/ns/mnt", unix.O_RDONLY), Root: open("/", unix.O_PATH)})
+	view := target.View{MountNS: open("/proc/self/ns/mnt", unix.O_RDONLY), Root: open("/", unix.O_PATH)}
+	tr, err := target.Enter(open("/proc", unix.O_PATH), view)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func newCaller(t testing.TB) *caller {
 		t.Fatal(err)
 	}
 	c := &caller{t, Call{
-		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr, NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
+		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr,
+		NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
 		Roots: new(rootWatch), Listener: ownListener{},
 	}}
 	c.call.PID = tr.TID

@@ -27,7 +27,8 @@ func supportsOwnerOptions(fstype []byte) bool {
 
 // optionlessFlags are the flags of mount(2) with which "the filesystemtype and data
 // arguments are ignored".
-const optionlessFlags = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
+const optionlessFlags = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED |
+	unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
 
 // hasOwnerOptions reports whether the call mount(source, target, filesystemtype,
 // mountflags, data) passes options to a file system that has options for owners.

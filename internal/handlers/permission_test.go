@@ -13,7 +13,7 @@ import (
 )
 
 // The kernel executes what it does right, for root without a look at the file.
-func TestLeftToTheKernel(t *testing.T) {
+func TestKernelDecides(t *testing.T) {
 	c := newCaller(t)
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
@@ -42,7 +42,7 @@ func TestLeftToTheKernel(t *testing.T) {
 }
 
 // Other users change what they may, and the change affects the file itself.
-func TestChangeAsAnother(t *testing.T) {
+func TestChangeAsOtherUser(t *testing.T) {
 	c := newCaller(t)
 	mine, other := c.newFile(owner.ID{UID: foreignID, GID: 7}), c.newFile(owner.ID{UID: 42, GID: 43})
 	s := identity.Root()

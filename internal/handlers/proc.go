@@ -38,8 +38,8 @@ func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 		return owner.ID{}, false
 	}
 	// "However, as a security measure, the ownership is made root:root if the process's
-	// "dumpable" attribute is set to a value other than 1." Directories that everybody may
-	// read are excepted.
+	// "dumpable" attribute is set to a value other than 1." World-readable
+	// directories are excepted.
 	if i.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
 		return owner.ID{}, false
 	}

@@ -41,7 +41,8 @@ func (c *Call) openStatusOf(i *inode, flags uint64) Result {
 	if e != 0 {
 		return Continue
 	}
-	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd))) // relative to the working directory, the supervisor's /proc
+	// The path is relative to the working directory, the supervisor's /proc.
+	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd)))
 	if err != nil {
 		return Continue
 	}

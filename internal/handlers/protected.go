@@ -15,7 +15,9 @@ import (
 func ReadProtected() (perm.Protected, error) {
 	var p perm.Protected
 	var errs []error
-	for name, value := range map[string]*int{"hardlinks": &p.Hardlinks, "symlinks": &p.Symlinks, "fifos": &p.FIFOs, "regular": &p.Regular} {
+	for name, value := range map[string]*int{
+		"hardlinks": &p.Hardlinks, "symlinks": &p.Symlinks, "fifos": &p.FIFOs, "regular": &p.Regular,
+	} {
 		path := "/proc/sys/fs/protected_" + name
 		b, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {

@@ -25,7 +25,8 @@ func Faccessat(c *Call) Result {
 // Faccessat2 handles faccessat2(dirfd, path, mode, flags).
 func Faccessat2(c *Call) Result {
 	flags := c.uint32(3)
-	return c.faccess(object{dirfd: c.int32(0), path: 1, flags: flags &^ unix.AT_EACCESS}, c.uint32(2), flags&unix.AT_EACCESS)
+	o := object{dirfd: c.int32(0), path: 1, flags: flags &^ unix.AT_EACCESS}
+	return c.faccess(o, c.uint32(2), flags&unix.AT_EACCESS)
 }
 
 func (c *Call) faccess(o object, mode, effective uint32) Result {

@@ -7,7 +7,8 @@ import (
 )
 
 // handleFlags are the flags of name_to_handle_at(2).
-const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH | atHandleFID | atHandleConnectable | atHandleMntIDUnique
+const handleFlags = unix.AT_SYMLINK_FOLLOW | unix.AT_EMPTY_PATH |
+	atHandleFID | atHandleConnectable | atHandleMntIDUnique
 
 // From <linux/fcntl.h>, since Linux 6.5, 6.13 and 6.12.
 const (

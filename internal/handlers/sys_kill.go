@@ -28,7 +28,7 @@ func Kill(c *Call) Result {
 	case pid > 0:
 		return c.signalOne(pid, sig)
 	case pid == -1:
-		return c.signalEverybody(sig)
+		return c.signalAll(sig)
 	case pid == 0:
 		group, _, e := target.GroupOf(c.PID)
 		if e != 0 {
@@ -209,12 +209,12 @@ func (c *Call) signalGroup(group uint32, sig int32) Result {
 	})
 }
 
-// signalEverybody handles kill(-1, sig).
+// signalAll handles kill(-1, sig).
 //
 // kill(2): "On Linux, the call kill(-1,sig) does not signal the calling process", nor
 // "process 1 (init)". The kernel also returns 0 if the caller may not signal any of the
 // others.
-func (c *Call) signalEverybody(sig int32) Result {
+func (c *Call) signalAll(sig int32) Result {
 	return c.signalMany(sig, 0, func(pid uint32) bool {
 		seen, e := c.Target.SeenPID(pid)
 		return e == 0 && seen > 1 && !c.Target.SameProcess(c.PID, pid)

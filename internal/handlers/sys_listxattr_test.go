@@ -8,7 +8,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
-func TestListIsWithoutOwner(t *testing.T) {
+func TestListHidesRecord(t *testing.T) {
 	c := newCaller(t)
 	path := c.newFile(owner.ID{UID: 42, GID: 43})
 	b := make([]byte, 64)
@@ -28,7 +28,7 @@ func TestListIsWithoutOwner(t *testing.T) {
 		{"large", b, len(b), Return(len(want))},
 		{"exact", b, len(want), Return(len(want))},
 		{"one too small", b, len(want) - 1, Errno(unix.ERANGE)},
-		{"size asked for", 0, 0, Return(len(want))},
+		{"query of the size", 0, 0, Return(len(want))},
 		{"bad address", 8, 64, Errno(unix.EFAULT)},
 	} {
 		clear(b)

@@ -32,7 +32,8 @@ func (c *Call) mayInspect(i *inode) unix.Errno {
 		return 0
 	}
 	s, e := c.Identities.Get(target)
-	if e != 0 || c.subject().Capable(unix.CAP_SYS_PTRACE) || !s.Undumpable && cred.MayPtrace(*c.subject(), s.Credentials, true) {
+	if e != 0 || c.subject().Capable(unix.CAP_SYS_PTRACE) ||
+		!s.Undumpable && cred.MayPtrace(*c.subject(), s.Credentials, true) {
 		return 0
 	}
 	return unix.EACCES

@@ -64,7 +64,9 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 }
 
 // mayRename checks the permissions for a rename between existing directories.
-func (c *Call) mayRename(oldParent, newParent *inode, source, destination *direntry, exchange, moves bool) unix.Errno {
+func (c *Call) mayRename(
+	oldParent, newParent *inode, source, destination *direntry, exchange, moves bool,
+) unix.Errno {
 	if e := c.mayDeleteEntry(oldParent, source); e != 0 {
 		return e
 	}

@@ -64,9 +64,12 @@ func (c *Call) schedule(i, size int) Result {
 	return Continue
 }
 
+// taskRule is a rule of package cred: it reports whether sender may change target.
+type taskRule func(sender, target cred.Credentials) bool
+
 // ruleAllows reports whether rule allows the caller to change the thread that it calls pid.
 // It is true if there is none: the kernel finds that error.
-func (c *Call) ruleAllows(pid int32, rule func(sender, target cred.Credentials) bool) bool {
+func (c *Call) ruleAllows(pid int32, rule taskRule) bool {
 	target, e := c.Target.HostPID(pid)
 	if e != 0 {
 		return true
@@ -94,7 +97,7 @@ func IoprioSet(c *Call) Result {
 
 // prioritize handles a call that changes a priority of the tasks that arguments 0 and 1
 // select; kind is argument 0 as in setpriority(2).
-func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials) bool, nr uintptr) Result {
+func (c *Call) prioritize(kind uint32, rule taskRule, nr uintptr) Result {
 	if !c.Identities.InUse() || kind > whoUser {
 		return Continue
 	}
@@ -135,7 +138,7 @@ func (c *Call) prioritize(kind uint32, rule func(sender, target cred.Credentials
 // may belong to several users.
 //
 // setpriority(2): "ESRCH No process was located using the which and who values".
-func (c *Call) prioritizeAll(rule func(sender, target cred.Credentials) bool, nr uintptr, match func(pid uint32, s *identity.State) bool) Result {
+func (c *Call) prioritizeAll(rule taskRule, nr uintptr, match func(pid uint32, s *identity.State) bool) Result {
 	processes, e := c.Target.Processes()
 	if e != 0 {
 		return Errno(e)

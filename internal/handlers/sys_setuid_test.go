@@ -31,7 +31,7 @@ func TestSetfsuidAgain(t *testing.T) {
 }
 
 // A caller that was killed has no privileges.
-func TestCallerIsGone(t *testing.T) {
+func TestDeadCaller(t *testing.T) {
 	c := newCaller(t)
 	if r := c.do(Setresuid, 1, 2, 3); r.Errno != 0 {
 		t.Fatal(r.Errno)

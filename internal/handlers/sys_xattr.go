@@ -126,7 +126,8 @@ func (c *Call) readAttribute(o object, a *xattrName) Result {
 	defer c.close(i)
 	kind := i.kind()
 	switch {
-	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")), bytes.HasPrefix(a[:], []byte("trusted.")),
+	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")),
+		bytes.HasPrefix(a[:], []byte(trustedPrefix)),
 		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
 		return Continue
 	}
@@ -165,7 +166,9 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	if kind == xattrTrusted && !stored.toStored() {
 		return Errno(unix.EOPNOTSUPP)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return setxattrOPath(fd, &stored[0], value, args.flags) }, value)
+	return c.changeAttribute(o, &a, func(fd int) unix.Errno {
+		return setxattrOPath(fd, &stored[0], value, args.flags)
+	}, value)
 }
 
 // removexattr handles a call that removes the attribute of o whose name is at argument
@@ -229,7 +232,7 @@ func (c *Call) changeAttribute(o object, a *xattrName, change func(fd int) unix.
 
 func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Errno {
 	v := c.visible(i)
-	if *(*[len(capabilityXattr)]byte)(a[:]) == capabilityXattr && value != nil {
+	if string(a[:len(capabilityXattr)]) == capabilityXattr && value != nil {
 		if e := cred.CheckFileCaps(value); e != 0 {
 			return e
 		}
@@ -238,7 +241,8 @@ func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Err
 	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name))); e != 0 {
 		return e
 	}
-	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) || bytes.HasPrefix(name, []byte(trustedPrefix)) {
+	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) ||
+		bytes.HasPrefix(name, []byte(trustedPrefix)) {
 		return 0
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".

@@ -9,7 +9,7 @@ import (
 )
 
 // The container sees and changes all attributes except the record.
-func TestXattrIsHidden(t *testing.T) {
+func TestXattrHidesRecord(t *testing.T) {
 	c := newCaller(t)
 	path := c.newFile(owner.ID{UID: 42, GID: 43})
 	const x = owner.Xattr
