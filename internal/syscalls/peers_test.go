@@ -1,13 +1,12 @@
 package syscalls
 
-// Peer is another program that pretends to be root, and the system calls that
-// it handles.
+// Peer is another program that emulates root, and the system calls that it handles.
 type Peer struct {
 	Name  string
 	Calls []string
 }
 
-// Peers lists what other programs handle: every name must have a row, with a note.
+// Peers lists the system calls that other programs handle. Each must have a row.
 var Peers = []Peer{
 	// rootless-containers/PRoot, src/extension/fake_id0/fake_id0.c, filtered_sysnums.
 	{"PRoot", []string{
@@ -34,8 +33,8 @@ var Peers = []Peer{
 		"renameat", "rmdir", "setfsgid", "setfsuid", "setgid", "setgroups", "setpriority", "setregid", "setresgid",
 		"setresuid", "setreuid", "setuid", "setxattr", "stat", "stat64", "statx", "unlink", "unlinkat", "vfork",
 	}},
-	// The functions that libpseudo 1.9 replaces, as system calls. Those that only
-	// call others (mkstemp, popen, realpath, getpwnam) have none of their own.
+	// The functions that libpseudo 1.9 replaces, as system calls, without those that
+	// only call others (mkstemp, popen, realpath, getpwnam).
 	{"pseudo", []string{
 		"access", "acct", "bind", "capset", "chdir", "chmod", "chown", "chroot", "clone", "close", "close_range", "creat",
 		"dup", "dup2", "execve", "faccessat", "faccessat2", "fchdir", "fchmod", "fchmodat", "fchown", "fchownat", "fcntl",

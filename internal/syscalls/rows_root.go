@@ -6,19 +6,25 @@ import (
 	"github.com/rootless-containers/subuidless/internal/handlers"
 )
 
-// rootRows are the calls by which a task sees another file tree. The kernel
-// executes them, unless the task is nobody who may; then the supervisor learns that
-// paths no longer mean the same to every task.
+// rootRows are the calls that give a task another root directory or mount namespace.
+// They continue if the caller has the capability. The supervisor notes that from then
+// on, a path may lead the tasks of the container to different files.
 var rootRows = []Row{
-	{Name: "chroot", Handler: handlers.Chroot, Args: []Arg{Path}, Note: "CAP_SYS_CHROOT; watched"},
-	{Name: "pivot_root", Handler: handlers.PivotRoot, Args: []Arg{Path, Path}, Note: "CAP_SYS_ADMIN; watched"},
-	{Name: "setns", Handler: handlers.Setns, Args: []Arg{FD, Flags}, Note: "CAP_SYS_ADMIN; watched"},
-	{Name: "unshare", Handler: handlers.Unshare, Args: []Arg{Flags}, When: namespaceTests(0, unix.CLONE_NEWTIME), Note: "CAP_SYS_ADMIN; watched for CLONE_NEWNS"},
-	{Name: "clone", Handler: handlers.Clone, Args: []Arg{Flags, Ptr, Ptr, Ptr, Ptr}, When: namespaceTests(0), Note: "CAP_SYS_ADMIN; watched for CLONE_NEWNS"},
-	{Name: "clone3", Handler: handlers.Clone3, Args: []Arg{Ptr, Size}, Note: "CAP_SYS_ADMIN for namespaces; watched for CLONE_NEWNS"},
+	{Name: "chroot", Handler: handlers.Chroot, Args: []Arg{Path}, Note: "needs CAP_SYS_CHROOT; " + rootNote},
+	{Name: "pivot_root", Handler: handlers.PivotRoot, Args: []Arg{Path, Path}, Note: "needs CAP_SYS_ADMIN; " + rootNote},
+	{Name: "setns", Handler: handlers.Setns, Args: []Arg{FD, Flags}, Note: "needs CAP_SYS_ADMIN; " + rootNote},
+	{Name: "unshare", Handler: handlers.Unshare, Args: []Arg{Flags}, When: namespaceTests(0, unix.CLONE_NEWTIME), Note: "needs CAP_SYS_ADMIN; " + mountNSNote},
+	{Name: "clone", Handler: handlers.Clone, Args: []Arg{Flags, Ptr, Ptr, Ptr, Ptr}, When: namespaceTests(0), Note: "needs CAP_SYS_ADMIN; " + mountNSNote},
+	{Name: "clone3", Handler: handlers.Clone3, Args: []Arg{Ptr, Size}, Note: "new namespaces need CAP_SYS_ADMIN; " + mountNSNote},
 }
 
-// namespaceTests are those for the flags that need CAP_SYS_ADMIN, one each.
+const (
+	rootNote    = "may change the root directory, which the supervisor notes"
+	mountNSNote = "the supervisor notes CLONE_NEWNS"
+)
+
+// namespaceTests returns one test for each flag in the given argument that needs
+// CAP_SYS_ADMIN: those of clone(2), and more.
 func namespaceTests(argument uint, more ...uint32) []ArgTest {
 	var tests []ArgTest
 	for _, flag := range append([]uint32{unix.CLONE_NEWNS, unix.CLONE_NEWCGROUP, unix.CLONE_NEWUTS, unix.CLONE_NEWIPC,

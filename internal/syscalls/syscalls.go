@@ -1,9 +1,12 @@
-// Package syscalls is THE table of emulated system calls. Everything that depends
-// on which calls those are is made from it: the filter, the OCI seccomp rules,
-// docs/syscalls.md, the supervisor's dispatch and the lines of --trace.
+// Package syscalls is the table of system calls that subuidless answers or
+// refuses. Everything that depends on which calls those are derives from it: the
+// seccomp filter (package filter), the rules in an OCI bundle's config.json
+// (package bundle), the page docs/syscalls.md, the supervisor's dispatch and the
+// lines of --trace.
 //
-// A new system call is a new row in the file rows_*.go of its family, and its
-// handler in internal/handlers.
+// To add a system call, add a row to the file rows_*.go of its family, as
+// described at Row, and a handler to package handlers. CONTRIBUTING.md has all
+// the steps.
 package syscalls
 
 import (
@@ -17,7 +20,7 @@ import (
 //go:generate go run gen.go
 //go:generate go test -run TestDocsAreFresh -update .
 
-// Arch is a system call ABI that the table has numbers for.
+// Arch is a system call ABI for which the table has numbers.
 type Arch int
 
 // The ABIs, in the order of the columns of numbers.
@@ -29,14 +32,15 @@ const (
 	arches = iota
 )
 
-const absent = -1 // this ABI has no such system call
+const absent = -1 // the ABI has no such system call
 
-// X32Bit marks the system calls of the x32 ABI, which shares its AUDIT_ARCH
-// with x86-64.
+// X32Bit is the bit that marks the numbers of the x32 ABI, which shares
+// AUDIT_ARCH_X86_64 with x86-64: __X32_SYSCALL_BIT of <asm/unistd.h>.
 const X32Bit = 0x40000000
 
-// Arches lists the ABIs that a machine of this GOARCH can run and that are
-// emulated. Calls by any other ABI are notified, and refused with a message.
+// Arches returns the emulated ABIs that a machine of the given GOARCH can run.
+// Calls of other ABIs are notified, so that the supervisor can refuse them with a
+// message in the log. It fails if goarch is not amd64 or arm64.
 func Arches(goarch string) ([]Arch, error) {
 	switch goarch {
 	case "amd64":
@@ -44,15 +48,27 @@ func Arches(goarch string) ([]Arch, error) {
 	case "arm64":
 		return []Arch{ARM64}, nil
 	}
-	return nil, fmt.Errorf("architecture %s is not supported: the table of system calls has numbers for amd64 and arm64", goarch)
+	return nil, fmt.Errorf("architecture %s is not supported: subuidless knows the system call numbers of amd64 and arm64 only", goarch)
 }
 
-// Audit returns the AUDIT_ARCH_* constant of a.
+// Audit returns the AUDIT_ARCH_* constant of a, from <linux/audit.h>.
 func (a Arch) Audit() uint32 {
 	return [...]uint32{X8664: unix.AUDIT_ARCH_X86_64, I386: unix.AUDIT_ARCH_I386, ARM64: unix.AUDIT_ARCH_AARCH64}[a]
 }
 
-// Emulates tells whether the call nr of the ABI audit belongs to an ABI that is emulated.
+// Highest returns the highest system call number of a that this build knows. The
+// filter refuses higher ones, because a call that nobody has reviewed may bypass
+// what other rows enforce.
+func (a Arch) Highest() int {
+	highest := 0
+	for _, n := range numbers {
+		highest = max(highest, n[a])
+	}
+	return highest
+}
+
+// Emulates reports whether the call nr of the ABI audit, an AUDIT_ARCH_* constant,
+// belongs to an emulated ABI.
 func Emulates(audit uint32, nr int32) bool {
 	switch audit {
 	case unix.AUDIT_ARCH_X86_64:
@@ -63,48 +79,100 @@ func Emulates(audit uint32, nr int32) bool {
 	return false
 }
 
-// Support says who answers a system call.
+// Support is the way in which a system call gets its result.
 type Support int
 
 const (
-	// Emulated calls are notified, and answered by the row's handler (which
-	// may still let the kernel execute the call).
+	// Emulated calls are notified, and answered by the row's handler, which may
+	// still continue: let the kernel execute the call.
 	Emulated Support = iota
 	// Refused calls fail with ENOSYS, because they would bypass the filter.
 	Refused
-	// Native calls are left to the kernel, which does the right thing.
+	// Native calls are executed by the kernel without a notification. Such a row
+	// documents that the call has been reviewed, and why the kernel's result is
+	// right.
 	Native
 )
 
+// String returns the word that docs/syscalls.md uses.
 func (s Support) String() string {
 	return [...]string{"emulated", "refused", "native"}[s]
 }
 
-// Row is one system call.
+// Row describes one system call on all ABIs. Its numbers come from the name.
+//
+// # Which calls are notified
+//
+// When is a list of tests. A call is notified if at least one of them holds; if
+// the list is empty, every call is notified. The handler never sees a call for
+// which no test holds.
+//
+// A test compares some bits of one argument: argument & Mask == Value. That is all
+// that both classic BPF and libseccomp can evaluate; neither can read the caller's
+// memory, so a pointer, and what it points to, cannot be tested. Compare few bits:
+// the filter of an OCI runtime also needs rules for the calls that are not
+// notified, and libseccomp has no "not equal" for masked values. The complement of
+// a test of n bits takes n rules, and the complements of several tests multiply.
+// It is fine to notify more calls than necessary if programs seldom make them.
+//
+// # Which calls are notified with --permissions=off
+//
+// Many calls need an answer only because a restricted caller may lack the
+// permission to search, read or write a file. With --permissions=off nobody checks
+// that, and such notifications would be a waste. Checks says what remains:
+//
+//   - ChecksNothing: the row stays as it is.
+//   - ChecksOnly: nothing else needs the handler; the call becomes native.
+//   - ChecksMore: the handler has other duties, too. WhenUnchecked takes the place
+//     of When; its tests must select the calls that involve those duties.
+//
+// # A worked example
+//
+//	{Name: "openat", Handler: handlers.Openat, Args: []Arg{DirFD, Path, Flags, Flags},
+//		Checks: ChecksMore, WhenUnchecked: opens(2), Note: "..."}
+//
+// openat(2) has no When, so every call is notified: any of them may have to fail
+// with EACCES. With permissions off, the handler still records the owners of new
+// files, and opens devices and /proc/PID/status. So the row is ChecksMore, and
+// WhenUnchecked tests the flags, argument 2: opens(2) returns a test of one bit for
+// each of O_WRONLY, O_RDWR, O_CREAT and __O_TMPFILE, and a test for no flags at all.
+// openat(AT_FDCWD, path, O_RDONLY|O_CLOEXEC) matches none of them: it is not
+// notified.
 type Row struct {
-	Name          string // as in the man pages; with its suffix for the 32-bit variants
-	Support       Support
-	When          []ArgTest        // notified only if one of these holds; none: always
-	Checks        Checks           // what of it is about permissions of files
-	WhenUnchecked []ArgTest        // When, if permissions of files do not matter: of ChecksMore
-	Handler       handlers.Handler // answers the call
-	I386          handlers.Handler // answers it on i386, if its arguments differ there
-	Args          []Arg            // how --trace shows the arguments
-	Note          string           // for docs/syscalls.md
+	// Name is the name in the man pages, with its suffix for the 32-bit variants.
+	Name string
+	// Support says how the call gets its result; the zero value is Emulated.
+	Support Support
+	// When selects the calls that are notified; empty: all.
+	When []ArgTest
+	// Checks says how much of the row serves the permissions of files only.
+	Checks Checks
+	// WhenUnchecked replaces When with --permissions=off. It is set if, and only
+	// if, Checks is ChecksMore.
+	WhenUnchecked []ArgTest
+	// Handler answers the call. It is set if, and only if, Support is Emulated.
+	Handler handlers.Handler
+	// I386 answers the call on i386, if its arguments or structures differ there.
+	I386 handlers.Handler
+	// Args are the types of all arguments, in order. --trace shows them, and the
+	// supervisor ignores the registers beyond them. A call without arguments has an
+	// empty, but not nil, slice.
+	Args []Arg
+	// Note explains the row in docs/syscalls.md.
+	Note string
 }
 
-// Checks says what of a row is needed only to find out whether the caller has the
-// permissions of files: see WithoutPermissions.
+// Checks says how much of a row serves the permissions of files only: see Row.
 type Checks int
 
 const (
-	ChecksNothing Checks = iota
-	ChecksMore           // all calls but those of Row.WhenUnchecked
-	ChecksOnly           // all calls
+	ChecksNothing Checks = iota // the row does not depend on --permissions
+	ChecksMore                  // all calls except those of Row.WhenUnchecked
+	ChecksOnly                  // all calls
 )
 
-// WithoutPermissions returns the rows without what is about permissions of files only: calls that need
-// nothing else are native then.
+// WithoutPermissions returns a copy of rows for --permissions=off: calls that are
+// notified only to check the permissions of files become native.
 func WithoutPermissions(rows []Row) []Row {
 	var kept []Row
 	for _, r := range rows {
@@ -119,31 +187,32 @@ func WithoutPermissions(rows []Row) []Row {
 	return kept
 }
 
-// ArgTest is a test that classic BPF and libseccomp can make on one argument:
-// argument & Mask == Value.
+// ArgTest is a test of one argument: argument & Mask == Value. The upper 32 bits
+// of the argument are ignored.
 type ArgTest struct {
-	Index       uint // 0 to 5
+	Index       uint // of the argument, 0 to 5
 	Mask, Value uint32
 }
 
-// Arg is the type of an argument, for --trace.
+// Arg is the type of an argument; it decides how --trace shows the value.
 type Arg int
 
 // Types of arguments.
 const (
-	Int Arg = iota
-	FD
-	DirFD
-	Path
-	Name // of an extended attribute
-	ID
+	Int   Arg = iota
+	FD        // a file descriptor
+	DirFD     // a file descriptor, or AT_FDCWD
+	Path      // a pointer to a path
+	Name      // a pointer to another string, such as the name of an extended attribute
+	ID        // a user or group id
 	Size
-	Flags // in hexadecimal
-	Ptr
+	Flags // shown in hexadecimal
+	Ptr   // any other pointer
 )
 
-// Number returns the number of the row's call on a, or false if a has no such call.
-func (r *Row) Number(a Arch) (int, bool) {
+// Number returns the row's system call number on a. Ok is false if a has no such
+// call.
+func (r *Row) Number(a Arch) (nr int, ok bool) {
 	n, ok := numbers[r.Name]
 	if !ok || n[a] == absent {
 		return 0, false
@@ -151,8 +220,9 @@ func (r *Row) Number(a Arch) (int, bool) {
 	return n[a], true
 }
 
-// Notifies tells whether the row is about a call with these arguments. Others are
-// notified too where a rule of package bundle is wider than the row.
+// Notifies reports whether the row's tests select a call with these arguments. A
+// notification may arrive for other calls too, because package bundle widens tests
+// to save rules.
 func (r *Row) Notifies(args *[6]uint64) bool {
 	for _, t := range r.When {
 		if uint32(args[t.Index])&t.Mask == t.Value {
@@ -162,10 +232,10 @@ func (r *Row) Notifies(args *[6]uint64) bool {
 	return len(r.When) == 0
 }
 
-// Dispatch is an index of the emulated rows by system call number.
+// Dispatch is an index of the emulated rows by ABI and system call number.
 type Dispatch [arches][maxNR]*Row
 
-// maxNR is more than any number in the table.
+// maxNR exceeds every number in the table.
 const maxNR = 512
 
 // NewDispatch returns the index of Rows.
@@ -185,7 +255,9 @@ func NewDispatch() *Dispatch {
 	return d
 }
 
-// Lookup returns the row of a notified call, or nil if there is none: see Emulates.
+// Lookup returns the row of a notified call and the handler for its ABI. Audit is
+// the call's AUDIT_ARCH_* constant. Both results are nil if the call has no
+// emulated row; Emulates then reports whether that is because of its ABI.
 func (d *Dispatch) Lookup(audit uint32, nr int32) (*Row, handlers.Handler) {
 	if uint32(nr) >= maxNR {
 		return nil, nil
