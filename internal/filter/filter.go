@@ -1,5 +1,6 @@
-// Package filter compiles the table of system calls to a classic BPF program
-// for seccomp(2).
+// Package filter compiles the table of system calls (package syscalls) to the
+// classic BPF program that subuidless exec and run give to seccomp(2). Containers of
+// OCI runtimes get the same rules through package bundle and libseccomp.
 package filter
 
 import (
@@ -26,13 +27,19 @@ var (
 	enosys = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
 )
 
-// Compile returns the program for a machine of the given GOARCH.
+// Compile returns the program for rows on a machine of the given GOARCH. It fails if
+// goarch is not supported: see syscalls.Arches.
 //
-// Calls by an ABI that the table has no numbers for (x32, 32-bit Arm) are all
-// notified, so that the supervisor can refuse them with a message; none passes
-// unseen. For a call without argument tests the verdict depends on its number
-// only, so that the kernel's action cache (Linux 5.11) skips the program for
-// every call that is not in the table.
+// No call bypasses the program:
+//
+//   - Calls of an ABI that is not emulated (x32, 32-bit Arm) are notified, so that
+//     the supervisor can refuse them with a message in the log.
+//   - Calls with a higher number than syscalls knows fail with ENOSYS, as on a kernel
+//     that does not have them; container runtimes do the same.
+//
+// The verdict on a call without argument tests depends on its number only. So the
+// kernel's action cache (Linux 5.11) skips the program for every call that is
+// allowed.
 func Compile(goarch string, rows []syscalls.Row) ([]bpf.RawInstruction, error) {
 	arches, err := syscalls.Arches(goarch)
 	if err != nil {
@@ -54,12 +61,9 @@ func Compile(goarch string, rows []syscalls.Row) ([]bpf.RawInstruction, error) {
 	return raw, nil
 }
 
-// compileArch returns the instructions for one ABI. They always return.
+// compileArch returns the instructions for one ABI. Each path through them ends in a
+// verdict.
 func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
-	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offNR, Size: 4}}
-	if a == syscalls.X8664 {
-		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: syscalls.X32Bit, SkipFalse: 1}, notify)
-	}
 	var calls []call
 	for i := range rows {
 		nr, ok := rows[i].Number(a)
@@ -71,8 +75,28 @@ func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
 		}
 	}
 	slices.SortFunc(calls, func(x, y call) int { return cmp.Compare(x.nr, y.nr) })
-	return append(prog, search(calls)...)
+	return append([]bpf.Instruction{bpf.LoadAbsolute{Off: offNR, Size: 4}}, search(calls, compileRest(a))...)
 }
+
+// compileRest returns the instructions that decide about calls above the last row. Only
+// those calls pay for the comparisons.
+//
+// On x86-64, numbers with the x32 bit belong to another ABI. So do, on old kernels,
+// the numbers from 512 to 547 without it.
+//
+// Negative numbers come from tracers, which set the number to -1 to skip a call. On
+// x86-64 they have the x32 bit. Elsewhere they are allowed: an errno of the filter
+// would replace the result that the tracer has set.
+func compileRest(a syscalls.Arch) []bpf.Instruction {
+	highest := bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(a.Highest()), SkipTrue: 1}
+	if a == syscalls.X8664 {
+		return []bpf.Instruction{highest, allow, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: syscalls.X32Bit, SkipFalse: 1}, notify, enosys}
+	}
+	return []bpf.Instruction{highest, allow, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: firstNegative, SkipFalse: 1}, allow, enosys}
+}
+
+// firstNegative is the lowest number that is negative as an int.
+const firstNegative = 1 << 31
 
 // call is a system call and the instructions that decide about it.
 type call struct {
@@ -80,29 +104,30 @@ type call struct {
 	verdict []bpf.Instruction
 }
 
-// search returns the instructions that find the call whose number has been loaded
-// among calls, which are sorted, and allow all others. A notified call pays for each
-// comparison: so they halve the calls, instead of going through them.
-func search(calls []call) []bpf.Instruction {
+// search returns the instructions that look up the number that has been loaded in
+// calls, which are sorted. They allow other numbers below the last of calls, and
+// leave those above it to rest. It is a binary search, because a notified call pays
+// for each comparison.
+func search(calls []call, rest []bpf.Instruction) []bpf.Instruction {
 	switch len(calls) {
 	case 0:
-		return []bpf.Instruction{allow}
+		return rest
 	case 1:
 		c := calls[0]
 		prog := append([]bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.nr, SkipTrue: uint8(len(c.verdict))}}, c.verdict...)
-		return append(prog, allow)
+		return append(prog, rest...)
 	}
 	half := len(calls) / 2
-	lower := search(calls[:half])
+	lower := search(calls[:half], []bpf.Instruction{allow})
 	prog := append([]bpf.Instruction{
 		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: calls[half].nr, SkipFalse: 1},
 		bpf.Jump{Skip: uint32(len(lower))},
 	}, lower...)
-	return append(prog, search(calls[half:])...)
+	return append(prog, search(calls[half:], rest)...)
 }
 
-// compileRow returns the instructions that decide about one system call, or
-// nil if the kernel is to execute it unseen.
+// compileRow returns the instructions that decide about one system call, or nil if
+// it is always allowed.
 func compileRow(r *syscalls.Row) []bpf.Instruction {
 	switch r.Support {
 	case syscalls.Refused:
@@ -116,7 +141,7 @@ func compileRow(r *syscalls.Row) []bpf.Instruction {
 	}
 	var prog []bpf.Instruction
 	for _, t := range r.When {
-		// Both architectures are little endian: the low half comes first.
+		// All ABIs are little-endian: the lower half of an argument comes first.
 		prog = append(prog,
 			bpf.LoadAbsolute{Off: offArgs + 8*uint32(t.Index), Size: 4},
 			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask},
