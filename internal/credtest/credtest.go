@@ -1,5 +1,6 @@
-// Package credtest lets tests ask the kernel what the models of credentials and
-// permissions claim: a thread of any credentials, and random ones.
+// Package credtest lets tests compare the models of credentials and permissions
+// (packages cred, perm and acl) with the kernel. It has threads with any credentials,
+// and generators of random ones.
 package credtest
 
 import (
@@ -18,18 +19,19 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// allMapped is the uid_map of a namespace where every id can be had.
+// allMapped matches the uid_map of a user namespace that maps every id.
 var allMapped = regexp.MustCompile(`^\s*0\s+0\s+4294967295\s*$`)
 
-// available are the capabilities that the tests can have: on some machines, even
-// root has not all.
+// available are the capabilities that the tests can have. On some machines, root
+// lacks some.
 var available = Read().Bounding
 
-// needed are those without which there is not much to test.
+// needed are the capabilities without which the tests are pointless.
 const needed cred.Caps = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SETFCAP |
 	1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_KILL
 
-// NeedRoot skips a test that needs every id, and the capabilities of root.
+// NeedRoot skips t unless the test runs as root, in a user namespace that maps every
+// id, with all capabilities of root.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	uidMap, err := os.ReadFile("/proc/self/uid_map")
@@ -37,19 +39,19 @@ func NeedRoot(t testing.TB) {
 		t.Fatal(err)
 	}
 	if c := Read(); c.UID != (cred.IDs{}) || !allMapped.Match(uidMap) || needed&^c.Effective != 0 || c.Effective != available {
-		t.Skip("asks the kernel, as real root")
+		t.Skip("needs real root, to compare with the kernel")
 	}
 }
 
-// Root is cred.Root with the capabilities that the tests have.
+// Root returns the credentials of root, with the capabilities that the tests can have.
 func Root() cred.Credentials {
 	return cred.Credentials{Permitted: available, Effective: available, Bounding: available}
 }
 
-// Thread is a thread whose credentials are its own.
+// Thread is a thread with its own credentials.
 type Thread struct{ calls, done chan func() }
 
-// NewThread starts one with the credentials of the caller.
+// NewThread starts a thread with the credentials of the calling thread. Close ends it.
 func NewThread() *Thread {
 	th := &Thread{make(chan func()), make(chan func())}
 	go func() {
@@ -62,7 +64,7 @@ func NewThread() *Thread {
 	return th
 }
 
-// Do runs f in the thread.
+// Do runs f in the thread, and waits until it returns.
 func (th *Thread) Do(f func()) {
 	th.calls <- f
 	<-th.done
@@ -71,7 +73,8 @@ func (th *Thread) Do(f func()) {
 // Close ends the thread.
 func (th *Thread) Close() { close(th.calls) }
 
-// Call makes one system call, of this thread only.
+// Call makes one system call for the calling thread only, and returns its result. The
+// functions of packages syscall and unix change the ids of all threads.
 func Call(nr uintptr, args ...uint64) (uint64, unix.Errno) {
 	var a [6]uintptr
 	for n, arg := range args {
@@ -81,7 +84,7 @@ func Call(nr uintptr, args ...uint64) (uint64, unix.Errno) {
 	return uint64(r), e
 }
 
-// must makes a call that cannot fail.
+// must is Call, and panics on an error.
 func must(nr uintptr, args ...uint64) uint64 {
 	r, e := Call(nr, args...)
 	if e != 0 {
@@ -90,7 +93,7 @@ func must(nr uintptr, args ...uint64) uint64 {
 	return r
 }
 
-// Capget returns the sets of the calling thread.
+// Capget returns the capability sets of the calling thread. It panics on an error.
 func Capget() (effective, permitted, inheritable cred.Caps) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -102,7 +105,7 @@ func Capget() (effective, permitted, inheritable cred.Caps) {
 		set(data[0].Inheritable, data[1].Inheritable)
 }
 
-// Capset sets them.
+// Capset sets the capability sets of the calling thread: see capset(2).
 func Capset(effective, permitted, inheritable cred.Caps) unix.Errno {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{
@@ -113,13 +116,13 @@ func Capset(effective, permitted, inheritable cred.Caps) unix.Errno {
 	return e
 }
 
-// Setgroups sets the supplementary groups of the calling thread.
+// Setgroups sets the supplementary groups of the calling thread: see setgroups(2).
 func Setgroups(groups []uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0)
 	return e
 }
 
-// Read returns the credentials of the calling thread.
+// Read returns the credentials of the calling thread. It panics on an error.
 func Read() cred.Credentials {
 	var c cred.Credentials
 	read := func(ids *cred.IDs, getres, setfs uintptr) {
@@ -148,8 +151,8 @@ func Read() cred.Credentials {
 	return c
 }
 
-// Become gives the calling thread, which is root, credentials that a
-// thread can have.
+// Become gives the calling thread, which must be root, the credentials c. It panics
+// if c is not a state that a thread can be in.
 func Become(c cred.Credentials) {
 	if e := Setgroups(c.Groups); e != 0 {
 		panic(e)
@@ -178,16 +181,16 @@ func Become(c cred.Credentials) {
 	must(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, uint64(c.Securebits))
 	capset(c.Effective, c.Permitted)
 	if got := Read(); !got.Equal(c) {
-		panic(fmt.Sprintf("became %+v, not %+v", got, c))
+		panic(fmt.Sprintf("the credentials are %+v, want %+v", got, c))
 	}
 }
 
-// ID draws an id, often one that was drawn before.
+// ID generates an id, from few, so that equal ones are frequent.
 func ID() *rapid.Generator[uint32] {
 	return rapid.SampledFrom([]uint32{0, 1, 1000, 1001, 65534, 1<<32 - 2})
 }
 
-// Caps draws a set: none, few, all but few, or all.
+// Caps generates a capability set: none, a few, all except a few, or any.
 func Caps() *rapid.Generator[cred.Caps] {
 	few := rapid.Custom(func(t *rapid.T) cred.Caps {
 		var s cred.Caps
@@ -203,10 +206,10 @@ func Caps() *rapid.Generator[cred.Caps] {
 		rapid.Map(rapid.Uint64(), func(s uint64) cred.Caps { return cred.Caps(s) & available }))
 }
 
-// Groups draws supplementary groups as they were given to setgroups(2).
+// Groups generates supplementary groups in any order, as for setgroups(2).
 func Groups() *rapid.Generator[[]uint32] { return rapid.SliceOfN(ID(), 0, 4) }
 
-// Credentials draws what a thread can have.
+// Credentials generates credentials that a thread can have.
 func Credentials() *rapid.Generator[cred.Credentials] {
 	return rapid.Custom(func(t *rapid.T) cred.Credentials {
 		ids := func(name string) cred.IDs {

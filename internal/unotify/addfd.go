@@ -16,15 +16,16 @@ type addFD struct {
 	newFDFlags uint32
 }
 
-// AddFD gives the caller of a notification a duplicate of the descriptor fd, its
-// lowest free one. It does not answer the call.
+// AddFD installs a duplicate of the descriptor fd as the lowest free descriptor of
+// the target of the notification id, and returns that descriptor. It does not
+// answer the notification.
 //
-// SECCOMP_ADDFD_FLAG_SEND would do both. But when the supervisor is interrupted, or
-// killed, while the caller wakes up to take the descriptor, it goes without, and
-// its call returns 0 all the same.
+// SECCOMP_ADDFD_FLAG_SEND would do both at once. But if the supervisor is
+// interrupted or killed while the target wakes up to install the descriptor, the
+// target gets none, and its call returns 0 nevertheless.
 //
-// Errors are ENOENT if the caller is gone or was interrupted, and EMFILE if it
-// can have no more descriptors.
+// The error is ENOENT if the target has been killed or interrupted, or EMFILE if it
+// has reached its limit of descriptors.
 func AddFD(listener int, id uint64, fd int, closeOnExec bool) (int, unix.Errno) {
 	a := addFD{id: id, srcFD: uint32(fd)}
 	if closeOnExec {
@@ -32,7 +33,7 @@ func AddFD(listener int, id uint64, fd int, closeOnExec bool) (int, unix.Errno) 
 	}
 	for {
 		n, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&a)))
-		if e != unix.EINTR { // then the caller does not have it
+		if e != unix.EINTR { // on EINTR the target has no descriptor
 			return int(n), e
 		}
 	}

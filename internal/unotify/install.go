@@ -10,14 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy says that the task already has a seccomp listener. The kernel allows
-// one for each chain of filters.
-var ErrBusy = errors.New("another seccomp supervisor already listens to this process (the kernel allows one): run outside of it, or without its seccomp agent")
+// ErrBusy means that the task already has a filter with a listener. The kernel
+// allows only one in a task's chain of filters.
+var ErrBusy = errors.New("another seccomp supervisor already listens to this process, and the kernel allows only one: run subuidless outside of it, or without that supervisor")
 
-// Install puts the filter on the calling thread and returns the listener. The
-// caller must have locked its goroutine to the thread, and must hold
-// CAP_SYS_ADMIN in its user namespace or have set no_new_privs. Threads and
-// programs started from this thread inherit the filter.
+// Install installs the filter prog on the calling thread and returns its listener.
+// Threads and programs that this thread starts inherit the filter. The caller must
+// have locked its goroutine to the thread, and needs CAP_SYS_ADMIN in its user
+// namespace or no_new_privs: see seccomp(2).
+//
+// The error is ErrBusy, or says what the kernel lacks.
 func Install(prog []bpf.RawInstruction) (listener int, err error) {
 	sock := make([]unix.SockFilter, len(prog))
 	for i, ins := range prog {
@@ -25,8 +27,9 @@ func Install(prog []bpf.RawInstruction) (listener int, err error) {
 	}
 	fprog := unix.SockFprog{Len: uint16(len(sock)), Filter: &sock[0]}
 	defer runtime.KeepAlive(sock)
-	// Linux 5.19: once received, a notification waits for its answer even if
-	// a signal arrives; without it each signal makes the call start again.
+	// With SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19), only fatal signals
+	// interrupt a target once its notification has been received. Without it, any
+	// signal does, and the kernel restarts the call.
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	for {
 		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))

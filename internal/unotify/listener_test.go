@@ -24,8 +24,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// taskMode in the environment makes the test binary the task that a filter
-// applies to.
+// taskMode is the environment variable that makes the test binary the task to which a
+// filter applies.
 const taskMode = "UNOTIFY_TEST_TASK"
 
 func TestMain(m *testing.M) {
@@ -36,12 +36,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// task installs the filter and prints the listener's number, and the error of a
-// second attempt. Then it makes one call of fchownat for each line of its
-// input, a path and an owner, and prints the result.
+// task installs the filter, and prints the listener's descriptor and the error of a
+// second attempt. Then it calls fchownat for each line of its input, a path and an
+// owner, and prints the result.
 func task() {
 	runtime.LockOSThread()
-	// Nobody answers yet when it tries to install the second one.
+	// Nobody answers notifications yet when it installs the second filter.
 	rows := slices.DeleteFunc(slices.Clone(syscalls.Rows), func(r syscalls.Row) bool { return r.Name == "seccomp" })
 	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
@@ -60,7 +60,7 @@ func task() {
 	}
 }
 
-// supervised is a task with a listener, in a user namespace of its own.
+// supervised is a task with a listener, in its own user namespace.
 type supervised struct {
 	t        *testing.T
 	cmd      *exec.Cmd
@@ -100,7 +100,7 @@ func start(t *testing.T) *supervised {
 		t.Fatalf("Install: %s", failure)
 	}
 	if busy := s.line(); busy != "true" {
-		t.Error("a second Install does not give ErrBusy")
+		t.Error("a second Install does not fail with ErrBusy")
 	}
 	pidfd, err := unix.PidfdOpen(s.cmd.Process.Pid, 0)
 	if err != nil {
@@ -122,12 +122,12 @@ func (s *supervised) line() string {
 	s.t.Helper()
 	line, err := s.out.ReadString('\n')
 	if err != nil {
-		s.t.Fatalf("the task: %v", err)
+		s.t.Fatalf("reading from the task: %v", err)
 	}
 	return strings.TrimSuffix(line, "\n")
 }
 
-// call has the task change an owner, and receives the notification.
+// call makes the task change an owner, and receives the notification.
 func (s *supervised) call(path string, id uint32) unotify.Notif {
 	s.t.Helper()
 	fmt.Fprintln(s.in, path, id)
@@ -159,7 +159,7 @@ func TestAnswers(t *testing.T) {
 		{"value", file, 42, unotify.Resp{Val: 1234567}, "1234567 0"},
 		{"errno", file, 42, unotify.Resp{Error: -int32(unix.ENOTDIR)}, "-1 " + strconv.Itoa(int(unix.ENOTDIR))},
 		{"the kernel's success", file, 0, unotify.Resp{Flags: unotify.FlagContinue}, "0 0"},
-		{"the kernel's refusal", file, 42, unotify.Resp{Flags: unotify.FlagContinue}, "-1 " + strconv.Itoa(int(unix.EINVAL))},
+		{"the kernel's error", file, 42, unotify.Resp{Flags: unotify.FlagContinue}, "-1 " + strconv.Itoa(int(unix.EINVAL))},
 		{"the kernel's ENOENT", file + ".none", 0, unotify.Resp{Flags: unotify.FlagContinue}, "-1 " + strconv.Itoa(int(unix.ENOENT))},
 	} {
 		n := s.call(tt.path, tt.id)
@@ -205,8 +205,8 @@ func readString(t *testing.T, tid uint32, addr uintptr) string {
 	return string(s)
 }
 
-// A notification that one process has received can be answered by another that
-// holds the listener: so a new worker takes over from a dead one.
+// Any process that holds the listener can answer a notification that another one has
+// received: that is how a new worker takes over from a dead one.
 func TestAnotherDescriptorAnswers(t *testing.T) {
 	s := start(t)
 	n := s.call("/", 42)
@@ -245,14 +245,14 @@ func TestWaitHangup(t *testing.T) {
 	s := start(t)
 	done := make(chan error, 1)
 	go func() { done <- unotify.WaitHangup(s.listener) }()
-	n := s.call("/", 42) // a notification is no reason to wake up
+	n := s.call("/", 42) // a notification does not end the wait
 	if e := unotify.Send(s.listener, &unotify.Resp{ID: n.ID}); e != 0 {
 		t.Fatal(e)
 	}
 	s.line()
 	select {
 	case err := <-done:
-		t.Fatalf("woken while the task lives: %v", err)
+		t.Fatalf("WaitHangup returns while the task lives: %v", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	s.in.Close() // the task ends
@@ -262,7 +262,7 @@ func TestWaitHangup(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(5 * time.Second):
-		t.Fatal("not woken by the end of the task")
+		t.Fatal("WaitHangup does not return after the end of the task")
 	}
 	if err := unotify.WaitHangup(s.listener); err != nil { // at once
 		t.Error(err)
@@ -287,7 +287,7 @@ func TestSyncWakeUp(t *testing.T) {
 	}
 }
 
-// A structure that is not zero is refused: the kernel may give it a meaning later.
+// The kernel refuses a structure that is not zero: it may give it a meaning later.
 func TestRecvWantsZeros(t *testing.T) {
 	s := start(t)
 	if e := unotify.Recv(s.listener, &unotify.Notif{PID: 1}); e != unix.EINVAL {

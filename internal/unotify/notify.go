@@ -8,38 +8,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FlagContinue in Resp.Flags lets the kernel execute the system call.
+// FlagContinue in Resp.Flags is the answer that lets the kernel execute the call.
 const FlagContinue = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 
-// Recv waits for the next notification of listener and stores it in n, which
-// must be all zeros (the kernel answers EINVAL otherwise).
+// Recv waits for the next notification of listener and stores it in n. All bytes of
+// n must be zero; otherwise the kernel fails with EINVAL.
 //
-// EINTR (a signal) and ENOENT (the caller was killed or interrupted before it
-// could be received) are normal; the caller should try again unless the
-// listener has hung up.
+// Two errors are normal: EINTR (a signal to this thread) and ENOENT (the target was
+// killed or interrupted before its notification was received). Try again after them,
+// unless the listener has hung up.
 func Recv(listener int, n *Notif) unix.Errno {
-	// Syscall, not RawSyscall: it may block for ever, and the Go scheduler
-	// must be able to take the processor away meanwhile.
+	// Syscall, not RawSyscall: the call may block for ever, and the Go scheduler must
+	// be able to run other goroutines meanwhile.
 	_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(n)))
 	return e
 }
 
-// Send answers a notification. ENOENT means that the caller is gone or was
-// interrupted by a signal: there is nobody left to answer.
+// Send answers a notification. The error is ENOENT if the target has been killed or
+// interrupted by a signal and no longer waits, or EINPROGRESS if the notification
+// has been answered already.
 func Send(listener int, r *Resp) unix.Errno {
 	for {
 		_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(r)))
-		// The kernel takes the filter's lock interruptibly. An answer given
-		// up here would leave the caller waiting for ever.
+		// A signal can interrupt the kernel while it acquires the filter's lock. Without
+		// another try, the target would wait for ever.
 		if e != unix.EINTR {
 			return e
 		}
 	}
 }
 
-// SetSyncWakeUp turns SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (Linux 6.6) on or off:
-// with it the two sides wake each other on the same CPU. It returns EINVAL on
-// an older kernel.
+// SetSyncWakeUp turns SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP of listener on or off. If
+// it is on, target and receiver wake each other on the same CPU. The error is EINVAL
+// before Linux 6.6.
 func SetSyncWakeUp(listener int, on bool) unix.Errno {
 	var flags uintptr
 	if on {
@@ -49,25 +50,24 @@ func SetSyncWakeUp(listener int, on bool) unix.Errno {
 	return e
 }
 
-// Waits tells whether the task still waits for the answer to the notification id. One
-// that has been killed does not, and its thread id may be another thread's: so what was read
-// from the caller's memory or /proc before really was the caller's.
+// Waits reports whether the target still waits for the answer to the notification
+// id. If it does, what has been read from its memory or /proc before was really the
+// target's: its thread id cannot have been reused.
 func Waits(listener int, id uint64) bool {
 	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
 	return e == 0
 }
 
-// WaitHangup blocks until no task is left that the filter of listener applies
-// to (Linux 5.8). Waiting with an empty event mask matters: a waiter for
-// POLLIN would be woken for each notification.
+// WaitHangup blocks until no task is left to which the filter of listener applies.
+// It needs Linux 5.8.
 func WaitHangup(listener int) error {
-	fds := []unix.PollFd{{Fd: int32(listener)}}
+	fds := []unix.PollFd{{Fd: int32(listener)}} // without POLLIN: notifications do not wake this thread
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil {
 			if err == unix.EINTR {
 				continue
 			}
-			return fmt.Errorf("poll of the seccomp listener: %w", err)
+			return fmt.Errorf("poll the seccomp listener: %w", err)
 		}
 		if fds[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0 {
 			return nil
@@ -75,17 +75,15 @@ func WaitHangup(listener int) error {
 	}
 }
 
-// CheckSizes compares the kernel's structures with ours.
-//
-// A kernel whose structures have grown wants larger buffers than ours, and
-// would write past them.
+// CheckSizes fails if the kernel does not support seccomp user notification, or if
+// its structures have other sizes than ours: it would write past our buffers.
 func CheckSizes() error {
 	var s sizes
 	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_NOTIF_SIZES, 0, uintptr(unsafe.Pointer(&s))); e != 0 {
 		return fmt.Errorf("seccomp(SECCOMP_GET_NOTIF_SIZES): %w (seccomp user notification needs Linux 5.5 or later with CONFIG_SECCOMP_FILTER)", e)
 	}
 	if s.Notif != uint16(unsafe.Sizeof(Notif{})) || s.Resp != uint16(unsafe.Sizeof(Resp{})) || s.Data != uint16(unsafe.Sizeof(Data{})) {
-		return fmt.Errorf("the kernel's seccomp notification structures have sizes %d, %d, %d; this build knows %d, %d, %d: a newer subuidless is needed",
+		return fmt.Errorf("this kernel's seccomp notification structures have %d, %d and %d bytes, but this subuidless expects %d, %d and %d: use a newer version",
 			s.Notif, s.Resp, s.Data, unsafe.Sizeof(Notif{}), unsafe.Sizeof(Resp{}), unsafe.Sizeof(Data{}))
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// <linux/seccomp.h> is the same on all architectures.
+// The structures of <linux/seccomp.h> are the same on all architectures.
 func TestLayouts(t *testing.T) {
 	var n Notif
 	var d Data
@@ -41,7 +41,7 @@ func TestCheckSizes(t *testing.T) {
 	}
 }
 
-// What is not a listener gives an error, and not an endless wait.
+// Other descriptors cause an error instead of an endless wait.
 func TestNoListener(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -56,9 +56,9 @@ func TestNoListener(t *testing.T) {
 		t.Errorf("Send: %v, want ENOTTY", e)
 	}
 	if Waits(null, 1) {
-		t.Error("Waits: a notification of /dev/null")
+		t.Error("Waits: /dev/null has a notification")
 	}
 	if err := WaitHangup(1 << 20); err != nil { // POLLNVAL
-		t.Errorf("WaitHangup of no descriptor: %v", err)
+		t.Errorf("WaitHangup of a closed descriptor: %v", err)
 	}
 }

@@ -1,4 +1,6 @@
-// Package workertest runs the tests of a package as a worker runs.
+// Package workertest runs the tests of a package in the environment of a worker: a
+// user namespace that maps one id, with decoy files as descriptors 0 to 2. Tests need
+// it for code that depends on what a worker may do.
 package workertest
 
 import (
@@ -14,15 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside in the environment says that the tests run as they should.
+// inside is the environment variable that marks the process that runs the tests.
 const inside = "SUBUIDLESS_WORKERTEST"
 
-// Run runs the tests of m, and returns their exit status. They have the
-// privileges of a user namespace that maps one id, and a file of no use as
-// descriptors 0 to 2. TestMain calls it.
+// Run runs the tests of m in the environment of a worker, and returns their exit
+// status. It is for TestMain.
 func Run(m *testing.M) int {
 	if os.Getenv(inside) == "" {
-		return again()
+		return rerun()
 	}
 	os.Stdout, os.Stderr = os.NewFile(3, "stdout"), os.NewFile(4, "stderr")
 	requests, answers = os.NewFile(5, "requests"), os.NewFile(6, "answers")
@@ -34,11 +35,12 @@ func Run(m *testing.M) int {
 	return m.Run()
 }
 
-// requests and answers lead to the process that has started this one.
+// requests and answers are pipes to the process that has started this one.
 var requests, answers *os.File
 
-// RealTime gives the thread tid a real-time policy. The tests themselves may not:
-// sched(7) asks for CAP_SYS_NICE in the initial user namespace.
+// RealTime gives the thread tid a real-time scheduling policy. The process outside
+// of the user namespace does it, because that needs CAP_SYS_NICE in the initial user
+// namespace (sched(7)). The error is EPERM if that process lacks it, too.
 func RealTime(tid uint32) error {
 	if err := binary.Write(requests, binary.NativeEndian, tid); err != nil {
 		return err
@@ -53,7 +55,7 @@ func RealTime(tid uint32) error {
 	return nil
 }
 
-// serveRealTime does what RealTime asks for, until requests ends.
+// serveRealTime serves the requests of RealTime until that pipe is closed.
 func serveRealTime(requests, answers *os.File) {
 	for {
 		var tid, e uint32
@@ -70,9 +72,10 @@ func serveRealTime(requests, answers *os.File) {
 	}
 }
 
-// again runs this program again in the namespace.
-func again() int {
-	runtime.LockOSThread() // whose end kills the child
+// rerun runs this program again, in a new user and mount namespace, and returns its
+// exit status.
+func rerun() int {
+	runtime.LockOSThread() // Pdeathsig refers to the thread
 	fd, err := unix.MemfdCreate("decoy", unix.MFD_CLOEXEC)
 	if err != nil {
 		panic(err)
@@ -98,7 +101,7 @@ func again() int {
 		Pdeathsig:   unix.SIGKILL,
 	}
 	if err := cmd.Run(); cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "starting the tests in a user namespace:", err)
+		fmt.Fprintln(os.Stderr, "cannot start the tests in a user namespace:", err)
 		return 1
 	}
 	return cmd.ProcessState.ExitCode()
