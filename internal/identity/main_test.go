@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(workertest.Run(m)) }
 
-// newTable returns an empty table, and its file.
+// newTable returns an empty table and its file.
 func newTable(t *testing.T) (*Table, int) {
 	t.Helper()
 	fd, err := unix.MemfdCreate("identities", unix.MFD_CLOEXEC)
@@ -32,7 +32,7 @@ func newTable(t *testing.T) (*Table, int) {
 	return mapTable(t, fd), fd
 }
 
-// mapTable is what a worker, or its successor, does with the file of a table.
+// mapTable maps the table in a file, as a worker or its successor does.
 func mapTable(t *testing.T, fd int) *Table {
 	t.Helper()
 	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -55,7 +55,7 @@ func user(uid uint32, groups ...uint32) *State {
 	return &s
 }
 
-// wants checks who a task is.
+// wants checks the state of a task.
 func (t *Table) wants(tt *testing.T, what string, tid uint32, want *State) {
 	tt.Helper()
 	got, e := t.Get(tid)
@@ -64,8 +64,8 @@ func (t *Table) wants(tt *testing.T, what string, tid uint32, want *State) {
 	}
 }
 
-// python is a task that executes the lines that it is given, and answers with what they
-// leave in the variable r.
+// python is a task that executes the lines that it receives, and answers each with the
+// value of the variable r.
 type python struct {
 	t     *testing.T
 	pid   uint32
@@ -78,7 +78,7 @@ const loop = `
 import os, sys, threading, ctypes, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
 def thread():
-    "Starts a thread, and returns its id and what ends it."
+    "Starts a thread, and returns its id and the event that ends it."
     end, ids = threading.Event(), []
     def run():
         ids.append(threading.get_native_id())
@@ -103,7 +103,7 @@ while True:
     print(r, flush=True)
 `
 
-// startPython starts a task, behind the command prefix.
+// startPython starts a task. Prefix is a command that executes another one.
 func startPython(t *testing.T, prefix ...string) *python {
 	t.Helper()
 	if _, err := exec.LookPath("python3"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
+// getCookie returns the soft RLIMIT_LOCKS of the process of tid, which may be no cookie.
 func getCookie(tid uint32) (cookie, unix.Errno) {
 	var l unix.Rlimit
 	e := prlimit(tid, nil, &l)
@@ -22,15 +23,17 @@ func prlimit(tid uint32, set, get *unix.Rlimit) unix.Errno {
 	return sys.Prlimit(tid, unix.RLIMIT_LOCKS, set, get)
 }
 
-// path is the name of a file in the supervisor's /proc.
+// path is the path of a file below the supervisor's /proc.
 type path [48]byte
 
+// set makes p the path of a file of the task tid, and returns its first byte.
 func (p *path) set(tid uint32, name string) *byte {
 	b := append(strconv.AppendUint(p[:0], uint64(tid), 10), '/')
 	_ = append(append(b, name...), 0)
 	return &p[0]
 }
 
+// open opens a file of the task tid in /proc. The error is ESRCH if the task has exited.
 func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
 	var p path
 	fd, e := sys.Openat(t.proc, p.set(tid, name), flags, 0)
@@ -40,15 +43,15 @@ func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
 	return fd, e
 }
 
-// alone tells whether the thread is the only one of its process.
-func (t *Table) alone(tid uint32) (bool, unix.Errno) {
+// singleThreaded reports whether the thread tid is the only one of its process.
+func (t *Table) singleThreaded(tid uint32) (bool, unix.Errno) {
 	var p path
 	var st unix.Statx_t
 	e := sys.Statx(t.proc, p.set(tid, "task"), 0, unix.STATX_NLINK, &st)
 	if e == unix.ENOENT {
 		e = unix.ESRCH
 	}
-	return st.Nlink == 3, e // ".", the entry in its parent, and one thread
+	return st.Nlink == 3, e // ".", the entry in the parent directory, and one thread
 }
 
 // slack returns the timer slack of a thread in nanoseconds.
@@ -68,6 +71,7 @@ func (t *Table) slack(tid uint32) (uint64, unix.Errno) {
 	return v, 0
 }
 
+// setSlack sets the timer slack of a thread to ns nanoseconds; 0 is its default.
 func (t *Table) setSlack(tid uint32, ns uint64) unix.Errno {
 	fd, e := t.open(tid, "timerslack_ns", unix.O_WRONLY)
 	if e != 0 {
@@ -80,6 +84,7 @@ func (t *Table) setSlack(tid uint32, ns uint64) unix.Errno {
 	return e
 }
 
+// read reads the start of a file of the task tid in /proc.
 func (t *Table) read(tid uint32, name string, b []byte) (int, unix.Errno) {
 	fd, e := t.open(tid, name, unix.O_RDONLY)
 	if e != 0 {
@@ -90,10 +95,10 @@ func (t *Table) read(tid uint32, name string, b []byte) (int, unix.Errno) {
 	return n, e
 }
 
-// signature tells one program's memory from the next one's: it depends on where the
-// kernel has put things, which is random unless personality(2) forbids it, and on the
-// program's file. Nothing of it can be changed by the program without a system call that
-// is notified (prctl(2), PR_SET_MM).
+// signature returns a hash that changes when the process of tid executes a program. It
+// depends on the addresses that the kernel has chosen, which are random unless
+// personality(2) forbids that, and on the program's file. A program can change these
+// only with prctl(PR_SET_MM), which is notified.
 func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
 	var auxv [1024]byte
 	n, e := t.read(tid, "auxv", auxv[:])
@@ -111,7 +116,7 @@ func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
 	return (h ^ h>>22) & signatureMask, 0
 }
 
-// threads lists the threads of the process of tid.
+// threads lists the threads of the process of tid. The error is ESRCH if it has exited.
 func (t *Table) threads(tid uint32) ([]uint32, unix.Errno) {
 	var p path
 	list, err := t.numbers(unix.BytePtrToString(p.set(tid, "task")))
@@ -121,7 +126,8 @@ func (t *Table) threads(tid uint32) ([]uint32, unix.Errno) {
 	return list, 0
 }
 
-// numbers lists the entries of a directory in the supervisor's /proc that are numbers.
+// numbers lists the entries of a directory below the supervisor's /proc whose names are
+// numbers.
 func (t *Table) numbers(name string) ([]uint32, error) {
 	fd, err := unix.Openat(t.proc, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

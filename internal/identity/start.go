@@ -13,28 +13,32 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// User is who the first program of a container, or a further one that a runtime
-// starts in it, is to be: the user of the OCI runtime specification's process.
+// User is the user of a container's first program, or of a program that a runtime's
+// exec starts: process.user of the OCI runtime specification.
 type User struct {
-	UID            uint32
-	GID            uint32
-	AdditionalGids []uint32
+	UID            uint32   // emulated user id
+	GID            uint32   // emulated group id
+	AdditionalGids []uint32 // supplementary groups
 }
 
-// A program that is yet to be started is noted by the index of the state that
-// has its ids, plus 1.
+// An element of shared.toStart is 0, or the index of the state that the program gets,
+// plus 1. With startRuntimeIDs, the program gets the ids of the runtime's process
+// instead.
 const (
-	startMask   = 1<<16 - 1
-	startOwnIDs = 1 << 31 // who the runtime has become by itself
+	startMask       = 1<<16 - 1
+	startRuntimeIDs = 1 << 31
 )
 
-func startOf(v uint32) (state uint16, ok bool) { return uint16(v&startMask - 1), v&startMask != 0 }
+// startState returns the state in an element of shared.toStart.
+func startState(v uint32) (state uint16, ok bool) { return uint16(v&startMask - 1), v&startMask != 0 }
 
-// Prepare notes that the program of a listener is yet to be started, as u. Nil
-// means: as who the runtime, which does that, has become.
+// Prepare notes that the program of a listener has not started yet, and will get the
+// identity of u. If u is nil, it gets the ids that the runtime's process has by then.
+// Listener is an index below MaxListeners. The error is about too many groups or a
+// full table.
 func (t *Table) Prepare(listener int, u *User) error {
 	if u == nil {
-		atomic.StoreUint32(&t.shared.begun[listener], initial+1|startOwnIDs)
+		atomic.StoreUint32(&t.shared.toStart[listener], initial+1|startRuntimeIDs)
 		return nil
 	}
 	s, err := u.state()
@@ -45,9 +49,9 @@ func (t *Table) Prepare(listener int, u *User) error {
 	defer t.mu.Unlock()
 	i, e := t.index(&s)
 	if e != 0 {
-		return fmt.Errorf("no room in the table of identities: %w", e)
+		return fmt.Errorf("the container already uses the maximum number of distinct identities: %w", e)
 	}
-	atomic.StoreUint32(&t.shared.begun[listener], uint32(i)+1)
+	atomic.StoreUint32(&t.shared.toStart[listener], uint32(i)+1)
 	return nil
 }
 
@@ -64,9 +68,10 @@ func (u *User) state() (State, error) {
 	return s, nil
 }
 
-// Mark gives the process pid the identity of its container's first program, which
-// it is about to execute; Started then says who that is. The caller need not be in
-// the container's user namespace.
+// Mark gives the process pid the identity of its container's first program, which it is
+// about to execute; Table.Started then sets that identity. The caller need not be in
+// the container's user namespace, or have a Table. It fails if the hard RLIMIT_LOCKS
+// of the process is not unlimited, or the process belongs to another user.
 func Mark(pid uint32) error {
 	var l unix.Rlimit
 	e := prlimit(pid, nil, &l)
@@ -75,18 +80,18 @@ func Mark(pid uint32) error {
 		e = prlimit(pid, &l, nil)
 	}
 	if e != 0 {
-		return fmt.Errorf("prlimit of RLIMIT_LOCKS: %w (the identity of a process is kept there; its hard limit must be unlimited)", e)
+		return fmt.Errorf("prlimit of RLIMIT_LOCKS: %w (it stores the identity of a process; the hard limit must be unlimited)", e)
 	}
 	return nil
 }
 
-// Started says that the marked process tid has been given the identity u.
+// Started sets the identity of the marked process tid to that of u.
 func (t *Table) Started(tid uint32, u *User) error {
 	s, err := u.state()
 	if err != nil {
 		return err
 	}
-	if err := t.capabilities(tid, &s); err != nil {
+	if err := t.grantCaps(tid, &s); err != nil {
 		return err
 	}
 	t.put(program, &s)
@@ -94,48 +99,49 @@ func (t *Table) Started(tid uint32, u *User) error {
 	return nil
 }
 
-// capabilities gives s, who the task tid is to be and the kernel does not know of, its
-// capabilities.
-func (t *Table) capabilities(tid uint32, s *State) error {
-	if err := t.kernelCaps(tid, s); err != nil {
+// grantCaps sets the capabilities of s, the identity that the task tid gets when it
+// executes the program of a container.
+func (t *Table) grantCaps(tid uint32, s *State) error {
+	if err := t.readCaps(tid, s); err != nil {
 		return err
 	}
 	if s.UID.Effective != 0 {
-		// execve(2) leaves a user other than root what the runtime has made ambient.
+		// execve(2) leaves a user other than root the ambient capabilities, which the
+		// runtime has set.
 		s.Permitted = s.Ambient
 	} else {
-		// Also where root is not the id that is mapped, and the kernel has given
-		// the task no capability.
+		// The kernel may have granted none, because it maps another id than root.
 		s.Permitted |= s.Bounding
 	}
 	s.Effective = s.Permitted
 	return nil
 }
 
-// InRuntime tells whether the program of a listener is yet to be started: its
-// calls are those of the runtime, or of the stage.
+// InRuntime reports whether the program of a listener has not started yet: then the
+// runtime, or the stage, makes the calls.
 func (t *Table) InRuntime(listener int) bool {
-	return atomic.LoadUint32(&t.shared.begun[listener]) != 0
+	return atomic.LoadUint32(&t.shared.toStart[listener]) != 0
 }
 
-// Begin gives the task tid the state of the program of a listener, which it is
-// about to execute.
+// Begin gives the task tid the identity that Prepare has set for the program of a
+// listener. The task waits for the answer to the execve(2) of that program. Begin does
+// nothing if the program has started already.
 func (t *Table) Begin(listener int, tid uint32) error {
-	v := atomic.LoadUint32(&t.shared.begun[listener])
-	i, ok := startOf(v)
+	v := atomic.LoadUint32(&t.shared.toStart[listener])
+	i, ok := startState(v)
 	if !ok {
 		return nil
 	}
 	s := t.state(i)
 	var err error
-	if v&startOwnIDs != 0 {
+	if v&startRuntimeIDs != 0 {
 		var e unix.Errno
-		if s, e = t.Self(tid, waits{}); e != 0 {
+		if s, e = t.Self(tid, assumeWaiting{}); e != 0 {
 			return e
 		}
-		err = t.kernelCaps(tid, &s)
+		err = t.readCaps(tid, &s)
 	} else {
-		err = t.capabilities(tid, &s)
+		err = t.grantCaps(tid, &s)
 	}
 	if err != nil {
 		return err
@@ -147,47 +153,49 @@ func (t *Table) Begin(listener int, tid uint32) error {
 	if !t.owns(cookie(l.Cur)) {
 		s.Locks = l
 	}
-	if err := t.begin(tid, &s); err != nil {
+	if err := t.startAs(tid, &s); err != nil {
 		return err
 	}
-	atomic.StoreUint32(&t.shared.begun[listener], 0)
+	atomic.StoreUint32(&t.shared.toStart[listener], 0)
 	return nil
 }
 
-func (t *Table) begin(tid uint32, s *State) error {
-	if t.beginInitial(s) {
+// startAs makes s the state of the task tid, unless it has that state already.
+func (t *Table) startAs(tid uint32, s *State) error {
+	if t.makeInitial(s) {
 		return nil
 	}
-	if own, e := t.Self(tid, waits{}); e == 0 && own.Equal(s) {
+	if own, e := t.Self(tid, assumeWaiting{}); e == 0 && own.Equal(s) {
 		return nil
 	}
 	if e := t.Set(tid, s); e != 0 {
-		return fmt.Errorf("noting the identity of the container's program: %w", e)
+		return fmt.Errorf("cannot set the identity of the container's program: %w", e)
 	}
 	return nil
 }
 
-// beginInitial makes s the initial state, if it differs from that only in what the
-// kernel shows of a task without a cookie, and no other program has begun. Who cannot reach
-// every file is not the one for whom the kernel decides while no cookie is in use.
-func (t *Table) beginInitial(s *State) bool {
+// makeInitial makes s the initial state, and reports whether it has. Then no task needs
+// a cookie, and calls cost nothing until a task changes its identity. It is possible
+// for the first program only, if s has the mapped ids and no groups, and if s may
+// access every file: while no cookie is in use, permissions are not checked.
+func (t *Table) makeInitial(s *State) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.state(initial)
-	if t.InUse() || t.shared.begins != 0 || s.UID != now.UID || s.GID != now.GID || len(s.Groups) != 0 || !s.ReachesAll() {
+	if t.InUse() || t.shared.initialTaken != 0 || s.UID != now.UID || s.GID != now.GID || len(s.Groups) != 0 || !s.ReachesAll() {
 		return false
 	}
 	t.put(initial, s)
-	t.shared.begins = 1
+	t.shared.initialTaken = 1
 	return true
 }
 
-// kernelCaps replaces the capabilities in s by those that the kernel shows for a task.
-func (t *Table) kernelCaps(tid uint32, s *State) error {
+// readCaps sets the capabilities of s to those that the kernel shows for the task tid.
+func (t *Table) readCaps(tid uint32, s *State) error {
 	var b [8192]byte
 	n, e := t.read(tid, "status", b[:])
 	if e != 0 {
-		return fmt.Errorf("reading the capabilities of process %d: %w", tid, e)
+		return fmt.Errorf("cannot read the capabilities of process %d: %w", tid, e)
 	}
 	sets := map[string]*cred.Caps{
 		"CapInh": &s.Inheritable, "CapPrm": &s.Permitted, "CapEff": &s.Effective, "CapBnd": &s.Bounding, "CapAmb": &s.Ambient,

@@ -1,6 +1,31 @@
-// Package identity keeps who each task of a container is. The kernel carries an
-// index of a table with each process (see cookie), and the table is in memory
-// that outlives the worker.
+// Package identity stores the identity of each task of a container: its emulated
+// credentials. The kernel sees a single user. Distinct identities are in a table, in
+// shared memory that outlives the worker; the kernel stores the index of an entry for
+// each process, as its soft RLIMIT_LOCKS (see cookie), and for a thread that differs
+// from its process, as its timer slack.
+//
+// # Locks and ownership
+//
+// Table.mu is the only mutex. While it is held, nothing but system calls happens, so it
+// may be acquired under any lock of a caller. It is held from the moment a state gets
+// an index until a task has it, because reclaim would free the index otherwise, and
+// wherever a cookie or a timer slack that holds a state changes. A change reads the
+// cookie first and writes it later; the kernel does not compare.
+//
+// The table itself (type shared) is a mapping of the journal's file. The worker is the
+// only process that writes to it; after its death, the next worker takes it over in
+// whatever state it is. So a write that others depend on is one atomic store, and
+// comes last: shared.hashes[i] makes the entry i valid. An entry does not change while
+// its hash is set, except for the entries initial and program at the start; readers
+// need no lock. Fields:
+//
+//   - tag, fixed[initial]: written by Map, before there are other users.
+//   - inUse: atomic; set for good before the first task gets a state other than initial.
+//   - toStart: atomic; one element for each listener.
+//   - initialTaken, top, hashes, fixed, groups: written under mu.
+//
+// The kernel changes cookies and timer slacks by itself, when tasks fork, and a task
+// may exit at any time.
 package identity
 
 import (
@@ -11,46 +36,49 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
-// State is who a task is, and what it believes of the places where that is kept.
+// State is the identity of a task, together with the values that the program has set
+// where the kernel stores a reference to the identity instead.
 type State struct {
 	cred.Credentials
 
-	// Locks is the RLIMIT_LOCKS that the program has set.
+	// Locks is the RLIMIT_LOCKS that the program has set, and sees.
 	Locks unix.Rlimit
-	// Undumpable tells that the kernel would not let others look into the process: its
-	// "dumpable" attribute, see PR_SET_DUMPABLE of prctl(2), has been cleared.
+	// Undumpable means that the "dumpable" attribute of the process has been cleared,
+	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2).
 	Undumpable bool
-	// Slack is the timer slack that the program has set, in nanoseconds, or 0 if
-	// it has the default.
+	// Slack is the timer slack that the program has set, in nanoseconds; 0 is the
+	// default.
 	Slack uint64
 }
 
-// Unlimited is the RLIMIT_LOCKS of a program that has set none.
+// Unlimited is the RLIMIT_LOCKS of a program that has not set it.
 var Unlimited = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 
 // Root returns the state of root with all capabilities.
 func Root() State { return State{Credentials: cred.Root(), Locks: Unlimited} }
 
-// Nobody returns the state of a task that is gone: it may do nothing any more.
+// Nobody returns the state of a task that has exited: it has no ids and no
+// capabilities.
 func Nobody() State {
 	none := cred.IDs{Real: ^uint32(0), Effective: ^uint32(0), Saved: ^uint32(0), FS: ^uint32(0)}
 	return State{Credentials: cred.Credentials{UID: none, GID: none}, Locks: Unlimited}
 }
 
-// IsRoot tells whether all ids are 0.
+// IsRoot reports whether all ids are 0.
 func (s *State) IsRoot() bool { return s.UID == cred.IDs{} && s.GID == cred.IDs{} }
 
-// fixed is a State but for its groups, as the table holds it.
+// fixed is a State without its groups, as the table stores it.
 type fixed struct {
 	uid, gid                                             cred.IDs
 	inheritable, permitted, effective, bounding, ambient cred.Caps
 	securebits                                           uint32
-	groups                                               uint32 // how many
+	groups                                               uint32 // their number
 	locks                                                unix.Rlimit
 	slack                                                uint64
-	undumpable                                           uint64 // as wide as it is, so that there is no padding
+	undumpable                                           uint64 // wide, so that the struct has no padding: see hash
 }
 
+// fixed returns s as the table stores it.
 func (s *State) fixed() fixed {
 	var undumpable uint64
 	if s.Undumpable {
@@ -67,6 +95,7 @@ func (s *State) fixed() fixed {
 	}
 }
 
+// state returns the State of f, whose groups are the first of groups.
 func (f *fixed) state(groups []uint32) State {
 	return State{
 		Credentials: cred.Credentials{
@@ -82,7 +111,8 @@ func (f *fixed) state(groups []uint32) State {
 	}
 }
 
-// Equal tells whether nothing distinguishes s and o.
+// Equal reports whether s and o are the same state, with the same groups in the same
+// order.
 func (s *State) Equal(o *State) bool {
 	return s.fixed() == o.fixed() && slices.Equal(s.Groups, o.Groups)
 }

@@ -7,23 +7,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Waiter tells whether a thread still waits for an answer.
+// Waiter is a notification. Waits reports whether its target still waits for the
+// answer.
 type Waiter interface{ Waits() bool }
 
-// waits is the Waiter of a thread that waits as its caller knows.
-type waits struct{}
+// assumeWaiting is the Waiter for a target that the caller knows to wait.
+type assumeWaiting struct{}
 
-func (waits) Waits() bool { return true }
+func (assumeWaiting) Waits() bool { return true }
 
-// Self returns the state of the thread tid, which waits for an answer as w knows. The
-// state's groups must not be changed. The error is ESRCH if it does not, or is gone.
+// Self returns the state of the thread tid, the target of the notification w. The
+// caller must not change the state's groups. The error is ESRCH if the thread has
+// exited, or no longer waits for the answer.
 func (t *Table) Self(tid uint32, w Waiter) (State, unix.Errno) { return t.get(tid, w) }
 
-// Get returns the state of any task of the container. The state's groups must not be
-// changed. The error is ESRCH if there is no such task, or EPERM if it is none of this
-// user.
+// Get returns the state of any task of the container. The caller must not change the
+// state's groups. The error is ESRCH if there is no such task, or EPERM if it belongs
+// to another user of the host.
 func (t *Table) Get(tid uint32) (State, unix.Errno) { return t.get(tid, nil) }
 
+// get returns the state of the task tid. W is nil if it does not wait for an answer.
 func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 	if !t.InUse() {
 		return t.state(initial), 0
@@ -40,37 +43,39 @@ func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w == nil {
-		c, e = t.look(tid)
+		c, e = t.cookieOf(tid)
 	} else {
-		c, e = t.resolve(tid, w)
+		c, e = t.waitingCookie(tid, w)
 	}
 	if e != 0 {
 		return State{}, e
 	}
-	i, e := t.ofThread(tid, c)
+	i, e := t.threadState(tid, c)
 	if e != 0 {
 		return State{}, e
 	}
 	return t.state(i), 0
 }
 
-// Own tells whether the task's RLIMIT_LOCKS is not its program's own.
+// Own reports whether the kernel's RLIMIT_LOCKS of the task tid is a cookie of this
+// table, so that State.Locks has the limit of its program.
 func (t *Table) Own(tid uint32) bool {
 	c, e := getCookie(tid)
 	return e == 0 && t.owns(c)
 }
 
-// Set makes s the state of the thread tid, which waits for an answer: of its
-// process, if that has no other thread. Errors are EAGAIN if there is no room
-// for another state, and ESRCH if the thread is gone.
+// Set makes s the state of the thread tid, which waits for an answer, or of its process
+// if that is the only thread. The error is ESRCH if the thread has exited, or EAGAIN if
+// the table is full or the hard RLIMIT_LOCKS of the process is too low; the log then
+// has the reason.
 func (t *Table) Set(tid uint32, s *State) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.resolve(tid, waits{})
+	c, e := t.waitingCookie(tid, assumeWaiting{})
 	if e != 0 {
 		return e
 	}
-	alone, e := t.alone(tid)
+	alone, e := t.singleThreaded(tid)
 	if e != 0 {
 		return e
 	}
@@ -84,22 +89,23 @@ func (t *Table) Set(tid uint32, s *State) unix.Errno {
 	return t.setCookie(tid, t.newCookie(i))
 }
 
-// Expect notes that the thread tid is about to execute a program which gives it
-// the state s if execve(2) succeeds, which nobody will tell: the next look at
-// the task finds out. It is to be called also if the state stays the same, because
-// an execve(2) by another thread may have failed before, which was to change it.
+// Expect notes that the thread tid, which waits for the answer to an execve(2), gets
+// the state s if the call succeeds. The kernel does not report that it has succeeded:
+// whoever reads the state next finds out. Call Expect even if the state stays the
+// same, because a change that another thread has announced before may be pending,
+// whose execve(2) has failed. The errors are those of Set.
 func (t *Table) Expect(tid uint32, s *State) unix.Errno {
-	if !t.InUse() && t.holds(initial, s) {
+	if !t.InUse() && t.stateIs(initial, s) {
 		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.resolve(tid, waits{})
+	c, e := t.waitingCookie(tid, assumeWaiting{})
 	if e != 0 {
 		return e
 	}
 	if !c.has(pending) {
-		if i, e := t.ofThread(tid, c); e != 0 || t.holds(i, s) {
+		if i, e := t.threadState(tid, c); e != 0 || t.stateIs(i, s) {
 			return e
 		}
 	}
@@ -111,34 +117,34 @@ func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 	if e != 0 {
 		return e
 	}
-	return t.setCookie(tid, c.expect(after, signature))
+	return t.setCookie(tid, c.withPending(after, signature))
 }
 
-// SetLocks makes l the RLIMIT_LOCKS that the program of a task sees, in all threads
-// of its process.
+// SetLocks makes l the RLIMIT_LOCKS that the process of the task tid sees. The errors
+// are those of Set.
 func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.look(tid)
+	c, e := t.cookieOf(tid)
 	if e != 0 {
 		return e
 	}
-	limited := func(i uint16) (uint16, unix.Errno) {
+	withLimit := func(i uint16) (uint16, unix.Errno) {
 		s := t.state(i)
 		s.Locks = l
 		return t.index(&s)
 	}
-	i, e := limited(c.state())
+	i, e := withLimit(c.state())
 	if e != 0 {
 		return e
 	}
-	to := c.with(i)
+	to := c.withState(i)
 	if c.has(pending) {
-		after, e := limited(c.after())
+		after, e := withLimit(c.after())
 		if e != 0 {
 			return e
 		}
-		to = to.expect(after, c.signature())
+		to = to.withPending(after, c.signature())
 	}
 	if e := t.setCookie(tid, to); e != 0 || !c.has(perThread) {
 		return e
@@ -148,7 +154,7 @@ func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 		if !ok {
 			return 0
 		}
-		i, e := limited(own)
+		i, e := withLimit(own)
 		if e != 0 {
 			return e
 		}
@@ -156,25 +162,27 @@ func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 	})
 }
 
-// ResolveExec finds out what has become of an execve(2) by the process of the thread tid, which
-// waits for an answer. The error is EBUSY if another thread may still be in it.
+// ResolveExec finds out whether a pending execve(2) by the process of the thread tid has
+// succeeded. The thread waits for an answer. The error is ESRCH if it has exited, or
+// EBUSY if another thread may still be in execve(2).
 func (t *Table) ResolveExec(tid uint32) unix.Errno {
 	if !t.InUse() {
 		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, e := t.resolve(tid, waits{})
+	c, e := t.waitingCookie(tid, assumeWaiting{})
 	if e == 0 && c.has(pending) {
 		e = unix.EBUSY
 	}
 	return e
 }
 
-// look returns the cookie of any task's process, after finding out whether an execve(2)
-// that was under way has happened. That of a task that does not wait for an answer may
-// be about to. The caller holds t.mu, without which nobody changes a cookie.
-func (t *Table) look(tid uint32) (cookie, unix.Errno) {
+// cookieOf returns the cookie of the process of tid. It first applies a pending
+// execve(2) that has succeeded. One that is still pending in the result may succeed at
+// any time, unless the task waits for an answer. The caller holds t.mu, which protects
+// cookies.
+func (t *Table) cookieOf(tid uint32) (cookie, unix.Errno) {
 	c, e := getCookie(tid)
 	if e != 0 {
 		return 0, e
@@ -182,14 +190,14 @@ func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 	if !t.owns(c) {
 		return t.newCookie(initial), 0
 	}
-	if c = t.own(c); !c.has(pending) {
+	if c = t.withTag(c); !c.has(pending) {
 		return c, 0
 	}
 	switch signature, e := t.signature(tid); {
 	case e == unix.EACCES || e == unix.EPERM:
-		// Before, it could be read. ptrace(2): "Deny access if the target process
-		// "dumpable" attribute has a value other than 1", as that of a program has
-		// that may be executed but not read.
+		// It was readable before, so it is another program's. ptrace(2): "Deny access
+		// if the target process "dumpable" attribute has a value other than 1". The
+		// kernel clears that attribute for a program that may be executed but not read.
 	case e == unix.ENOENT:
 		return c, 0 // a zombie
 	case e != 0:
@@ -197,19 +205,20 @@ func (t *Table) look(tid uint32) (cookie, unix.Errno) {
 	case signature == c.signature():
 		return c, 0
 	}
-	return t.unite(tid, c, c.after())
+	return t.setProcess(tid, c, c.after())
 }
 
-// resolve is look for the thread tid, which waits for an answer: if it is alone in its
-// process, no execve(2) is under way, and the cookie is its state.
-func (t *Table) resolve(tid uint32, w Waiter) (cookie, unix.Errno) {
-	c, e := t.look(tid)
+// waitingCookie is cookieOf for the thread tid, the target of the notification w. If it
+// is the only thread of its process, no execve(2) is in progress, and the result has
+// neither of the flags pending and perThread. The caller holds t.mu.
+func (t *Table) waitingCookie(tid uint32, w Waiter) (cookie, unix.Errno) {
+	c, e := t.cookieOf(tid)
 	if e != 0 || !c.has(pending|perThread) {
 		return c, e
 	}
-	// It has not happened yet, or it failed. As long as there is another thread, that
-	// one may be in execve(2).
-	alone, e := t.alone(tid)
+	// A pending execve(2) has failed, or not succeeded yet. If there is another thread,
+	// that one may be in execve(2).
+	alone, e := t.singleThreaded(tid)
 	if e != 0 || !alone {
 		return c, e
 	}
@@ -217,18 +226,18 @@ func (t *Table) resolve(tid uint32, w Waiter) (cookie, unix.Errno) {
 		return 0, unix.ESRCH
 	}
 	if !c.has(perThread) {
-		return c.settled(), t.setCookie(tid, c.settled())
+		return c.withoutPending(), t.setCookie(tid, c.withoutPending())
 	}
-	// The child of a process with threads, or what it has executed.
-	i, e := t.ofThread(tid, c)
+	// A process that was forked, or has executed a program, in a process with threads.
+	i, e := t.threadState(tid, c)
 	if e != 0 {
 		return 0, e
 	}
-	return t.unite(tid, c.settled(), i)
+	return t.setProcess(tid, c.withoutPending(), i)
 }
 
-// ofThread returns the state of the thread tid in a process with the cookie c.
-func (t *Table) ofThread(tid uint32, c cookie) (uint16, unix.Errno) {
+// threadState returns the state of the thread tid, whose process has the cookie c.
+func (t *Table) threadState(tid uint32, c cookie) (uint16, unix.Errno) {
 	if c.has(perThread) {
 		slack, e := t.slack(tid)
 		if e != 0 {
@@ -241,7 +250,8 @@ func (t *Table) ofThread(tid uint32, c cookie) (uint16, unix.Errno) {
 	return c.state(), 0
 }
 
-// setThread makes s the state of the thread tid alone. C is its process's cookie.
+// setThread makes s the state of the thread tid only. C is the cookie of its process.
+// The caller holds t.mu.
 func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	slack, e := t.slack(tid)
 	if e != 0 {
@@ -266,28 +276,29 @@ func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	if e := t.setSlack(tid, slackOf(i)); e != 0 {
 		return e
 	}
-	// prctl(2), PR_SET_TIMERSLACK: "timer expirations for threads [...] under a real-time
-	// scheduling policy" are not affected, and since Linux 6.12 such threads have no timer
-	// slack. Then all that have none share one state.
+	// Since Linux 6.12, threads with a real-time scheduling policy have no timer slack:
+	// see PR_SET_TIMERSLACK in prctl(2). Then all such threads share the state in the
+	// cookie.
 	if slack, e = t.slack(tid); e != 0 {
 		return e
 	}
 	if slack != slackOf(i) {
-		c = c.with(i)
+		c = c.withState(i)
 		if e := t.setCookie(tid, c); e != 0 {
 			return e
 		}
 	}
-	if same, e := t.same(tid, c, i); e != 0 || !same {
+	if same, e := t.allHave(tid, c, i); e != 0 || !same {
 		return e
 	}
-	_, e = t.unite(tid, c, i)
+	_, e = t.setProcess(tid, c, i)
 	return e
 }
 
-// same tells whether all threads of the process of tid have the state i. So they do
-// after the C library has made them all change their ids (nptl(7)). C is its cookie.
-func (t *Table) same(tid uint32, c cookie, i uint16) (bool, unix.Errno) {
+// allHave reports whether all threads of the process of tid, with the cookie c, have
+// the state i. That is so after the C library has changed the ids of all threads
+// (nptl(7)). The error is ESRCH if the process has exited.
+func (t *Table) allHave(tid uint32, c cookie, i uint16) (bool, unix.Errno) {
 	if c.has(pending) {
 		return false, 0
 	}
@@ -307,17 +318,17 @@ func (t *Table) same(tid uint32, c cookie, i uint16) (bool, unix.Errno) {
 	return e == 0, e
 }
 
-// unite makes i the state of the process of tid, and of all its threads, and returns its
-// cookie, which was c.
-func (t *Table) unite(tid uint32, c cookie, i uint16) (cookie, unix.Errno) {
+// setProcess makes i the state of the process of tid and of all its threads, and
+// returns the new cookie. C is the cookie before. The caller holds t.mu.
+func (t *Table) setProcess(tid uint32, c cookie, i uint16) (cookie, unix.Errno) {
 	if c.has(perThread) {
-		if !c.has(pending) { // else what the pending execve(2) has done says the same
-			if e := t.setCookie(tid, c.with(i)); e != 0 {
+		if !c.has(pending) { // the execve(2) that c describes yields the same state
+			if e := t.setCookie(tid, c.withState(i)); e != 0 {
 				return 0, e
 			}
 		}
 		s := t.state(i)
-		// New threads may still be made by those that have not had their turn.
+		// Threads that have not been changed yet may create others meanwhile.
 		for found := true; found; {
 			found = false
 			e := t.eachThread(tid, func(thread uint32, slack uint64) unix.Errno {
@@ -335,8 +346,8 @@ func (t *Table) unite(tid uint32, c cookie, i uint16) (cookie, unix.Errno) {
 	return t.newCookie(i), t.setCookie(tid, t.newCookie(i))
 }
 
-// eachThread calls f with each thread of the process of tid, and its timer slack, until
-// f returns an error. Threads that end meanwhile are none.
+// eachThread calls f for each thread of the process of tid, with its timer slack, until
+// f returns an error other than ESRCH. It skips threads that exit meanwhile.
 func (t *Table) eachThread(tid uint32, f func(thread uint32, slack uint64) unix.Errno) unix.Errno {
 	threads, e := t.threads(tid)
 	for _, thread := range threads {
@@ -351,18 +362,18 @@ func (t *Table) eachThread(tid uint32, f func(thread uint32, slack uint64) unix.
 	return e
 }
 
-// setCookie makes c the cookie of a task's process, of which it is its first or not.
-// The error is EAGAIN if the process's hard limit does not allow it.
+// setCookie makes c the cookie of the process of tid. The caller holds t.mu. The error
+// is EAGAIN if the hard limit of the process does not allow it.
 func (t *Table) setCookie(tid uint32, c cookie) unix.Errno {
 	var old unix.Rlimit
 	if e := prlimit(tid, nil, &old); e != 0 {
 		return e
 	}
 	if old.Max < uint64(c) {
-		// setrlimit(2), EAGAIN of setuid(2) and others: the kernel is out of something.
-		t.limited.Do(func() {
-			slog.Error("a task cannot become another user (EAGAIN), because somebody has lowered the hard limit of RLIMIT_LOCKS, which must be unlimited",
-				"pid", tid, "limit", old.Max)
+		// setuid(2) documents EAGAIN as a lack of resources.
+		t.reportLimit.Do(func() {
+			slog.Error("a task cannot change its identity (EAGAIN): its hard RLIMIT_LOCKS must be unlimited, and has been lowered",
+				"pid", tid, "limit", old.Max, "remedy", "do not lower it with ulimit -x or prlimit --locks")
 		})
 		return unix.EAGAIN
 	}

@@ -17,10 +17,10 @@ func (t *Table) mustSet(tt *testing.T, tid uint32, s *State) {
 	}
 }
 
-// waits checks who a task is that waits for an answer.
+// waits checks the state of a task that waits for an answer.
 func (t *Table) waits(tt *testing.T, tid uint32, want *State) {
 	tt.Helper()
-	got, e := t.Self(tid, waits{})
+	got, e := t.Self(tid, assumeWaiting{})
 	if e != 0 || !got.Equal(want) {
 		tt.Errorf("%+v, %v\nwant %+v", got, e, *want)
 	}
@@ -53,7 +53,7 @@ func TestChildrenInherit(t *testing.T) {
 	}
 }
 
-// Another container's task is none of this table.
+// A table ignores the cookies of another container.
 func TestTagsDiffer(t *testing.T) {
 	a, _ := newTable(t)
 	b, _ := newTable(t)
@@ -88,7 +88,7 @@ func TestThreads(t *testing.T) {
 	table.wants(t, "the thread", one, alice)
 	table.wants(t, "another thread", two, bob)
 	table.wants(t, "a child of the first thread", p.do("r = fork()"), &root)
-	// When all are the same again, the process is, as one.
+	// When all have the same state again, the process has it.
 	table.mustSet(t, p.pid, bob)
 	table.mustSet(t, one, bob)
 	for _, tid := range []uint32{p.pid, one, two} {
@@ -100,7 +100,7 @@ func TestThreads(t *testing.T) {
 	if c, e := getCookie(p.pid); e != 0 || c.has(perThread) {
 		t.Errorf("the cookie is %#x, %v", c, e)
 	}
-	// The child of a thread has its state, and is found without the thread's slack.
+	// The child of a thread has the thread's state, and no longer needs the timer slack.
 	table.mustSet(t, p.pid, alice)
 	child := p.do("r = fork()")
 	table.wants(t, "a child", child, alice)
@@ -113,7 +113,7 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// Two receivers answer two threads of one process at once.
+// Several receivers set the states of threads of one process at once.
 func TestThreadsAtOnce(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -148,7 +148,7 @@ func TestThreadsAtOnce(t *testing.T) {
 	}
 }
 
-// A thread with a real-time policy has no timer slack.
+// A thread with a real-time scheduling policy has no timer slack.
 func TestRealTimeThread(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -163,7 +163,7 @@ func TestRealTimeThread(t *testing.T) {
 	table.wants(t, "the other thread", p.pid, alice)
 }
 
-// executes tells a task to execute a program, and waits until it has.
+// executes makes a task execute a program, and waits until it has.
 func (p *python) executes(line string) {
 	p.t.Helper()
 	before, err := exeOf(p.pid)
@@ -203,7 +203,7 @@ func TestExecve(t *testing.T) {
 				}
 			}
 			table.mustSet(t, p.pid, alice)
-			// It fails, and nothing has changed; for its children neither.
+			// The execve fails, and nothing changes, also for the children.
 			expect(p.pid, bob)
 			child := p.do("r = fork()")
 			table.wants(t, "a child, before", child, alice)
@@ -211,7 +211,7 @@ func TestExecve(t *testing.T) {
 			if c, _ := getCookie(p.pid); c.has(pending) {
 				t.Error("the failed execve is still pending")
 			}
-			// Others may look while it is yet to succeed.
+			// Others may read the state before the execve succeeds.
 			expect(p.pid, bob)
 			table.wants(t, "before", p.pid, alice)
 			table.wants(t, "before, again", p.pid, alice)
@@ -220,23 +220,23 @@ func TestExecve(t *testing.T) {
 
 			p = startPython(t, prefix...)
 			table.mustSet(t, p.pid, alice)
-			// A program writes to its own memory what it likes.
+			// A program may overwrite its auxiliary vector in its own memory.
 			expect(p.pid, bob)
 			p.do("libc.getauxval.restype = ctypes.c_void_p; ctypes.memset(libc.getauxval(25), 1, 16)")
 			table.waits(t, p.pid, alice)
 			expect(p.pid, bob)
 			if e := table.ResolveExec(p.pid); e != 0 {
-				t.Errorf("Settle: %v", e)
+				t.Errorf("ResolveExec: %v", e)
 			}
-			// With another thread, which may be in execve.
+			// Another thread may be in execve.
 			tid := p.do("r, end = thread()")
 			expect(tid, bob)
 			table.wants(t, "the thread, before", tid, alice)
 			table.wants(t, "the first thread, before", p.pid, alice)
 			if e := table.ResolveExec(p.pid); e != unix.EBUSY {
-				t.Errorf("Settle with another thread: %v, want EBUSY", e)
+				t.Errorf("ResolveExec with another thread: %v, want EBUSY", e)
 			}
-			// Its execve fails, and another thread's execve, of a plain program, does not.
+			// Its execve fails; another thread's execve of an ordinary program succeeds.
 			expect(p.pid, alice)
 			p.executes("os.execvp('sleep', ['sleep', '60'])")
 			table.wants(t, "after a plain program", p.pid, alice)
@@ -255,7 +255,7 @@ func TestExecve(t *testing.T) {
 	}
 }
 
-// Nobody can become another user where RLIMIT_LOCKS has been lowered for good.
+// A process whose hard RLIMIT_LOCKS has been lowered cannot change its identity.
 func TestLoweredLimit(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -280,7 +280,7 @@ func TestLocks(t *testing.T) {
 		t.Fatal(e)
 	}
 	root := Root()
-	root.Locks, alice.Locks = l, l // a limit is the process's
+	root.Locks, alice.Locks = l, l // a limit applies to the whole process
 	table.wants(t, "the first thread", p.pid, &root)
 	table.wants(t, "the other thread", tid, alice)
 }

@@ -8,26 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPasses is how often collect looks for what tasks have, while they fork and end.
+// maxPasses is how many times reclaim lists the tasks, while they fork and exit.
 const maxPasses = 100
 
-// collect frees the indexes of states that no task has any more, and tells whether
-// there were any. The caller holds t.mu, so that no task gets a state meanwhile but by
+// reclaim frees the indexes of states that no task has any more, and reports whether
+// it has freed any. The caller holds t.mu, so that meanwhile tasks get states only by
 // fork(2) and clone(2).
-func (t *Table) collect() bool {
+func (t *Table) reclaim() bool {
 	var used [maxStates]bool
 	processes, err := t.numbers(".")
 	for pass := 0; ; pass++ {
 		if err != nil {
-			slog.Error("looking for identities that no task has failed", "err", err)
+			slog.Error("reclaiming unused identities failed", "err", err)
 			return false
 		}
 		if pass == maxPasses {
-			return false // tasks come and go too fast
+			return false // tasks fork and exit too fast
 		}
-		// Where a task has vanished before it was looked at, its child may have
-		// come too late for the list: then the next pass sees the child.
-		vanished := t.mark(&used, processes)
+		// If a task has exited before this pass reached it, it may have forked a child
+		// that is not in the list. The next pass finds the child.
+		vanished := t.markUsed(&used, processes)
 		before := processes
 		processes, err = t.numbers(".")
 		if !vanished && err == nil && !added(before, processes) {
@@ -35,16 +35,16 @@ func (t *Table) collect() bool {
 		}
 	}
 	freed := false
-	for i := range t.shared.marks[:t.shared.top] {
-		if !used[i] && t.shared.marks[i] != 0 {
-			atomic.StoreUint32(&t.shared.marks[i], 0)
+	for i := range t.shared.hashes[:t.shared.top] {
+		if !used[i] && t.shared.hashes[i] != 0 {
+			atomic.StoreUint32(&t.shared.hashes[i], 0)
 			freed = true
 		}
 	}
 	return freed
 }
 
-// added tells whether after has a number that before has not.
+// added reports whether after has a number that before does not have.
 func added(before, after []uint32) bool {
 	slices.Sort(before)
 	return slices.ContainsFunc(after, func(pid uint32) bool {
@@ -53,11 +53,12 @@ func added(before, after []uint32) bool {
 	})
 }
 
-// mark notes the indexes that processes use, and tells whether a task has vanished.
-func (t *Table) mark(used *[maxStates]bool, processes []uint32) (vanished bool) {
+// markUsed sets used for the states of processes and of programs that are yet to start.
+// It reports whether a task has exited meanwhile.
+func (t *Table) markUsed(used *[maxStates]bool, processes []uint32) (vanished bool) {
 	used[initial], used[program] = true, true
-	for i := range t.shared.begun {
-		if s, ok := startOf(atomic.LoadUint32(&t.shared.begun[i])); ok {
+	for i := range t.shared.toStart {
+		if s, ok := startState(atomic.LoadUint32(&t.shared.toStart[i])); ok {
 			used[s] = true
 		}
 	}
@@ -65,7 +66,7 @@ func (t *Table) mark(used *[maxStates]bool, processes []uint32) (vanished bool) 
 		c, e := getCookie(pid)
 		vanished = vanished || e == unix.ESRCH
 		if e != 0 || !t.owns(c) {
-			continue // EPERM: somebody else's
+			continue // EPERM: a process of another user of the host
 		}
 		used[c.state()] = true
 		if c.has(pending) {

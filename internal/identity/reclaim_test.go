@@ -11,7 +11,7 @@ import (
 // states counts the states in a table.
 func (t *Table) states() int {
 	n := 0
-	for _, mark := range t.shared.marks[:t.shared.top] {
+	for _, mark := range t.shared.hashes[:t.shared.top] {
 		if mark != 0 {
 			n++
 		}
@@ -28,7 +28,7 @@ func TestFullTable(t *testing.T) {
 	table.mustSet(t, tid, user(2))
 	table.mustSet(t, p.pid, user(3))
 	child := p.do("r = fork()")
-	// Many more than there is room for, one after the other.
+	// Many more than the limit, one after the other.
 	for i := range uint32(100) {
 		table.mustSet(t, p.pid, user(1000+i))
 	}
@@ -36,7 +36,7 @@ func TestFullTable(t *testing.T) {
 	table.wants(t, "a thread", q.pid, user(1))
 	table.wants(t, "another thread", tid, user(2))
 	table.wants(t, "a child", child, user(3))
-	// As many at once.
+	// As many as the limit at once.
 	fourth := p.do("r = fork()")
 	table.mustSet(t, fourth, user(4))
 	if e := table.Set(q.pid, user(5)); e != unix.EAGAIN {
@@ -49,7 +49,7 @@ func TestFullTable(t *testing.T) {
 		t.Errorf("SetLocks with a full table: %v, want EAGAIN", e)
 	}
 	table.wants(t, "the process, afterwards", p.pid, user(1099))
-	// What is expected is used, too.
+	// The state after a pending execve is in use, too.
 	kill := func(pid uint32) { p.do("os.kill(%d, 9); os.waitpid(%d, 0)", pid, pid) }
 	kill(child)
 	if e := table.Expect(p.pid, user(5)); e != 0 {
@@ -63,7 +63,7 @@ func TestFullTable(t *testing.T) {
 	table.wants(t, "after execve", p.pid, user(5))
 }
 
-// Programs to be started need their states.
+// A program that has not started yet needs its state.
 func TestPreparedIsUsed(t *testing.T) {
 	table, _ := newTable(t)
 	table.limit = 5
@@ -79,7 +79,7 @@ func TestPreparedIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if table.InRuntime(3) {
-		t.Error("the program has not begun")
+		t.Error("InRuntime after the program has begun")
 	}
 	got, e := table.Get(q.pid)
 	if e != 0 || got.UID.Effective != 42 || got.GID.Saved != 43 || len(got.Groups) != 2 || got.Effective != 0 {
@@ -87,7 +87,7 @@ func TestPreparedIsUsed(t *testing.T) {
 	}
 }
 
-// A table does not grow with the number of tasks.
+// The size of a table does not depend on the number of tasks.
 func TestForks(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -102,12 +102,12 @@ func TestForks(t *testing.T) {
 	}
 }
 
-// While tasks fork and end, and the table is collected again and again, nobody loses who
-// he is.
-func TestCollectAmongForks(t *testing.T) {
+// While tasks fork and exit, and unused states are reclaimed again and again, no task
+// loses its identity.
+func TestReclaimAmongForks(t *testing.T) {
 	table, _ := newTable(t)
 	table.limit = 24
-	// Lines of descent: each forks the next, and ends.
+	// Lines of descendants: each process forks the next one, and exits.
 	p := startPython(t)
 	p.do("exec(%q)", "def descend():\n for i in range(300):\n  if os.fork() != 0: os._exit(0)\n os.write(w, b'%d ' % os.getpid())\n signal.pause()\n")
 	p.do("r0, w = os.pipe()")
@@ -121,7 +121,7 @@ func TestCollectAmongForks(t *testing.T) {
 				return
 			default:
 			}
-			// EAGAIN: tasks come and go too fast.
+			// EAGAIN: tasks fork and exit too fast.
 			if e := table.Set(q.pid, user(5000+i%5000)); e != 0 && e != unix.EAGAIN {
 				t.Errorf("Set: %v", e)
 			}
@@ -137,7 +137,7 @@ func TestCollectAmongForks(t *testing.T) {
 	wg.Wait()
 }
 
-// mustSetAgain is mustSet while there may be no room.
+// mustSetAgain is mustSet for a table that may be full for a while.
 func (t *Table) mustSetAgain(tt *testing.T, tid uint32, s *State) {
 	tt.Helper()
 	for range 1000 {
@@ -148,17 +148,17 @@ func (t *Table) mustSetAgain(tt *testing.T, tid uint32, s *State) {
 			return
 		}
 	}
-	tt.Fatal("no room for ever")
+	tt.Fatal("the table stays full")
 }
 
-// A successor finds the table as its predecessor has left it, and what that had not
-// finished does not count.
+// A worker finds the table as its predecessor has left it, and ignores an unfinished
+// entry.
 func TestSuccessor(t *testing.T) {
 	table, fd := newTable(t)
 	p := startPython(t)
 	alice := user(42, 7, 8)
 	table.mustSet(t, p.pid, alice)
-	// Killed in the middle of put: the index is given out, and has half a state.
+	// Killed in the middle of put: the index is taken, and its state is incomplete.
 	half := table.shared.top
 	table.shared.top++
 	table.shared.fixed[half] = user(43).fixed()
@@ -176,7 +176,7 @@ func TestSuccessor(t *testing.T) {
 	table.wants(t, "by another mapping", p.pid, bob)
 }
 
-// A sparse file: the groups of states that have none take no memory.
+// The file is sparse: states without groups take no memory for them.
 func TestSparse(t *testing.T) {
 	table, fd := newTable(t)
 	p := startPython(t)
