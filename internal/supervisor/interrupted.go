@@ -13,53 +13,55 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// interruptedCall is a call of which the effect has happened, or may have, and of
-// which the caller does not know: a signal has interrupted it before the answer.
+// interruptedCall is a call whose effect has happened, or may have happened, but whose
+// target has not received the answer, because a signal has interrupted it.
 //
 // seccomp_unotify(2): "In this scenario, the kernel will restart the target's system
 // call. Consequently, the supervisor will receive another user-space notification."
 // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which older runtimes do not set, prevents
-// that once the call has been received.
+// that once the notification has been received.
 //
-// The call that comes back is answered as one over which a worker has died: with what
-// its handler has noted in its Intent.
+// The restarted call is handled like a notification that a dead worker has left: the
+// handler uses what it has noted in the Intent.
 type interruptedCall struct {
-	data     unotify.Data    // see arguments
-	intent   handlers.Intent // ID is 0 if the handler has noted nothing
-	previous uint32          // see handlers.Call
-	final    bool            // val is the answer, for a while
-	started  uint64          // when the caller was, see target.Started
-	until    int64           // when it was interrupted, in nanoseconds
+	data     unotify.Data    // see withoutUnusedArgs
+	intent   handlers.Intent // ID is 0 if the handler has not noted anything
+	previous uint32          // see handlers.Call.Previous
+	final    bool            // the answer is val, for finalFor
+	started  uint64          // start time of the target, see target.Task.StartTime
+	until    int64           // the time of the interruption, in nanoseconds since 1970
 	val      int64
-	file     fileID // that the caller has got as its descriptor val, if any
+	file     fileID // the file of the descriptor val that the target has received, if any
 }
 
-// fileID tells files apart. The zero value is none.
+// fileID identifies a file. The zero value is no file.
 type fileID struct{ dev, ino uint64 }
 
-// finalFor is how long an answer is kept for a call that must not be made twice. The
-// kernel restarts a call as soon as the signal's handler returns. But if the handler
-// has no SA_RESTART, the call has failed with EINTR, and what comes later is not it.
+// finalFor is how long the answer to a call is kept whose effect must not happen twice.
+// The kernel restarts a call as soon as the signal handler returns. But if the handler
+// was installed without SA_RESTART, the call has failed with EINTR, and a later call
+// with the same arguments is a new one.
 const finalFor = 2 * time.Second
 
-// maxInterrupted is how many interrupted calls are kept. Those of which the caller
-// never comes back make room for others.
+// maxInterrupted is how many interrupted calls are kept. The oldest ones are dropped,
+// because some targets never repeat the call.
 const maxInterrupted = 32
 
-// interruptedTable are in the journal: the callers come back to the next worker, too.
+// interruptedTable is in the journal, because the calls may reach the next worker.
 type interruptedTable struct {
-	callers [maxInterrupted]atomic.Uint32 // thread ids; 0: free
+	callers [maxInterrupted]atomic.Uint32 // thread ids of the targets; 0: free
 	calls   [maxInterrupted]interruptedCall
 }
 
-// replays are the interrupted calls of a container.
+// replays are the interrupted calls of a container. The package comment lists the
+// threads that use each field.
 type replays struct {
-	seen atomic.Bool // there has been one
+	seen atomic.Bool // a call has been interrupted
 	mu   sync.Mutex
 	all  *interruptedTable
 }
 
-// open takes on the calls that an earlier worker has left.
+// open makes i use the calls in the journal, which an earlier worker may have left.
 func (i *replays) open(all *interruptedTable) {
 	i.all = all
 	for n := range all.callers {
@@ -69,7 +71,7 @@ func (i *replays) open(all *interruptedTable) {
 	}
 }
 
-// add keeps a call of the task tid.
+// add stores a call of the task tid, in the place of the same call or of the oldest one.
 func (i *replays) add(tid uint32, call *interruptedCall) {
 	i.seen.Store(true)
 	i.mu.Lock()
@@ -82,7 +84,7 @@ func (i *replays) add(tid uint32, call *interruptedCall) {
 			until = 0
 		}
 		if caller == tid && c.data == call.data {
-			until = -1 // there must be one only
+			until = -1 // replace the same call
 		}
 		if until < age {
 			place, age = n, until
@@ -93,7 +95,8 @@ func (i *replays) add(tid uint32, call *interruptedCall) {
 	i.all.callers[place].Store(tid)
 }
 
-// take returns and forgets the call of the task tid with these arguments.
+// take removes and returns the call of the task tid with the given data. Ok is false if
+// there is none.
 func (i *replays) take(tid uint32, data unotify.Data) (call interruptedCall, ok bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -106,7 +109,7 @@ func (i *replays) take(tid uint32, data unotify.Data) (call interruptedCall, ok 
 	return call, false
 }
 
-// has tells whether a call of the task tid is kept.
+// has reports whether a call of the task tid is stored.
 func (i *replays) has(tid uint32) bool {
 	for n := range i.all.callers {
 		if i.all.callers[n].Load() == tid {
@@ -116,10 +119,10 @@ func (i *replays) has(tid uint32) bool {
 	return false
 }
 
-// arguments returns d without what is in the registers of arguments that the call does
-// not have. The kernel restarts a call with the same, but a program that makes it
-// again after EINTR need not have them.
-func (w *worker) arguments(d unotify.Data) unotify.Data {
+// withoutUnusedArgs returns d with zeros for the registers that are not arguments of
+// the call. They are the same when the kernel restarts a call, but may differ when a
+// program repeats it after EINTR.
+func (w *worker) withoutUnusedArgs(d unotify.Data) unotify.Data {
 	row, _ := w.dispatch.Lookup(d.Arch, d.NR)
 	if row != nil {
 		clear(d.Args[len(row.Args):])
@@ -127,20 +130,20 @@ func (w *worker) arguments(d unotify.Data) unotify.Data {
 	return d
 }
 
-// interrupted takes note that the caller of the notification in the slot does not
-// wait for the answer any more, which is final or not.
+// interrupted stores the call in the slot, whose target no longer waits for the answer.
+// If final is true, the answer in the slot is kept, too.
 func (r *receiver) interrupted(final bool) {
 	s := r.slot
 	r.worker.replays.seen.Store(true)
 	if !final && s.intent.ID != s.notif.ID {
-		return // the handler may run again
+		return // the handler may run again from the beginning
 	}
 	started, e := r.call.Target.StartTime()
 	if e != 0 {
-		return // the caller has been killed
+		return // the target has been killed
 	}
 	call := interruptedCall{
-		data: r.worker.arguments(s.notif.Data), intent: s.intent, previous: s.previous,
+		data: r.worker.withoutUnusedArgs(s.notif.Data), intent: s.intent, previous: s.previous,
 		final: final, started: started, until: time.Now().UnixNano(), val: s.resp.Val, file: r.file,
 	}
 	if call.intent.ID != s.notif.ID {
@@ -149,28 +152,30 @@ func (r *receiver) interrupted(final bool) {
 	r.worker.replays.add(s.notif.PID, &call)
 }
 
-// awaitFirst waits while another receiver still works on a call of the same caller. Then
-// that one has been interrupted, and what became of it is known when the other is done.
-// The result is false if this one is interrupted meanwhile: it comes back, too.
-func (r *receiver) awaitFirst(l *listener) bool {
-	if !l.several.Load() {
+// awaitFirstTry waits while another receiver handles a notification of the same target.
+// That notification must have been interrupted, and the other receiver will store the
+// call when it is done. The result is false if the notification in the slot is
+// interrupted, too.
+func (r *receiver) awaitFirstTry(l *listener) bool {
+	if !l.multiple.Load() {
 		return true
 	}
-	for end := time.Now().Add(firstWait); l.answers(r) && time.Now().Before(end); {
+	for end := time.Now().Add(firstTryWait); l.isCallerBusy(r) && time.Now().Before(end); {
 		if !r.Waits() {
 			return false
 		}
-		time.Sleep(firstWait / 1000)
+		time.Sleep(firstTryWait / 1000)
 	}
 	return true
 }
 
-// firstWait is how long a call waits for its own first try. One that is blocked in a
-// file system may need the very receiver that waits.
-const firstWait = 100 * time.Millisecond
+// firstTryWait is how long awaitFirstTry waits. A first try that is blocked in a FUSE
+// file system may depend on the very receiver that waits.
+const firstTryWait = 100 * time.Millisecond
 
-// answers tells whether another receiver than r is busy with a call of the same caller.
-func (l *listener) answers(r *receiver) bool {
+// isCallerBusy reports whether a receiver other than r handles a notification of the
+// same target.
+func (l *listener) isCallerBusy(r *receiver) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, other := range l.receivers {
@@ -181,14 +186,15 @@ func (l *listener) answers(r *receiver) bool {
 	return false
 }
 
-// awaitInterruption waits for the interruption of a caller that a signal waits for, if it matters
-// whether the caller gets the answer.
+// awaitInterruption waits until a target with a pending signal is interrupted, if it
+// matters whether the target receives the answer.
 //
-// For a moment after the signal has woken the caller, the kernel still takes an answer,
-// but the caller does not. Then SEND succeeds, and the call comes back unknown.
+// For a moment after a signal has woken the target, the kernel still accepts an answer
+// that the target will not receive. SEND then succeeds, and the restarted call would
+// not be recognized.
 func (r *receiver) awaitInterruption() {
 	s := r.slot
-	if !r.worker.replays.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.given {
+	if !r.worker.replays.seen.Load() || s.intent.ID != s.notif.ID && !r.final && !r.fdAdded {
 		return
 	}
 	for end := time.Now().Add(interruptionWait); r.call.Target.Signalled() && r.Waits() && time.Now().Before(end); {
@@ -196,17 +202,18 @@ func (r *receiver) awaitInterruption() {
 	}
 }
 
-// interruptionWait is much more than a task that has been woken takes to run.
+// interruptionWait is much longer than it takes a task to run that has been woken.
 const interruptionWait = 20 * time.Millisecond
 
-// resume tells the handler what is known of the call in the slot, if the kernel has
-// restarted it, or answers it, and then returns true.
+// resume handles the case that the call in the slot has been interrupted before. It
+// answers the call, if the answer is known, and returns true; or prepares r.call for
+// the handler.
 func (r *receiver) resume() (answered bool) {
 	s, i := r.slot, &r.worker.replays
 	if !i.seen.Load() || !i.has(s.notif.PID) {
 		return false
 	}
-	call, ok := i.take(s.notif.PID, r.worker.arguments(s.notif.Data))
+	call, ok := i.take(s.notif.PID, r.worker.withoutUnusedArgs(s.notif.Data))
 	if !ok {
 		return false
 	}
@@ -215,7 +222,7 @@ func (r *receiver) resume() (answered bool) {
 		return false
 	}
 	if call.final && time.Now().UnixNano()-call.until < int64(finalFor) && (call.file == fileID{} || call.file == r.fileOf(call.val)) {
-		r.final, r.given, r.file = true, false, call.file
+		r.final, r.fdAdded, r.file = true, false, call.file
 		r.awaitInterruption()
 		r.respond(handlers.Result{Val: call.val})
 		r.send()
@@ -229,7 +236,7 @@ func (r *receiver) resume() (answered bool) {
 	return false
 }
 
-// fileOf returns the file of the caller's descriptor fd.
+// fileOf returns the file of the target's descriptor fd, or no file on an error.
 func (r *receiver) fileOf(fd int64) fileID {
 	var st unix.Stat_t
 	own, e := r.call.Target.OpenFD(int32(fd), &st)
@@ -240,20 +247,21 @@ func (r *receiver) fileOf(fd int64) fileID {
 	return fileID{st.Dev, st.Ino}
 }
 
-// sortOut takes the interrupted calls out of the slots that a dead worker has left:
-// their callers may be at something else by now, so no handler must run for them.
-func (w *worker) sortOut(listener int, slots []slot, t *target.Task) {
+// saveInterrupted moves interrupted calls from the slots that a dead worker has left to
+// w.replays. No handler must run for them now, because their targets may do something
+// else already.
+func (w *worker) saveInterrupted(listener int, slots []slot, t *target.Task) {
 	for i := range slots {
 		s := &slots[i]
 		if s.notif.ID == 0 || unotify.Waits(listener, s.notif.ID) {
 			continue
 		}
 		t.Reset(s.notif.PID)
-		// If there is an answer, the dead worker has most likely sent it.
+		// An answer in the slot has probably been sent by the dead worker.
 		answered := s.resp.ID == s.notif.ID
 		if started, e := t.StartTime(); e == 0 && s.intent.ID == s.notif.ID && !answered {
 			w.replays.add(s.notif.PID, &interruptedCall{
-				data: w.arguments(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
+				data: w.withoutUnusedArgs(s.notif.Data), intent: s.intent, previous: s.previous, started: started, until: processStart,
 			})
 		}
 		s.notif, s.attempts = unotify.Notif{}, 0

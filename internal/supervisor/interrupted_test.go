@@ -15,7 +15,7 @@ func callOf(nr int32, first uint64) unotify.Data {
 	return unotify.Data{NR: nr, Arch: unix.AUDIT_ARCH_X86_64, IP: 4711, Args: [6]uint64{first, 2, 3, 4, 5, 6}}
 }
 
-// A call is found by its caller and its arguments, once.
+// A call is found by its target and arguments, and only once.
 func TestInterruptionsTake(t *testing.T) {
 	old, fresh := newTestJournal(t)
 	before, after := replays{all: &old.interrupted}, replays{all: &fresh.interrupted}
@@ -27,7 +27,7 @@ func TestInterruptionsTake(t *testing.T) {
 	before.add(11, &interruptedCall{data: callOf(83, 1), val: 3, until: 3})
 	before.add(10, &interruptedCall{data: callOf(83, 1), val: 4, until: 4}) // interrupted once more
 	if !after.has(10) || !after.has(11) || after.has(12) {
-		t.Error("the next worker does not know the callers")
+		t.Error("the next worker does not know the targets")
 	}
 	for _, tt := range []struct {
 		tid  uint32
@@ -47,7 +47,7 @@ func TestInterruptionsTake(t *testing.T) {
 	}
 }
 
-// The oldest makes room.
+// The oldest call is dropped.
 func TestInterruptionsFull(t *testing.T) {
 	j, _ := newTestJournal(t)
 	i := replays{all: &j.interrupted}
@@ -64,21 +64,21 @@ func TestInterruptionsFull(t *testing.T) {
 	}
 }
 
-// Registers of arguments that a call does not have do not count.
-func TestArguments(t *testing.T) {
+// Registers that are not arguments of the call are ignored.
+func TestWithoutUnusedArgs(t *testing.T) {
 	w := &worker{dispatch: syscalls.NewDispatch()}
 	mkdir := callOf(unix.SYS_MKDIRAT, 1)
 	for row, want := range map[unotify.Data][6]uint64{
 		mkdir:                 {1, 2, 3},
 		callOf(unusedCall, 1): {1, 2, 3, 4, 5, 6},
 	} {
-		if got := w.arguments(row).Args; got != want {
+		if got := w.withoutUnusedArgs(row).Args; got != want {
 			t.Errorf("call %d: %v, want %v", row.NR, got, want)
 		}
 	}
 }
 
-// Looking for interrupted calls, where there are some of others, allocates nothing.
+// Looking up interrupted calls does not allocate.
 func TestInterruptionsAllocate(t *testing.T) {
 	j, _ := newTestJournal(t)
 	w := &worker{dispatch: syscalls.NewDispatch()}
@@ -98,7 +98,7 @@ func TestInterruptionsAllocate(t *testing.T) {
 	}
 }
 
-// Only what has been noted, or must not be done twice, is kept.
+// A call is stored only if it has an Intent or must not happen twice.
 func TestInterruptedWithoutIntent(t *testing.T) {
 	j, _ := newTestJournal(t)
 	w := &worker{dispatch: syscalls.NewDispatch()}
@@ -106,9 +106,9 @@ func TestInterruptedWithoutIntent(t *testing.T) {
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{ID: 5, PID: 1, Data: callOf(83, 1)}, intent: handlers.Intent{ID: 4}}}
 	r.interrupted(false)
 	if w.replays.has(1) {
-		t.Error("a call that has noted nothing is kept")
+		t.Error("a call without an Intent is stored")
 	}
 	if !w.replays.seen.Load() {
-		t.Error("the interruption has not been seen")
+		t.Error("the interruption has not been noted")
 	}
 }

@@ -18,15 +18,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// A keeper listens on a socket of its own, named after the container, in
-// Config.SocketDir: so the process that a runtime's exec starts in a container
-// is served by the container's own supervisor, even if the agent was started
-// anew meanwhile.
+// A keeper listens on a socket in Config.SocketDir that is named after the container.
+// So the container's own supervisor also answers for the processes that a runtime's
+// exec starts, even if the agent has been restarted meanwhile.
 
-// Join hands a further process of a running container to its keeper: one started
-// by the runtime's exec. Its Pid may be 0 (crun does not tell it): then the
-// process is taken to be in the namespaces of the container. It returns
-// ErrNoKeeper if there is no keeper.
+// Join passes a further process of a running container, which a runtime's exec has
+// started, to the container's keeper. If p.Pid is 0, as crun does not pass it, the
+// process must be in the namespaces of the container's other processes. The error is
+// ErrNoKeeper if no keeper listens.
 func Join(cfg Config, p Process) error {
 	c, err := dial(cfg)
 	if err != nil {
@@ -39,11 +38,12 @@ func Join(cfg Config, p Process) error {
 	}
 	defer fdpass.Close(fds[1:])
 	if err := c.request(message{User: p.User}, fds...); err != nil {
-		return fmt.Errorf("handing process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
+		return fmt.Errorf("cannot pass process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
 	}
 	return nil
 }
 
+// dial connects to the keeper of a container. The error is ErrNoKeeper if none listens.
 func dial(cfg Config) (c conn, err error) {
 	err = inDir(cfg, func(addr *net.UnixAddr) error {
 		u, err := net.DialUnix("unixpacket", nil, addr)
@@ -56,9 +56,9 @@ func dial(cfg Config) (c conn, err error) {
 	return c, err
 }
 
-// inDir calls f with the address of the keeper's socket. It goes through a
-// descriptor of the directory, because the path of a socket may have 107 bytes
-// only.
+// inDir calls f with the address of the keeper's socket. The address goes through a
+// descriptor of the directory, because the path of a socket is limited to 107 bytes
+// (unix(7)).
 func inDir(cfg Config, f func(*net.UnixAddr) error) error {
 	dir, err := unix.Open(cfg.SocketDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -71,7 +71,8 @@ func inDir(cfg Config, f func(*net.UnixAddr) error) error {
 // maxSocketName leaves room for "/proc/self/fd/N/" in the address.
 const maxSocketName = 80
 
-// socketName is the file name of the keeper's socket.
+// socketName returns the file name of the keeper's socket. Different containers have
+// different names.
 func (cfg *Config) socketName() string {
 	name := "id-" + url.PathEscape(cfg.ID)
 	if len(name) > maxSocketName {
@@ -82,20 +83,21 @@ func (cfg *Config) socketName() string {
 	return name
 }
 
-// listen makes the keeper's socket, if it is to have one, and serves it until
-// the container ends.
+// listen creates the keeper's socket, unless Config.SocketDir is empty, and serves it
+// until the keeper exits.
 func (k *keeper) listen() {
 	if k.cfg.SocketDir == "" {
 		return
 	}
 	if err := k.openSocket(); err != nil {
-		slog.Error("processes that the runtime's exec starts in the container will not be served", "container", k.cfg.ID, "err", err)
+		slog.Error("cannot listen on the container's socket; processes that the runtime's exec starts will not be supervised", "container", k.cfg.ID, "err", err)
 	}
 }
 
+// openSocket creates the keeper's socket and starts to accept connections.
 func (k *keeper) openSocket() error {
 	path := filepath.Join(k.cfg.SocketDir, k.cfg.socketName())
-	// Left by a keeper that was killed: dial has found nobody there.
+	// A keeper that was killed has left its socket. Join has found that none listens.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -107,7 +109,7 @@ func (k *keeper) openSocket() error {
 	if err != nil {
 		return err
 	}
-	l.SetUnlinkOnClose(false) // its address is of no use any more
+	l.SetUnlinkOnClose(false) // the descriptor in its address is closed
 	go func() {
 		for {
 			u, err := l.AcceptUnix()
@@ -121,8 +123,8 @@ func (k *keeper) openSocket() error {
 	return nil
 }
 
-// serve answers one request for a further listener. The directory of the socket
-// lets nobody else but the user in.
+// serve answers a request for a further listener. Only the user can connect, because of
+// the permissions of the socket's directory.
 func (k *keeper) serve(c conn) {
 	defer c.Close()
 	m, fds, err := c.receive()
@@ -134,18 +136,18 @@ func (k *keeper) serve(c conn) {
 		fdpass.Close(fds)
 	}
 	if err := c.answer(err); err != nil {
-		slog.Warn("the agent is gone", "container", k.cfg.ID, "err", err)
+		slog.Warn("the agent exited before the answer", "container", k.cfg.ID, "err", err)
 	}
 }
 
-// join takes on the listener of a further process.
+// join starts to supervise a further process, whose descriptors are fds: see requestFDs.
 func (k *keeper) join(fds []int, m message) error {
 	if len(fds) != requestFDs && len(fds) != 1 {
-		return fmt.Errorf("got %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
+		return fmt.Errorf("received %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	first := k.first()
+	first := k.anyListener()
 	if first == nil {
 		return errors.New("the container has just ended")
 	}
@@ -154,7 +156,7 @@ func (k *keeper) join(fds []int, m message) error {
 			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
 				fdpass.Close(fds[1:])
-				return fmt.Errorf("duplicating a descriptor: %w", err)
+				return fmt.Errorf("cannot duplicate a descriptor: %w", err)
 			}
 			fds = append(fds, dup)
 		}
@@ -166,5 +168,5 @@ func (k *keeper) join(fds []int, m message) error {
 	if !same {
 		return fmt.Errorf("the process is in another user namespace than container %s", k.cfg.ID)
 	}
-	return k.add(fds, m)
+	return k.addListener(fds, m)
 }

@@ -13,14 +13,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// journal is memory that outlives the worker: the keeper holds it too. It tells
-// a new worker what the old one had received and not answered.
-//
-// It costs nothing to keep, because the kernel writes each notification right
-// into it.
+// journal is shared memory that outlives the worker, because the keeper holds its file.
+// It records which notifications the worker has received and not answered. That is
+// free of cost: the kernel writes notifications right into it. The package comment
+// lists the threads that use each part.
 type journal struct {
-	rootsDiffer atomic.Uint32 // the tasks need not have the same root directory any more
-	_           [60]byte
+	rootsDiffer atomic.Uint32 // 1: tasks may have different root directories
+	_           [60]byte      // the slots start at a cache line
 	slots       [maxListeners * maxReceivers]slot
 	interrupted interruptedTable
 }
@@ -30,24 +29,24 @@ const (
 	maxReceivers = 16 // of one listener
 )
 
-// slot is what one receiving thread is at.
+// slot is what one receiver works on.
 type slot struct {
-	notif    unotify.Notif   // ID is 0 if there is none
+	notif    unotify.Notif   // written by the kernel; ID is 0 if there is none
 	resp     unotify.Resp    // the answer, if its ID is that of notif
-	attempts uint32          // workers that have died over notif
-	previous uint32          // see handlers.Call
-	intent   handlers.Intent // what is being made for notif
+	attempts uint32          // the number of workers that have died while handling notif
+	previous uint32          // see handlers.Call.Previous
+	intent   handlers.Intent // see handlers.Call.Intent; valid if its ID is that of notif
 }
 
-// identitiesOffset is where the table of identities starts in the journal's
-// file: the page after the journal.
+// identitiesOffset is the offset of the table of identities in the journal's file: the
+// page after the journal.
 const identitiesOffset = (int64(unsafe.Sizeof(journal{})) + maxPage - 1) / maxPage * maxPage
 
-// maxPage is the largest page size of the machines that Go runs on.
+// maxPage is the largest page size of the supported architectures.
 const maxPage = 64 << 10
 
-// newJournal returns the file of an empty journal, and an empty table of
-// identities. The file is sparse.
+// newJournal creates the file of an empty journal and an empty table of identities. The
+// file is sparse.
 func newJournal() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -64,17 +63,16 @@ func newJournal() (int, error) {
 func mapJournal(fd int) (*journal, error) {
 	m, err := unix.Mmap(fd, 0, int(unsafe.Sizeof(journal{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
-		return nil, fmt.Errorf("mmap of the journal: %w", err)
+		return nil, fmt.Errorf("mmap the journal: %w", err)
 	}
 	return (*journal)(unsafe.Pointer(&m[0])), nil
 }
 
-// of returns the slots of the listener with this index.
+// of returns the slots of the listener with the given index.
 func (j *journal) of(index int) []slot {
 	return j.slots[index*maxReceivers : (index+1)*maxReceivers]
 }
 
+// rootsMayDiffer reports whether tasks of the container may have different root
+// directories.
 func (j *journal) rootsMayDiffer() bool { return j.rootsDiffer.Load() != 0 }
-
-// MayDiffer implements handlers.RootWatch.
-func (r *rootCache) MayDiffer() bool { return r.journal.rootsMayDiffer() }

@@ -10,8 +10,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// Two receivers must not write to the same cache line, and an old and a new
-// worker must agree on where everything is.
+// Two receivers must not write to the same cache line. An old and a new worker must use
+// the same layout.
 func TestJournalLayout(t *testing.T) {
 	var j journal
 	var s slot
@@ -48,7 +48,7 @@ func newTestJournal(t *testing.T) (first, second *journal) {
 	return maps[0], maps[1]
 }
 
-// What one worker writes, the next one finds.
+// The next worker finds what a worker has written.
 func TestJournalIsShared(t *testing.T) {
 	old, fresh := newTestJournal(t)
 	if old.rootsMayDiffer() {

@@ -23,55 +23,56 @@ const (
 	keeperLog
 )
 
-// keeper holds what must outlive a worker, and sees to it that there is one.
+// keeper holds what must outlive a worker, and starts a new worker when one dies. The
+// package comment lists the threads that use each field.
 type keeper struct {
 	cfg     Config
 	log     *os.File
 	journal *os.File
 	decoy   *os.File // descriptors 0 to 2 of the workers
-	socket  string   // see listen; empty: none
+	socket  string   // path of the socket, see listen; empty: none
 
 	mu        sync.Mutex
 	worker    conn
-	workerPID int                 // 0 if it is not a child
-	listeners [maxListeners][]int // descriptors, see requestFDs; nil: none
-	next      int                 // index to try first
+	workerPID int                 // 0 if the worker is not a child of this process
+	listeners [maxListeners][]int // by index: descriptors, see requestFDs; nil: none
+	next      int                 // index that addListener tries first
 	done      chan struct{}       // closed when the last listener has hung up
 }
 
-// KeeperMain is the keeper's process.
+// KeeperMain is the main function of the keeper's process. It returns the exit status.
 func KeeperMain() int {
 	log := os.NewFile(keeperLog, "log")
 	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 	c, err := inherited(keeperConn)
 	if err != nil {
-		slog.Error("keeper", "err", err)
+		slog.Error("the keeper cannot start", "err", err)
 		return 1
 	}
-	// Of its own process group, in the background, and nobody's working directory: the
-	// terminal's signals are not meant for it, and it does not keep a file system busy.
-	// Not of its own session: each has its share of the CPU (sched(7), autogroup), and
-	// two tasks that take turns across such a border pay for it at every switch.
+	// In its own process group, the keeper gets no signals from the terminal; in "/", it
+	// does not keep a file system busy. It has no session of its own: each session has
+	// its own share of the CPU (autogrouping in sched(7)), and switches between tasks of
+	// different sessions are slower.
 	if err := unix.Setpgid(0, 0); err != nil {
-		slog.Warn("keeper: setpgid", "err", err)
+		slog.Warn("the keeper cannot leave its process group: signals of the terminal may kill it", "err", err)
 	}
 	if err := os.Chdir("/"); err != nil {
-		slog.Warn("keeper: chdir", "err", err)
+		slog.Warn("the keeper cannot leave its working directory, and keeps that file system busy", "err", err)
 	}
 	k := &keeper{log: log, done: make(chan struct{})}
 	if err := k.run(c); err != nil {
-		slog.Error("keeper", "err", err)
+		slog.Error("the keeper failed", "err", err)
 		return 1
 	}
 	return 0
 }
 
-// run serves the request that is waiting at c, and those that follow, until no
-// task of the container is left.
+// run serves the requests at c, and later those at the keeper's socket, until no task of
+// the container is left.
 func (k *keeper) run(c conn) error {
 	m, fds, err := c.receive()
 	if errors.Is(err, io.EOF) {
-		return nil // there is to be no container
+		return nil // the container has not been started
 	}
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func (k *keeper) run(c conn) error {
 		switch {
 		case failure != nil:
 			return c.answer(failure)
-		case err != nil: // there is to be no container
+		case err != nil: // the container has not been started
 			k.worker.Close()
 			reap(k.workerPID)
 			return nil
@@ -101,14 +102,14 @@ func (k *keeper) run(c conn) error {
 	} else {
 		err := k.start(fds, m)
 		if err == nil {
-			k.listen() // before the answer: from then on there is somebody to join
+			k.listen() // before the answer, after which others may call Join
 		}
 		if e := c.answer(err); e != nil && err == nil {
-			slog.Warn("the process that started this supervisor is gone", "err", e)
+			slog.Warn("the process that started this supervisor exited before the answer", "err", e)
 		}
 		c.Close()
 		if err != nil {
-			return nil // whoever asked knows
+			return nil // the answer has reported it
 		}
 	}
 	<-k.done
@@ -118,7 +119,8 @@ func (k *keeper) run(c conn) error {
 	return nil
 }
 
-// start starts to serve the first listener of a new container.
+// start begins to supervise a new container. Fds are those of its first process: see
+// requestFDs.
 func (k *keeper) start(fds []int, m message) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
@@ -130,11 +132,11 @@ func (k *keeper) start(fds []int, m message) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.employ(func() error { return k.add(fds, m) })
+	return k.activateWorker(func() error { return k.addListener(fds, m) })
 }
 
-// prepare starts the first worker, in the user namespace that the descriptor ns
-// refers to.
+// prepare starts the first worker, in the user namespace of the descriptor ns. It does
+// not wait until the worker is ready.
 func (k *keeper) prepare(ns int) error {
 	journal, err := newJournal()
 	if err != nil {
@@ -148,13 +150,13 @@ func (k *keeper) prepare(ns int) error {
 	return k.startWorker(ns)
 }
 
-// newDecoy returns the descriptors 0 to 2 of the workers.
+// newDecoy creates the decoy: the file that is open as descriptors 0 to 2 of the workers.
 //
-// A task's path may lead to /dev/stdout without saying so, and where the
-// supervisor resolves it, that is the supervisor's own descriptor 1. What is
-// recorded for this file, where the kernel allows it (Linux 6.6), makes
-// owner.Store.Peek tell that something is, and target.Task.Open then finds the
-// file that was meant.
+// A path of a task may lead to /dev/stdout by a symbolic link. When the worker resolves
+// it, the kernel follows /proc/self/fd/1 to the worker's own descriptor. The decoy
+// carries an (empty) record, where the kernel allows that (Linux 6.6), so
+// that owner.Store.Peek reports one and the path is resolved again, by
+// target.Task.Open, which finds the right file.
 func newDecoy() (int, error) {
 	fd, err := unix.MemfdCreate("subuidless: not a file of the container", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -167,17 +169,19 @@ func newDecoy() (int, error) {
 	return fd, nil
 }
 
+// setFiles sets the keeper's files from their descriptors.
 func (k *keeper) setFiles(journal, decoy int) {
 	k.journal = os.NewFile(uintptr(journal), "journal")
 	k.decoy = os.NewFile(uintptr(decoy), "decoy")
 }
 
+// errDescriptors is the error for a message with a wrong number of descriptors.
 func errDescriptors(got, want int) error {
-	return fmt.Errorf("got %d descriptors with a message, want %d", got, want)
+	return fmt.Errorf("received %d descriptors with a message, want %d", got, want)
 }
 
-// startWorker starts a worker in the user namespace that the descriptor ns refers
-// to. It begins to set itself up, and employ waits until it has.
+// startWorker starts a worker in the user namespace of the descriptor ns, and sends it
+// the configuration. It does not wait until the worker is ready: see activateWorker.
 func (k *keeper) startWorker(ns int) error {
 	ours, theirs, err := socketpair()
 	if err != nil {
@@ -186,7 +190,7 @@ func (k *keeper) startWorker(ns int) error {
 	defer theirs.Close()
 	same, err := userns.IsOwn(ns)
 	if err != nil {
-		return fmt.Errorf("looking at the container's user namespace: %w", err)
+		return fmt.Errorf("cannot identify the container's user namespace: %w", err)
 	}
 	if same {
 		ns = -1
@@ -196,8 +200,8 @@ func (k *keeper) startWorker(ns int) error {
 		Namespace: ns,
 		Path:      "/proc/self/exe",
 		Args:      []string{WorkerName, k.cfg.ID},
-		// The Go runtime preempts long-running threads by signals, which the
-		// receivers, always in system calls, do not need.
+		// The Go runtime preempts goroutines with signals. Receivers, which make system
+		// calls all the time, do not need that, and signals interrupt their calls.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
 		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
 	}
@@ -212,32 +216,34 @@ func (k *keeper) startWorker(ns int) error {
 	return err
 }
 
-// employ has the worker serve the container's listeners, and sees to it that
-// another one is started when it dies. The caller holds k.mu.
-func (k *keeper) employ(serve func() error) error {
+// activateWorker waits until the worker is ready and calls serve, which sends it
+// listeners. From then on, the worker is restarted when it dies. On an error, the
+// worker is killed. The caller holds k.mu.
+func (k *keeper) activateWorker(serve func() error) error {
 	err := k.worker.awaitAnswer()
 	if err == nil {
 		err = serve()
 	}
 	if err != nil {
-		// Not by closing its socket: it would take the keeper for dead.
+		// Kill the worker, do not close its socket: it would assume that the keeper has
+		// died.
 		if e := unix.Kill(k.workerPID, unix.SIGKILL); e != nil {
-			slog.Error("killing a worker that does not work failed", "pid", k.workerPID, "err", e)
+			slog.Error("cannot kill the broken worker", "pid", k.workerPID, "err", e)
 		}
 		reap(k.workerPID)
 		k.worker.Close()
 		return err
 	}
-	go k.replace(k.worker, k.workerPID)
+	go k.restartWorker(k.worker, k.workerPID)
 	return nil
 }
 
-// replace waits for the worker at c to end, and starts another one if the
-// container still runs. Pid is 0 for a worker that is not a child.
-func (k *keeper) replace(c conn, pid int) {
-	status := "gone"
+// restartWorker waits for the death of the worker at c, and starts another one if the
+// container still runs. Pid is 0 if the worker is not a child of this process.
+func (k *keeper) restartWorker(c conn, pid int) {
+	status := "unknown"
 	if err := c.waitHangup(); err != nil {
-		slog.Error("waiting for the worker's end failed", "container", k.cfg.ID, "err", err)
+		slog.Error("cannot wait for the end of the worker", "container", k.cfg.ID, "err", err)
 	}
 	if pid != 0 {
 		status = describe(reap(pid))
@@ -245,26 +251,26 @@ func (k *keeper) replace(c conn, pid int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
-		first := k.first()
+		first := k.anyListener()
 		if first == nil {
 			return
 		}
 		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
 		err := k.startWorker(first[fdUserNS])
 		if err == nil {
-			err = k.employ(k.handOver)
+			err = k.activateWorker(k.sendListeners)
 		}
 		if err == nil {
 			return
 		}
 		slog.Error("the new worker does not work; trying again", "container", k.cfg.ID, "err", err)
-		k.mu.Unlock() // for the container to end meanwhile
+		k.mu.Unlock() // the container may end meanwhile
 		time.Sleep(wait)
 		k.mu.Lock()
 	}
 }
 
-// reap waits for a child to end.
+// reap waits until the child pid exits, and returns its status.
 func reap(pid int) (status unix.WaitStatus) {
 	for {
 		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
@@ -273,6 +279,7 @@ func reap(pid int) (status unix.WaitStatus) {
 	}
 }
 
+// describe returns a wait status in words.
 func describe(s unix.WaitStatus) string {
 	if s.Signaled() {
 		return "killed by " + unix.SignalName(s.Signal())
@@ -280,8 +287,9 @@ func describe(s unix.WaitStatus) string {
 	return fmt.Sprintf("exit status %d", s.ExitStatus())
 }
 
-// first returns a listener, or nil if there is none any more.
-func (k *keeper) first() []int {
+// anyListener returns the descriptors of a listener, or nil if there is none. The caller
+// holds k.mu.
+func (k *keeper) anyListener() []int {
 	for _, fds := range k.listeners {
 		if fds != nil {
 			return fds
@@ -290,8 +298,8 @@ func (k *keeper) first() []int {
 	return nil
 }
 
-// handOver gives all listeners to a new worker.
-func (k *keeper) handOver() error {
+// sendListeners sends all listeners to a new worker. The caller holds k.mu.
+func (k *keeper) sendListeners() error {
 	for i, fds := range k.listeners {
 		if fds == nil {
 			continue
@@ -303,10 +311,11 @@ func (k *keeper) handOver() error {
 	return nil
 }
 
-// add takes on a listener, for which m has asked. The caller holds k.mu.
-func (k *keeper) add(fds []int, m message) error {
+// addListener sends a listener to the worker, as the message m requests, and keeps the
+// descriptors fds. The caller holds k.mu.
+func (k *keeper) addListener(fds []int, m message) error {
 	for n := range k.listeners {
-		// Not the one that became free last: the worker may still be busy with it.
+		// Avoid the index that became free last: the worker may still use it.
 		i := (k.next + n) % maxListeners
 		if k.listeners[i] != nil {
 			continue
@@ -315,22 +324,22 @@ func (k *keeper) add(fds []int, m message) error {
 			return err
 		}
 		k.listeners[i], k.next = fds, i+1
-		go k.wait(i, fds)
+		go k.awaitHangup(i, fds)
 		return nil
 	}
-	return fmt.Errorf("container %s has %d processes started by exec already; wait for one to end", k.cfg.ID, maxListeners-1)
+	return fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
 }
 
-// wait waits for a listener to hang up, and forgets it.
-func (k *keeper) wait(i int, fds []int) {
+// awaitHangup waits until the listener with the index i hangs up, and closes it.
+func (k *keeper) awaitHangup(i int, fds []int) {
 	if err := unotify.WaitHangup(fds[fdListener]); err != nil {
-		slog.Error("waiting for the end of the container failed", "container", k.cfg.ID, "err", err)
+		slog.Error("cannot wait for the end of the container", "container", k.cfg.ID, "err", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	fdpass.Close(fds)
 	k.listeners[i] = nil
-	if k.first() == nil {
+	if k.anyListener() == nil {
 		k.worker.Close()
 		close(k.done)
 	}

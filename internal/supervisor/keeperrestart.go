@@ -6,11 +6,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// A worker whose keeper has been killed starts a new keeper, as a keeper starts
-// a new worker: only who kills both at the same time takes the container's
-// supervisor away.
+// A worker whose keeper has been killed starts a new keeper, as a keeper starts a new
+// worker. The container loses its supervisor only if both die at the same time.
 
-// serving tells whether any task is left that needs the worker.
+// serving reports whether any task is left that needs the worker.
 func (w *worker) serving() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -22,7 +21,7 @@ func (w *worker) serving() bool {
 	return false
 }
 
-// startKeeper starts a new keeper, and hands it everything that it must hold.
+// startKeeper starts a new keeper, and sends it everything that it must hold.
 func (w *worker) startKeeper() error {
 	slog.Warn("the keeper died; starting another", "container", w.cfg.ID)
 	w.keeper.Close()
@@ -45,6 +44,7 @@ func (w *worker) startKeeper() error {
 	return nil
 }
 
+// handToKeeper sends the journal, the decoy and all listeners to the new keeper at c.
 func (w *worker) handToKeeper(c conn) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,12 +75,12 @@ func (w *worker) waitForEnd() {
 			continue
 		}
 		if err := unotify.WaitHangup(l.fd); err != nil {
-			slog.Error("waiting for the end of the container failed", "container", w.cfg.ID, "err", err)
+			slog.Error("cannot wait for the end of the container", "container", w.cfg.ID, "err", err)
 		}
 	}
 }
 
-// adopt takes over from a dead keeper: m and fds came from its worker at c.
+// adopt takes over the worker of a dead keeper. The worker, at c, has sent m and fds.
 func (k *keeper) adopt(c conn, m message, fds []int) error {
 	if len(fds) != adoptFDs {
 		return errDescriptors(len(fds), adoptFDs)
@@ -102,9 +102,9 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 			return errDescriptors(len(fds), requestFDs)
 		}
 		k.listeners[next.Index] = fds
-		go k.wait(next.Index, fds)
+		go k.awaitHangup(next.Index, fds)
 		err = c.answer(nil)
 	}
-	go k.replace(c, 0)
+	go k.restartWorker(c, 0)
 	return err
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// listener is a seccomp listener that the worker serves, with its receivers.
+// listener is a listener that the worker serves, with its receivers. The package comment
+// lists the threads that use each field.
 type listener struct {
 	worker *worker
 	index  int
@@ -23,17 +24,18 @@ type listener struct {
 	view   target.View
 	slots  []slot
 
-	several   atomic.Bool // there is more than one receiver
+	multiple  atomic.Bool // there are at least two receivers
 	mu        sync.Mutex
 	receivers []*receiver
-	running   sync.WaitGroup // the receivers
+	running   sync.WaitGroup // counts the receivers
 
-	watchAsleep atomic.Bool
-	wakeWatch   chan struct{}
+	watchAsleep atomic.Bool   // watch waits for wakeWatch
+	wakeWatch   chan struct{} // wakes watch; has room for one element
 }
 
-// serve starts to answer the notifications of a listener, those first that a
-// dead worker has left.
+// serve starts to answer the notifications of the listener with the given index,
+// beginning with those that a dead worker has not answered. Fds are its descriptors:
+// see requestFDs.
 func (w *worker) serve(index int, fds []int) error {
 	l := &listener{
 		worker: w,
@@ -45,9 +47,9 @@ func (w *worker) serve(index int, fds []int) error {
 
 		wakeWatch: make(chan struct{}, 1),
 	}
-	unotify.SetSyncWakeUp(l.fd, true) // see policy; EINVAL before Linux 6.6, where it stays slower
-	// As many receivers as slots were in use, so that a call on which the dead
-	// worker was blocked does not hold up the others.
+	unotify.SetSyncWakeUp(l.fd, true) // see wakeUpPolicy; EINVAL before Linux 6.6, where answers take longer
+	// As many receivers as there are used slots, so that a call that had blocked the
+	// dead worker does not delay the others.
 	n := initialReceivers
 	for i := range l.slots {
 		if l.slots[i].notif.ID != 0 {
@@ -64,19 +66,19 @@ func (w *worker) serve(index int, fds []int) error {
 	w.mu.Unlock()
 	go func() {
 		l.watch()
-		// Before Linux 6.11 a receiver stays in RECV for ever, and so do these.
+		// Before Linux 6.11, receivers stay in RECV for ever; then this waits for ever.
 		l.running.Wait()
-		w.forget(l, index)
+		w.removeListener(l, index)
 	}()
 	return nil
 }
 
-// addReceiver starts one more receiving thread.
+// addReceiver starts another receiver.
 func (l *listener) addReceiver() error {
 	ready := make(chan error)
 	go func() {
-		// Never unlocked: the thread's root directory and namespaces are not those
-		// of the process.
+		// Never unlocked, because the thread has another root directory and other
+		// namespaces than the process.
 		runtime.LockOSThread()
 		l.mu.Lock()
 		s := &l.slots[len(l.receivers)]
@@ -84,9 +86,9 @@ func (l *listener) addReceiver() error {
 		if err == nil {
 			l.receivers = append(l.receivers, r)
 			l.running.Add(1)
-			l.several.Store(len(l.receivers) > 1)
+			l.multiple.Store(len(l.receivers) > 1)
 			if len(l.receivers) == 1 {
-				l.worker.sortOut(l.fd, l.slots, r.call.Target)
+				l.worker.saveInterrupted(l.fd, l.slots, r.call.Target)
 			}
 		}
 		l.mu.Unlock()
@@ -99,25 +101,25 @@ func (l *listener) addReceiver() error {
 		}
 	}()
 	if err := <-ready; err != nil {
-		return fmt.Errorf("starting a thread that answers system calls: %w", err)
+		return fmt.Errorf("cannot start a thread that answers system calls: %w", err)
 	}
 	return nil
 }
 
-// hungUp tells whether no task is left that the listener's filter applies to.
+// hungUp reports whether no task is left to which the listener's filter applies.
 func (l *listener) hungUp() bool {
 	fds := []unix.PollFd{{Fd: int32(l.fd)}}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
 }
 
-// stuckAfter is how long all receivers may be busy with the same calls before
-// another one is added. A FUSE server that runs inside the container can block
-// the receiver that looks at its files until the server's own calls are answered.
+// stuckAfter is how long all receivers may be busy with the same calls before another
+// receiver is added. A FUSE server in the container, for example, blocks a receiver
+// that accesses its files until another receiver answers the server's own calls.
 const stuckAfter = 20 * time.Millisecond
 
-// watch adds receivers when all are stuck, until the listener hangs up. While
-// nothing happens it sleeps, until a receiver wakes it.
+// watch adds receivers when all are stuck, and returns when the listener hangs up. It
+// sleeps as long as there are no notifications.
 func (l *listener) watch() {
 	hangup := make(chan error, 1)
 	go func() { hangup <- unotify.WaitHangup(l.fd) }()
@@ -130,7 +132,7 @@ func (l *listener) watch() {
 		select {
 		case err := <-hangup:
 			if err != nil {
-				slog.Error("waiting for the end of a container failed", "err", err)
+				slog.Error("cannot wait for the end of the container", "err", err)
 			}
 			return
 		case <-l.wakeWatch:
@@ -138,11 +140,11 @@ func (l *listener) watch() {
 			continue
 		case <-tick:
 		}
-		busy, stuck := l.look(&last)
+		busy, stuck := l.countBusy(&last)
 		if busy == 0 {
 			l.watchAsleep.Store(true)
-			// Once more: a receiver that began just now has not seen that.
-			busy, stuck = l.look(&last)
+			// Count again: a receiver that has just started may not have seen watchAsleep.
+			busy, stuck = l.countBusy(&last)
 			l.watchAsleep.Store(busy == 0)
 		}
 		if stuck && busy < len(l.slots) {
@@ -153,9 +155,9 @@ func (l *listener) watch() {
 	}
 }
 
-// look counts the receivers that are busy, and tells whether all are, with the
-// same calls as the last time.
-func (l *listener) look(last *[maxReceivers]uint64) (busy int, stuck bool) {
+// countBusy returns the number of busy receivers, and whether all of them are stuck:
+// busy with the same notifications as in the previous call, which last holds.
+func (l *listener) countBusy(last *[maxReceivers]uint64) (busy int, stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	stuck = true
@@ -170,14 +172,14 @@ func (l *listener) look(last *[maxReceivers]uint64) (busy int, stuck bool) {
 	return busy, stuck
 }
 
-// busy notes that r begins to answer a notification.
-func (l *listener) busy(r *receiver) {
+// setBusy notes that r handles the notification in its slot, and wakes watch.
+func (l *listener) setBusy(r *receiver) {
 	r.caller.Store(r.slot.notif.PID)
 	r.busy.Store(r.slot.notif.ID)
 	if l.watchAsleep.Load() {
 		select {
 		case l.wakeWatch <- struct{}{}:
-		default: // it has been woken already
+		default: // watch has been woken already
 		}
 	}
 }

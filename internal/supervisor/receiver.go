@@ -14,31 +14,32 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// receiver is a thread that receives and answers notifications of one listener.
+// receiver is a thread that receives and answers notifications of one listener. Its
+// fields belong to that thread, except for the atomic ones.
 type receiver struct {
 	worker   *worker
 	listener int
-	index    int // of the listener
+	index    int // of the listener, in the container
 	slot     *slot
-	policy   wakeUpPolicy
-	adopted  adoptedRoot
+	wakeUp   wakeUpPolicy // how it wakes targets
+	root     adoptedRoot  // the root directory that the thread has now
 	call     handlers.Call
 	line     []byte        // scratch space for a line of the trace
-	busy     atomic.Uint64 // id of the notification being answered, or 0
-	caller   atomic.Uint32 // who has made it
-	final    bool          // the call must not be made twice
-	given    bool          // the caller has got a descriptor
-	file     fileID        // of this file, if known
+	busy     atomic.Uint64 // id of the notification in progress, or 0
+	caller   atomic.Uint32 // thread id of its target
+	final    bool          // Result.Final: the effect must not happen twice
+	fdAdded  bool          // the target has received a new descriptor
+	file     fileID        // the file of that descriptor, if known
 }
 
-// newReceiver returns a receiver of l for the calling thread, which must be
-// locked to its goroutine.
+// newReceiver returns a receiver of l that uses the slot s, for the calling thread. The
+// caller must have locked its goroutine to the thread, and holds l.mu.
 func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	t, err := target.Enter(l.worker.proc, l.view)
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, policy: wakeUpPolicy{clock: time.Now}}
+	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, wakeUp: wakeUpPolicy{clock: time.Now}}
 	r.call = handlers.Call{
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
@@ -59,21 +60,20 @@ func (r *receiver) AddFD(fd int, closeOnExec bool) (int, unix.Errno) {
 	return unotify.AddFD(r.listener, r.slot.notif.ID, fd, closeOnExec)
 }
 
-// recover answers the notification that a dead worker has left in the slot.
+// recover answers the notification that a dead worker has left in the slot, if any.
 func (r *receiver) recover() {
 	s := r.slot
 	if s.notif.ID == 0 {
 		return
 	}
-	r.busy.Store(s.notif.ID) // it may take long, as the first time
+	r.busy.Store(s.notif.ID) // it may block, as in the dead worker
 	if s.resp.ID != s.notif.ID {
-		// The effects of a handler are the same when it runs again, so it does
-		// not matter how far the dead worker had come. But if it keeps dying,
-		// it dies of this call.
+		// A handler that runs again has the same effect, however far the dead worker had
+		// got. But if many workers die, this call is the cause.
 		r.call.Again, r.call.Before = true, processStart
 		s.attempts++
 		if s.attempts > maxAttempts {
-			slog.Error("a system call made every worker crash; it fails with EIO: please report this as a bug",
+			slog.Error("workers keep crashing while they handle this system call; it fails with EIO; please report this bug",
 				"pid", s.notif.PID, "nr", s.notif.Data.NR, "args", s.notif.Data.Args)
 			s.resp = unotify.Resp{Error: -int32(unix.EIO), ID: s.notif.ID}
 		}
@@ -89,21 +89,21 @@ func (r *receiver) recover() {
 	r.busy.Store(0)
 }
 
-// maxAttempts is how many workers may die over one notification.
+// maxAttempts is how many workers may die while they handle a notification.
 const maxAttempts = 20
 
-// serve receives and answers until the listener hangs up.
+// serve receives and answers notifications until the listener hangs up.
 func (r *receiver) serve(l *listener) {
 	s := r.slot
 	for {
 		s.notif = unotify.Notif{}
 		e := unotify.Recv(r.listener, &s.notif)
 		if e != 0 {
-			// ENOENT: the task was killed before it could be received, or all are
-			// gone (Linux 6.11; before, RECV then blocks for ever, and the worker's
-			// exit ends this thread). EINTR: a signal, from Go's own runtime.
+			// ENOENT: the target was killed or interrupted before RECV returned, or no
+			// task is left (Linux 6.11; before, RECV then blocks until the worker exits).
+			// EINTR: a signal of the Go runtime.
 			if e != unix.ENOENT && e != unix.EINTR {
-				slog.Error("receiving from the seccomp listener failed", "err", e)
+				slog.Error("cannot receive notifications from the seccomp listener", "err", e)
 				return
 			}
 			if l.hungUp() {
@@ -111,9 +111,9 @@ func (r *receiver) serve(l *listener) {
 			}
 			continue
 		}
-		l.busy(r)
-		r.policy.received(s.notif.PID)
-		if r.awaitFirst(l) && !r.resume() {
+		l.setBusy(r)
+		r.wakeUp.received(s.notif.PID)
+		if r.awaitFirstTry(l) && !r.resume() {
 			r.answer()
 		}
 		r.call.Again = false
@@ -121,39 +121,40 @@ func (r *receiver) serve(l *listener) {
 	}
 }
 
-// answer finds out the answer to the notification in the slot, and sends it.
+// answer calls the handler for the notification in the slot, and sends the answer.
 func (r *receiver) answer() {
 	if r.worker.trace != nil {
 		r.answerTraced()
 		return
 	}
 	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
-	r.conclude(r.handle(row, handler))
+	r.reply(r.handle(row, handler))
 }
 
-// conclude sends the answer that a handler has found.
-func (r *receiver) conclude(result handlers.Result) {
-	r.final, r.given, r.file = result.Final, false, fileID{}
+// reply answers the notification in the slot with the result of its handler.
+func (r *receiver) reply(result handlers.Result) {
+	r.final, r.fdAdded, r.file = result.Final, false, fileID{}
 	if result.File {
-		r.give(result)
+		r.replyFD(result)
 		return
 	}
-	r.awaitInterruption() // before there is an answer, which the next worker would take for sent
+	r.awaitInterruption() // before the answer is in the slot: the next worker would assume that it has been sent
 	r.respond(result)
 	r.send()
 }
 
-// give answers with a new descriptor. A worker that takes over between the two
-// steps gives another one, and the caller has one too many.
-func (r *receiver) give(result handlers.Result) {
-	r.given = true
+// replyFD answers with a new descriptor, in two steps: see unotify.AddFD. If the worker
+// dies between them, the next one adds another descriptor, and the target has one that
+// it does not know of.
+func (r *receiver) replyFD(result handlers.Result) {
+	r.fdAdded = true
 	r.awaitInterruption()
 	n, e := r.AddFD(int(result.Val), result.CloseOnExec)
 	unix.Close(int(result.Val))
 	switch e {
 	case 0:
 		r.respond(handlers.Return(n))
-	case unix.ENOENT, unix.ESRCH: // the task was killed or interrupted meanwhile
+	case unix.ENOENT, unix.ESRCH: // the target has been killed or interrupted
 		r.interrupted(false)
 		return
 	default:
@@ -162,25 +163,25 @@ func (r *receiver) give(result handlers.Result) {
 	r.send()
 }
 
-// answerTraced does the same, and writes a line about it.
+// answerTraced is answer, and writes a line to the trace.
 func (r *receiver) answerTraced() {
 	start := time.Now()
 	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
 	r.call.Target.Reset(r.call.PID)
-	r.line = appendCall(r.line[:0], row, &r.call) // before the memory can change
+	r.line = appendCall(r.line[:0], row, &r.call) // before the target's memory can change
 	result := r.handle(row, handler)
-	// Before the caller goes on: it may be its last call, and the supervisor
-	// ends with it.
+	// Before the answer: this may be the last call of the last task, after which the
+	// worker exits.
 	r.line = appendResult(r.line, result, time.Since(start))
 	r.worker.trace.write(r.line)
-	r.conclude(result)
+	r.reply(result)
 }
 
-// handle calls the handler of a row.
+// handle calls the handler of a row, which is nil for an unknown call.
 func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result handlers.Result) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("a handler panicked; the call fails with EIO: please report this as a bug",
+			slog.Error("a handler panicked; the system call fails with EIO; please report this bug",
 				"call", row.Name, "panic", p, "stack", string(debug.Stack()))
 			result = handlers.Errno(unix.EIO)
 		}
@@ -195,35 +196,36 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 	r.call.Begin()
 	if r.worker.journal.rootsMayDiffer() {
 		if e := r.adoptRoot(); e != 0 {
-			return handlers.Errno(unix.EIO) // the task is gone, and nobody reads this
+			return handlers.Errno(unix.EIO) // the target has exited: nobody receives this
 		}
 	}
 	result = handler(&r.call)
 	if result.Errno != 0 && t.Uninspectable() {
-		// The runtime itself, before it executes the container's program. It may
-		// be non-dumpable, and its memory belongs to the host's user namespace.
+		// This is the runtime, before it executes the container's program. If it is not
+		// dumpable, its memory is accessible only from the host's user namespace.
 		return handlers.Continue
 	}
 	return result
 }
 
-// adoptRoot takes on the root directory of the calling task.
+// adoptRoot switches this thread to the root directory of the target, unless it is known
+// to be the same.
 func (r *receiver) adoptRoot() unix.Errno {
 	roots, tid := &r.worker.roots, r.call.PID
 	roots.called(tid)
-	if roots.kept(r.adopted, tid) {
+	if roots.kept(r.root, tid) {
 		return 0
 	}
 	now := adoptedRoot{tid, roots.changes.Load()}
-	r.adopted = adoptedRoot{}
+	r.root = adoptedRoot{}
 	e := r.call.Target.AdoptRoot()
 	if e == 0 {
-		r.adopted = now
+		r.root = now
 	}
 	return e
 }
 
-// respond puts the answer into the slot.
+// respond writes the answer to the slot.
 func (r *receiver) respond(result handlers.Result) {
 	resp := unotify.Resp{Val: result.Val}
 	switch {
@@ -236,17 +238,18 @@ func (r *receiver) respond(result handlers.Result) {
 	r.slot.resp = resp
 }
 
+// send sends the answer in the slot.
 func (r *receiver) send() {
 	resp := &r.slot.resp
-	switch e := r.policy.send(r.listener, resp); e {
-	case 0, unix.EINPROGRESS: // a worker that then died has sent the answer
-	case unix.ENOENT: // the task was killed or interrupted meanwhile
-		if r.given {
+	switch e := r.wakeUp.send(r.listener, resp); e {
+	case 0, unix.EINPROGRESS: // EINPROGRESS: a worker that died then has sent the answer
+	case unix.ENOENT: // the target has been killed or interrupted
+		if r.fdAdded {
 			r.file = r.fileOf(resp.Val)
 			r.final = r.file != fileID{}
 		}
 		r.interrupted(r.final && resp.Error == 0)
 	default:
-		slog.Error("answering a notification failed", "err", e, "pid", r.slot.notif.PID)
+		slog.Error("cannot answer a notification", "err", e, "pid", r.slot.notif.PID)
 	}
 }

@@ -14,23 +14,23 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// unusedCall is the number of a system call that does not exist. A filter
-// notifies it, and the table does not have it.
+// unusedCall is the number of a system call that neither exists nor has a row.
 const unusedCall = 511
 
-// caught is a thread of the test that makes one call, and waits for its answer.
+// caught is a thread that makes one call and waits for the answer.
 type caught struct {
 	listener int
-	slot     *slot // as a worker has it that died right after it received the call
+	slot     *slot // as of a worker that died right after it had received the notification
 	answer   chan result
 }
 
-// result is what the thread sees.
+// result is the result that the thread sees.
 type result struct {
 	val int
 	e   unix.Errno
 }
 
+// catch starts such a thread, and receives its notification.
 func catch(t *testing.T) *caught {
 	t.Helper()
 	prog, err := bpf.Assemble([]bpf.Instruction{
@@ -72,7 +72,7 @@ func catch(t *testing.T) *caught {
 	}
 }
 
-// recovered starts a new receiver over the slot, and returns what the caller sees.
+// recovered runs recover for the slot, and returns the result that the thread sees.
 func (c *caught) recovered(t *testing.T) result {
 	t.Helper()
 	r := &receiver{worker: &worker{dispatch: syscalls.NewDispatch()}, listener: c.listener, slot: c.slot}
@@ -96,10 +96,10 @@ func discardLog(t *testing.T) {
 	t.Cleanup(func() { slog.SetDefault(old) })
 }
 
-// What a dead worker has left is answered by the next one.
+// The next worker answers the notification that a dead worker has left.
 func TestRecover(t *testing.T) {
 	discardLog(t)
-	handled := result{-1, unix.ENOSYS} // the handler's answer to what is not in the table
+	handled := result{-1, unix.ENOSYS} // the answer to an unknown call
 	for _, tt := range []struct {
 		name string
 		left func(*slot)
@@ -125,8 +125,8 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// The dead worker had sent its answer, and died before it emptied the slot.
-func TestRecoverOfWhatIsAnswered(t *testing.T) {
+// The dead worker has sent the answer and died before it could clear the slot.
+func TestRecoverAnswered(t *testing.T) {
 	c := catch(t)
 	c.slot.resp = unotify.Resp{ID: c.slot.notif.ID, Val: 7}
 	if e := unotify.Send(c.listener, &c.slot.resp); e != 0 {
@@ -137,7 +137,7 @@ func TestRecoverOfWhatIsAnswered(t *testing.T) {
 	}
 }
 
-func TestRecoverOfNothing(t *testing.T) {
+func TestRecoverEmptySlot(t *testing.T) {
 	s := &slot{resp: unotify.Resp{ID: 9, Val: 1}}
 	(&receiver{listener: -1, slot: s}).recover()
 	if *s != (slot{resp: unotify.Resp{ID: 9, Val: 1}}) {
@@ -145,7 +145,7 @@ func TestRecoverOfNothing(t *testing.T) {
 	}
 }
 
-// A panic in a handler answers EIO, not silence.
+// If a handler panics, the call fails with EIO.
 func TestPanic(t *testing.T) {
 	discardLog(t)
 	fd, err := newJournal()
@@ -159,7 +159,7 @@ func TestPanic(t *testing.T) {
 	}
 	r := &receiver{worker: &worker{journal: j}, slot: new(slot)}
 	r.call = handlers.Call{Notif: &r.slot.notif}
-	// Without a Target, each handler panics.
+	// Without a Target, handlers panic.
 	if got := r.handle(&syscalls.Row{Name: "boom"}, handlers.Chown); got != handlers.Errno(unix.EIO) {
 		t.Errorf("%+v, want EIO", got)
 	}

@@ -9,26 +9,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rootCache knows when a receiver may keep the root directory that it has taken on for
-// the last call: for the next call of the same task, which is the rule, unless a
-// task has got another root since.
+// rootCache decides whether a receiver can keep the root directory of its last target
+// for the next notification. It can if the target is the same task, as is usual, and
+// no task may have changed its root directory since.
+//
+// A task changes its root directory after the notification has been answered, in the
+// kernel. So such a change counts as pending until the task makes its next call.
 type rootCache struct {
 	journal *journal
-	changes atomic.Uint64 // calls that give a task another root
-	pending atomic.Int32  // such calls that the kernel may not have executed yet
+	changes atomic.Uint64 // counts changes of root directories
+	pending atomic.Int32  // changes that the kernel may not have made yet
 
-	root   unix.Stat_t // the container's root directory
-	warned sync.Once   // it has been said that some may not search it
+	root   unix.Stat_t // of the container's root directory
+	warned sync.Once   // that users may not search it
 
 	mu      sync.Mutex
-	changer [maxChangers]uint32 // the tasks that made those, until they call again; 0: free
+	changer [maxChangers]uint32 // thread ids of the tasks with pending changes; 0: free
 }
 
-// maxChangers is how many tasks may change their root at the same time. If there are
-// ever more, or one never calls again, no root is kept.
+// maxChangers is how many changes may be pending. After more, or if a task never makes
+// another call, no receiver keeps a root directory: that is slower, but right.
 const maxChangers = 8
 
-// RootsDiffer implements kernel.RootWatch: the task tid is about to get another root.
+// RootsDiffer implements handlers.RootWatch: the task tid may get another root directory
+// when its call is answered.
 func (r *rootCache) RootsDiffer(tid uint32) {
 	r.journal.rootsDiffer.Store(1)
 	r.mu.Lock()
@@ -43,22 +47,26 @@ func (r *rootCache) RootsDiffer(tid uint32) {
 			return
 		}
 	}
-	r.pending.Add(1) // for ever
+	r.pending.Add(1) // for good
 }
 
-// SearchDenied implements kernel.RootWatch: a task may not search the directory with the status st.
-// Of the container's own root directory that is seldom meant: mktemp(1) and some programs
-// that unpack images give it the mode 0700.
+// MayDiffer implements handlers.RootWatch: it reports whether tasks of the container may
+// have different root directories.
+func (r *rootCache) MayDiffer() bool { return r.journal.rootsMayDiffer() }
+
+// SearchDenied implements handlers.RootWatch: a task may not search the directory with
+// the status st. If that is the container's own root directory, it is probably a
+// mistake: mktemp(1) and some programs that unpack images create it with mode 0700.
 func (r *rootCache) SearchDenied(st *unix.Stat_t) {
 	if st.Dev == r.root.Dev && st.Ino == r.root.Ino {
 		r.warned.Do(func() {
-			slog.Warn("a user may not search the container's root directory, and so gets Permission denied for every path",
-				"mode", fmt.Sprintf("%04o", st.Mode&0o7777), "remedy", "chmod 755 the root file system's directory, or --permissions=off")
+			slog.Warn("a user may not search the container's root directory: every absolute path fails with Permission denied",
+				"mode", fmt.Sprintf("%04o", st.Mode&0o7777), "remedy", "chmod 755 the root file system's directory, or use --permissions=off")
 		})
 	}
 }
 
-// called tells that the task tid calls again: what it did before has been done.
+// called notes a call of the task tid: its pending change, if any, has been made.
 func (r *rootCache) called(tid uint32) {
 	if r.pending.Load() == 0 {
 		return
@@ -74,13 +82,14 @@ func (r *rootCache) called(tid uint32) {
 	}
 }
 
-// adoptedRoot is whose root directory a receiver has taken on.
+// adoptedRoot says whose root directory a receiver's thread has.
 type adoptedRoot struct {
 	tid     uint32
-	changes uint64
+	changes uint64 // rootCache.changes at that time
 }
 
-// kept tells whether the root that a receiver has taken on is that of the task tid.
+// kept reports whether the root directory that a receiver has is still that of the task
+// tid.
 func (r *rootCache) kept(last adoptedRoot, tid uint32) bool {
 	return last.tid == tid && r.pending.Load() == 0 && last.changes == r.changes.Load()
 }

@@ -2,8 +2,8 @@ package supervisor
 
 import "testing"
 
-// A receiver keeps a root for the next call of the same task only, and not while a
-// task may be about to get another one.
+// A receiver keeps a root directory for calls of the same task only, and not while a
+// change may be pending.
 func TestRootsAreKept(t *testing.T) {
 	r := &rootCache{journal: new(journal)}
 	last := adoptedRoot{tid: 7, changes: r.changes.Load()}
@@ -19,13 +19,13 @@ func TestRootsAreKept(t *testing.T) {
 	r.RootsDiffer(9)
 	check("while 9 changes its root", 7, false)
 	last.changes = r.changes.Load()
-	check("taken on again meanwhile", 7, false)
+	check("adopted again meanwhile", 7, false)
 	r.called(7)
 	check("after a call of its own", 7, false)
 	r.called(9)
-	check("taken on before 9 called again", 7, false)
+	check("adopted before 9 called again", 7, false)
 	last.changes = r.changes.Load()
-	check("taken on after that", 7, true)
+	check("adopted after that", 7, true)
 
 	for tid := uint32(100); tid < 100+2*maxChangers; tid++ {
 		r.RootsDiffer(tid)
@@ -34,5 +34,5 @@ func TestRootsAreKept(t *testing.T) {
 		r.called(tid)
 	}
 	last.changes = r.changes.Load()
-	check("more changers than there is room for", 7, false)
+	check("after too many pending changes", 7, false)
 }

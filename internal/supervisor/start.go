@@ -14,7 +14,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// Start starts a keeper and a worker for a new container: see Prepare and Serve.
+// Start starts a keeper and a worker for a new container, and returns when the worker
+// answers notifications: see Prepare and Prepared.Serve.
 func Start(cfg Config, first Process) error {
 	p, err := Prepare(cfg)
 	if err != nil {
@@ -24,7 +25,7 @@ func Start(cfg Config, first Process) error {
 	return p.Serve(first)
 }
 
-// Prepared is the keeper of a container that is about to start.
+// Prepared is the keeper of a container that has not started yet.
 type Prepared struct {
 	cfg    Config
 	conn   conn
@@ -32,8 +33,9 @@ type Prepared struct {
 	ended  chan struct{} // closed when the keeper has ended
 }
 
-// Prepare starts a keeper, while its container is still being set up. While the
-// caller lives, what the supervisor logs appears on its standard error.
+// Prepare starts a keeper while its container is still being set up. As long as the
+// caller lives, the supervisor's log appears on its standard error. Call Close in any
+// case.
 func Prepare(cfg Config) (*Prepared, error) {
 	c, theirs, err := socketpair()
 	if err != nil {
@@ -50,11 +52,11 @@ func Prepare(cfg Config) (*Prepared, error) {
 	if err != nil {
 		logs.Close()
 		c.Close()
-		return nil, fmt.Errorf("starting the supervisor: %w", err)
+		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
 	p := &Prepared{cfg: cfg, conn: c, ended: make(chan struct{})}
 	go func() {
-		// Ends with the keeper and its worker.
+		// Returns when the keeper and its worker have exited.
 		_, _ = io.Copy(os.Stderr, logs)
 		logs.Close()
 		reap(pid)
@@ -63,9 +65,10 @@ func Prepare(cfg Config) (*Prepared, error) {
 	return p, nil
 }
 
-// Enter tells the keeper the user namespace of the container, that of process
-// task, so that the worker starts while the container is being set up further.
-// Why it could not, Serve says, which does without.
+// Enter passes the user namespace of the process task, which is the container's, to
+// the keeper. So the worker starts while the container is being set up. Enter is an
+// optimization: without it, or if it fails, Serve starts the worker and reports
+// errors.
 func (p *Prepared) Enter(task int) {
 	ns, err := unix.Open("/proc/"+strconv.Itoa(task)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -75,9 +78,9 @@ func (p *Prepared) Enter(task int) {
 	_ = p.conn.send(message{Config: &p.cfg}, ns)
 }
 
-// Serve gives the keeper its container's first process. It returns when a worker
-// answers, or with the reason why none can. The keeper and the worker outlive the
-// caller, and end when no task is left that the listener applies to.
+// Serve passes the container's first process to the keeper. It returns when the worker
+// answers notifications, or with the reason why it cannot. Keeper and worker outlive
+// the caller; they exit when no task is left to which the container's filters apply.
 func (p *Prepared) Serve(first Process) error {
 	fds, err := openRequest(first)
 	if err != nil {
@@ -89,13 +92,14 @@ func (p *Prepared) Serve(first Process) error {
 		m.RunningPID = first.Pid
 	}
 	if err := p.conn.request(m, fds...); err != nil {
-		return fmt.Errorf("starting the supervisor of process %d: %w", first.Pid, err)
+		return fmt.Errorf("cannot start the supervisor of process %d: %w", first.Pid, err)
 	}
 	p.serves = true
 	return nil
 }
 
-// Close lets go of a keeper that has got its container, and ends one that has not.
+// Close closes the connection to the keeper. If Serve has not succeeded, the keeper
+// exits, and Close waits for that.
 func (p *Prepared) Close() {
 	p.conn.Close()
 	if !p.serves {
@@ -103,6 +107,8 @@ func (p *Prepared) Close() {
 	}
 }
 
+// startKeeper starts the keeper's process, which inherits its end of a socket pair and
+// the file for its log.
 func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -119,8 +125,8 @@ func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 	return cmd.Start()
 }
 
-// openRequest returns the descriptors of a request. The first one is the
-// listener's own. Without a pid it is the only one.
+// openRequest returns the descriptors of a request for p: see requestFDs. The first
+// one is p.Listener itself, not a duplicate. Without a pid, it is the only one.
 func openRequest(p Process) ([]int, error) {
 	if p.Pid == 0 {
 		return []int{int(p.Listener.Fd())}, nil
@@ -138,14 +144,14 @@ func openRequest(p Process) ([]int, error) {
 		fd, err := unix.Open(proc+f.name, f.flags|unix.O_CLOEXEC, 0)
 		if err != nil {
 			fdpass.Close(fds[1:])
-			return nil, fmt.Errorf("open %s: %w (the process is gone, or belongs to somebody else)", proc+f.name, err)
+			return nil, fmt.Errorf("open %s: %w (the process has exited, or belongs to another user)", proc+f.name, err)
 		}
 		fds = append(fds, fd)
 	}
 	return fds, nil
 }
 
-// Active tells whether the calling process is supervised by subuidless already.
+// Active reports whether subuidless supervises the calling process already.
 func Active() bool {
 	name := append([]byte(handlers.Probe), 0)
 	n, e := sys.Getxattr(sys.Slash, true, &name[0], nil)

@@ -1,7 +1,51 @@
-// Package supervisor answers the notifications of containers. Each container
-// has two processes: a worker inside its user namespace, which answers, and a
-// keeper outside of it, which holds duplicates of the listeners and the journal
-// of what is in flight, and starts a new worker if the old one dies.
+// Package supervisor answers the notifications of containers. Each container has two
+// processes. The worker, inside the container's user namespace, answers. The keeper,
+// outside of it, holds duplicates of the listeners and the journal, and starts a new
+// worker if the old one dies; the worker does the same for the keeper.
+//
+// # Threads
+//
+// In the worker, one goroutine executes the messages of the keeper (worker.run). Each
+// listener has a goroutine that adds receivers when all are stuck (listener.watch), and
+// one to sixteen receivers. A receiver is a goroutine that is locked to its thread,
+// because it changes the thread's root directory and namespaces; it executes the
+// handlers.
+//
+// In the keeper, one goroutine waits for the end of the worker and starts the next one
+// (keeper.restartWorker), one for each listener waits until it hangs up
+// (keeper.awaitHangup), and one for each connection serves a request for a further
+// listener (keeper.serve).
+//
+// # Fields and their locks
+//
+//   - keeper: the fields before mu are set before other goroutines use them. mu
+//     protects the rest. It is held during round trips to the worker, so that requests
+//     do not mix; the worker never waits for mu.
+//   - worker: keeper belongs to the goroutine of worker.run. The fields that setUp sets
+//     are constant from the first listener on. mu protects listeners.
+//   - listener: mu protects receivers. multiple and watchAsleep are atomic; the rest is
+//     constant.
+//   - receiver: belongs to its own thread, including its handlers.Call and what the
+//     slot points to. Only busy and caller are read by others: they are atomic.
+//   - rootCache: root is set before the first listener. mu protects changer, and is
+//     held for changes of the atomic fields, which receivers read without it.
+//   - replays: mu protects the calls. has reads the thread ids without it.
+//
+// Lock order: listener.mu before replays.mu. No other two of these mutexes are held at
+// the same time. Handlers are called without any of them.
+//
+// # Shared memory
+//
+// The journal (type journal) is a memfd, which the worker maps and the keeper only
+// holds. It has a slot for each receiver, and after the slots, the table of identities
+// (package identity). One worker at a time uses it.
+//
+// The kernel writes notifications right into slot.notif, in SECCOMP_IOCTL_NOTIF_RECV.
+// The slot's receiver writes slot.resp before it sends the answer; handlers write
+// slot.intent and slot.previous before an effect that must not happen twice. After the
+// death of a worker, the first receiver of each listener in the next worker saves
+// interrupted calls (worker.saveInterrupted), before there are other receivers. Then
+// each receiver answers the notification in its slot, if any (receiver.recover).
 package supervisor
 
 import (
@@ -11,43 +55,44 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// The names (argv[0]) of the supervisor's processes.
+// The names, argv[0], of the supervisor's processes.
 const (
 	KeeperName = "subuidless-keeper"
 	WorkerName = "subuidless-worker"
 )
 
-// Config says how a container is to be supervised.
+// Config is the configuration of a container's supervisor.
 type Config struct {
-	// ID names the container, for messages and for Join.
+	// ID is the name of the container, for messages and for Join.
 	ID string
-	// SocketDir is the directory in which the keeper listens for further
-	// listeners of the same container (see Join). Empty: it does not.
+	// SocketDir is the directory in which the keeper listens on a socket for further
+	// listeners of the container (see Join). Empty: the keeper has no socket.
 	SocketDir string
-	// Trace is the absolute path of a file to append one line per
-	// notification to. Empty: no trace.
+	// Trace is the absolute path of a file to which the worker appends a line for each
+	// notification. Empty: no trace.
 	Trace string
-	// Sidecar is the absolute path of the directory for owners of files that
-	// cannot carry user.* extended attributes. Empty: the user's default.
+	// Sidecar is the absolute path of the directory with the records of inodes that
+	// cannot carry user.* extended attributes. Empty: the default, see
+	// owner.DefaultSidecar.
 	Sidecar string
-	// NoPermissions lets everybody in the container read, write and search every file
-	// of its root. The filter may then be that of syscalls.WithoutPermissions.
+	// NoPermissions turns off the permission checks for files. The container's filter
+	// may then be made from syscalls.WithoutPermissions.
 	NoPermissions bool
 }
 
-// Process is a process that a container's supervisor is to answer, with those
-// that it will start.
+// Process is a process to supervise, together with its descendants.
 type Process struct {
-	// Listener is its seccomp listener. The caller keeps it.
+	// Listener is the listener of the process's filter. The caller keeps it open.
 	Listener *os.File
-	// Pid is the process as the caller sees it. In Join it may be 0.
+	// Pid is the process id in the PID namespace of the caller. In Join it may be 0.
 	Pid int
-	// User is who its program is to be; nil: who the runtime becomes by itself.
+	// User is the identity that the process's program gets; nil: the ids that the
+	// runtime sets with system calls.
 	User *identity.User
-	// Running tells that its program has been executed already. Unless User is
-	// nil, the process has got identity.Mark before.
+	// Running means that the process has executed its program already. Unless User is
+	// nil, identity.Mark must have been called for it before.
 	Running bool
 }
 
-// ErrNoKeeper says that no keeper of the container listens in Config.SocketDir.
+// ErrNoKeeper means that no keeper of the container listens in Config.SocketDir.
 var ErrNoKeeper = errors.New("no supervisor of this container is running")

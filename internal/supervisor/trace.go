@@ -12,11 +12,12 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// trace is the file of --trace.
+// trace is the file of --trace. Receivers write to it at the same time.
 type trace struct{ fd int }
 
+// openTrace opens the file name, or creates it.
 func openTrace(name string) (*trace, error) {
-	// O_APPEND: other containers and a new worker write to the same file.
+	// O_APPEND, because other containers and the next worker write to the same file.
 	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
@@ -24,14 +25,16 @@ func openTrace(name string) (*trace, error) {
 	return &trace{fd}, nil
 }
 
-// write writes one line. An error must not disturb the container, and cannot be
-// told to anybody: a full disk is seen from the end of the file.
+// write writes one line. It ignores errors, such as a full disk: they must not disturb
+// the container.
 func (t *trace) write(line []byte) { _, _ = unix.Write(t.fd, line) }
 
-// maxTraced is how much of a string the trace shows.
+// maxTraced is the size of the longest string that the trace shows; longer ones appear as
+// pointers.
 const maxTraced = unix.PathMax
 
-// appendCall appends the call as strace would show it: "1234 chown("foo", 42, 42)".
+// appendCall appends the call c as strace(1) shows it: `1234 chown("foo", 42, 42)`. Row
+// is nil for an unknown call.
 func appendCall(b []byte, row *syscalls.Row, c *handlers.Call) []byte {
 	b = strconv.AppendUint(b, uint64(c.PID), 10)
 	b = append(b, ' ')
@@ -48,6 +51,7 @@ func appendCall(b []byte, row *syscalls.Row, c *handlers.Call) []byte {
 	return append(b, ')')
 }
 
+// appendArg appends the argument v of the given type.
 func appendArg(b []byte, kind syscalls.Arg, c *handlers.Call, v uint64) []byte {
 	switch kind {
 	case syscalls.Path, syscalls.Name:
@@ -71,8 +75,8 @@ func appendArg(b []byte, kind syscalls.Arg, c *handlers.Call, v uint64) []byte {
 	}
 }
 
-// signed shows -1 as such, and any other 32-bit value, which may be an id above
-// the largest positive int, unsigned.
+// signed returns -1 for a 32-bit -1, and any other 32-bit value, which may be a large id,
+// as unsigned.
 func signed(v uint64) int64 {
 	if uint32(v) == ^uint32(0) {
 		return -1
@@ -80,7 +84,7 @@ func signed(v uint64) int64 {
 	return int64(uint32(v))
 }
 
-// appendResult appends the result and the time that it took: " = -1 EPERM <7us>".
+// appendResult appends the result and the handler's duration: " = -1 EPERM <7us>".
 func appendResult(b []byte, r handlers.Result, d time.Duration) []byte {
 	switch {
 	case r.Continue:

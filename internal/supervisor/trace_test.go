@@ -18,7 +18,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// pointer returns the address of a string of the test itself, which is its own
+// pointer returns the address of a string in the test's own memory: the test is its own
 // target.
 func pointer(t *testing.T, s string) uint64 {
 	t.Helper()
@@ -29,7 +29,7 @@ func pointer(t *testing.T, s string) uint64 {
 	return uint64(uintptr(unsafe.Pointer(&b[0])))
 }
 
-// Lines look as those of strace(1).
+// Lines look like those of strace(1).
 func TestAppendCall(t *testing.T) {
 	const minusOne, cwd = ^uint64(0), uint64(0xffffff9c)
 	row := func(name string, args ...syscalls.Arg) *syscalls.Row { return &syscalls.Row{Name: name, Args: args} }
@@ -45,7 +45,7 @@ func TestAppendCall(t *testing.T) {
 		{"-1 of 32 bits", row("f", syscalls.ID, syscalls.ID), []uint64{0xffffffff, 0}, `f(-1, 0)`},
 		{"-1 of 64 bits", row("f", syscalls.ID, syscalls.FD), []uint64{minusOne, minusOne}, `f(-1, -1)`},
 		{"the largest id", row("f", syscalls.ID, syscalls.ID), []uint64{4294967294, 1 << 31}, `f(4294967294, 2147483648)`},
-		{"upper half is of no matter", row("f", syscalls.ID), []uint64{7<<32 | 42}, `f(42)`},
+		{"the upper half is ignored", row("f", syscalls.ID), []uint64{7<<32 | 42}, `f(42)`},
 		{"empty path", row("f", syscalls.Path), []uint64{p("")}, `f("")`},
 		{"path with a quote", row("f", syscalls.Path), []uint64{p("a\"b\\c\nd")}, `f("a\"b\\c\nd")`},
 		{"path that is not UTF-8", row("f", syscalls.Path), []uint64{p("a\xff\x1b")}, `f("a\xff\x1b")`},
@@ -92,7 +92,7 @@ func TestAppendResult(t *testing.T) {
 	}
 }
 
-// Several containers append to one file, whose lines stay whole.
+// Several containers append to one file, without mixing lines.
 func TestTraceAppends(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "trace")
 	for i := range 3 {
@@ -107,12 +107,12 @@ func TestTraceAppends(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := openTrace(filepath.Join(name, "below")); err == nil || !strings.Contains(err.Error(), name) {
-		t.Errorf("a file that cannot be made: %v", err)
+		t.Errorf("a file that cannot be created: %v", err)
 	}
 }
 
-// The socket's name is a file name that fits into an address, and no two
-// containers have the same.
+// The socket's name is a file name that fits into an address, and different containers
+// have different names.
 func TestSocketName(t *testing.T) {
 	long := strings.Repeat("a", 200)
 	ids := []string{
@@ -133,7 +133,7 @@ func TestSocketName(t *testing.T) {
 	}
 }
 
-// A container may be called so; the directory itself and the one above are no sockets.
+// A container may have one of these names, which are directories.
 func TestSocketNameIsNoDirectory(t *testing.T) {
 	for _, id := range []string{"", ".", ".."} {
 		if name := (&Config{ID: id}).socketName(); name == "" || name == "." || name == ".." {

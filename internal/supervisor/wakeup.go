@@ -8,52 +8,52 @@ import (
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
-// initialReceivers is how many threads receive from a listener at first: a
-// notification wakes all of them, so each idle one costs.
+// initialReceivers is the number of receivers that a listener starts with. A
+// notification wakes all idle ones, so more of them would cost time.
 const initialReceivers = 1
 
-// wakeUpPolicy decides on which CPU a receiver and the tasks that it answers wake each
-// other. docs/receivers.md has the measurements. Each receiver has its own: it
-// is not locked.
+// wakeUpPolicy decides on which CPU a receiver wakes its targets.
+// docs/internals/receivers.md has the measurements. Each receiver has its own policy,
+// which only its thread uses.
 //
-// A task always wakes the receiver on its own CPU (sync wake-up), which the task
-// leaves to it in the same moment. The other way round it depends. For one busy
-// task the same is best: 2 µs a round trip, where waking it on another CPU takes
-// 7 µs. But of two busy tasks the receiver pulls one over to the other's CPU now
-// and then, and there both stay, and the other CPU idles, until the kernel
-// balances the load milliseconds later. Then answers leave the choice of the CPU
-// to the kernel: the next one moves a task to a CPU that idles.
+// A target always wakes the receiver on its own CPU (sync wake-up), because it goes to
+// sleep at that moment. In the other direction, the same is best for a single busy
+// task: a round trip takes 2 µs, instead of 7 µs across CPUs. With two busy tasks,
+// however, a sync wake-up sometimes pulls one task to the CPU of the other. Both stay
+// there while another CPU idles, until the kernel balances the load, milliseconds
+// later. In that case the policy lets the kernel choose the CPU, which
+// moves the next task that is answered to an idle one.
 type wakeUpPolicy struct {
-	last, previous uint32 // the tasks that the last notifications came from: two that differ
-	turns          int32  // how often the two take turns: a moving average, in parts of everyTime
-	taking         bool   // two tasks take turns
+	last, previous uint32 // the last two different targets
+	turns          int32  // how often these take turns: a moving average, as a fraction of everyTime
+	taking         bool   // turns is high: two tasks take turns
 
 	clock func() time.Time
-	count uint8     // notifications since
-	since time.Time // this time
-	busy  bool      // the tasks work for themselves between their calls
+	count uint8     // notifications since the clock was read; overflows at perReading
+	since time.Time // when the clock was read
+	busy  bool      // the tasks compute between their calls
 }
 
 const (
 	everyTime = 1 << 20
-	// turnsShift makes the average one over about 256 notifications, which is many
-	// processes of a build. Over 32 it flapped.
+	// turnsShift makes the average cover about 256 notifications, which is many processes
+	// of a build. With 32 the policy flapped.
 	turnsShift = 8
-	// Of the notifications 17 % take turns in a `make -j2` of small C files, 0.9 %
-	// in `make -j1`, and none in cp, find and tar.
+	// 17 % of notifications take turns in a `make -j2` of small C files, 0.9 % in a
+	// `make -j1`, and none in cp, find and tar.
 	takingFrom = everyTime * 4 / 100
-	// Leaving later than entering keeps the quiet moments of a -j2 build in it.
+	// A lower threshold to leave bridges the quiet moments of a -j2 build.
 	takingUntil = everyTime / 100
 
-	// Tasks that do little but notified calls gain nothing by a CPU of their own:
-	// `tar | tar` would take 1.45 times as long. There, and with two `find`, a
-	// notification comes every 6 to 10 µs, in a -j2 build every 95 µs.
+	// Tasks that mostly make notified calls do not benefit from two CPUs: `tar | tar`
+	// would take 1.45 times as long. Such tasks, and two `find`, cause a notification
+	// every 6 to 10 µs; a -j2 build causes one every 95 µs.
 	busyGap = 30 * time.Microsecond
-	// The clock is read once in so many notifications: until count overflows.
+	// The clock is read once in this many notifications, when count overflows.
 	perReading = 1 << 8
 )
 
-// received takes note of a notification of a task.
+// received counts a notification of the task tid.
 func (p *wakeUpPolicy) received(tid uint32) {
 	if p.count++; p.count == 0 {
 		now := p.clock()
@@ -75,16 +75,16 @@ func (p *wakeUpPolicy) received(tid uint32) {
 	}
 }
 
-// crowded tells whether two tasks need a CPU each.
+// crowded reports whether two tasks need a CPU each.
 func (p *wakeUpPolicy) crowded() bool { return p.taking && p.busy }
 
-// send answers a notification.
+// send sends an answer. The error is that of unotify.Send.
 func (p *wakeUpPolicy) send(listener int, resp *unotify.Resp) unix.Errno {
 	if !p.crowded() {
 		return unotify.Send(listener, resp)
 	}
-	// The flag holds for the whole listener. But while this receiver runs, it is
-	// not asleep, so it does not matter to it how a task would wake it.
+	// The flag applies to both directions and to the whole listener. While this receiver
+	// runs, no target has to wake it, so that clearing the flag affects only the answer.
 	unotify.SetSyncWakeUp(listener, false)
 	e := unotify.Send(listener, resp)
 	unotify.SetSyncWakeUp(listener, true)

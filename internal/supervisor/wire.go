@@ -12,31 +12,34 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
-// conn carries messages between the processes of the supervisor. Its socket is
-// of type SOCK_SEQPACKET: one packet is one message.
+// conn carries messages between the processes of the supervisor. Its socket has type
+// SOCK_SEQPACKET, so that each packet is one message.
 type conn struct{ *net.UnixConn }
 
-// message is a request to take on a listener, or the answer to one. The first
-// one to a process tells it the Config; a keeper may get that together with the
-// user namespace alone, before there is a listener.
+// message is a request to supervise a listener, whose descriptors come with it, or the
+// answer to a request.
 type message struct {
+	// Config is the configuration, in the first message to a process. A keeper may
+	// receive it with the descriptor of the user namespace only, before there is a
+	// listener.
 	Config *Config `json:",omitempty"`
-	// Index is the number of the listener, which says where its journal is.
+	// Index is the index of the listener, which selects its slots in the journal.
 	Index int
-	// Fresh tells that the listener is a new one, of a program that is to be User.
+	// Fresh means that the listener is new, and that its program gets the identity of
+	// User, or, if that is nil, the ids that the runtime sets.
 	Fresh bool           `json:",omitempty"`
 	User  *identity.User `json:",omitempty"`
 	// RunningPID is the process that executes the program already; 0: none yet.
 	RunningPID int `json:",omitempty"`
-	// Adopt tells a new keeper that the sender is a worker whose keeper has died,
-	// and on how many requests with its listeners will follow.
+	// Adopt, if not 0, means that the sender is a worker whose keeper has died. It is
+	// the number of requests that will follow, one for each of its listeners.
 	Adopt int `json:",omitempty"`
-	// Error is the reason why a request could not be met; empty for success.
+	// Error says why a request has failed; it is empty for success.
 	Error string `json:",omitempty"`
 }
 
-// The descriptors that go with a request, in this order: a listener, and what
-// must be known of the process that it belongs to.
+// The descriptors that accompany a request, in this order: a listener, and for the
+// process of its filter, the user and mount namespaces and the root directory.
 const (
 	fdListener = iota
 	fdUserNS
@@ -45,18 +48,18 @@ const (
 	requestFDs
 )
 
-// The descriptors that go with Adopt.
+// The descriptors that accompany a message with Adopt, in this order.
 const (
 	fdJournal = iota
 	fdDecoy
 	adoptFDs
 )
 
-// maxMessage is more than the size of any message.
+// maxMessage exceeds the size of every message.
 const maxMessage = 64 << 10
 
-// socketpair returns two connected sockets: one for this process, and one to be
-// inherited by another.
+// socketpair returns two connected sockets: one for this process, and one that another
+// process will inherit.
 func socketpair() (conn, *os.File, error) {
 	ours, theirs, err := fdpass.Pair()
 	if err != nil {
@@ -69,12 +72,14 @@ func socketpair() (conn, *os.File, error) {
 	return conn{c}, theirs, err
 }
 
-// inherited makes a conn of the descriptor fd, which it takes over.
+// inherited returns a conn for the descriptor fd, which it closes on an error. The error
+// says that fd is not a socket.
 func inherited(fd int) (conn, error) {
 	c, err := fdpass.Conn(os.NewFile(uintptr(fd), "supervisor socket"))
 	return conn{c}, err
 }
 
+// send sends m with duplicates of the descriptors fds.
 func (c conn) send(m message, fds ...int) error {
 	b, err := json.Marshal(m)
 	if err != nil {
@@ -83,8 +88,8 @@ func (c conn) send(m message, fds ...int) error {
 	return fdpass.Write(c.UnixConn, b, fds...)
 }
 
-// receive returns the next message and the descriptors that came with it. The
-// error wraps io.EOF when the other side has closed the socket.
+// receive returns the next message and its descriptors. The error wraps io.EOF if the
+// other side has closed its socket.
 func (c conn) receive() (m message, fds []int, err error) {
 	b := make([]byte, maxMessage)
 	n, control, err := fdpass.Read(c.UnixConn, b)
@@ -103,7 +108,7 @@ func (c conn) receive() (m message, fds []int, err error) {
 	return m, control.FDs, nil
 }
 
-// request sends m and waits for the answer.
+// request sends m with the descriptors fds, waits for the answer, and returns its error.
 func (c conn) request(m message, fds ...int) error {
 	if err := c.send(m, fds...); err != nil {
 		return err
@@ -111,7 +116,7 @@ func (c conn) request(m message, fds ...int) error {
 	return c.awaitAnswer()
 }
 
-// awaitAnswer waits for the answer to a message.
+// awaitAnswer waits for the answer to a message, and returns its error.
 func (c conn) awaitAnswer() error {
 	answer, fds, err := c.receive()
 	fdpass.Close(fds)
@@ -124,7 +129,7 @@ func (c conn) awaitAnswer() error {
 	return nil
 }
 
-// waitHangup waits until the other side has closed the socket.
+// waitHangup waits until the other side has closed its socket.
 func (c conn) waitHangup() error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -146,7 +151,7 @@ func (c conn) waitHangup() error {
 	}
 }
 
-// answer tells the other side how its request went.
+// answer answers a request; err is nil for success.
 func (c conn) answer(err error) error {
 	var m message
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
-// pair returns two connected ends.
+// pair returns two connected sockets.
 func pair(t *testing.T) (a, b conn) {
 	t.Helper()
 	a, f, err := socketpair()
@@ -43,8 +43,7 @@ func countFDs(t *testing.T) int {
 	return len(list)
 }
 
-// pipes returns n descriptors of pipes' ends for reading, to which "0", "1", ...
-// has been written.
+// pipes returns the read ends of n pipes, which contain "0", "1", ...
 func pipes(t *testing.T, n int) []int {
 	t.Helper()
 	var fds []int
@@ -101,7 +100,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// One packet is one message, whether or not it has been read in between.
+// Each packet is one message, also if several wait to be read.
 func TestMessagesDoNotRunTogether(t *testing.T) {
 	a, b := pair(t)
 	for i := range 3 {
@@ -120,8 +119,7 @@ func TestMessagesDoNotRunTogether(t *testing.T) {
 	}
 }
 
-// What comes from outside may be anything. It is refused, and its descriptors
-// are closed.
+// Malformed messages are rejected, and their descriptors closed.
 func TestGarbage(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -174,7 +172,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// rawSend sends also packets of no bytes, which neither Go nor x/sys/unix does.
+// rawSend sends a packet, which may be empty: neither Go nor x/sys/unix sends empty ones.
 func rawSend(c conn, data string, oob []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -214,7 +212,7 @@ func TestRequest(t *testing.T) {
 	}
 	b.Close()
 	if err := a.request(message{}); err == nil {
-		t.Error("a request to nobody succeeds")
+		t.Error("a request to a closed socket succeeds")
 	}
 }
 
@@ -222,12 +220,12 @@ func TestConnWaitHangup(t *testing.T) {
 	a, b := pair(t)
 	done := make(chan error, 1)
 	go func() { done <- a.waitHangup() }()
-	if err := b.send(message{}); err != nil { // is no hang-up
+	if err := b.send(message{}); err != nil { // not a hang-up
 		t.Fatal(err)
 	}
 	select {
 	case <-done:
-		t.Fatal("woken by a message")
+		t.Fatal("waitHangup returns after a message")
 	case <-time.After(20 * time.Millisecond):
 	}
 	b.Close()
@@ -237,7 +235,7 @@ func TestConnWaitHangup(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(5 * time.Second):
-		t.Fatal("not woken by the end")
+		t.Fatal("waitHangup does not return after the hang-up")
 	}
 }
 
@@ -249,7 +247,7 @@ func TestInheritedIsASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := inherited(fd); err == nil {
-		t.Error("a pipe is taken for a socket")
+		t.Error("inherited accepts a pipe")
 	}
 	if after := countFDs(t); after != before+1 {
 		t.Errorf("the pipe stays open: %d descriptors, want %d", after, before+1)

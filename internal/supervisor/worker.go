@@ -21,19 +21,21 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// The descriptors of a new worker. 0 to 2 are a file of no use, see newUseless.
+// The descriptors of a new worker. 0 to 2 are the decoy: see newDecoy.
 const (
 	workerConn = 3 + iota
 	workerJournal
 	workerLog
 )
 
-// processStart is when this process was started: after the death of the previous worker.
+// processStart is when this process started, in nanoseconds since 1970: after the death
+// of the previous worker.
 var processStart = time.Now().UnixNano()
 
-// worker answers the notifications of one container, inside its user namespace
-// and outside of its PID namespace. So the kernel itself bounds what the worker
-// can do to what the container's own root can do.
+// worker answers the notifications of one container. It is inside the container's user
+// namespace, so that the kernel lets it do only what the container's root can do, and
+// outside of its PID namespace, so that the container cannot see or kill it. The
+// package comment lists the threads that use each field.
 type worker struct {
 	keeper    conn
 	log       *os.File
@@ -42,9 +44,9 @@ type worker struct {
 	owners    *owner.Store
 	devices   handlers.Devices
 	protected perm.Protected
-	trace     *trace    // nil: none
+	trace     *trace    // nil: no trace
 	proc      int       // O_PATH descriptor of the supervisor's /proc
-	reported  sync.Once // that a call has no row
+	reported  sync.Once // a call without a row
 
 	identities *identity.Table
 	roots      rootCache
@@ -54,10 +56,11 @@ type worker struct {
 	cfg Config
 
 	mu        sync.Mutex
-	listeners [maxListeners]*listener // by index
+	listeners [maxListeners]*listener // by index; nil: none
 }
 
-// WorkerMain is the worker's process. Its keeper talks to it over a socket.
+// WorkerMain is the main function of the worker's process, which receives messages of the
+// keeper. It returns the exit status.
 func WorkerMain() int {
 	log := os.NewFile(workerLog, "log")
 	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
@@ -66,23 +69,23 @@ func WorkerMain() int {
 	}
 	keeper, err := inherited(workerConn)
 	if err != nil {
-		slog.Error("worker", "err", err)
+		slog.Error("the worker cannot start", "err", err)
 		return 1
 	}
 	w := &worker{keeper: keeper, log: log, dispatch: syscalls.NewDispatch()}
 	if err := w.run(); err != nil {
-		slog.Error("worker", "err", err)
+		slog.Error("the worker failed", "err", err)
 		return 1
 	}
 	return 0
 }
 
-// run serves the listeners that the keeper gives it until the last one has hung up.
+// run handles the messages of the keeper until the last listener has hung up.
 func (w *worker) run() error {
 	for {
 		m, fds, err := w.keeper.receive()
 		if err == nil {
-			if err = w.take(m, fds); err != nil {
+			if err = w.handleMessage(m, fds); err != nil {
 				fdpass.Close(fds)
 			}
 			err = w.keeper.answer(err)
@@ -91,18 +94,18 @@ func (w *worker) run() error {
 			continue
 		}
 		if !w.serving() {
-			return nil // the keeper goes away when the last task is gone
+			return nil // the keeper exits after the last task
 		}
 		if err := w.startKeeper(); err != nil {
-			// The container goes on as long as this worker does.
-			slog.Error("the keeper died, and another could not be started", "container", w.cfg.ID, "err", err)
+			// The container keeps running as long as this worker does.
+			slog.Error("the keeper died, and no other can be started: if the worker dies too, emulated system calls fail with ENOSYS", "container", w.cfg.ID, "err", err)
 			w.waitForEnd()
 			return nil
 		}
 	}
 }
 
-// setUp prepares for the first listener.
+// setUp prepares the worker for its first listener.
 func (w *worker) setUp(cfg *Config) error {
 	w.cfg = *cfg
 	var err error
@@ -129,14 +132,14 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	side, err := openSidecar(cfg.Sidecar)
 	if err != nil {
-		// Most containers never need it.
+		// Not an error: most containers never need the sidecar.
 		slog.Warn("owners of symbolic links, FIFOs, sockets and devices cannot be recorded; changing them fails with EROFS",
-			"err", err, "remedy", "make the directory writable, or name another with --sidecar")
+			"err", err, "remedy", "make the sidecar directory writable, or choose another one with --sidecar")
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
 	if w.devices, err = handlers.OpenDevices(); err != nil {
-		slog.Warn("a device of this name that is made in the container cannot be opened: ENXIO", "err", err)
+		slog.Warn("a device of the host is missing; opening one that has been created with mknod in the container fails with ENXIO", "err", err)
 	}
 	if w.protected, err = handlers.ReadProtected(); err != nil {
 		return err
@@ -149,6 +152,7 @@ func (w *worker) setUp(cfg *Config) error {
 	return nil
 }
 
+// openSidecar opens the sidecar in dir, or in the default directory if dir is empty.
 func openSidecar(dir string) (*owner.Sidecar, error) {
 	if dir == "" {
 		var err error
@@ -159,9 +163,9 @@ func openSidecar(dir string) (*owner.Sidecar, error) {
 	return owner.OpenSidecar(dir)
 }
 
-// take does what a message asks for: to set the worker up, which comes first, or
-// to take on a listener.
-func (w *worker) take(m message, fds []int) error {
+// handleMessage executes a message of the keeper: the first one sets the worker up, and
+// each of the others adds a listener, with the descriptors fds.
+func (w *worker) handleMessage(m message, fds []int) error {
 	if m.Config != nil {
 		return w.setUp(m.Config)
 	}
@@ -171,19 +175,19 @@ func (w *worker) take(m message, fds []int) error {
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
 	}
-	if err := w.identify(m); err != nil {
+	if err := w.setIdentity(m); err != nil {
 		return err
 	}
 	if w.roots.root == (unix.Stat_t{}) {
 		if err := unix.Fstat(fds[fdRoot], &w.roots.root); err != nil {
-			return fmt.Errorf("fstat of the container's root directory: %w", err)
+			return fmt.Errorf("fstat the container's root directory: %w", err)
 		}
 	}
 	return w.serve(m.Index, fds)
 }
 
-// identify notes who the program of a new listener is, or is to be.
-func (w *worker) identify(m message) error {
+// setIdentity sets the identity of the program of a new listener.
+func (w *worker) setIdentity(m message) error {
 	switch {
 	case !m.Fresh:
 		return nil
@@ -195,39 +199,39 @@ func (w *worker) identify(m message) error {
 	return w.identities.Started(uint32(m.RunningPID), m.User)
 }
 
-// maxReports is how many malformed values are logged: a tree that some other
-// program has filled with them must not fill the log.
+// maxReports is how many malformed records are logged: a tree with many of them must
+// not fill the log.
 const maxReports = 10
 
-// reportMalformed logs a value of the extended attribute that cannot be decoded.
+// reportMalformed logs a record that cannot be decoded.
 func (w *worker) reportMalformed(file string, value []byte) {
 	if w.owners.Malformed() > maxReports {
 		return
 	}
-	slog.Warn("malformed "+owner.Xattr+"; it counts as absent, and changing the file's owner writes it anew",
+	slog.Warn("malformed "+owner.Xattr+": it is ignored, and replaced when the owner of the file changes",
 		"file", file, "value", fmt.Sprintf("%x", value))
 }
 
-// forget lets go of a listener that has hung up.
-func (w *worker) forget(l *listener, index int) {
+// removeListener closes a listener that has hung up.
+func (w *worker) removeListener(l *listener, index int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fdpass.Close(l.fds)
-	if w.listeners[index] == l { // and not one that came later
+	if w.listeners[index] == l { // not another one that uses the index already
 		w.listeners[index] = nil
 	}
 }
 
-// unknown answers a call that the table has no row for. Of an ABI that is emulated, the filter
-// is that of a newer subuidless: the kernel executes the call.
+// unknown answers a call without a row. If its ABI is emulated, a newer subuidless has
+// made the filter, and the kernel executes the call. Otherwise it fails with ENOSYS.
 func (w *worker) unknown(n *unotify.Notif) handlers.Result {
 	emulated := syscalls.Emulates(n.Data.Arch, n.Data.NR)
 	w.reported.Do(func() {
 		call := []any{"pid", n.PID, "arch", fmt.Sprintf("%#x", n.Data.Arch), "nr", fmt.Sprintf("%#x", uint32(n.Data.NR))}
 		if emulated {
-			slog.Warn("a system call is notified that this subuidless does not answer: the container's config.json was written by a newer one; it is the kernel's own", call...)
+			slog.Warn("a newer subuidless wrote the container's config.json: this one does not emulate a system call, and the kernel executes it", call...)
 		} else {
-			slog.Error("a program makes system calls of an ABI that subuidless does not emulate (x32, or 32-bit Arm); they fail with ENOSYS", call...)
+			slog.Error("a program makes system calls of an ABI that subuidless does not emulate (x32 or 32-bit Arm); they fail with ENOSYS", call...)
 		}
 	})
 	if emulated {
