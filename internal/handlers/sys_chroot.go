@@ -25,12 +25,12 @@ func Chroot(c *Call) Result {
 	return NewRoot(c)
 }
 
-// Fchroot answers fchroot(fd, flags), of Linux 7.3.
+// Fchroot handles fchroot(fd, flags), of Linux 7.3.
 func Fchroot(c *Call) Result {
 	fd := c.int32(0)
 	switch {
-	case c.uint32(1) != 0:
-		return Continue // EINVAL
+	case c.uint32(1) != 0, sys.Fchroot(-1, 1) == unix.ENOSYS:
+		return Continue // EINVAL, or no such call
 	case fd == sys.FailfsRoot:
 		if e := c.mayEnterFailfs(); e != 0 {
 			return Errno(e)
@@ -57,10 +57,10 @@ func Fchroot(c *Call) Result {
 // mayEnterFailfs decides whether the caller may make the root of failfs its root directory.
 //
 // Documentation/filesystems/failfs.rst of Linux: without CAP_SYS_CHROOT, a caller may if
-// no_new_privs is set, if it does not share its fs_struct, and if it is not chrooted.
-// Threads share it; whether other processes do, and whether the caller is chrooted, cannot
-// be seen from outside. A caller that is the only thread of its process, and has the
-// container's own root directory, is taken for one that may.
+// no_new_privs is set, if it does not share its fs_struct (EINVAL), and if it is not chrooted.
+// Threads share it; whether other processes do, and whether the caller is chrooted, cannot be
+// seen from outside. So the caller may if its process has one thread, and if no task of the
+// container has changed its root directory.
 func (c *Call) mayEnterFailfs() unix.Errno {
 	if !c.lacksCap(unix.CAP_SYS_CHROOT) {
 		return 0
@@ -77,7 +77,7 @@ func (c *Call) mayEnterFailfs() unix.Errno {
 	return 0
 }
 
-// PivotRoot answers pivot_root(new_root, put_old).
+// PivotRoot handles pivot_root(new_root, put_old).
 func PivotRoot(c *Call) Result {
 	if c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Errno(unix.EPERM)

@@ -17,7 +17,7 @@ const (
 // fileAttrFlags are the flags of file_getattr(2) and file_setattr(2).
 const fileAttrFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH
 
-// FileGetattr answers file_getattr(dirfd, path, attr, size, flags), of Linux 6.17.
+// FileGetattr handles file_getattr(dirfd, path, attr, size, flags), of Linux 6.17.
 func FileGetattr(c *Call) Result {
 	size, flags := c.Data.Args[3], c.uint32(4)
 	if flags&^fileAttrFlags != 0 || size < fileAttrMin || size > fileAttrMax || c.addr(1) == 0 {
@@ -26,9 +26,9 @@ func FileGetattr(c *Call) Result {
 	return c.reach(object{dirfd: c.int32(0), path: 1, flags: flags}, 0)
 }
 
-// FileSetattr answers file_setattr(dirfd, path, attr, size, flags), of Linux 6.17.
+// FileSetattr handles file_setattr(dirfd, path, attr, size, flags), of Linux 6.17.
 //
-// The kernel checks the owner as for FS_IOC_SETFLAGS: see setAttributes.
+// The kernel checks the owner as for FS_IOC_SETFLAGS: see changeInodeFlags.
 func FileSetattr(c *Call) Result {
 	if c.kernelDecides(1 << unix.CAP_FOWNER) {
 		return Continue
@@ -41,13 +41,13 @@ func FileSetattr(c *Call) Result {
 	if n, e := c.Target.Read(c.addr(2), attr); e != 0 || n < len(attr) {
 		return Continue // EFAULT
 	}
-	// The kernel looks at the arguments before it looks for the file.
+	// The kernel checks the arguments before it looks for the file, which is none here.
 	if sys.FileSetattr(unix.AT_FDCWD, sys.Empty, attr, int(flags&^unix.AT_EMPTY_PATH)) != unix.ENOENT {
 		return Continue // EINVAL, E2BIG, or no such call
 	}
 	o := object{dirfd: c.int32(0), path: 1, flags: flags}
-	if c.addr(1) == 0 && flags&unix.AT_EMPTY_PATH != 0 {
-		o = object{dirfd: o.dirfd, path: byFD}
+	if flags&unix.AT_EMPTY_PATH != 0 && c.emptyString(1) {
+		o = object{dirfd: o.dirfd, path: byFD} // EBADF if it was opened with O_PATH
 	}
 	i, e := c.openObject(o)
 	if e != 0 {
@@ -64,5 +64,6 @@ func FileSetattr(c *Call) Result {
 // file_getattr(2).
 func (i *inode) hasFileAttr() bool {
 	var attr [fileAttrMin]byte
-	return sys.FileGetattr(i.fd, sys.Empty, attr[:], unix.AT_EMPTY_PATH) == 0
+	var p sys.FDPath
+	return sys.FileGetattr(unix.AT_FDCWD, p.Of(i.fd), attr[:], 0) == 0
 }

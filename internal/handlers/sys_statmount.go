@@ -8,9 +8,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Mounts that the caller cannot reach from its root directory are shown to processes with
-// CAP_SYS_ADMIN only. The kernel, which sees that in every task, would show them to all: so
-// the supervisor asks first, with the capabilities that the caller has.
+// The kernel shows mounts that the caller cannot reach from its root directory only to
+// processes with CAP_SYS_ADMIN, a capability that it sees in every task of the container. So the
+// supervisor makes the call first, with the capabilities that the caller has.
 
 // The sizes of struct mnt_id_req of <linux/mount.h> that the kernel takes: the first
 // version, and a page.
@@ -26,18 +26,18 @@ const mountRequestFD = 4
 // statmountByFD is STATMOUNT_BY_FD of <linux/mount.h>, since Linux 7.0.
 const statmountByFD = 1
 
-// Statmount answers statmount(request, buffer, size, flags).
+// Statmount handles statmount(request, buffer, size, flags).
 func Statmount(c *Call) Result {
-	// Of the mount of a descriptor nothing is hidden.
+	// The kernel hides nothing about the mount of an open file.
 	if c.uint32(3) == statmountByFD {
 		return Continue
 	}
 	return c.askMounts(func(request []byte) unix.Errno {
-		return sys.Statmount(request, c.out[:], c.uint32(3)) // EOVERFLOW, if it may know
+		return sys.Statmount(request, c.out[:], c.uint32(3)) // EOVERFLOW if it is allowed
 	})
 }
 
-// Listmount answers listmount(request, ids, count, flags).
+// Listmount handles listmount(request, ids, count, flags).
 func Listmount(c *Call) Result {
 	return c.askMounts(func(request []byte) unix.Errno {
 		var first [1]uint64
@@ -45,8 +45,8 @@ func Listmount(c *Call) Result {
 	})
 }
 
-// askMounts answers a call about the mounts that the request at argument 0 names, which
-// ask makes.
+// askMounts handles a call about the mounts that the request at argument 0 names. Ask makes
+// the call with a copy of the request.
 func (c *Call) askMounts(ask func(request []byte) unix.Errno) Result {
 	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Continue

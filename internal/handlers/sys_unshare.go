@@ -60,7 +60,7 @@ func (c *Call) clone(flags uint64) Result {
 	empty := flags&cloneEmptyMountNS != 0
 	switch {
 	case !cloneable(flags): // EINVAL
-	case empty && c.mayNotEmpty(flags), !empty && c.isolates(flags):
+	case empty && c.lacksEmptyMountNS(flags), !empty && c.isolates(flags):
 		return Errno(unix.EPERM)
 	case empty, flags&unix.CLONE_NEWNS != 0:
 		c.Roots.RootsDiffer(c.PID)
@@ -76,7 +76,7 @@ func Unshare(c *Call) Result {
 		return Continue // EINVAL
 	}
 	switch {
-	case empty && c.mayNotEmpty(flags), !empty && c.isolates(flags):
+	case empty && c.lacksEmptyMountNS(flags), !empty && c.isolates(flags):
 		return Errno(unix.EPERM)
 	case empty, flags&unix.CLONE_NEWNS != 0:
 		c.Roots.RootsDiffer(c.PID)
@@ -84,16 +84,16 @@ func Unshare(c *Call) Result {
 	return Continue
 }
 
-// mayNotEmpty reports whether a call with these flags, which asks for an empty mount
-// namespace, is to be refused: a kernel that does not know the flag gives EINVAL itself.
-func (c *Call) mayNotEmpty(flags uint64) bool {
+// lacksEmptyMountNS reports whether a call with these flags, which asks for an empty mount
+// namespace, fails with EPERM. A kernel that does not know the flag returns EINVAL.
+func (c *Call) lacksEmptyMountNS(flags uint64) bool {
 	if flags&unix.CLONE_NEWUSER != 0 || !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return false
 	}
 	return c.asCaller(func() unix.Errno { return sys.Unshare(UnshareEmptyMountNS) }) == unix.EPERM
 }
 
-// Setns answers setns(fd, nstype).
+// Setns handles setns(fd, nstype).
 func Setns(c *Call) Result {
 	if c.lacksCap(unix.CAP_SYS_ADMIN) && c.enters(c.int32(0), c.uint32(1)) {
 		return Errno(unix.EPERM)

@@ -17,5 +17,4 @@ var Rows = slices.Concat(
 // refusedRows are the calls that would bypass the filter.
 var refusedRows = []Row{
 	{Name: "io_uring_setup", Support: Refused, Note: "operations on a ring bypass seccomp; programs fall back to ordinary calls"},
-	{Name: "fchroot", Support: Refused, Note: "not emulated, and would change the root directory unnoticed; ENOSYS, as before Linux 7.3"},
 }

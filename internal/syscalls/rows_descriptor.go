@@ -6,7 +6,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/handlers"
 )
 
-// descriptorRows are the operations on open files and sockets that need a capability
+// descriptorRows are the operations on files and sockets that need a capability
 // or the ownership of the file. The kernel executes what is allowed.
 var descriptorRows = []Row{
 	{Name: "ioctl", Handler: handlers.Ioctl, Args: []Arg{FD, Flags, Ptr}, When: []ArgTest{
@@ -16,6 +16,7 @@ var descriptorRows = []Row{
 		// (terminals), 0x64 (DRM) and 0xae (KVM).
 		{1, 0x0c00, 0x0800}, {1, 0xa200, 0x2200},
 	}, Note: "network interfaces need CAP_NET_ADMIN; the attributes of a file belong to its owner"},
+	{Name: "file_setattr", Handler: handlers.FileSetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Note: "the attributes of a file belong to its owner"},
 	{Name: "fcntl", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: leaseNote},
 	{Name: "fcntl64", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: leaseNote},
 	{Name: "open_by_handle_at", Handler: handlers.OpenByHandleAt, Args: []Arg{FD, Ptr, Flags}, Note: "needs CAP_DAC_READ_SEARCH"},

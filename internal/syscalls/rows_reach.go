@@ -17,6 +17,7 @@ var reachRows = []Row{
 	{Name: "statfs", Handler: handlers.Reach(0), Args: []Arg{Path, Ptr}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "statfs64", Handler: handlers.Reach(0), Args: []Arg{Path, Size, Ptr}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "name_to_handle_at", Handler: handlers.NameToHandleAt, Args: []Arg{DirFD, Path, Ptr, Ptr, Flags}, Checks: ChecksOnly, Note: searchNote},
+	{Name: "file_getattr", Handler: handlers.FileGetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "inotify_add_watch", Handler: handlers.InotifyAddWatch, Args: []Arg{FD, Path, Flags}, Checks: ChecksOnly, Note: "continues if the caller may read the file"},
 	{Name: "connect", Handler: handlers.Connect, Args: []Arg{FD, Ptr, Size}, Checks: ChecksOnly, Note: "to the path of a Unix socket: continues if the caller may write to the socket"},
 }

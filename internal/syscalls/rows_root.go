@@ -11,9 +11,10 @@ import (
 // on, a path may lead the tasks of the container to different files.
 var rootRows = []Row{
 	{Name: "chroot", Handler: handlers.Chroot, Args: []Arg{Path}, Note: "needs CAP_SYS_CHROOT; " + rootNote},
+	{Name: "fchroot", Handler: handlers.Fchroot, Args: []Arg{FD, Flags}, Note: "needs CAP_SYS_CHROOT, or no_new_privs for FD_FAILFS_ROOT; " + rootNote},
 	{Name: "pivot_root", Handler: handlers.PivotRoot, Args: []Arg{Path, Path}, Note: "needs CAP_SYS_ADMIN; " + rootNote},
 	{Name: "setns", Handler: handlers.Setns, Args: []Arg{FD, Flags}, Note: "needs CAP_SYS_ADMIN; " + rootNote},
-	{Name: "unshare", Handler: handlers.Unshare, Args: []Arg{Flags}, When: namespaceTests(0, unix.CLONE_NEWTIME), Note: "needs CAP_SYS_ADMIN; " + mountNSNote},
+	{Name: "unshare", Handler: handlers.Unshare, Args: []Arg{Flags}, When: namespaceTests(0, unix.CLONE_NEWTIME, handlers.UnshareEmptyMountNS), Note: "needs CAP_SYS_ADMIN; " + mountNSNote},
 	{Name: "clone", Handler: handlers.Clone, Args: []Arg{Flags, Ptr, Ptr, Ptr, Ptr}, When: namespaceTests(0), Note: "needs CAP_SYS_ADMIN; " + mountNSNote},
 	{Name: "clone3", Handler: handlers.Clone3, Args: []Arg{Ptr, Size}, Note: "new namespaces need CAP_SYS_ADMIN; " + mountNSNote},
 }

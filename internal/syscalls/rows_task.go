@@ -54,11 +54,16 @@ var taskRows = []Row{
 	{Name: "fsopen", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "fspick", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{DirFD, Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "fsmount", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{FD, Flags, Flags}, Note: "needs CAP_SYS_ADMIN"},
+	{Name: "statmount", Handler: handlers.Statmount, Args: []Arg{Ptr, Ptr, Size, Flags}, Note: "of mounts that the caller cannot reach: needs CAP_SYS_ADMIN"},
+	{Name: "listmount", Handler: handlers.Listmount, Args: []Arg{Ptr, Ptr, Size, Flags}, Note: "of mounts that the caller cannot reach: needs CAP_SYS_ADMIN"},
 	{Name: "mount_setattr", Handler: handlers.MountSetattr, Args: []Arg{DirFD, Path, Flags, Ptr, Size}, Note: "needs CAP_SYS_ADMIN"},
 }
 
 // openTreeClone selects calls that clone a mount.
-var openTreeClone = []ArgTest{{2, unix.OPEN_TREE_CLONE, unix.OPEN_TREE_CLONE}}
+var openTreeClone = []ArgTest{
+	{2, unix.OPEN_TREE_CLONE, unix.OPEN_TREE_CLONE},
+	{2, handlers.OpenTreeNamespace, handlers.OpenTreeNamespace},
+}
 
 const (
 	signalNote   = "EPERM for processes of other users, without CAP_KILL"
