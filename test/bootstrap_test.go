@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Real root is the oracle here too: a Debian bootstrapped by it and one
+// Real root decides here too: a Debian bootstrapped by it and one
 // bootstrapped under subuidless, from the same repository, must be the same
 // archive bit for bit.
 
@@ -97,9 +97,9 @@ func (b bootstrap) inputs(work string) (string, error) {
 	return fmt.Sprintf("inputs: %x\n", hash.Sum(nil)), nil
 }
 
-// askBootstraps has real root bootstrap, and keeps the lists of what it made in
+// bootstrapAsRoot has real root bootstrap, and keeps the lists of what it made in
 // the directory "answers", and in the cache for the next time.
-func askBootstraps(work string) error {
+func bootstrapAsRoot(work string) error {
 	if _, err := os.Stat(filepath.Join(work, "repository")); err != nil || !program("mmdebstrap")() || !program("debootstrap")() {
 		return nil // the test is skipped, and says why
 	}

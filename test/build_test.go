@@ -9,7 +9,7 @@ import (
 )
 
 // build builds subuidless and the programs in testdata/src into bin, which will
-// be in the PATH, and those of testdata/oracle next to their sources.
+// be in the PATH, and those of testdata/programs next to their sources.
 func build(work string) error {
 	bin := filepath.Join(work, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -26,7 +26,7 @@ func build(work string) error {
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gostorm"},
 	}
 	if canLink() {
-		for dir, out := range map[string]string{"testdata/src": bin, "testdata/oracle": oracle(work)} {
+		for dir, out := range map[string]string{"testdata/src": bin, "testdata/programs": programsDir(work)} {
 			sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
 			if err != nil {
 				return err

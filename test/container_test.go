@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestOracleInContainer asks what concerns other processes in a container too: there
+// TestProgramsInContainer asks what concerns other processes in a container too: there
 // they have other numbers than the supervisor knows them by.
-func TestOracleInContainer(t *testing.T) {
+func TestProgramsInContainer(t *testing.T) {
 	if reason, lacks := lacking("busybox", "cc", "root"); lacks {
 		t.Skip(reason)
 	}
@@ -24,7 +24,7 @@ func TestOracleInContainer(t *testing.T) {
 	})
 	for _, name := range []string{"kill", "guard", "peer", "trace", "network"} {
 		t.Run(name, func(t *testing.T) {
-			if err := copyFile(filepath.Join(root, "root", name), filepath.Join(oracle(work()), name)); err != nil {
+			if err := copyFile(filepath.Join(root, "root", name), filepath.Join(programsDir(work()), name)); err != nil {
 				t.Fatal(err)
 			}
 			want, err := os.ReadFile(work("answers", name))

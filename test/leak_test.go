@@ -36,7 +36,7 @@ func TestDescriptors(t *testing.T) {
 	needs(t, "cc")
 	args := []string{"exec", "--", "sh", "-c", roundsScript, "rounds"}
 	for _, name := range leakPrograms {
-		args = append(args, filepath.Join(oracle(work()), name))
+		args = append(args, filepath.Join(programsDir(work()), name))
 	}
 	cmd := exec.CommandContext(t.Context(), "subuidless", args...)
 	cmd.Dir = t.TempDir()

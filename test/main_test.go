@@ -110,10 +110,10 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
-		if err := errors.Join(askOracle(work), askBootstraps(work)); err != nil {
+		if err := errors.Join(runProgramsAsRoot(work), bootstrapAsRoot(work)); err != nil {
 			return 0, err
 		}
-		if err := errors.Join(askServices(work), askSuites(work)); err != nil {
+		if err := errors.Join(runServicesAsRoot(work), runSuitesAsRoot(work)); err != nil {
 			return 0, err
 		}
 	}

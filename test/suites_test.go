@@ -18,7 +18,7 @@ import (
 // user in a container of subuidless, the results must be what real root and a
 // real user get in a chroot, but for those in the table of docs/suites.md.
 
-// suitesTar is the root file system of the suites, which test/suites12 makes.
+// suitesTar is the root file system of the suites, which test/mkrootfs-suites12 makes.
 const suitesTar = "suites12.tar"
 
 // suitesVar says which tests of the suites run: all, or by default the quick ones.
@@ -102,7 +102,7 @@ func TestSuites(t *testing.T) {
 func (s suite) test(t *testing.T, rootfs, user string, expected map[string]result) {
 	answer, err := os.ReadFile(work("answers", "suites", s.name+"-"+user))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("needs real root to ask the kernel: run the tests as root")
+		t.Skip("needs the results of real root: run the tests as root")
 	}
 	if err != nil {
 		t.Fatal(err)

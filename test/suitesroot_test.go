@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// askSuites runs the test suites by real root and a real user, and keeps their
+// runSuitesAsRoot runs the test suites by real root and a real user, and keeps their
 // results in the directory "answers/suites". The cache has what they were before.
-func askSuites(work string) error {
+func runSuitesAsRoot(work string) error {
 	tar := filepath.Join(work, suitesTar)
 	if _, err := os.Stat(tar); errors.Is(err, os.ErrNotExist) {
 		return nil // the test is skipped
@@ -78,6 +78,6 @@ func suiteCircumstances(work, tar string) (string, error) {
 	}
 	sum := sha256.New()
 	sum.Write(uname.Release[:])
-	err = addFiles(sum, append(scripts, tar, filepath.Join(work, "testdata", "real", "chroot"))...)
+	err = addFiles(sum, append(scripts, tar, filepath.Join(work, "testdata", "services", "chroot"))...)
 	return fmt.Sprintf("%x", sum.Sum(nil)), err
 }

@@ -1,6 +1,6 @@
 // Rawids changes its ids by system calls of its own, as programs without a C
 // library do: the library's view of the process is of no help to anybody.
-#include "../oracle/oracle.h"
+#include "../programs/call.h"
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
