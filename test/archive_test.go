@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,9 +17,11 @@ import (
 // owners holds "uid:gid" by the name of a file.
 type owners map[string]string
 
-// writeArchive writes n files with random owners of 32 bits: mostly regular
-// files, but also directories, symbolic links, FIFOs and hard links. It calls
-// each after every file.
+// writeArchive writes n files with random 32-bit owners: mostly regular files,
+// but also directories, symbolic links, FIFOs and hard links. It calls each
+// after every file.
+//
+// It returns the owners.
 func writeArchive(w io.Writer, n int, each func(i int)) (owners, error) {
 	archive := tar.NewWriter(w)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -28,7 +29,7 @@ func writeArchive(w io.Writer, n int, each func(i int)) (owners, error) {
 	dir, linked := "", ""
 	for i := range n {
 		h := &tar.Header{
-			Format: tar.FormatGNU, // whose ids have no limit
+			Format: tar.FormatGNU, // does not limit the ids
 			Name:   fmt.Sprintf("%sf%05d", dir, i), Mode: 0o644,
 			Uid: int(random.Uint32N(1<<32 - 1)), Gid: int(random.Uint32N(1<<32 - 1)),
 		}
@@ -44,7 +45,7 @@ func writeArchive(w io.Writer, n int, each func(i int)) (owners, error) {
 		case i%10 == 3:
 			linked = h.Name
 			h.Size = int64(len(h.Name))
-		case i%10 == 4: // of the same inode, so of the same owner
+		case i%10 == 4: // the same inode, so the same owner
 			h.Typeflag, h.Linkname = tar.TypeLink, linked
 			if _, err := fmt.Sscanf(all[linked], "%d:%d", &h.Uid, &h.Gid); err != nil {
 				return nil, err
@@ -100,14 +101,14 @@ func (want owners) compare(t *testing.T, got owners) {
 		}
 	}
 	if wrong > 0 || len(got) != len(want) {
-		t.Errorf("%d of %d owners are wrong; there are %d files", wrong, len(want), len(got))
+		t.Errorf("%d of %d owners are wrong; got %d files", wrong, len(want), len(got))
 	}
 }
 
-// subuidless runs the program, and returns what it prints.
+// subuidless runs subuidless and returns its output.
 func subuidless(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "subuidless", args...)
+	cmd := command(t, append([]string{"subuidless"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
@@ -115,13 +116,13 @@ func subuidless(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// debianRootfs unpacks a Debian 12 root file system.
+// debianRootfs unpacks a Debian 12 root file system and returns its directory.
 func debianRootfs(t *testing.T) string {
 	t.Helper()
 	needs(t, "debian")
 	dir := t.TempDir()
-	// As the user: owners are not kept, and device nodes cannot be made.
-	cmd := exec.Command("tar", "-C", dir, "--exclude=./dev/*", "--exclude=./usr/share", "-xf", work("debian12.tar"))
+	// An ordinary user can neither keep the owners nor create device nodes.
+	cmd := command(t, "tar", "-C", dir, "--exclude=./dev/*", "--exclude=./usr/share", "-xf", work("debian12.tar"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
@@ -146,19 +147,19 @@ func TestArchiveInDebian(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const lookAtSockets = "; stat -c '%n %u:%g' sockets/*"
-	made := subuidless(t, "run", "--workdir=/root", rootfs, "--", "sh", "-ec",
+	const listSockets = "; stat -c '%n %u:%g' sockets/*"
+	created := subuidless(t, "run", "--workdir=/root", rootfs, "--", "sh", "-ec",
 		"mkdir out sockets; tar -C out -xpf in.tar; tar -C out -cf first.tar $(ls out);"+
-			"for i in 1 2 3 4 5 6 7 8; do ./socket sockets/$i; chown $((i * 500000000)):$i sockets/$i; done"+lookAtSockets)
+			"for i in 1 2 3 4 5 6 7 8; do ./socket sockets/$i; chown $((i * 500000000)):$i sockets/$i; done"+listSockets)
 	want.compare(t, readArchive(t, filepath.Join(rootfs, "root", "first.tar")))
-	if !strings.Contains(made, "sockets/8 4000000000:8\n") {
-		t.Errorf("owners of sockets:\n%s", made)
+	if !strings.Contains(created, "sockets/8 4000000000:8\n") {
+		t.Errorf("owners of sockets:\n%s", created)
 	}
 
-	// From disk, by another supervisor.
-	again := subuidless(t, "run", "--workdir=/root", rootfs, "--", "sh", "-ec", "tar -C out -cf second.tar $(ls out)"+lookAtSockets)
+	// A second supervisor reads the owners from disk.
+	again := subuidless(t, "run", "--workdir=/root", rootfs, "--", "sh", "-ec", "tar -C out -cf second.tar $(ls out)"+listSockets)
 	want.compare(t, readArchive(t, filepath.Join(rootfs, "root", "second.tar")))
-	if again != made {
-		t.Errorf("owners of sockets were\n%sand then\n%s", made, again)
+	if again != created {
+		t.Errorf("owners of sockets, first:\n%sand in the second run:\n%s", created, again)
 	}
 }

@@ -3,6 +3,7 @@ package test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -17,11 +18,10 @@ import (
 	"time"
 )
 
-// Real root decides here too: a Debian bootstrapped by it and one
-// bootstrapped under subuidless, from the same repository, must be the same
-// archive bit for bit.
+// Debian bootstrapped under subuidless must be the same archive, bit for bit, as
+// Debian bootstrapped by real root from the same repository.
 
-// A bootstrap is a script of sh, run in an empty directory, that leaves out.tar.
+// bootstrap is a shell script that runs in an empty directory and creates out.tar there.
 type bootstrap struct{ name, script string }
 
 var bootstraps = []bootstrap{
@@ -29,32 +29,34 @@ var bootstraps = []bootstrap{
 		set -- --customize-hook='eval "$forget"'
 		mmdebstrap --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "$@" \
 			--include=dbus,postfix,at bookworm out.tar "deb [trusted=yes] copy://$repository bookworm main"`},
-	// It mounts a proc file system, without which postfix is configured otherwise.
+	// debootstrap mounts a proc file system; without it, postfix is configured differently.
 	// user_namespaces(7): "Holding CAP_SYS_ADMIN within the user namespace that
 	// owns a process's PID namespace allows (since Linux 3.8) that process to
 	// mount /proc filesystems." Hence a PID namespace.
 	{"debootstrap", `
 		unshare --pid --fork debootstrap --no-check-gpg --variant=minbase --include=dbus,postfix,at bookworm "$PWD/root" "file://$repository"
 		set -- root; eval "$forget"
-		# Of this run, and removed by mmdebstrap itself.
+		# These differ between runs; mmdebstrap removes them itself.
 		rm -r root/var/log/* root/var/cache/ldconfig/aux-cache root/var/cache/apt root/var/lib/apt/lists root/var/lib/dbus/machine-id
 		tar -C root --sort=name --mtime="@$SOURCE_DATE_EPOCH" --numeric-owner --xattrs --format=pax \
 			--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf out.tar .`},
 }
 
-// forget removes from the root file system $1 what differs at each run of real
-// root, because it has random bits (a key and its certificate, an identifier in
-// a Berkeley DB) or the name of the repository's directory.
+// forget removes from the root file system $1 the files that differ between two
+// runs of real root: they contain random bits (a key and its certificate, an
+// identifier in a Berkeley DB) or the path of the repository.
 const forget = `rm -r "$1"/etc/aliases.db "$1"/etc/ssl/private/ssl-cert-snakeoil.key "$1"/etc/ssl/certs/ssl-cert-snakeoil.pem \
 	"$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d`
 
-// run runs a bootstrap in dir behind the command prefix, and returns how long
-// it took.
+// run runs a bootstrap in dir, with prefix before its command, and returns how
+// long it took.
 func (b bootstrap) run(work, dir string, prefix ...string) (time.Duration, error) {
 	argv := append(prefix, "sh", "-euc", b.script)
-	cmd := exec.Command(argv[0], argv[1:]...)
+	ctx, cancel := limited(context.Background())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
-	// All of the environment: it is an input.
+	// The complete environment, as it is an input.
 	cmd.Env = []string{
 		"PATH=" + filepath.Join(work, "bin") + ":/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LC_ALL=C.UTF-8",
 		"XDG_RUNTIME_DIR=" + filepath.Join(work, "run"), "XDG_STATE_HOME=" + filepath.Join(work, "state"), workVar + "=" + work,
@@ -68,8 +70,8 @@ func (b bootstrap) run(work, dir string, prefix ...string) (time.Duration, error
 	return time.Since(start), err
 }
 
-// bootstrapDir makes a directory that apt's user _apt can search. Where it
-// cannot, apt stays root, and the owner of its "partial" directories differs.
+// bootstrapDir creates a directory that apt's user _apt can search. If _apt cannot,
+// apt stays root, and the owner of its "partial" directories differs.
 func bootstrapDir(work string) (string, error) {
 	dir, err := os.MkdirTemp(filepath.Join(work, "bootstrap"), "")
 	if err != nil {
@@ -78,15 +80,15 @@ func bootstrapDir(work string) (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// inputs is the first line of a kept answer: a hash of all that it depends on,
-// besides the kernel.
+// inputs is the first line of a cached result: a hash of everything that it
+// depends on except the kernel.
 func (b bootstrap) inputs(work string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, b.script, forget)
 	for _, name := range []string{
 		filepath.Join(work, "repository/dists/bookworm/Release"),
 		"/usr/bin/mmdebstrap", "/usr/sbin/debootstrap", "/usr/share/debootstrap/functions", "/bin/tar",
-		"/etc/hostname", "/etc/resolv.conf", // which both copy
+		"/etc/hostname", "/etc/resolv.conf", // copied by both
 	} {
 		content, err := os.ReadFile(name)
 		if err != nil && !os.IsNotExist(err) {
@@ -97,11 +99,11 @@ func (b bootstrap) inputs(work string) (string, error) {
 	return fmt.Sprintf("inputs: %x\n", hash.Sum(nil)), nil
 }
 
-// bootstrapAsRoot has real root bootstrap, and keeps the lists of what it made in
-// the directory "answers", and in the cache for the next time.
+// bootstrapAsRoot runs the bootstraps as real root and stores the lists of the
+// archives' members in the directory "expected", and in the cache for later runs.
 func bootstrapAsRoot(work string) error {
 	if _, err := os.Stat(filepath.Join(work, "repository")); err != nil || !program("mmdebstrap")() || !program("debootstrap")() {
-		return nil // the test is skipped, and says why
+		return nil // the test is skipped, with the reason
 	}
 	cache, err := cacheDir()
 	if err != nil {
@@ -112,35 +114,36 @@ func bootstrapAsRoot(work string) error {
 		if err != nil {
 			return err
 		}
-		kept := filepath.Join(cache, b.name+"-answer")
-		answer, err := os.ReadFile(kept)
+		cached := filepath.Join(cache, b.name+"-answer")
+		list, err := os.ReadFile(cached)
 		if err != nil && !os.IsNotExist(err) {
 			return err
 		}
-		answer, isOfThese := bytes.CutPrefix(answer, []byte(inputs))
-		if !isOfThese {
-			if answer, err = b.ask(work); err != nil {
+		list, current := bytes.CutPrefix(list, []byte(inputs))
+		if !current {
+			if list, err = b.runAsRoot(work); err != nil {
 				return err
 			}
-			if err := os.WriteFile(kept, slices.Concat([]byte(inputs), answer), 0o644); err != nil {
+			if err := os.WriteFile(cached, slices.Concat([]byte(inputs), list), 0o644); err != nil {
 				return err
 			}
 		}
-		if err := os.WriteFile(filepath.Join(work, "answers", b.name), answer, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(work, "expected", b.name), list, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ask has real root bootstrap.
-func (b bootstrap) ask(work string) ([]byte, error) {
+// runAsRoot runs the bootstrap as real root and returns the list of the archive's
+// members, followed by the time that it took.
+func (b bootstrap) runAsRoot(work string) ([]byte, error) {
 	dir, err := bootstrapDir(work)
 	if err != nil {
 		return nil, err
 	}
 	defer removeAll(dir)
-	fmt.Fprintf(os.Stderr, "%s as root\n", b.name)
+	fmt.Fprintf(os.Stderr, "%s as real root\n", b.name)
 	took, err := b.run(work, dir)
 	if err != nil {
 		return nil, err
@@ -152,18 +155,18 @@ func (b bootstrap) ask(work string) ([]byte, error) {
 	return fmt.Appendf(members, "%s%s\n", tookPrefix, took.Round(time.Millisecond)), nil
 }
 
-// tookPrefix begins the last line of an answer.
+// tookPrefix begins the last line of a cached result.
 const tookPrefix = "took "
 
 func TestBootstrap(t *testing.T) {
 	needs(t, "mmdebstrap", "debootstrap", "repository", "root")
 	for _, b := range bootstraps {
 		t.Run(b.name, func(t *testing.T) {
-			answer, err := os.ReadFile(work("answers", b.name))
+			expected, err := os.ReadFile(work("expected", b.name))
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, rootTook, _ := strings.Cut(string(answer), tookPrefix)
+			want, rootTook, _ := strings.Cut(string(expected), tookPrefix)
 			dir, err := bootstrapDir(work())
 			if err != nil {
 				t.Fatal(err)
@@ -173,19 +176,20 @@ func TestBootstrap(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%.1f s; real root, at another time: %s", took.Seconds(), rootTook)
+			t.Logf("%.1f s; real root, in another run: %s", took.Seconds(), rootTook)
 			got, err := listArchive(filepath.Join(dir, "out.tar"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if difference := diffMembers(want, string(got)); difference != "" {
-				t.Errorf("differs from what real root makes:\n%s", difference)
+				t.Errorf("differs from the archive of real root:\n%s", difference)
 			}
 		})
 	}
 }
 
-// listArchive describes an archive: a line for each member, and one for all of its bits.
+// listArchive describes an archive: one line for each member, and one with the
+// checksum of the whole file.
 func listArchive(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -217,7 +221,7 @@ func listArchive(name string) ([]byte, error) {
 		}
 		list.WriteByte('\n')
 	}
-	// What follows the last member belongs to the archive too.
+	// The padding after the last member is part of the archive too.
 	if _, err := io.Copy(io.Discard, bits); err != nil {
 		return nil, err
 	}
@@ -225,10 +229,11 @@ func listArchive(name string) ([]byte, error) {
 	return list.Bytes(), nil
 }
 
-// wholePrefix begins the line about all bits.
+// wholePrefix begins the line with the checksum of the whole file.
 const wholePrefix = "the whole archive: "
 
-// diffMembers lists the members that differ; it is empty if all bits are equal.
+// diffMembers lists the members that differ. The result is empty if the archives
+// are identical.
 func diffMembers(want, got string) string {
 	if want == got {
 		return ""
@@ -251,7 +256,7 @@ func diffMembers(want, got string) string {
 	return b.String()
 }
 
-// byName holds what a list says about each member.
+// byName maps the name of each member to its description in the list.
 func byName(list string) map[string]string {
 	all := map[string]string{}
 	for line := range strings.Lines(list) {

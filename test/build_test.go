@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// build builds subuidless and the programs in testdata/src into bin, which will
-// be in the PATH, and those of testdata/programs next to their sources.
+// build builds subuidless and the programs in testdata/src in the directory bin,
+// which the tests have in their PATH, and the programs in testdata/programs next
+// to their sources.
 func build(work string) error {
 	bin := filepath.Join(work, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -46,8 +47,8 @@ func build(work string) error {
 	return nil
 }
 
-// compile returns the command to compile a C program, or none if this machine
-// cannot.
+// compile returns the command that compiles a C program into dir, or none if this
+// machine cannot compile it.
 func compile(source, dir string) [][]string {
 	name := strings.TrimSuffix(filepath.Base(source), ".c")
 	argv := []string{"gcc", "-static", "-O1", "-o", filepath.Join(dir, name), source}
@@ -60,7 +61,7 @@ func compile(source, dir string) [][]string {
 	return [][]string{argv}
 }
 
-// canLink tells whether gcc is here, and can make static programs with the
+// canLink reports whether gcc is installed and can link static programs with the
 // given flags.
 func canLink(flags ...string) bool {
 	cmd := exec.Command("gcc", append(flags, "-static", "-x", "c", "-o", "/dev/null", "-")...)

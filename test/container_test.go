@@ -7,12 +7,10 @@ import (
 	"testing"
 )
 
-// TestProgramsInContainer asks what concerns other processes in a container too: there
-// they have other numbers than the supervisor knows them by.
+// TestProgramsInContainer runs the programs that involve other processes in a
+// container, where process ids differ from those that the supervisor sees.
 func TestProgramsInContainer(t *testing.T) {
-	if reason, lacks := lacking("busybox", "cc", "root"); lacks {
-		t.Skip(reason)
-	}
+	needs(t, "busybox", "cc", "root")
 	root := filepath.Join(work("tmp"), "container")
 	if err := makeRootfs(root); err != nil {
 		t.Fatal(err)
@@ -27,17 +25,17 @@ func TestProgramsInContainer(t *testing.T) {
 			if err := copyFile(filepath.Join(root, "root", name), filepath.Join(programsDir(work()), name)); err != nil {
 				t.Fatal(err)
 			}
-			want, err := os.ReadFile(work("answers", name))
+			want, err := os.ReadFile(work("expected", name))
 			if err != nil {
 				t.Fatal(err)
 			}
 			dir := "/tmp/" + name
-			got, err := ask(work("tmp"), "/root/"+name, "subuidless", "run", root, "--", "sh", "-c", `mkdir "$0" && cd "$0" && "$1"`, dir)
+			got, err := runProgram(work("tmp"), "/root/"+name, "subuidless", "run", root, "--", "sh", "-c", `mkdir "$0" && cd "$0" && "$1"`, dir)
 			if err != nil {
 				t.Errorf("%v\n%s", err, got)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("differs from what real root gets:\n%s", diff(want, got))
+				t.Errorf("differs from the output of real root:\n%s", diff(want, got))
 			}
 		})
 	}

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// TestWorkerKilledWhileOthersCreate kills the worker again and again while a user
-// who is not root unpacks an archive. With --keep-old-files tar fails where a file
-// exists, so it must not be told of a file that a dead worker has made for it.
+// TestWorkerKilledWhileOthersCreate repeatedly kills the worker while a non-root
+// user unpacks an archive. With --keep-old-files, tar fails if a file already
+// exists, so it must not see EEXIST for a file that a dead worker created for it.
 func TestWorkerKilledWhileOthersCreate(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // for the user
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the user must be able to search it
 		t.Fatal(err)
 	}
 	want := unpackWithKills(t, 20, "sh", "-ec",

@@ -14,8 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptLayer is the command "layer IMAGE TAG", which prints the owner of each
-// file in the topmost layer of an image in an OCI layout.
+// scriptLayer implements the command "layer IMAGE TAG", which prints the owner of
+// each file in the topmost layer of an image in an OCI layout.
 func scriptLayer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: layer IMAGE TAG")
@@ -49,7 +49,7 @@ func printLayer(w io.Writer, image, tag string) error {
 	}
 }
 
-// topLayer returns the file of the topmost layer.
+// topLayer returns the path of the topmost layer.
 func topLayer(image, tag string) (string, error) {
 	type descriptor struct {
 		Digest      string

@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// leakPrograms make all calls that have paths, with most of the errors that there are.
+// leakPrograms make all calls that take paths, and provoke most of their errors.
 var leakPrograms = []string{"reach", "xattr", "change", "exec", "privileged", "where", "peer", "trace"}
 
-// roundsScript runs the programs which are its arguments many times, each in an empty
-// directory: some rounds at first, and then some more after each line that it reads.
+// roundsScript runs the programs given as arguments many times, each in an empty
+// directory: three rounds at first, and ten more after it has read a line.
 const roundsScript = `
 round() {
 	for program; do
@@ -30,15 +29,15 @@ echo done
 read go || :
 `
 
-// TestDescriptors counts the worker's descriptors before and after many calls, most of
-// which fail.
+// TestDescriptors counts the worker's descriptors before and after many calls. Most
+// of these calls fail.
 func TestDescriptors(t *testing.T) {
 	needs(t, "cc")
-	args := []string{"exec", "--", "sh", "-c", roundsScript, "rounds"}
+	args := []string{"subuidless", "exec", "--", "sh", "-c", roundsScript, "rounds"}
 	for _, name := range leakPrograms {
 		args = append(args, filepath.Join(programsDir(work()), name))
 	}
-	cmd := exec.CommandContext(t.Context(), "subuidless", args...)
+	cmd := command(t, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -52,12 +51,12 @@ func TestDescriptors(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := bufio.NewReader(out)
+	output := bufio.NewReader(out)
 	await := func(want string) int {
 		t.Helper()
-		line, err := said.ReadString('\n')
+		line, err := output.ReadString('\n')
 		if err != nil || strings.TrimSpace(line) != want {
-			t.Fatalf("the script says %q (%v), want %q", line, err, want)
+			t.Fatalf("the script printed %q (%v), want %q", line, err, want)
 		}
 		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", nextWorker(t, cmd.Process.Pid, 0)))
 		if err != nil {
@@ -69,9 +68,9 @@ func TestDescriptors(t *testing.T) {
 	if _, err := io.WriteString(in, "\n"); err != nil {
 		t.Fatal(err)
 	}
-	// Each receiver keeps a few, and there may be another receiver or two by now.
+	// Each receiver keeps a few, and there may be one or two more receivers by now.
 	if after := await("done"); after >= before+len(leakPrograms) {
-		t.Errorf("the worker has %d descriptors, and %d after more of the same calls", before, after)
+		t.Errorf("the worker has %d descriptors, and %d after repeating the same calls", before, after)
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {

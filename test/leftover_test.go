@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leftovers lists what the tests left behind: processes (which it ends), files
-// and mounts. Mounts is what /proc/self/mountinfo was before.
-func leftovers(work string, user int, mounts []byte) []string {
+// leftovers lists the processes, files and mounts that the tests left behind, and
+// kills the processes that do not end within wait. mounts is the content of
+// /proc/self/mountinfo before the tests.
+func leftovers(work string, user int, mounts []byte, wait time.Duration) []string {
 	var left []string
-	// Supervisors end soon after the last task of their container.
-	deadline := time.Now().Add(5 * time.Second)
+	// A supervisor ends soon after the last task of its container.
+	end := time.Now().Add(wait)
 	mark := workVar + "=" + work
 	pids := processes(user, mark)
-	for len(pids) > 0 && time.Now().Before(deadline) {
+	for len(pids) > 0 && time.Now().Before(end) {
 		time.Sleep(50 * time.Millisecond)
 		pids = processes(user, mark)
 	}
@@ -34,7 +35,7 @@ func leftovers(work string, user int, mounts []byte) []string {
 			panic(err) // a malformed pattern
 		}
 		for _, file := range files {
-			// testscript leaves its empty directory if only some scripts run.
+			// testscript leaves its empty directory behind if only some scripts run.
 			if unix.Rmdir(file) != nil {
 				left = append(left, tree(file)...)
 			}
@@ -49,7 +50,7 @@ func leftovers(work string, user int, mounts []byte) []string {
 	return left
 }
 
-// tree lists root and what is below it.
+// tree lists root and everything below it.
 func tree(root string) (files []string) {
 	_ = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -61,8 +62,8 @@ func tree(root string) (files []string) {
 	return files
 }
 
-// processes lists the processes of a user other than this process's own, or
-// those that have mark in their environment.
+// processes lists the processes that have mark in their environment, and those of
+// the user unless it is this process's own.
 func processes(user int, mark string) []int {
 	entries, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -87,7 +88,8 @@ func processes(user int, mark string) []int {
 	return pids
 }
 
-// realUID returns the real user id of the process with this directory in /proc, or -1.
+// realUID returns the real user id of the process whose directory in /proc is dir,
+// or -1.
 func realUID(dir string) int {
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	if err != nil {

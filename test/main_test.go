@@ -1,41 +1,43 @@
-// Package test holds the integration tests: subuidless as a user runs it, with
-// the real kernel and the real programs.
+// Package test holds the integration tests: they run subuidless as a user does,
+// with the real kernel and real programs.
 //
-// Run as root, the tests prepare what needs root, and then run under an id
-// that has no entry in /etc/subuid. Run by anybody else, they run as they are,
-// and what needs root is skipped.
+// If root runs them, they first set up what only root can, and then continue as a
+// user id that has no entry in /etc/subuid. If an ordinary user runs them, they run
+// as that user and skip what needs root.
 package test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/test/freeid"
 )
 
-// The test program runs itself again for each stage but the first.
+// The test program runs itself again for each stage after the first.
 const (
 	stageVar = "SUBUIDLESS_TEST_STAGE"
 	workVar  = "SUBUIDLESS_TEST_WORK"
 
-	stagePrivate = "private" // root, in a mount namespace of its own
-	stageTests   = "tests"   // the user of the tests
+	stagePrivate = "private" // root, in its own mount namespace
+	stageTests   = "tests"   // the tests' user
 )
 
 func TestMain(m *testing.M) {
-	// PR_SET_PDEATHSIG of the next stage is about this very thread.
+	// PR_SET_PDEATHSIG of the next stage refers to this very thread.
 	runtime.LockOSThread()
+	setDeadline()
 	var status int
 	var err error
 	switch stage := os.Getenv(stageVar); {
@@ -53,33 +55,49 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// runStage runs this program again, and returns its exit status.
+// runStage runs this program again and returns its exit status. It passes signals on
+// and stays, so that its caller can clean up.
 func runStage(program, stage string, env []string, attr *syscall.SysProcAttr) (int, error) {
 	attr.Pdeathsig = unix.SIGKILL
 	cmd := exec.Command(program, stageArgs()...)
 	cmd.Env = append(env, stageVar+"="+stage)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = attr
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	go func() {
+		for s := range signals {
+			_ = cmd.Process.Signal(s) // the stage may have ended just now
+		}
+	}()
+	err := cmd.Wait()
+	signal.Stop(signals)
+	close(signals)
 	if status := cmd.ProcessState.ExitCode(); status >= 0 {
 		return status, nil
 	}
 	return 0, fmt.Errorf("the %s stage: %w", stage, err)
 }
 
-// stageArgs are this program's arguments without the log of the opened files,
-// which go test keeps where the next stage may not write.
+// stageArgs returns the arguments of the next stage: those of this program, with the
+// time that is left until go test's limit, and without the log of opened files, which
+// go test creates in a directory that the next stage may be unable to write.
 func stageArgs() []string {
-	return slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool {
-		return strings.HasPrefix(arg, "-test.testlogfile=")
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(arg string) bool {
+		return strings.HasPrefix(arg, "-test.testlogfile=") || strings.HasPrefix(arg, "-test.timeout=")
 	})
+	if deadline.IsZero() {
+		return args
+	}
+	left := max(time.Until(deadline)+grace, time.Second) // 0 would be no limit
+	return slices.Insert(args, 0, "-test.timeout="+left.String())
 }
 
-// prepareAndRun makes the work directory, runs the tests in it, and sees that
-// they left nothing behind.
+// prepareAndRun creates the work directory, runs the tests in it, and fails if they
+// leave anything behind.
 func prepareAndRun() (status int, err error) {
 	work, err := os.MkdirTemp("/tmp", "subuidless-test-")
 	if err != nil {
@@ -110,11 +128,10 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
-		if err := errors.Join(runProgramsAsRoot(work), bootstrapAsRoot(work)); err != nil {
-			return 0, err
-		}
-		if err := errors.Join(runServicesAsRoot(work), runSuitesAsRoot(work)); err != nil {
-			return 0, err
+		for _, run := range []func(string) error{runProgramsAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
+			if err := run(work); err != nil {
+				return 0, err
+			}
 		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -125,29 +142,31 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	status, err = runStage(filepath.Join(work, "bin", "tests"), stageTests, testEnv(work), attr)
-	if err != nil {
-		return 0, err
+	wait := patience
+	if err != nil { // interrupted
+		wait = 0
 	}
-	if left := leftovers(work, user, mounts); len(left) > 0 {
+	if left := leftovers(work, user, mounts, wait); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "FAIL: the tests left behind:\n\t%s\n", strings.Join(left, "\n\t"))
 		status = 1
 	}
-	return status, nil
+	return status, err
 }
 
-// testEnv is the environment of the tests: nothing of the user's own directories.
+// testEnv returns the environment of the tests, which leads to none of the user's
+// own directories.
 func testEnv(work string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "XDG_") || strings.HasPrefix(kv, stageVar+"=")
 	})
-	// runc is in /usr/sbin, which is not in the PATH of Debian's users.
+	// runc is in /usr/sbin, which Debian's users do not have in their PATH.
 	path := filepath.Join(work, "bin") + ":" + os.Getenv("PATH") + ":/usr/sbin:/sbin"
 	return append(env, workVar+"="+work, "PATH="+path,
 		"HOME="+filepath.Join(work, "home"), "TMPDIR="+filepath.Join(work, "tmp"),
 		"XDG_RUNTIME_DIR="+filepath.Join(work, "run"), "XDG_STATE_HOME="+filepath.Join(work, "state"))
 }
 
-// work is the directory of this run of the tests.
+// work returns a path in the work directory of this run of the tests.
 func work(elem ...string) string {
 	return filepath.Join(append([]string{os.Getenv(workVar)}, elem...)...)
 }

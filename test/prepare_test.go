@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unifiedCgroup is where cgroup version 2 is mounted in hybrid mode, and by
-// which crun 1.8 knows that.
+// unifiedCgroup is the mount point of cgroup version 2 in hybrid mode. crun 1.8
+// detects hybrid mode by it.
 const unifiedCgroup = "/sys/fs/cgroup/unified"
 
-// makePrivate mounts what the tests need in this process's own mount
-// namespace. The work directory is a tmpfs: fast, and gone with the namespace.
+// makePrivate mounts the work directory in this process's own mount namespace. It is
+// a tmpfs: fast, and gone with the namespace.
 func makePrivate(work string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
+		return fmt.Errorf("making the mounts private: %w", err)
 	}
 	if err := unix.Mount("tmpfs", work, "tmpfs", 0, "mode=0755"); err != nil {
 		return fmt.Errorf("mounting a tmpfs: %w", err)
@@ -30,10 +30,11 @@ func makePrivate(work string) error {
 	return nil
 }
 
-// mountOdd mounts file systems that are unlike the work directory's, for the user.
+// mountOdd mounts file systems with limits that the work directory's does not have,
+// and gives them to the user.
 func mountOdd(work string, user int) error {
 	for _, fs := range []struct{ name, kind, options string }{
-		{"small", "tmpfs", "nr_inodes=8"}, // on tmpfs, attributes take the space of inodes
+		{"small", "tmpfs", "nr_inodes=8"}, // tmpfs counts attributes as inodes
 		{"ramfs", "ramfs", ""},            // has no extended attributes
 	} {
 		dir := filepath.Join(work, fs.name)
@@ -56,8 +57,8 @@ func unmountAll(work string) {
 	}
 }
 
-// populate fills the work directory. All that the tests use is in it, as the
-// repository may be where their user cannot go.
+// populate fills the work directory with everything that the tests use, because
+// their user may be unable to search the directories above the repository.
 func populate(work string, user int) error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
@@ -85,7 +86,7 @@ func populate(work string, user int) error {
 	return build(work)
 }
 
-// cacheDir is where test/prepare keeps what it made.
+// cacheDir returns the directory in which test/prepare stores what it builds.
 func cacheDir() (string, error) {
 	if cache := os.Getenv("SUBUIDLESS_CACHE"); cache != "" {
 		return cache, nil
@@ -94,8 +95,8 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "subuidless-test"), err
 }
 
-// linkCache makes a file or directory of the cache readable in the work
-// directory under the same name, if it is there.
+// linkCache makes a file or directory of the cache, if it exists, readable in the
+// work directory under the same name.
 func linkCache(work, name string) error {
 	cache, err := cacheDir()
 	if err != nil {
@@ -109,7 +110,8 @@ func linkCache(work, name string) error {
 	if os.Getuid() != 0 {
 		return os.Symlink(cached, link)
 	}
-	// The cache may be where the tests' user cannot go; a mount always can be reached.
+	// The tests' user may be unable to search the directories above the cache, but can
+	// always reach a mount.
 	if info.IsDir() {
 		err = os.Mkdir(link, 0o755)
 	} else {
@@ -124,8 +126,8 @@ func linkCache(work, name string) error {
 	return nil
 }
 
-// removeAll removes a directory in which programs may have made directories
-// that their owner cannot read.
+// removeAll removes a directory that may contain directories their owner cannot
+// read.
 func removeAll(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,46 +11,45 @@ import (
 	"testing"
 )
 
-// The programs in testdata/programs print what system calls return. Real root
-// and the user under subuidless must see the same, so each must print the
-// same thing.
+// The programs in testdata/programs print what system calls return. Under
+// subuidless, each must print what it prints when real root runs it.
 
 // programsDir is the directory of the programs.
 func programsDir(work string) string { return filepath.Join(work, "testdata", "programs") }
 
-// runProgramsAsRoot runs them as real root, and keeps what they print in the directory
-// "answers".
+// runProgramsAsRoot runs the programs as real root and stores their output in the
+// directory "expected".
 func runProgramsAsRoot(work string) error {
-	questions, err := questions(work)
+	programs, err := programs(work)
 	if err != nil {
 		return err
 	}
-	answers := filepath.Join(work, "answers")
-	if err := os.Mkdir(answers, 0o755); err != nil {
+	expected := filepath.Join(work, "expected")
+	if err := os.Mkdir(expected, 0o755); err != nil {
 		return err
 	}
-	for _, q := range questions {
-		needed, err := neededBy(q)
+	for _, program := range programs {
+		needed, err := neededBy(program)
 		if err != nil {
 			return err
 		}
-		if _, lacks := lacking(needed...); lacks {
-			continue // the test is skipped, and says why
+		if _, missing := unmet(needed...); missing {
+			continue // the test is skipped, with the reason
 		}
-		out, err := ask(work, q)
+		out, err := runProgram(work, program)
 		if err != nil {
-			return fmt.Errorf("%s as root: %w\n%s", q, err, out)
+			return fmt.Errorf("%s as root: %w\n%s", program, err, out)
 		}
-		if err := os.WriteFile(filepath.Join(answers, filepath.Base(q)), out, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(expected, filepath.Base(program)), out, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// questions returns the programs: shell scripts, and C programs, which were
-// built unless there is no compiler.
-func questions(work string) ([]string, error) {
+// programs returns the paths of the programs: shell scripts, and C programs unless
+// there is no compiler.
+func programs(work string) ([]string, error) {
 	sources, err := filepath.Glob(filepath.Join(programsDir(work), "*.*"))
 	if err != nil {
 		return nil, err
@@ -69,7 +69,8 @@ func questions(work string) ([]string, error) {
 	return programs, nil
 }
 
-// neededBy returns the parts that a shell script needs: they are in its line "# Needs: PART...".
+// neededBy returns the requirements of a shell script, from its line
+// "# Needs: REQUIREMENT...".
 func neededBy(program string) ([]string, error) {
 	if filepath.Ext(program) != ".sh" {
 		return nil, nil
@@ -83,8 +84,9 @@ func neededBy(program string) ([]string, error) {
 	return strings.Fields(line), nil
 }
 
-// ask runs a program in an empty directory in parent, behind the command prefix.
-func ask(parent, program string, prefix ...string) ([]byte, error) {
+// runProgram runs a program in a new directory in parent, with prefix before its
+// command, and returns its output.
+func runProgram(parent, program string, prefix ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp(parent, "program-")
 	if err != nil {
 		return nil, err
@@ -94,42 +96,45 @@ func ask(parent, program string, prefix ...string) ([]byte, error) {
 	if strings.HasSuffix(program, ".sh") {
 		argv = append(prefix, "sh", "-eu", program)
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
+	ctx, cancel := limited(context.Background())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
+	cmd.WaitDelay = patience
 	return cmd.CombinedOutput()
 }
 
 func TestPrograms(t *testing.T) {
-	questions, err := questions(work())
+	programs, err := programs(work())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range questions {
-		t.Run(filepath.Base(q), func(t *testing.T) {
-			needed, err := neededBy(q)
+	for _, program := range programs {
+		t.Run(filepath.Base(program), func(t *testing.T) {
+			needed, err := neededBy(program)
 			if err != nil {
 				t.Fatal(err)
 			}
 			needs(t, needed...)
-			want, err := os.ReadFile(work("answers", filepath.Base(q)))
+			want, err := os.ReadFile(work("expected", filepath.Base(program)))
 			if os.IsNotExist(err) {
-				t.Skip("needs the results of real root: run the tests as root")
+				t.Skip(needsRoot)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := ask(work("tmp"), q, "subuidless", "exec", "--")
+			got, err := runProgram(work("tmp"), program, "subuidless", "exec", "--")
 			if err != nil {
 				t.Errorf("%v\n%s", err, got)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("differs from what real root gets:\n%s", diff(want, got))
+				t.Errorf("differs from the output of real root:\n%s", diff(want, got))
 			}
 		})
 	}
 }
 
-// diff lists the lines that differ; the programs print one line per call.
+// diff lists the lines that differ. The programs print one line per call.
 func diff(want, got []byte) string {
 	wants, gots := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
 	var b strings.Builder

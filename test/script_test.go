@@ -7,21 +7,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScript runs the transcripts in testdata/script: what a user types, and
-// what must come out.
+// TestScript runs the transcripts in testdata/script: commands that a user types, and
+// their expected output.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		Setup:               setUp,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		// Long before go test gives up, so that hung commands are ended.
-		Deadline: time.Now().Add(5 * time.Minute),
+		Deadline:            deadline,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"needs":  scriptNeeds,
 			"rootfs": scriptRootfs,
@@ -35,13 +33,13 @@ type testKey struct{}
 
 func setUp(env *testscript.Env) error {
 	env.Values[testKey{}] = env.T()
-	// Sockets are here: the path must be short.
+	// Sockets are created here, so the path must be short.
 	run, err := os.MkdirTemp(work("run"), "")
 	if err != nil {
 		return err
 	}
 	env.Defer(func() { os.RemoveAll(run) })
-	// Also others than root go there.
+	// Non-root users must be able to search them.
 	for _, dir := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			return err
@@ -56,18 +54,19 @@ func setUp(env *testscript.Env) error {
 	return os.Mkdir(home, 0o755)
 }
 
-// scriptNeeds is the command "needs PART...", which skips a script that lacks one.
+// scriptNeeds implements the command "needs REQUIREMENT...", which skips a script
+// unless the requirements are met.
 func scriptNeeds(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: needs PART...")
+		ts.Fatalf("usage: needs REQUIREMENT...")
 	}
-	if reason, lacks := lacking(args...); lacks {
+	if reason, missing := unmet(args...); missing {
 		ts.Value(testKey{}).(testscript.T).Skip(reason)
 	}
 }
 
-// scriptRootfs is the command "rootfs DIR", which makes a root file system of
-// busybox and nothing else.
+// scriptRootfs implements the command "rootfs DIR", which creates a root file system
+// of busybox and nothing else.
 func scriptRootfs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: rootfs DIR")

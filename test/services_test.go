@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// The scripts in testdata/services run services and tools of Debian, and print
-// whose files and processes they see. What NAME.sh prints, and then
-// NAME.again.sh in a fresh container with the same root file system, must be
-// what real root sees in a chroot.
+// The scripts in testdata/services run services and tools of Debian, and print the
+// owners of files and processes. NAME.sh, and then NAME.again.sh in a fresh container
+// with the same root file system, must print what they print for real root in a
+// chroot.
 
 // servicesTar is the root file system of the scripts.
 const servicesTar = "services12.tar"
 
-// scriptTimeout is many times what any of the scripts takes.
-const scriptTimeout = time.Minute
+// scriptTimeout is many times what any of the scripts takes on an idle machine.
+const scriptTimeout = 10 * time.Minute
 
 func TestServices(t *testing.T) {
 	needs(t, "services", "cc")
@@ -32,7 +32,7 @@ func TestServices(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Cleanup(func() {
-		// Services make directories that t.TempDir cannot remove.
+		// Services create directories that t.TempDir cannot remove.
 		if err := removeAll(dir); err != nil {
 			t.Error(err)
 		}
@@ -45,10 +45,10 @@ func TestServices(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := work("answers", "services", name)
-			want, err := os.ReadFile(answer)
+			expected := work("expected", "services", name)
+			want, err := os.ReadFile(expected)
 			if errors.Is(err, os.ErrNotExist) {
-				t.Skip("needs the results of real root: run the tests as root")
+				t.Skip(needsRoot)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -60,7 +60,7 @@ func TestServices(t *testing.T) {
 				t.Error(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("differs from what real root gets:\n%s", unifiedDiff(t, answer, got))
+				t.Errorf("differs from the output of real root:\n%s", unifiedDiff(t, expected, got))
 			}
 			if err := removeAll(rootfs); err != nil {
 				t.Error(err)
@@ -84,18 +84,17 @@ func serviceScripts(work string) ([]string, error) {
 	return names, nil
 }
 
-// container returns the command that runs another one in a root file system.
+// container returns a command that runs the given command in a root file system.
 type container func(ctx context.Context, rootfs string, command ...string) *exec.Cmd
 
-// supervised is the container of subuidless. Without the host's network, the
-// services of scripts that run at the same time do not meet.
+// supervised is a container of subuidless. It has its own network, so that services
+// of scripts that run at the same time do not interfere.
 func supervised(ctx context.Context, rootfs string, command ...string) *exec.Cmd {
 	args := append([]string{"run", "--net", "none", "--hostname", "box", rootfs, "--"}, command...)
 	return exec.CommandContext(ctx, "subuidless", args...)
 }
 
-// runScript runs NAME.sh and NAME.again.sh, and returns what they print on
-// standard output.
+// runScript runs NAME.sh and NAME.again.sh and returns their standard output.
 func runScript(work, rootfs, name string, in container) ([]byte, error) {
 	if err := install(work, rootfs); err != nil {
 		return nil, err
@@ -110,8 +109,11 @@ func runScript(work, rootfs, name string, in container) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// runTimed runs a command in a container until the timeout or the deadline.
 func runTimed(out *bytes.Buffer, timeout time.Duration, in container, rootfs string, command ...string) (stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := limited(context.Background())
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := in(ctx, rootfs, command...)
 	var messages strings.Builder
@@ -122,7 +124,7 @@ func runTimed(out *bytes.Buffer, timeout time.Duration, in container, rootfs str
 	return messages.String(), nil
 }
 
-// install puts the scripts and their programs into /test of a root file system.
+// install copies the scripts and their programs to /test in a root file system.
 func install(work, rootfs string) error {
 	dir := filepath.Join(rootfs, "test")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(work, "testdata", "services"))); err != nil {
@@ -136,10 +138,10 @@ func install(work, rootfs string) error {
 	return nil
 }
 
-// unifiedDiff tells how got differs from the file answer.
-func unifiedDiff(t *testing.T, answer string, got []byte) string {
+// unifiedDiff returns the differences between the file expected and got.
+func unifiedDiff(t *testing.T, expected string, got []byte) string {
 	t.Helper()
-	cmd := exec.Command("diff", "-U2", "--label=root", "--label=subuidless", answer, "-")
+	cmd := exec.Command("diff", "-U2", "--label=root", "--label=subuidless", expected, "-")
 	cmd.Stdin = bytes.NewReader(got)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

@@ -17,21 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runServicesAsRoot runs the scripts in testdata/services as real root, and keeps what
-// they print in the directory "answers/services". The cache has what real root got
-// before.
+// runServicesAsRoot runs the scripts in testdata/services as real root and stores
+// their output in the directory "expected/services". It takes outputs that are still
+// valid from the cache.
 func runServicesAsRoot(work string) error {
 	tar := filepath.Join(work, servicesTar)
 	for _, needed := range []string{tar, filepath.Join(work, "bin", "rawids")} {
 		if _, err := os.Stat(needed); errors.Is(err, os.ErrNotExist) {
-			return nil // the test is skipped
+			return nil // the test is skipped, with the reason
 		}
 	}
 	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{filepath.Join(cache, "services"), filepath.Join(work, "answers", "services")} {
+	for _, dir := range []string{filepath.Join(cache, "services"), filepath.Join(work, "expected", "services")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func runServicesAsRoot(work string) error {
 	if err != nil {
 		return err
 	}
-	sum, err := circumstances(work, tar)
+	inputs, err := serviceInputs(work, tar)
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,9 @@ func runServicesAsRoot(work string) error {
 		if err := os.Mkdir(base, 0o755); err != nil {
 			return err
 		}
-		return runAsRoot("tar", "-C", base, "--xattrs", "--xattrs-include=*", "-xpf", tar)
+		return runCommand("tar", "-C", base, "--xattrs", "--xattrs-include=*", "-xpf", tar)
 	})
-	// More than there are CPUs: much of what the scripts do is to wait.
+	// More than there are CPUs, because the scripts wait most of the time.
 	turns := make(chan struct{}, 2*runtime.NumCPU())
 	results := make(chan error, len(names))
 	for _, name := range names {
@@ -59,16 +59,17 @@ func runServicesAsRoot(work string) error {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			results <- func() error {
-				answer, err := cached(filepath.Join(cache, "services", name), sum[name], func() ([]byte, error) {
+				output, err := cached(filepath.Join(cache, "services", name), inputs[name], func() ([]byte, error) {
 					if err := unpack(); err != nil {
 						return nil, err
 					}
+					fmt.Fprintf(os.Stderr, "%s as real root\n", name)
 					return runServiceAsRoot(work, base, name)
 				})
 				if err != nil {
 					return fmt.Errorf("as root in a chroot: %w", err)
 				}
-				return os.WriteFile(filepath.Join(work, "answers", "services", name), answer, 0o644)
+				return os.WriteFile(filepath.Join(work, "expected", "services", name), output, 0o644)
 			}()
 		}()
 	}
@@ -78,14 +79,14 @@ func runServicesAsRoot(work string) error {
 	return errors.Join(err, os.RemoveAll(base))
 }
 
-// runServiceAsRoot runs one script by real root in a copy of base.
+// runServiceAsRoot runs one script as real root in a copy of base.
 func runServiceAsRoot(work, base, name string) ([]byte, error) {
 	rootfs := base + "-" + name
-	if err := runAsRoot("cp", "-a", base, rootfs); err != nil {
+	if err := runCommand("cp", "-a", base, rootfs); err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(rootfs)
-	// PR_SET_PDEATHSIG is about this very thread.
+	// PR_SET_PDEATHSIG refers to this very thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	out, err := runScript(work, rootfs, name, chrooted(work))
@@ -95,7 +96,8 @@ func runServiceAsRoot(work, base, name string) ([]byte, error) {
 	return out, nil
 }
 
-// chrooted is the container of real root. It ends with the thread that starts it.
+// chrooted returns a container of real root, which ends with the thread that starts
+// it.
 func chrooted(work string) container {
 	return func(ctx context.Context, rootfs string, command ...string) *exec.Cmd {
 		args := append([]string{filepath.Join(work, "testdata", "services", "chroot"), rootfs}, command...)
@@ -105,39 +107,41 @@ func chrooted(work string) container {
 	}
 }
 
-func runAsRoot(argv ...string) error {
-	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+func runCommand(argv ...string) error {
+	ctx, cancel := limited(context.Background())
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", argv, err, out)
 	}
 	return nil
 }
 
-// cached returns what a file holds below the line sum, if that is its first
-// line. Else it makes it anew.
-func cached(file, sum string, fresh func() ([]byte, error)) ([]byte, error) {
+// cached returns the content of a file below its first line if that line is inputs.
+// Otherwise it calls fresh and writes its result to the file.
+func cached(file, inputs string, fresh func() ([]byte, error)) ([]byte, error) {
 	b, err := os.ReadFile(file)
-	if first, rest, _ := bytes.Cut(b, []byte("\n")); err == nil && string(first) == sum {
+	if first, rest, _ := bytes.Cut(b, []byte("\n")); err == nil && string(first) == inputs {
 		return rest, nil
 	}
-	answer, err := fresh()
+	output, err := fresh()
 	if err != nil {
 		return nil, err
 	}
-	// Others may run the tests at the same time.
+	// Renamed when complete, because the tests may run several times at once.
 	f, err := os.CreateTemp(filepath.Dir(file), "new-")
 	if err != nil {
 		return nil, err
 	}
-	_, err = fmt.Fprintf(f, "%s\n%s", sum, answer)
+	_, err = fmt.Fprintf(f, "%s\n%s", inputs, output)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	return answer, os.Rename(f.Name(), file)
+	return output, os.Rename(f.Name(), file)
 }
 
-// circumstances returns, for each script, a checksum of all that its answer
-// depends on: the script, what it uses, the root file system and the kernel.
-func circumstances(work, tar string) (map[string]string, error) {
+// serviceInputs returns, for each script, a checksum of everything that its output
+// depends on: the script, the files that it uses, the root file system and the kernel.
+func serviceInputs(work, tar string) (map[string]string, error) {
 	var uname unix.Utsname
 	if err := unix.Uname(&uname); err != nil {
 		return nil, err
@@ -159,7 +163,7 @@ func circumstances(work, tar string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	sums := map[string]string{}
+	inputs := map[string]string{}
 	for _, name := range names {
 		sum := sha256.New()
 		sum.Write(shared.Sum(nil))
@@ -167,9 +171,9 @@ func circumstances(work, tar string) (map[string]string, error) {
 		if err := addFiles(sum, script+".sh", script+".again.sh"); err != nil {
 			return nil, err
 		}
-		sums[name] = fmt.Sprintf("%x", sum.Sum(nil))
+		inputs[name] = fmt.Sprintf("%x", sum.Sum(nil))
 	}
-	return sums, nil
+	return inputs, nil
 }
 
 func addFiles(w io.Writer, names ...string) error {

@@ -1,24 +1,20 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// stormSeconds is how long each storm of signals lasts.
-//
-// SUBUIDLESS_STORM=60 makes it a minute.
+// stormSeconds returns how many seconds each storm of signals lasts. The environment
+// variable SUBUIDLESS_STORM changes it.
 func stormSeconds() string {
 	if s := os.Getenv("SUBUIDLESS_STORM"); s != "" {
 		return s
@@ -26,7 +22,8 @@ func stormSeconds() string {
 	return "1.5"
 }
 
-// storms are the programs, with "" for how many seconds they are to last.
+// storms are the programs and their arguments, with "" in the place of the seconds
+// that they last.
 var storms = []struct {
 	name    string
 	command []string
@@ -38,7 +35,7 @@ var storms = []struct {
 	{"SIGURG of Go, root", []string{"gostorm", "0", ""}},
 }
 
-// stormed returns the command of a storm, with the time that it is to last.
+// stormed returns the command of a storm with the seconds that it lasts.
 func stormed(command []string) []string {
 	var args []string
 	for _, arg := range command {
@@ -50,11 +47,11 @@ func stormed(command []string) []string {
 	return args
 }
 
-// rounds is what the program storm says at the end of each process.
+// rounds matches what the program storm prints at the end of each process.
 var rounds = regexp.MustCompile(`(?m)^(\w+): (\d+) rounds, (\d+) wrong, \d+ calls, (\d+) signals, \d+ interrupted$`)
 
-// checkStorm looks at what a storm has printed. Of so many signals one may make a
-// round wrong; 0: none.
+// checkStorm checks the output of a storm. One signal in perWrong may make a round
+// wrong; with 0, none may.
 func checkStorm(t *testing.T, output string, err error, perWrong int) {
 	t.Helper()
 	if err != nil {
@@ -75,12 +72,12 @@ func checkStorm(t *testing.T, output string, err error, perWrong int) {
 	}
 }
 
-// TestStorm sends signals to programs of which each call must have its effect once.
+// TestStorm sends signals to programs whose calls must each take effect exactly once.
 func TestStorm(t *testing.T) {
 	needs(t, "cc")
 	for _, s := range storms {
 		t.Run(s.name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "subuidless", append([]string{"exec", "--"}, stormed(s.command)...)...)
+			cmd := command(t, append([]string{"subuidless", "exec", "--"}, stormed(s.command)...)...)
 			cmd.Dir = openDirectory(t)
 			out, err := cmd.CombinedOutput()
 			checkStorm(t, string(out), err, 0)
@@ -88,7 +85,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// openDirectory is a temporary directory that emulated users may enter.
+// openDirectory returns a temporary directory that emulated users may search.
 func openDirectory(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -98,13 +95,13 @@ func openDirectory(t *testing.T) string {
 	return dir
 }
 
-// ambiguous is how many signals may make one round wrong where the runtime has not set
-// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: the kernel then sometimes takes the answer,
-// and restarts the call all the same. It was one in 70 at the worst, see docs/security.md.
+// ambiguous is how many signals may make one round wrong where the runtime does not set
+// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: the kernel then sometimes accepts the answer
+// and still restarts the call. The worst observed rate is one in 70 (docs/security.md).
 const ambiguous = 25
 
-// TestStormInRuntimes does so in containers of runtimes that let signals interrupt a
-// call that has been received, and of crun as spec --wait-killable makes it.
+// TestStormInRuntimes does the same in containers of runtimes that let signals interrupt
+// a call that the supervisor has received, and of crun with spec --wait-killable.
 func TestStormInRuntimes(t *testing.T) {
 	crun, runc := []string{"--cgroup-manager=disabled"}, []string{"--root", filepath.Join(work("run"), "runc")}
 	for _, in := range []struct {
@@ -118,7 +115,7 @@ func TestStormInRuntimes(t *testing.T) {
 	} {
 		for _, s := range storms {
 			if in.perWrong > 0 && s.command[0] == "gostorm" {
-				continue // it ends at the first round that is wrong
+				continue // it ends at the first wrong round
 			}
 			t.Run(in.name+"/"+s.name, func(t *testing.T) {
 				needs(t, "busybox", "cc", in.runtime)
@@ -133,39 +130,25 @@ func TestStormInRuntimes(t *testing.T) {
 	}
 }
 
-// perKill is how many signals may make one round wrong while workers are killed: they come
-// together now and then.
+// perKill is how many signals may make one round wrong while workers are killed: a
+// signal and a kill sometimes coincide.
 const perKill = 400
 
-// TestStormWithWorkersKilled kills the worker again and again meanwhile. Between the two
-// steps of an answer that gives a descriptor, that makes a round wrong, too.
+// TestStormWithWorkersKilled repeatedly kills the worker during a storm. A kill between
+// the two steps of an answer that passes a descriptor makes a round wrong, too.
 func TestStormWithWorkersKilled(t *testing.T) {
 	needs(t, "busybox", "cc", "crun")
 	cmd, output := inBundle(t, "crun", []string{"--cgroup-manager=disabled"}, []string{"storm", "4", "1000", "restart"}, "--wait-killable")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killed := make(chan int)
-	go func() {
-		victim, kills := 0, 0
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); kills++ {
-			victim = nextWorker(t, cmd.Process.Pid, victim)
-			time.Sleep(time.Duration(50+rand.IntN(50)) * time.Millisecond)
-			if err := unix.Kill(victim, unix.SIGKILL); err != nil {
-				t.Errorf("killing worker %d: %v", victim, err)
-			}
-		}
-		killed <- kills
-	}()
-	kills := <-killed
-	err := cmd.Wait()
-	t.Logf("%d workers killed", kills)
+	err := killWorkers(t, cmd, 3*time.Second, 50*time.Millisecond, 100*time.Millisecond)
 	checkStorm(t, output.String(), err, perKill)
 }
 
-// inBundle returns a command that runs argv, a program of the tests and its arguments,
-// in a container of an OCI runtime with an agent, as root with all that root may. Spec are
-// options of subuidless spec.
+// inBundle returns a command that runs argv, a program of the tests and its arguments, as
+// root with capabilities in a container of an OCI runtime with an agent. It also returns
+// the output. spec are options of subuidless spec.
 func inBundle(t *testing.T, runtime string, options, argv []string, spec ...string) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	dir := openDirectory(t)
@@ -205,15 +188,13 @@ func inBundle(t *testing.T, runtime string, options, argv []string, spec ...stri
 	if err := os.WriteFile(name, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, runtime, append(options, "run", "-b", dir, filepath.Base(run)+strconv.Itoa(os.Getpid()))...)
+	cmd := command(t, slices.Concat([]string{runtime}, options, []string{"run", "-b", dir, filepath.Base(run) + strconv.Itoa(os.Getpid())})...)
 	output := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd, output
 }
 
-// startAgent starts an agent until the end of the test, and returns its socket.
+// startAgent starts an agent that runs until the end of the test, and returns its socket.
 func startAgent(t *testing.T, dir string) string {
 	t.Helper()
 	socket := filepath.Join(dir, "agent.sock")
@@ -234,7 +215,7 @@ func startAgent(t *testing.T, dir string) string {
 		}
 	})
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
-		t.Fatalf("the agent has said nothing: %v", err)
+		t.Fatalf("the agent did not report that it is ready: %v", err)
 	}
 	return socket
 }

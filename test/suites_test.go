@@ -13,29 +13,30 @@ import (
 	"time"
 )
 
-// The scripts in testdata/suites run the test suites of programs that ask much
-// of the kernel, and print the result of each test. By root and by another
-// user in a container of subuidless, the results must be what real root and a
-// real user get in a chroot, but for those in the table of docs/suites.md.
+// The scripts in testdata/suites run the test suites of programs that exercise many
+// system calls, and print the result of each test. As root and as another user in a
+// container of subuidless, the results must be those of real root and a real user in
+// a chroot, except for those listed in the table in docs/suites.md.
 
-// suitesTar is the root file system of the suites, which test/mkrootfs-suites12 makes.
+// suitesTar is the root file system of the suites. test/mkrootfs-suites12 builds it.
 const suitesTar = "suites12.tar"
 
-// suitesVar says which tests of the suites run: all, or by default the quick ones.
+// suitesVar is the environment variable that selects the tests of the suites: "all",
+// or by default the quick ones.
 const suitesVar = "SUBUIDLESS_SUITES"
 
-// suiteTimeout is for one suite, by one user.
-const suiteTimeout = 20 * time.Minute
+// suiteTimeout limits one suite, run by one user.
+const suiteTimeout = time.Hour
 
-// A suite is a script in testdata/suites.
+// suite is a script in testdata/suites.
 type suite struct {
 	name  string
-	quick []string // its arguments that choose the quick tests
+	quick []string // the arguments that select the quick tests
 }
 
 var suites = []suite{
 	{name: "python"},
-	// Without those that go through gigabytes of holes.
+	// Without those that read gigabytes of holes.
 	{"tar", []string{"1-63", "65-166", "168", "170-"}},
 	{"coreutils", []string{
 		"chgrp/", "chmod/", "chown/", "df/", "id/", "install/", "mkdir/", "touch/",
@@ -43,10 +44,10 @@ var suites = []suite{
 	}},
 }
 
-// suiteUsers are who runs them: names in the root file system.
+// suiteUsers are the names, in the root file system, of the users that run them.
 var suiteUsers = []string{"root", "tester"}
 
-// command is the suite's in the container, by a user.
+// command returns the command that runs the suite in the container, as a user.
 func (s suite) command(user string) []string {
 	argv := []string{"/bin/sh", "-eu", "/test/" + s.name + ".sh", user}
 	if os.Getenv(suitesVar) == "all" {
@@ -55,20 +56,21 @@ func (s suite) command(user string) []string {
 	return append(argv, s.quick...)
 }
 
-// run runs the suite in a root file system that has the scripts in /test. It
-// returns a line for each test: the result, a space, and the name.
+// run runs the suite as a user in a root file system that has the scripts in /test.
+// It returns a line for each test: the result, a space, and the name.
 func (s suite) run(rootfs, user string, in container) ([]byte, error) {
 	var out bytes.Buffer
 	if stderr, err := runTimed(&out, suiteTimeout, in, rootfs, s.command(user)...); err != nil {
-		return nil, fmt.Errorf("%s by %s: %w\n%s%s", s.name, user, err, stderr, out.Bytes())
+		return nil, fmt.Errorf("%s as %s: %w\n%s%s", s.name, user, err, stderr, out.Bytes())
 	}
 	if out.Len() == 0 {
-		return nil, fmt.Errorf("%s by %s ran no test", s.name, user)
+		return nil, fmt.Errorf("%s as %s ran no test", s.name, user)
 	}
 	return out.Bytes(), nil
 }
 
-// result is how a test ended for real and in a container, in the suites' own words.
+// result holds the results of a test on the real system and in a container, in the
+// suites' own words.
 type result struct{ real, emulated string }
 
 func TestSuites(t *testing.T) {
@@ -79,7 +81,7 @@ func TestSuites(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Cleanup(func() {
-		// The suites make directories that t.TempDir cannot remove.
+		// The suites create directories that t.TempDir cannot remove.
 		if err := removeAll(dir); err != nil {
 			t.Error(err)
 		}
@@ -90,7 +92,7 @@ func TestSuites(t *testing.T) {
 	}
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel() // much of what tar's tests do is to wait
+			t.Parallel() // tar's tests wait most of the time
 			for _, user := range suiteUsers {
 				t.Run(user, func(t *testing.T) { s.test(t, dir, user, expected[s.name+" "+user]) })
 			}
@@ -98,11 +100,12 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-// test compares the results of the suite by a user in a container with those for real.
+// test compares the results of the suite, run by a user, in a container with those on
+// the real system.
 func (s suite) test(t *testing.T, rootfs, user string, expected map[string]result) {
-	answer, err := os.ReadFile(work("answers", "suites", s.name+"-"+user))
+	real, err := os.ReadFile(work("expected", "suites", s.name+"-"+user))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("needs the results of real root: run the tests as root")
+		t.Skip(needsRoot)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +114,7 @@ func (s suite) test(t *testing.T, rootfs, user string, expected map[string]resul
 	if err != nil {
 		t.Fatal(err)
 	}
-	if compareResults(t, results(answer, got), expected); t.Failed() {
+	if compareResults(t, results(real, got), expected); t.Failed() {
 		log, err := os.ReadFile(filepath.Join(rootfs, "test", s.name+".log"))
 		t.Logf("%s%v", log, err)
 	}
@@ -136,7 +139,7 @@ func results(real, emulated []byte) map[string]result {
 	return all
 }
 
-// compareResults fails if other tests differ than are expected to.
+// compareResults fails the test unless exactly the expected results differ.
 func compareResults(t *testing.T, all, expected map[string]result) {
 	var wrong []string
 	for name, r := range all {
@@ -153,9 +156,9 @@ func compareResults(t *testing.T, all, expected map[string]result) {
 	}
 }
 
-// expectedDifferences reads the table in docs/suites.md: suite, user, test,
-// result for real, result in a container, reason. The result is by
-// "SUITE USER" and test.
+// expectedDifferences reads the table in docs/suites.md: suite, user, test, result on
+// the real system, result in a container, reason. The keys of the returned map are
+// "SUITE USER" and the test's name.
 func expectedDifferences(file string) (map[string]map[string]result, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -172,7 +175,7 @@ func expectedDifferences(file string) (map[string]map[string]result, error) {
 			continue
 		}
 		if row[6] == "" {
-			return nil, fmt.Errorf("%s: no reason for %s", file, row[3])
+			return nil, fmt.Errorf("%s: %s has no reason", file, row[3])
 		}
 		of := row[1] + " " + row[2]
 		if expected[of] == nil {

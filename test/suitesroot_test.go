@@ -11,24 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runSuitesAsRoot runs the test suites by real root and a real user, and keeps their
-// results in the directory "answers/suites". The cache has what they were before.
+// runSuitesAsRoot runs the test suites as real root and as a real user, and stores
+// their results in the directory "expected/suites". It takes results that are still
+// valid from the cache.
 func runSuitesAsRoot(work string) error {
 	tar := filepath.Join(work, suitesTar)
 	if _, err := os.Stat(tar); errors.Is(err, os.ErrNotExist) {
-		return nil // the test is skipped
+		return nil // the test is skipped, with the reason
 	}
 	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	answers := filepath.Join(work, "answers", "suites")
-	for _, dir := range []string{filepath.Join(cache, "suites"), answers} {
+	expected := filepath.Join(work, "expected", "suites")
+	for _, dir := range []string{filepath.Join(cache, "suites"), expected} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	sum, err := suiteCircumstances(work, tar)
+	inputs, err := suiteInputs(work, tar)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func runSuitesAsRoot(work string) error {
 		if err := os.Mkdir(rootfs, 0o755); err != nil {
 			return err
 		}
-		if err := runAsRoot("tar", "-C", rootfs, "--xattrs", "--xattrs-include=*", "-xpf", tar); err != nil {
+		if err := runCommand("tar", "-C", rootfs, "--xattrs", "--xattrs-include=*", "-xpf", tar); err != nil {
 			return err
 		}
 		return os.CopyFS(filepath.Join(rootfs, "test"), os.DirFS(filepath.Join(work, "testdata", "suites")))
@@ -45,20 +46,21 @@ func runSuitesAsRoot(work string) error {
 	for _, s := range suites {
 		for _, user := range suiteUsers {
 			name := s.name + "-" + user
-			kept := filepath.Join(cache, "suites", name)
+			file := filepath.Join(cache, "suites", name)
 			if os.Getenv(suitesVar) == "all" {
-				kept += "-all"
+				file += "-all"
 			}
-			answer, err := cached(kept, fmt.Sprintf("%s %s", sum, s.command(user)), func() ([]byte, error) {
+			results, err := cached(file, fmt.Sprintf("%s %s", inputs, s.command(user)), func() ([]byte, error) {
 				if err := unpack(); err != nil {
 					return nil, err
 				}
+				fmt.Fprintf(os.Stderr, "%s as real %s\n", s.name, user)
 				return s.run(rootfs, user, chrooted(work))
 			})
 			if err != nil {
 				return fmt.Errorf("in a chroot: %w", err)
 			}
-			if err := os.WriteFile(filepath.Join(answers, name), answer, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(expected, name), results, 0o644); err != nil {
 				return err
 			}
 		}
@@ -66,8 +68,8 @@ func runSuitesAsRoot(work string) error {
 	return os.RemoveAll(rootfs)
 }
 
-// suiteCircumstances returns a checksum of what the results depend on.
-func suiteCircumstances(work, tar string) (string, error) {
+// suiteInputs returns a checksum of everything that the results depend on.
+func suiteInputs(work, tar string) (string, error) {
 	var uname unix.Utsname
 	if err := unix.Uname(&uname); err != nil {
 		return "", err

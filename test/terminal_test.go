@@ -14,8 +14,8 @@ import (
 	"github.com/containerd/console"
 )
 
-// TestJobControl types into an interactive shell: stops a job, brings it back
-// and interrupts it.
+// TestJobControl stops a job of an interactive shell from the keyboard, continues it in
+// the foreground, and interrupts it.
 func TestJobControl(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -32,15 +32,15 @@ func TestJobControl(t *testing.T) {
 			term.expect("ready> ")
 			term.typeLine("stty size")
 			term.expect("33 77")
-			term.typeLine("sleep 1000")
-			time.Sleep(300 * time.Millisecond) // until it is in the foreground
+			term.typeLine("sleep 31415")
+			awaitForeground(t, "sleep", "31415")
 			term.typeKey('Z')
 			term.expect("[1]+  Stopped")
 			term.typeLine("jobs")
 			term.expect("[1]+  Stopped")
 			term.typeLine("fg")
-			term.expect("sleep 1000")
-			time.Sleep(300 * time.Millisecond)
+			term.expect("sleep 31415")
+			awaitForeground(t, "sleep", "31415")
 			term.typeKey('C')
 			term.typeLine("echo status $?")
 			term.expect("status 130")
@@ -52,11 +52,41 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
-// TestTerminalSignals types what interrupts and quits the programs in the foreground. The supervisor, of the same session, goes on answering.
+// awaitForeground waits until a process with this command line is in the foreground of
+// its terminal, and sleeps.
+func awaitForeground(t *testing.T, argv ...string) {
+	t.Helper()
+	cmdline := strings.Join(argv, "\x00") + "\x00"
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		processes, err := filepath.Glob("/proc/[0-9]*")
+		if err != nil {
+			panic(err) // a malformed pattern
+		}
+		for _, dir := range processes {
+			if b, err := os.ReadFile(filepath.Join(dir, "cmdline")); err != nil || string(b) != cmdline {
+				continue
+			}
+			stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+			if err != nil {
+				continue // it has ended
+			}
+			// proc_pid_stat(5): after the name in parentheses: state, ppid, pgrp, session,
+			// tty_nr, tpgid.
+			_, rest, _ := bytes.Cut(stat, []byte(") "))
+			if f := strings.Fields(string(rest)); len(f) > 5 && f[0] == "S" && f[2] == f[5] {
+				return
+			}
+		}
+	}
+	t.Fatalf("%v is not in the foreground", argv)
+}
+
+// TestTerminalSignals types the keys that interrupt and quit the programs in the
+// foreground. The supervisor, in the same session, must continue to answer.
 func TestTerminalSignals(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	term := startOnTerminal(t, "subuidless", "exec", "--", "sh", "-c", `
-		show() { echo; stat -c "$1, owner %u" "$file"; } # not in the line of the key's echo
+		show() { echo; stat -c "$1, owner %u" "$file"; } # the terminal has echoed the key in this line
 		trap 'show interrupted' INT
 		trap 'show quit; exit 3' QUIT
 		file=$1
@@ -72,7 +102,7 @@ func TestTerminalSignals(t *testing.T) {
 	}
 }
 
-// terminal is a terminal with a program on it.
+// terminal is a terminal with a program that runs on it.
 type terminal struct {
 	t      *testing.T
 	master console.Console
@@ -80,7 +110,7 @@ type terminal struct {
 	done   chan error
 
 	mu     sync.Mutex
-	output bytes.Buffer // what the program has written and expect has not seen
+	output bytes.Buffer // that expect has not matched yet
 }
 
 func startOnTerminal(t *testing.T, argv ...string) *terminal {
@@ -141,12 +171,12 @@ func (term *terminal) typeKey(letter byte) {
 	}
 }
 
-// expect waits for a line that begins with want, which an echo of what was
-// typed does not: it comes after the prompt.
+// expect waits for a line that begins with want. The echo of the typed text does not
+// count, because it follows the prompt.
 func (term *terminal) expect(want string) {
 	term.t.Helper()
 	var seen string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		term.mu.Lock()
 		seen = term.output.String()
 		if _, after, found := strings.Cut("\n"+seen, "\n"+want); found {
@@ -165,7 +195,7 @@ func (term *terminal) wait() (status int) {
 	select {
 	case <-term.done:
 		return term.cmd.ProcessState.ExitCode()
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		term.t.Fatalf("%v has not ended", term.cmd)
 		return -1
 	}

@@ -15,21 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWorkerKilled kills the process that answers the system calls again and
-// again while tar unpacks. Tar must not notice.
+// TestWorkerKilled repeatedly kills the worker while tar unpacks an archive. tar must
+// not notice.
 func TestWorkerKilled(t *testing.T) {
 	dir := t.TempDir()
 	want := unpackWithKills(t, 10, "tar", "-C", dir, "-xpf", "-")
 	want.compare(t, ownersBelow(t, dir))
 }
 
-// unpackWithKills feeds a large archive to a command, and kills the worker so many
-// times meanwhile. It returns the owners in the archive.
-func unpackWithKills(t *testing.T, kills int, command ...string) owners {
+// unpackWithKills feeds a large archive to a command under subuidless exec and kills
+// the worker the given number of times meanwhile. It returns the owners in the archive.
+func unpackWithKills(t *testing.T, kills int, argv ...string) owners {
 	t.Helper()
 	const files = 10_000
-	cmd := exec.CommandContext(t.Context(), "subuidless", append([]string{"exec", "--"}, command...)...)
-	// Fed through a pipe, tar is still at work whenever a worker is killed.
+	cmd := command(t, append([]string{"subuidless", "exec", "--"}, argv...)...)
+	// The archive comes through a pipe, so tar is still working when a worker is killed.
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func unpackWithKills(t *testing.T, kills int, command ...string) owners {
 	return all
 }
 
-// ownersBelow returns the owners of all files below dir.
+// ownersBelow returns the owners of all files below dir, as they appear in a container.
 func ownersBelow(t *testing.T, dir string) owners {
 	t.Helper()
 	all := owners{}
@@ -74,10 +74,11 @@ func ownersBelow(t *testing.T, dir string) owners {
 	return all
 }
 
-// TestWorkerKilledAmongIdentities does so while programs become other users.
+// TestWorkerKilledAmongIdentities repeatedly kills the worker while programs become
+// other users.
 func TestWorkerKilledAmongIdentities(t *testing.T) {
 	needs(t, "cc")
-	cmd := exec.CommandContext(t.Context(), "subuidless", "exec", "--", "changeids", "3")
+	cmd := command(t, "subuidless", "exec", "--", "changeids", "3")
 	cmd.Dir = t.TempDir()
 	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -87,52 +88,92 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// A container whose first worker dies does not start.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	// A container does not start if its first worker dies.
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(cmd.Dir, "program")); err == nil {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("the program has not begun")
+			t.Fatal("the program has not started")
 		}
 	}
-	victim, kills := 0, 0
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); kills++ {
-		victim = nextWorker(t, cmd.Process.Pid, victim)
-		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
-		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
-			t.Errorf("killing worker %d: %v", victim, err)
-		}
-	}
-	err := cmd.Wait()
+	err := killWorkers(t, cmd, 2*time.Second, 0, 10*time.Millisecond)
 	said := deaths.ReplaceAllString(output.String(), "")
 	if err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
 	}
-	t.Logf("%d workers killed", kills)
 }
 
-// deaths are the messages about killed workers. One that is killed before it works is told
-// of in its own way.
-var deaths = regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`)
-
-// nextWorker waits for a worker of the container that front, a subuidless
-// exec, has started, other than the previous one.
-func nextWorker(t *testing.T, front, previous int) int {
+// killWorkers repeatedly kills the worker of a command that has been started, after a
+// pause between least and most from when it appears, for the given time or until the
+// command ends. Then it waits for the command and returns its error.
+func killWorkers(t *testing.T, cmd *exec.Cmd, duration, least, most time.Duration) error {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		for _, pid := range workers(front) {
-			if pid != previous {
-				return pid
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		err = cmd.Wait()
+		close(ended)
+	}()
+	victim, kills := 0, 0
+	for end := time.Now().Add(duration); time.Now().Before(end); kills++ {
+		worker, found := awaitWorker(cmd.Process.Pid, victim, ended)
+		if !found {
+			break
+		}
+		victim = worker
+		time.Sleep(least + rand.N(most-least))
+		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+			select {
+			case <-ended: // and its worker with it
+			case <-time.After(patience):
+				t.Errorf("killing worker %d: %v", victim, err)
 			}
+			break
 		}
 	}
-	t.Fatalf("no worker other than %d", previous)
-	return 0
+	if kills == 0 {
+		t.Error("no worker was killed")
+	}
+	t.Logf("%d workers killed", kills)
+	<-ended
+	return err
 }
 
-// workers lists the workers in the user namespace of a child of front.
+// deaths matches the messages about killed workers. There is a different one for a
+// worker that is killed before it is ready.
+var deaths = regexp.MustCompile(`(?m)^.*(the worker died|the new worker does not work).*\n`)
+
+// nextWorker waits for a worker, other than the previous one, of the container that
+// the process front started.
+func nextWorker(t *testing.T, front, previous int) int {
+	t.Helper()
+	pid, found := awaitWorker(front, previous, nil)
+	if !found {
+		t.Fatalf("no worker other than %d", previous)
+	}
+	return pid
+}
+
+// awaitWorker does the same until ended is closed. It reports whether it has found one.
+func awaitWorker(front, previous int, ended <-chan struct{}) (pid int, found bool) {
+	for late := time.After(patience); ; {
+		for _, pid := range workers(front) {
+			if pid != previous {
+				return pid, true
+			}
+		}
+		select {
+		case <-late:
+			return 0, false
+		case <-ended:
+			return 0, false
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// workers lists the workers in the user namespaces of the children of front.
 func workers(front int) []int {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", front, front))
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package freeid finds ids for tests: without a name, subordinate ids or processes.
+// Package freeid finds ids for tests. They have no name, subordinate ids or processes.
 package freeid
 
 import (
@@ -13,11 +13,11 @@ import (
 	"syscall"
 )
 
-// first is where the search begins: not at the id of the benchmarks.
+// first is where the search begins. It is above the id of the benchmarks.
 const first = 4300
 
-// Reserve returns an id that nobody has. Other runs of tests take another one until
-// the reservation is closed.
+// Reserve returns an id that is not in use as a user or group id. Concurrent test runs
+// get other ids until the reservation is closed.
 func Reserve() (id int, reservation io.Closer, err error) {
 	var taken []byte
 	for _, name := range []string{"/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid"} {
@@ -32,24 +32,24 @@ func Reserve() (id int, reservation io.Closer, err error) {
 		if bytes.Contains(taken, []byte(":"+s+":")) || bytes.Contains(taken, []byte("\n"+s+":")) || runs(s) {
 			continue
 		}
-		// An abstract name, which ends with its socket.
+		// An abstract name, which is free again when its socket is closed.
 		listener, err := net.Listen("unix", "@subuidless-test-"+s)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
 		return id, listener, err
 	}
-	return 0, nil, fmt.Errorf("no free id from %d on", first)
+	return 0, nil, fmt.Errorf("no free id among the thousand from %d", first)
 }
 
-// runs tells whether a process has this real user id.
+// runs reports whether a process has this real user id.
 func runs(id string) bool {
 	files, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		panic(err) // a malformed pattern
 	}
 	for _, file := range files {
-		// A process that has ended meanwhile is none.
+		// The process may have ended meanwhile.
 		if status, err := os.ReadFile(file); err == nil && bytes.Contains(status, []byte("\nUid:\t"+id+"\t")) {
 			return true
 		}
