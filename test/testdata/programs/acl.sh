@@ -1,4 +1,4 @@
-# ACLs that name users and groups other than the one that is mapped, by the usual tools.
+# ACLs with entries for users and groups that are not mapped, set by the usual tools.
 # Needs: getfacl rsync
 umask 022
 try() {
@@ -83,7 +83,7 @@ try setfattr -h -n system.posix_acl_access -v 0x0200000001000600ffffffff02000400
 try setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020004000300000004000400ffffffff10000600ffffffff20000400ffffffff link
 try getfacl -n file
 
-# What is made in a directory inherits.
+# New files inherit from their directory.
 mkdir parent
 try setfacl -m u:1000:rwx,d:u:1000:rwx,d:g:7:r,d:o:x parent
 umask 077

@@ -1,4 +1,4 @@
-// For programs that print what system calls return, one line per call.
+// Helpers for programs that print what system calls return, one line per call.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// CALL makes a call, and prints it as written with its result.
+// CALL makes a call and prints its source text and its result.
 #define CALL(call) report(#call, (errno = 0, (long)(call)))
 
 static inline long report(const char *call, long result) {
@@ -32,7 +32,7 @@ static inline void show(const char *path) {
 		printf("  %s: %06o %u:%u\n", path, st.st_mode, st.st_uid, st.st_gid);
 }
 
-// must ends the program if a call that is only a preparation fails.
+// must ends the program if a preparatory call fails.
 static inline int must(int result) {
 	if (result < 0) {
 		perror("preparation");
@@ -46,7 +46,7 @@ static inline void make_file(const char *path, mode_t mode) {
 	must(chmod(path, mode));
 }
 
-// reap waits for a child, and prints how it ended if that was not well.
+// reap waits for a child, and prints its status unless it is 0.
 static inline void reap(pid_t pid) {
 	int status;
 	must(waitpid(pid, &status, 0));
@@ -54,7 +54,7 @@ static inline void reap(pid_t pid) {
 		printf("status %x\n", status);
 }
 
-// end_of_page returns the end of a page that nothing follows.
+// end_of_page returns the end of a page that is followed by unmapped memory.
 static inline char *end_of_page(void) {
 	long size = sysconf(_SC_PAGESIZE);
 	char *pages = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -64,7 +64,7 @@ static inline char *end_of_page(void) {
 	return pages + size;
 }
 
-// read_only returns a page that cannot be written.
+// read_only returns a read-only page.
 static inline void *read_only(void) {
 	void *page = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
@@ -72,7 +72,7 @@ static inline void *read_only(void) {
 	return page;
 }
 
-// fill returns a string of n times c.
+// fill returns a string of n characters c.
 static inline char *fill(size_t n, char c) {
 	char *s = malloc(n + 1);
 	memset(s, c, n);

@@ -1,4 +1,4 @@
-// Who may change the mode, the owner, the times and the attributes of a file.
+// Permission to change the mode, the owner, the times and the attributes of a file.
 #include "call.h"
 #include <grp.h>
 #include <sys/time.h>
@@ -136,7 +136,7 @@ static void attributes(const char *name, int fd) {
 	CALL(setxattr(name, "system.posix_acl_default", acl, sizeof(acl) - 1, 0));
 	CALL(removexattr(name, "system.posix_acl_access"));
 	CALL(removexattr(name, "system.posix_acl_default"));
-	if (strcmp(name, "fifo") != 0) { // the sidecar has no ACLs
+	if (strcmp(name, "fifo") != 0) { // the sidecar stores no ACLs
 		CALL(setxattr(name, "system.posix_acl_access", granting, sizeof(granting) - 1, 0));
 		CALL(getxattr(name, "system.posix_acl_access", NULL, 0));
 	}

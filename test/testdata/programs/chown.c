@@ -1,4 +1,4 @@
-// The chown family: which errors in which order, and who owns what afterwards.
+// The chown family: the order of its errors, and the owners afterwards.
 #include "call.h"
 
 static long raw_fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags) {
@@ -26,7 +26,7 @@ static void bad_paths(void) {
 	CALL(chown(fill(4095, '/'), -1, -1));
 	CALL(chown(fill(4096, '/'), -1, -1));
 	CALL(chown(fill(5000, '/'), -1, -1));
-	// A path may end where the memory ends, but not beyond.
+	// A path may end at the end of the memory, but not beyond it.
 	memcpy(end - 5, "file", 5);
 	CALL(chown(end - 5, 7, 8));
 	show("file");
@@ -109,7 +109,7 @@ static void descriptors(void) {
 	show("file");
 }
 
-// unnamed changes owners of what has no name, or not any more.
+// unnamed changes owners of files that have no name, or no longer have one.
 static void unnamed(void) {
 	struct stat st;
 	int pipes[2], gone = must(open("gone", O_CREAT | O_RDWR, 0644)), tmp = must(open(".", O_TMPFILE | O_RDWR, 0600));

@@ -1,5 +1,5 @@
-// Making inodes: who owns them, with which mode, and which errors in which order;
-// as root, and as somebody else.
+// Creating inodes: their owners and modes, and the order of errors; as root and as
+// another user.
 #include "call.h"
 #include <grp.h>
 #include <linux/openat2.h>
@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-// shown prints the inode that a descriptor refers to, and how it was opened.
+// shown prints the inode of a descriptor and its open flags.
 static void shown(int fd) {
 	struct stat st;
 	if (fd < 0)
@@ -17,7 +17,7 @@ static void shown(int fd) {
 	must(fstat(fd, &st));
 	int flags = fcntl(fd, F_GETFL);
 	if (sizeof(long) == 4)
-		flags &= ~0100000; // O_LARGEFILE: a 64-bit process cannot open without it
+		flags &= ~0100000; // O_LARGEFILE: always set for a 64-bit process
 	printf("  fd: %06o %u:%u nlink %lu flags %o fd flags %d\n", st.st_mode, st.st_uid, st.st_gid,
 		(unsigned long)st.st_nlink, flags, fcntl(fd, F_GETFD));
 	close(fd);
@@ -32,7 +32,7 @@ static void opened(int fd) {
 
 static int raw_openat2(const char *path, uint64_t flags, uint64_t mode, uint64_t resolve, size_t size) {
 	struct { struct open_how how; uint64_t more[2]; } h = {{flags, mode, resolve}, {0, 0}};
-	if (size == 41) { // something unknown
+	if (size == 41) { // with a field that the kernel does not know
 		h.more[1] = 1;
 		size = sizeof h;
 	}
@@ -50,10 +50,10 @@ static int bind_path(const char *path, size_t extra) {
 		struct stat st;
 		socklen_t n = sizeof name;
 		must(getsockname(fd, (struct sockaddr *)&name, &n));
-		if (strncmp(path, "/proc/self/", 11) != 0) // there the supervisor binds to less
+		if (strncmp(path, "/proc/self/", 11) != 0) // the supervisor binds to another path there
 			printf("  name %s length %u\n", name.sun_path, (unsigned)n);
 		must(lstat(path, &st));
-		if (st.st_mode & S_IWUSR) { // who may connect is another question
+		if (st.st_mode & S_IWUSR) { // permission to connect is tested elsewhere
 			must(listen(fd, 1));
 			int peer = must(socket(AF_UNIX, SOCK_STREAM, 0));
 			must(connect(peer, (struct sockaddr *)&sa, sizeof sa));
@@ -93,7 +93,7 @@ static void everything_in(const char *dir) {
 	must(chdir(".."));
 }
 
-// The ways to make an inode.
+// The ways to create an inode.
 static long make_dir_at(const char *path) { return mkdir(path, 0755); }
 static long make_link(const char *path) { return symlink("t", path); }
 static long make_fifo(const char *path) { return mknod(path, S_IFIFO | 0644, 0); }
@@ -110,7 +110,7 @@ static const struct {
 	{"O_CREAT", make_or_open}, {"O_NOFOLLOW", make_no_link}, {"O_TMPFILE", make_unnamed},
 };
 
-// populate fills the working directory with what paths can stumble over.
+// populate fills the working directory with obstacles for paths.
 static void populate(void) {
 	make_file("file", 0644);
 	must(mkdir("dir", 0755));
@@ -123,7 +123,7 @@ static void populate(void) {
 	must(symlink("dir", "to-dir"));
 }
 
-// paths tries each path in each way, in a directory of its own.
+// paths creates an inode at each path in each way, always in a new directory.
 static void paths(void) {
 	static const char *const paths[] = {
 		"", "/", "//", ".", "..", "./", "dir", "dir/", "dir/.", "dir/..", "file", "file/", "file/x", "file/.", "none/x", "none/",
@@ -137,7 +137,7 @@ static void paths(void) {
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
 			if (paths[i][0] == '/' && ways[w].make == make_unnamed)
-				continue; // the root directory belongs to somebody else
+				continue; // the root directory belongs to another user
 			snprintf(dir, sizeof dir, "%zu-%zu", i, w);
 			must(mkdir(dir, 0777));
 			must(chdir(dir));
@@ -198,7 +198,7 @@ static void errors(void) {
 	CALL(unlink("dir/l"));
 	CALL(rmdir("dir/x"));
 	CALL(rmdir("dir"));
-	// A directory that is gone.
+	// A removed directory.
 	CALL(mkdirat(dir, "x", 0755));
 	opened(openat(dir, "x", O_CREAT | O_WRONLY, 0644));
 	close(file);
@@ -235,7 +235,7 @@ static void links(void) {
 	CALL(mkdir("/proc/self/cwd/to/f", 0755)); show("to/f");
 	CALL(mkdir("/proc/self/none/f", 0755));
 	CALL(bind_path("/proc/self/cwd/to/s", 0) == 0 ? 0 : -1); show("to/s");
-	// What already exists keeps its owner.
+	// An existing file keeps its owner.
 	CALL(link("to/a", "to/a2")); show("to/a2");
 	CALL(rename("to/a2", "to/b")); show("to/b");
 	CALL(chmod("to/a", 0600));
@@ -310,7 +310,7 @@ static void sockets(void) {
 	CALL(bind(s, (struct sockaddr *)"\1\0again", 7)); show("again");
 	close(s);
 	s = must(socket(AF_UNIX, SOCK_DGRAM, 0));
-	CALL(bind(s, (struct sockaddr *)"\1\0x", 2)); // an address of its own
+	CALL(bind(s, (struct sockaddr *)"\1\0x", 2)); // an abstract address
 	CALL(bind(s, NULL, 200));
 	close(s);
 #ifdef SYS_socketcall
@@ -383,7 +383,7 @@ static void everything(const char *who) {
 	must(chdir(".."));
 }
 
-// as runs everything as somebody else.
+// as runs everything as another user.
 static void as(const char *who, uid_t uid, gid_t gid, size_t n, const gid_t *groups) {
 	fflush(stdout);
 	pid_t pid = must(fork());

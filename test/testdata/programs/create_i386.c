@@ -1,2 +1,2 @@
-// Making inodes by the 32-bit system calls.
+// Creating inodes with the 32-bit system calls.
 #include "create.c"

@@ -1,5 +1,5 @@
-// Objects named by descriptors: those opened with O_PATH, links in /proc/self/fd,
-// directories that are gone, sockets without a name, tables of one thread.
+// Objects referred to by descriptors: opened with O_PATH, links in /proc/self/fd, removed
+// directories, sockets without a name, and a thread with its own descriptor table.
 #include "call.h"
 #include <grp.h>
 #include <pthread.h>
@@ -66,13 +66,13 @@ static void opened_as_path(void) {
 static void sockets(void) {
 	umask(0);
 	int s = must(socket(AF_UNIX, SOCK_STREAM, 0)), named = must(socket(AF_UNIX, SOCK_STREAM, 0));
-	CALL(fchmod(s, 0600)); // so the name will have this mode
+	CALL(fchmod(s, 0600)); // the mode of the name
 	show_fd(s);
 	CALL(fchown(s, -1, getegid()));
 	show_fd(s);
 	CALL(bind_to(s, "socket"));
 	show("socket");
-	CALL(fchmod(s, 0666)); // not that of the name
+	CALL(fchmod(s, 0666)); // does not change the mode of the name
 	show("socket");
 	CALL(bind_to(named, "socket"));
 	CALL(chmod("socket", 0604));
@@ -158,7 +158,7 @@ static void directory_that_is_gone(void) {
 	printf("  %06o %u:%u\n", st.st_mode, st.st_uid, st.st_gid);
 }
 
-// as runs everything in a directory of its own.
+// as runs everything in a new directory.
 static void as(const char *who, uid_t uid, gid_t gid) {
 	printf("as %s\n", who);
 	must(mkdir(who, 0755));

@@ -1,4 +1,4 @@
-# What the usual tools do with devices.
+# The usual tools and devices.
 # Needs: rsync
 umask 022
 look() {
@@ -98,7 +98,7 @@ for type in b c d f p s; do
 	find types -type $type | sort
 done
 i=0
-while [ $i -lt 600 ]; do # more than one call's worth
+while [ $i -lt 600 ]; do # more than one call of getdents64 returns
 	mknod types/$(printf %0200d $i) c 10 $i
 	i=$((i + 1))
 done

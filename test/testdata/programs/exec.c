@@ -1,5 +1,5 @@
-// execve(2) of set-id files, of files with capabilities, and of scripts: who the
-// new program is.
+// execve(2) of set-id files, of files with capabilities, and of scripts: the credentials
+// of the new program.
 #include "call.h"
 #include <grp.h>
 #include <linux/capability.h>
@@ -11,7 +11,7 @@ static void capabilities(void) {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2];
 	must(syscall(SYS_capget, &head, data));
-	// All that root has, which differs from machine to machine, prints as such.
+	// The full set of root differs from machine to machine, so it is printed as "all".
 	const char *all = getenv("ALL");
 	if (!all) {
 		static char value[16];
@@ -26,7 +26,7 @@ static void capabilities(void) {
 	}
 }
 
-// who prints who this process is.
+// who prints the credentials of this process.
 static void who(void) {
 	uid_t ruid, euid, suid;
 	gid_t rgid, egid, sgid, groups[64];
@@ -98,7 +98,7 @@ static void run(const char *file) {
 		if (pid == 0) {
 			printf("  %s executes %s\n", callers[c], file);
 			become(c);
-			// A failure changes nothing.
+			// A failed call changes nothing.
 			execv("./not-there", argv);
 			execv("./not-executable", argv);
 			who();
@@ -116,7 +116,7 @@ static void run(const char *file) {
 }
 
 int main(int argc, char **argv) {
-	if (argc > 1) { // also as the interpreter of a script
+	if (argc > 1) { // also if it is the interpreter of a script
 		who();
 		return 0;
 	}
@@ -143,7 +143,8 @@ int main(int argc, char **argv) {
 		run("./script");
 		must(unlink("script"));
 	}
-	// File capabilities: permitted; and effective; and together with set-uid root.
+	// File capabilities: permitted, then also effective, then together with set-user-ID
+	// root.
 	must(chown("program", 0, 0));
 	must(chmod("program", 0755));
 	for (int i = 0; i < 4; i++) {

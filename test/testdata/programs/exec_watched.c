@@ -1,5 +1,5 @@
-// execve(2) of a set-user-ID program while others look at the process, trace it, or are
-// its threads.
+// execve(2) of a set-user-ID program while other processes inspect or trace the caller,
+// and while it has other threads.
 #include "call.h"
 #include <grp.h>
 #include <pthread.h>
@@ -33,7 +33,7 @@ static void wait_for(pid_t pid) {
 		printf("    status %#x\n", status);
 }
 
-// looked_at counts how often the program does not become root.
+// looked_at counts how often the program does not become root while it is inspected.
 static void looked_at(void) {
 	int wrong = 0;
 	for (int i = 0; i < 200; i++) {
@@ -56,7 +56,7 @@ static void looked_at(void) {
 	printf("while others look, %d times not root\n", wrong);
 }
 
-// traced executes the program as a user, traced by another one.
+// traced executes the program as a user while another user traces it.
 static void traced(uid_t tracer) {
 	printf("traced by user %u\n", tracer);
 	fflush(stdout);
@@ -67,7 +67,7 @@ static void traced(uid_t tracer) {
 		must(pipe(go));
 		if (tracer)
 			become(tracer);
-		must(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); // else a user may not trace the child
+		must(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); // otherwise a user may not trace the child
 		pid_t child = must(fork());
 		if (child == 0) {
 			if (!tracer)
@@ -84,7 +84,7 @@ static void traced(uid_t tracer) {
 }
 
 static void *execute_in_thread(void *arg) {
-	// One that fails does not matter, and others' ids do not.
+	// Failed calls do not matter, nor do the ids of other processes.
 	execl("./not-there", "program", NULL);
 	execl("./not-executable", "program", NULL);
 	must(syscall(SYS_setresuid, 1000, 1000, 1000));
@@ -100,8 +100,8 @@ static void *spin(void *arg) {
 	return arg;
 }
 
-// by_thread executes the program by another thread than the first one, while the
-// others change their ids.
+// by_thread executes the program from a thread other than the first, while the others
+// change their ids.
 static void by_thread(void) {
 	printf("by a thread\n");
 	fflush(stdout);

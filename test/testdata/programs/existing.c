@@ -1,4 +1,4 @@
-// Opening with O_CREAT what exists already, or comes and goes.
+// Opening with O_CREAT files that already exist, or that appear and disappear.
 #include "call.h"
 #include <grp.h>
 #include <signal.h>
@@ -13,7 +13,7 @@ static void opened(const char *how, int fd) {
 		return;
 	}
 	must(fstat(fd, &st));
-	// O_LARGEFILE: a 64-bit process cannot open without it.
+	// O_LARGEFILE is always set for a 64-bit process.
 	printf("%s: %06o %u:%u size %ld flags %o fd flags %d\n", how, st.st_mode, st.st_uid, st.st_gid, (long)st.st_size,
 		fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC), fcntl(fd, F_GETFD));
 	close(fd);
@@ -52,7 +52,7 @@ static void kinds(void) {
 	OPEN("fifo", O_CREAT | O_RDWR, 0600);
 	OPEN("fifo", O_CREAT | O_WRONLY | O_NONBLOCK, 0600);
 	CALL(close(open("/dev/null", O_CREAT | O_WRONLY | O_TRUNC, 0600)));
-	// Who opens this may be found out by the kernel when it is written to.
+	// The kernel may check the opener of this file when it is written.
 	int comm = open("/proc/thread-self/comm", O_CREAT | O_WRONLY, 0600);
 	CALL(write(comm, "name", 4));
 	close(comm);
@@ -96,7 +96,7 @@ static void no_descriptors(void) {
 	OPEN("file", O_CREAT | O_WRONLY, 0600);
 }
 
-// lock_files makes and removes the same file in several processes at once.
+// lock_files creates and removes the same file in several processes at once.
 static void lock_files(uid_t uid) {
 	for (int i = 0; i < 3; i++) {
 		if (must(fork()) > 0)
@@ -130,7 +130,7 @@ static void as(const char *who, uid_t uid, gid_t gid) {
 		must(setgroups(0, NULL));
 		must(setresgid(gid, gid, gid));
 		must(setresuid(uid, uid, uid));
-		must(prctl(PR_SET_DUMPABLE, 1)); // so /proc/self is its own
+		must(prctl(PR_SET_DUMPABLE, 1)); // so that /proc/self belongs to the user
 		kinds();
 		running();
 		no_descriptors();

@@ -1,4 +1,4 @@
-# File capabilities, on the file systems that a container has.
+# File capabilities on the file systems of a container.
 # Needs: getfattr setcap
 try() {
 	echo "+ $*"

@@ -1,4 +1,4 @@
-// What needs a capability, as somebody who has none.
+// Calls that need a capability, made by a caller without any.
 #include "call.h"
 #include "ids.h"
 #include <linux/mount.h>
@@ -11,7 +11,7 @@
 #define BAD ((void *)1)
 #define IOPRIO(class, level) ((class) << 13 | (level))
 
-// struct sched_attr of <linux/sched/types.h>, which does not go with <sched.h>.
+// struct sched_attr of <linux/sched/types.h>, which conflicts with <sched.h>.
 struct attributes {
 	uint32_t size, policy;
 	uint64_t flags;
@@ -156,7 +156,7 @@ static void scheduling(void) {
 	printf("own %d, other %d\n", getpriority(PRIO_PROCESS, own), getpriority(PRIO_PROCESS, other));
 }
 
-// nested has all capabilities in a user namespace of its own.
+// nested has all capabilities in its own user namespace.
 static void nested(void) {
 	CALL(unshare(CLONE_NEWUSER | CLONE_NEWUTS));
 	CALL(sethostname("x", 1));

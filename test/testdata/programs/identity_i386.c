@@ -1,4 +1,4 @@
-// The 32-bit calls of ids and groups, of 16 and of 32 bits, and of limits.
+// The 32-bit system calls for ids and groups of 16 and of 32 bits, and for limits.
 #include "call.h"
 #include <grp.h>
 #include <linux/capability.h>
@@ -72,7 +72,7 @@ int main(void) {
 	must(setgroups(0, NULL));
 	limits();
 	groups();
-	must(prctl(PR_SET_SECUREBITS, 4)); // SECBIT_NO_SETUID_FIXUP: capabilities stay
+	must(prctl(PR_SET_SECUREBITS, 4)); // SECBIT_NO_SETUID_FIXUP keeps capabilities
 	CALL(syscall(SYS_setresuid, 1, 2, 3));
 	CALL(syscall(SYS_setresgid, 4, 5, 6));
 	print_ids();

@@ -1,5 +1,5 @@
-// Long sequences of the calls that change ids, groups and capabilities, each in a child
-// of root. The arguments are random, and the same each time.
+// Long sequences of calls that change ids, groups and capabilities, each in a child of
+// root. The arguments are pseudorandom, and the same in each run.
 #include "call.h"
 #include <grp.h>
 #include <linux/capability.h>
@@ -15,7 +15,7 @@ static uint32_t rnd(uint32_t n) {
 	return (seed >> 8) % n;
 }
 
-// some_id is often one that the process has had before.
+// some_id returns an id, often one that the process has had before.
 static uint32_t some_id(void) {
 	static const uint32_t ids[] = {0, 0, 0, 1, 2, 42, 42, 1000, 65534, 65535, 65536, 4294967294u, -1, -1};
 	return ids[rnd(sizeof(ids) / sizeof(*ids))];
@@ -35,7 +35,7 @@ static uint32_t some_gid(void) {
 
 static const uint32_t versions[] = {_LINUX_CAPABILITY_VERSION_1, _LINUX_CAPABILITY_VERSION_2, _LINUX_CAPABILITY_VERSION_3};
 
-// Most capabilities that a random sequence has lost would never come back.
+// Capabilities that a random sequence has lost would mostly never come back.
 static uint32_t some_caps(uint32_t now) {
 	uint32_t all[] = {now, -1, 0, now & ~(1u << rnd(32)), now | 1u << rnd(32), now & ~(1u << CAP_SETPCAP), now | 1u << CAP_SETUID};
 	return all[rnd(rnd(8) ? 2 : 7)];
@@ -165,8 +165,8 @@ static void sequence(int calls) {
 	}
 }
 
-// settle makes this root any machine's: it may have groups, and lack capabilities, as in
-// a container. These are what it has everywhere.
+// settle gives root the same credentials on all machines. On some, such as in a container,
+// root has groups or lacks capabilities.
 static void settle(void) {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct d[2] = {{0xa80425fb, 0xa80425fb, 0}, {}};

@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-// The calls with ids of 32 bits.
+// The calls with 32-bit ids.
 #ifdef SYS_setresuid32
 #define SETGROUPS SYS_setgroups32
 #define SETRESGID SYS_setresgid32
@@ -16,22 +16,22 @@
 #define SETRESUID SYS_setresuid
 #endif
 
-// someone is the three user ids of a process; its group ids are the same.
+// someone holds the three user ids of a process. Its group ids are the same.
 struct someone { uid_t real, effective, saved; };
 
-// become makes the caller somebody. No library helps: it would tell other threads.
+// become changes the caller's ids. It uses no library function, because these change all
+// threads.
 static inline void become(struct someone s) {
 	must(syscall(SETGROUPS, 0, NULL));
 	must(syscall(SETRESGID, s.real, s.effective, s.saved));
 	must(syscall(SETRESUID, s.real, s.effective, s.saved));
 }
 
-// child is a process that waits to be told to go on.
+// child is a process that waits for go_on.
 struct child { pid_t pid; int ready, go; };
 
-// start forks a child that runs f when it is told to; but before, it becomes s,
-// and is in a process group, or the parent's if that is -1, or in a session of its
-// own if it is -2.
+// start forks a child that becomes s and, after go_on, runs f. The child joins the given
+// process group; with -1 it stays in its parent's, and with -2 it starts a session.
 static inline struct child start(struct someone s, pid_t group, void (*f)(void)) {
 	int ready[2], go[2];
 	char byte = 0;
@@ -64,7 +64,7 @@ static inline struct child start(struct someone s, pid_t group, void (*f)(void))
 	return c;
 }
 
-// await waits for the end of a child.
+// await waits until a child ends.
 static inline void await(struct child c) {
 	int status;
 	close(c.go);
@@ -73,7 +73,7 @@ static inline void await(struct child c) {
 		printf("  ended with status %#x\n", status);
 }
 
-// go_on lets a child go on. To close the pipe is not enough: other children have it too.
+// go_on lets a child continue. It writes, because other children keep the pipe open.
 static inline void go_on(struct child c) {
 	fflush(stdout);
 	must(write(c.go, "", 1));

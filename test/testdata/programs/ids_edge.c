@@ -1,5 +1,5 @@
-// The calls of ids, groups, capabilities and limits with bad pointers and sizes, and the
-// places that hold identities: RLIMIT_LOCKS and the timer slack.
+// Calls for ids, groups, capabilities and limits with bad pointers and sizes, and the
+// places where subuidless keeps identities: RLIMIT_LOCKS and the timer slack.
 #include "call.h"
 #include <grp.h>
 #include <linux/capability.h>
@@ -61,9 +61,9 @@ static void groups(void) {
 	printf("  %u %u %u\n", list[0], list[1], list[65535]);
 	CALL(syscall(SYS_getgroups, 65537, list));
 	end[-1] = end[-2] = 9;
-	CALL(syscall(SYS_setgroups, 3, end - 2)); // the last one is not there
+	CALL(syscall(SYS_setgroups, 3, end - 2)); // the last one is beyond the end
 	end[-1] = -1;
-	CALL(syscall(SYS_setgroups, 3, end - 2)); // but the one before is bad
+	CALL(syscall(SYS_setgroups, 3, end - 2)); // but an earlier one is bad
 	CALL(syscall(SYS_setgroups, 2, end - 2));
 	CALL(syscall(SYS_getgroups, 0, NULL));
 	list[0] = 3, list[1] = 1, list[2] = 3;
@@ -154,7 +154,7 @@ static void print_locks(void) {
 	printf("  %lx %lx\n", l.rlim_cur, l.rlim_max);
 }
 
-// CAP_SYS_RESOURCE is not what the root of every machine has, so nobody here has it.
+// Root lacks CAP_SYS_RESOURCE on some machines, so it is dropped here.
 static void limits(void) {
 	struct rlimit l = {5, 4}, *ro = read_only();
 	must(setuid(1));
@@ -164,7 +164,7 @@ static void limits(void) {
 	CALL(syscall(SYS_setrlimit, RLIMIT_LOCKS, end_of_page() - 8));
 	CALL(syscall(SYS_getrlimit, RLIMIT_LOCKS, NULL));
 	CALL(syscall(SYS_getrlimit, RLIMIT_LOCKS, ro));
-	l.rlim_max = 0x5300000000000000; // whatever it may be taken for
+	l.rlim_max = 0x5300000000000000; // looks like a cookie of an identity
 	l.rlim_cur = l.rlim_max;
 	CALL(setrlimit(RLIMIT_LOCKS, &l));
 	print_locks();
@@ -183,7 +183,7 @@ static void limits(void) {
 	CALL(syscall(SYS_prlimit64, -1, RLIMIT_LOCKS, NULL, NULL));
 	CALL(syscall(SYS_prlimit64, 0, RLIMIT_LOCKS, NULL, NULL));
 	CALL(getuid());
-	// Another process, which inherits them, and another user's.
+	// Another process, which inherits the limits, and a process of another user.
 	pid_t parent = getpid(), child = must(fork());
 	if (child == 0) {
 		print_locks();

@@ -36,8 +36,8 @@ static void every_way(void) {
 	close(fd);
 }
 
-// A large inode number does not fit (EOVERFLOW); whether it does is not the
-// question here, so what the next structure says stands in.
+// A large inode number does not fit (EOVERFLOW). That is not tested here, so the next
+// structure is used instead.
 static void print_old(const char *name, long nr, long file) {
 	struct old old;
 	if (syscall(nr, file, &old) != 0) {

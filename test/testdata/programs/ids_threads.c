@@ -1,5 +1,5 @@
-// Who threads, children and programs are: those of the C library's setresuid, which all
-// threads follow, and of the system call itself, which changes one thread.
+// The ids of threads, children and programs after the C library's setresuid, which changes
+// all threads, and after the system call, which changes one thread.
 #include "call.h"
 #include <grp.h>
 #include <pthread.h>
@@ -34,7 +34,7 @@ static void execute(void) {
 	_exit(9);
 }
 
-// descendants shows a child, one whose parent is dead, and programs started in each way.
+// descendants shows a child, an orphan, and programs started in each way.
 static void descendants(void) {
 	pid_t child = must(fork());
 	if (child == 0) {
@@ -96,7 +96,7 @@ static void *idle(void *unused) {
 	return NULL;
 }
 
-// Each does what changes one thread, then they show themselves one after the other.
+// Each makes a call that changes one thread. Then they print their ids one after another.
 static void *differs(void *arg) {
 	long i = (long)arg;
 	uint32_t list[] = {i, 100 + i, 7};
@@ -119,7 +119,7 @@ static void *differs(void *arg) {
 	return NULL;
 }
 
-// Not the first thread of its process executes a program.
+// A thread other than the first executes a program.
 static void *executes(void *unused) {
 	(void)unused;
 	must(syscall(SYS_setresgid, 8, 9, 10));

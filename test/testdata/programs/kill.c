@@ -1,5 +1,5 @@
-// Who may send signals to whom. The signal is one that does nothing by default: a
-// mistake here must not end processes that the test has not started.
+// Permission to send signals. The signal is ignored by default, so that a mistake here does
+// not end processes that the test did not start.
 #include "call.h"
 #include "ids.h"
 
@@ -15,7 +15,7 @@ static void pend(void) {
 	must(sigprocmask(SIG_BLOCK, &set, NULL));
 }
 
-// tell prints whether the signal has come.
+// tell prints whether the signal has arrived.
 static void tell(void) {
 	sigset_t set;
 	must(sigpending(&set));
@@ -108,7 +108,7 @@ static void as_group(uid_t sender, const uid_t *uids, int n, int inside, void (*
 		finish(members[i]);
 }
 
-// leaderless signals a group whose leader has ended.
+// leaderless sends a signal to a group whose leader has ended.
 static void leaderless(uid_t sender, uid_t uid) {
 	struct someone s = {sender, sender, sender}, m = {uid, uid, uid};
 	printf("from %d to a group of %d without leader\n", sender, uid);

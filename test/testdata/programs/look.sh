@@ -1,4 +1,4 @@
-# What a user sees of the processes of others in /proc, and of the user's own.
+# What a user sees in /proc of other users' processes and of its own.
 look() {
 	for link in exe ns/mnt; do
 		readlink /proc/$1/$link | sed 's/[0-9]\{5,\}/N/'
@@ -18,7 +18,7 @@ look() {
 if [ $# = 0 ]; then
 	sleep 60 &
 	root=$!
-	# Bare names are looked up where everybody can.
+	# Names without a directory are looked up where every user has search permission.
 	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'exec sleep 60' &
 	own=$!
 	until [ "$(stat -c %u /proc/$own)" = 1000 ] && [ "$(cat /proc/$own/comm)" = sleep ]; do sleep 0.05; done

@@ -1,4 +1,4 @@
-// mknod of every type, and what can be done with devices by their names.
+// mknod of every type, and calls with the paths of device nodes.
 #include "call.h"
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>

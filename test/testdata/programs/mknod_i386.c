@@ -1,4 +1,5 @@
-// Devices by the 32-bit system calls, whose structures have 16 and 64 bits for the number.
+// Devices with the 32-bit system calls, whose structures hold device numbers of 16 and 64
+// bits.
 #include "call.h"
 #include <sys/sysmacros.h>
 

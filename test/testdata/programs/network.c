@@ -1,4 +1,4 @@
-// What needs a capability over the network namespace, which is root's own.
+// Calls that need a capability in the network namespace, which is root's own.
 #include "call.h"
 #include "ids.h"
 #include <arpa/inet.h>
@@ -14,7 +14,7 @@
 
 #define BAD ((void *)1)
 
-// holding makes the caller user 21000 that keeps these capabilities.
+// holding makes the caller user 21000 with these capabilities.
 static void holding(uint64_t caps) {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {{caps, caps, 0}, {caps >> 32, caps >> 32, 0}};
@@ -82,7 +82,7 @@ static void binds(void) {
 	CALL(bind(-1, (void *)&sa, sizeof(sa)));
 	close(s);
 
-	// A socket that is bound already, and an address that is taken.
+	// A socket that is already bound, and an address in use.
 	int a = must(socket(AF_INET, SOCK_STREAM, 0)), b = must(socket(AF_INET, SOCK_STREAM, 0));
 	sa.sin_port = htons(4000);
 	CALL(bind(a, (void *)&sa, sizeof(sa)));
@@ -262,7 +262,7 @@ static void ping(void) {
 	CALL(close(socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6)));
 }
 
-// in_group becomes a user who is in root's group too.
+// in_group becomes a user that is also in root's group.
 static void in_group(void) {
 	gid_t group = 0;
 	must(syscall(SETGROUPS, 1, &group));

@@ -1,2 +1,2 @@
-// The same by the calls of 32-bit programs, socketcall(2) among them.
+// The same with the system calls of 32-bit programs, including socketcall(2).
 #include "network.c"

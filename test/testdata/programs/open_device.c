@@ -1,4 +1,4 @@
-// Opening devices that mknod has made.
+// Opening device nodes that mknod has created.
 #include "call.h"
 #include <linux/openat2.h>
 #include <sys/sysmacros.h>
@@ -9,7 +9,7 @@ static int openat2(int dirfd, const char *path, uint64_t flags, uint64_t resolve
 	return syscall(SYS_openat2, dirfd, path, &how, sizeof how);
 }
 
-// opened prints what has been opened, and closes it.
+// opened prints what was opened, and closes it.
 static void opened(const char *call, int fd) {
 	struct stat st;
 	if (fd < 0) {

@@ -1,4 +1,4 @@
-// Who is at the other end of a Unix socket.
+// The credentials of the peer of a Unix socket.
 #include "call.h"
 #include "ids.h"
 #include <netinet/in.h>
@@ -76,7 +76,7 @@ static void become_with_groups(void) {
 	must(syscall(SETRESUID, 21004, 21005, 0));
 }
 
-// serve waits for one client, and looks who it is.
+// serve accepts one client and prints its credentials.
 static void serve(void) {
 	int listening = must(socket(AF_UNIX, SOCK_STREAM, 0)), fd;
 	char byte;

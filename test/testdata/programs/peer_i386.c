@@ -1,2 +1,2 @@
-// The same by socketcall(2), which 32-bit programs use.
+// The same with socketcall(2), which 32-bit programs use.
 #include "peer.c"

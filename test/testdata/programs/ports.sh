@@ -1,11 +1,11 @@
-# A web server that a user starts, and ping, in a network namespace of their own.
+# A web server that a user starts, and ping, in their own network namespace.
 # Needs: busybox setcap
 try() {
 	echo "+ $*"
 	"$@" 2>&1 || echo "status $?"
 }
 user() { setpriv --reuid 21000 --regid 21000 --clear-groups "$@"; }
-# serve starts a server on a port of a user who has the program in a directory, and asks it.
+# serve starts a server as a user, from a directory, on a port, and sends it a request.
 serve() {
 	try user "$1/httpd" -p "127.0.0.1:$2" -h .
 	try busybox wget -qO- "http://127.0.0.1:$2/hello"
@@ -39,7 +39,7 @@ done
 setcap cap_net_bind_service=ep capable/httpd
 setcap cap_net_raw=ep capable/ping
 setcap cap_net_admin=ep capable/ip
-# The end of the first process ends the servers.
+# The servers end with the first process of the PID namespace.
 unshare --net --pid --fork sh -euc "
 $(sed -n '/^try()/,/^}/p; /^user()/p; /^serve()/,/^}/p; /^questions()/,/^}/p' "$0")
 questions

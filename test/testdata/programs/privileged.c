@@ -1,5 +1,5 @@
-// What only the owner of a file, or who has a capability, may do to what is open; and what
-// needs no_new_privs.
+// Calls on open files that only the owner or a caller with a capability may make, and calls
+// that need no_new_privs.
 #include "call.h"
 #include "ids.h"
 #include <linux/capability.h>
@@ -82,7 +82,7 @@ static void handles(void) {
 	CALL(open_by_handle_at(dir, (void *)(end_of_page() - 4), O_RDONLY));
 }
 
-// restart gives reboot(2) what it takes for no request.
+// restart passes an unknown command to reboot(2).
 static void restart(void) { CALL(syscall(SYS_reboot, 0, 0, 0, 0)); }
 
 static void restrain(void) {
@@ -114,7 +114,7 @@ static void restrain_without_privileges(void) {
 static uint64_t kept;
 static void (*then)(void);
 
-// keep makes the caller user 21000 that keeps some capabilities.
+// keep makes the caller user 21000 with some capabilities.
 static void keep(void) {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {{kept, kept, 0}, {kept >> 32, kept >> 32, 0}};

@@ -1,4 +1,4 @@
-// Whom the files in /proc/PID belong to.
+// The owners of the files in /proc/PID.
 #include "call.h"
 #include "ids.h"
 
@@ -20,7 +20,7 @@ static int with_statx(const char *path) {
 	return result;
 }
 
-// owners prints the owner of a file of a process in every way.
+// owners prints the owner of a process's file by every call that returns it.
 static void owners(const char *dir, const char *name) {
 	char path[128];
 	int fd;
@@ -28,7 +28,7 @@ static void owners(const char *dir, const char *name) {
 	print("statx", name, with_statx(path));
 	print("lstat", name, lstat(path, &st));
 	if (S_ISLNK(st.st_mode))
-		return; // by other names than this, the link is not known to be procfs's
+		return; // by other paths, subuidless does not recognize a link of procfs
 	fd = must(open(path, O_PATH | O_NOFOLLOW));
 	print("fstat", name, fstat(fd, &st));
 	print("fstatat", name, fstatat(fd, "", &st, AT_EMPTY_PATH));
@@ -80,7 +80,7 @@ static void self(void) {
 	print("stat", "net/..", stat("net/..", &st));
 }
 
-// cat is a process that has executed a program as the user that it is.
+// cat is a process that has executed a program as its user.
 static struct child cat(struct someone s) {
 	struct child c;
 	int in[2], out[2];

@@ -1,4 +1,4 @@
-// Pseudoterminals: the slave belongs to who opens the master.
+// Pseudoterminals: the slave belongs to the user that opens the master.
 #include "call.h"
 #include <grp.h>
 #include <sched.h>
@@ -6,7 +6,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-// make opens a master, and shows the slave. It is closed when the process ends.
+// make opens a master and prints the slave. It closes neither.
 static int make(const char *path, int flags) {
 	char name[64], b;
 	int n, unlocked = 0;
@@ -20,7 +20,7 @@ static int make(const char *path, int flags) {
 	snprintf(name, sizeof name, "pts/%d", n);
 	show(name);
 	must(fcntl(master, F_SETFL, O_NONBLOCK));
-	CALL(read(master, &b, 1)); // nobody has hung up
+	CALL(read(master, &b, 1)); // no hangup
 	CALL(open(name, O_RDWR | O_NOCTTY)); // it is locked
 	must(ioctl(master, TIOCSPTLCK, &unlocked));
 	int slave = must(open(name, O_RDWR | O_NOCTTY));
@@ -68,7 +68,7 @@ int main(void) {
 	must(mount("none", "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=620"));
 	as("root", 0, 0);
 	as("user", 1000, 1001);
-	// Each has the numbers, and so the inodes, of the one before.
+	// Each gets the number, and so the inode, of the previous one.
 	as("another", 1002, 1003);
 	as("root", 0, 0);
 	return 0;

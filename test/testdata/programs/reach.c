@@ -1,5 +1,5 @@
-// What a user may reach where the order of the kernel's questions matters: bind mounts,
-// removed directories, chains of scripts, sockets, and links of procfs.
+// Access of a user where the order of the kernel's checks matters: bind mounts, removed
+// directories, chains of scripts, sockets, and links of procfs.
 #include "reach.h"
 #include <sched.h>
 #include <stddef.h>
@@ -244,7 +244,7 @@ static void sockets(void) {
 	CALL(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)1, sizeof a));
 }
 
-// What protected_symlinks, protected_regular and protected_fifos say, as they are set.
+// protected_symlinks, protected_regular and protected_fifos, as this machine sets them.
 static void protections(void) {
 	struct stat st;
 	CALL(stat("tmp/theirs", &st));
@@ -380,7 +380,7 @@ int main(void) {
 	must(mount("tmpfs", "noexec", "tmpfs", MS_NOEXEC, NULL));
 	must(system("cp /bin/true noexec/true"));
 	as_user(programs);
-	puts("programs, of which the last is hidden");
+	puts("programs, the last one hidden");
 	must(unlink("script1"));
 	make_text("script1", "#!./hidden\n", 0755);
 	as_user(programs);

@@ -1,4 +1,4 @@
-// For programs that print what users may reach.
+// Helpers for programs that print which files a user can access.
 #include "call.h"
 #include <grp.h>
 
@@ -17,7 +17,7 @@ static inline void as_user(void (*f)(void)) {
 	reap(pid);
 }
 
-// try_open opens a file and closes it again.
+// try_open opens a file and closes it.
 static inline int try_open(const char *path, int flags) {
 	int fd = open(path, flags, 0644);
 	if (fd < 0)

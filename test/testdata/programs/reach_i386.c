@@ -1,2 +1,2 @@
-// The same by the 32-bit system calls.
+// The same with the 32-bit system calls.
 #include "reach.c"

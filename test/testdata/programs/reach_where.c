@@ -1,6 +1,6 @@
-// What a user may reach over mount points and with openat2, in another root directory or a user
-// namespace, with some capabilities, and with a file system id of its own; and that an open of a
-// FIFO waits where a signal can end it.
+// Access of a user across mount points, with openat2, in another root directory or user
+// namespace, with some capabilities, and with another file system id; and an open of a FIFO
+// that blocks until a signal interrupts it.
 #include "reach.h"
 #include <sched.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static void as_capable(unsigned caps, void (*f)(void)) {
 	reap(pid);
 }
 
-// try_openat2 opens a file by openat2, and closes it again.
+// try_openat2 opens a file with openat2 and closes it.
 static int try_openat2(int dirfd, const char *path, unsigned long flags, unsigned long resolve) {
 	struct open_how how = {flags, flags & O_CREAT ? 0644 : 0, resolve};
 	int fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);

@@ -31,7 +31,7 @@ int main(void) {
 	each_mode("to root", 0, 0);
 	each_mode("to a user", 42, 43);
 	each_mode("only the group", -1, 43);
-	// Set after the change, the bits stay; tar and rpm do it in this order.
+	// Bits that are set after the change stay; tar and rpm use this order.
 	make_file("file", 0755);
 	must(chown("file", 42, 43));
 	must(chmod("file", 06755));

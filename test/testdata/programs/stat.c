@@ -1,4 +1,4 @@
-// The stat family on files that have been given away.
+// The stat family on files whose owner has been changed.
 #include "call.h"
 #include <sys/socket.h>
 

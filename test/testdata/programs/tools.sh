@@ -1,4 +1,4 @@
-# What the usual tools do with owners.
+# The usual tools and owners.
 look() { stat -c '%n %A %u:%g' "$@"; }
 
 touch a

@@ -1,4 +1,4 @@
-// Who may look into a process, and trace it: ptrace(2).
+// Permission to inspect and trace a process: ptrace(2).
 #include "call.h"
 #include "ids.h"
 #include <linux/capability.h>
@@ -11,7 +11,7 @@
 static pid_t target;
 static char memory[8] = "memory";
 
-// detach lets go of the target.
+// detach stops tracing the target.
 static void detach(void) {
 	int status;
 	must(waitpid(target, &status, __WALL));
@@ -63,7 +63,7 @@ static void nobody(void) {
 
 static const struct someone root = {0, 0, 0};
 
-// dumpable makes up for a change of ids, which makes a process not dumpable.
+// dumpable makes the process dumpable again after a change of ids.
 static int told[2];
 static void wait_to_be_traced(void) { must(write(told[1], "", 1)); pause(); }
 static void dumpable(void) { must(prctl(PR_SET_DUMPABLE, 1)); wait_to_be_traced(); }
@@ -83,14 +83,14 @@ static void between(struct someone tracer, struct someone of) {
 	close(t.go);
 }
 
-// capabilities sets those of the caller, who stays who it is.
+// capabilities sets the capabilities of the caller, whose ids do not change.
 static void capabilities(uint64_t permitted, uint64_t effective) {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {{effective, permitted, 0}, {effective >> 32, permitted >> 32, 0}};
 	must(syscall(SYS_capset, &header, data));
 }
 
-// with keeps these capabilities as user 21000.
+// with makes the caller user 21000 with these capabilities.
 static uint64_t kept, used;
 static void with(void (*f)(void)) {
 	must(prctl(PR_SET_KEEPCAPS, 1));

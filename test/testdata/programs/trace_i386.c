@@ -1,2 +1,2 @@
-// The same by the calls of 32-bit programs.
+// The same with the system calls of 32-bit programs.
 #include "trace.c"

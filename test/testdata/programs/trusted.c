@@ -1,4 +1,4 @@
-// trusted.* attributes, which are for who has CAP_SYS_ADMIN.
+// trusted.* attributes, which require CAP_SYS_ADMIN.
 #include "call.h"
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -7,7 +7,7 @@
 static void list(const char *path) {
 	char names[256];
 	ssize_t n = CALL(listxattr(path, names, sizeof(names)));
-	int seen[2] = {0, 0}; // in no order that all file systems share
+	int seen[2] = {0, 0}; // the order depends on the file system
 	for (ssize_t at = 0; at < n; at += strlen(names + at) + 1) {
 		seen[0] += strcmp(names + at, "trusted.a") == 0;
 		seen[1] += strcmp(names + at, "user.a") == 0;
@@ -52,7 +52,7 @@ static void use(const char *path) {
 	close(opath);
 }
 
-// as runs use and list as user 33, who may not write to the file, with these capabilities.
+// as runs use and list with these capabilities as user 33, which may not write the file.
 static void as(unsigned caps) {
 	printf("as 33 with %x\n", caps);
 	fflush(stdout);

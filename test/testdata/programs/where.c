@@ -1,5 +1,5 @@
-// Paths mean what they mean to the caller: to its working directory, its root,
-// its descriptors and its threads.
+// Paths are resolved as for the caller: with its working directory, root directory,
+// descriptors and threads.
 #include "call.h"
 #include <pthread.h>
 #include <sched.h>
@@ -58,7 +58,7 @@ static void descriptors(void) {
 	show("dir/file");
 }
 
-// elsewhere is a thread that shares no working directory with the others.
+// elsewhere is a thread with its own working directory.
 static void *elsewhere(void *unused) {
 	must(unshare(CLONE_FS));
 	must(chdir("dir"));

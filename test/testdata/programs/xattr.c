@@ -1,5 +1,5 @@
-// Extended attributes of a file that has been given away: the record of its
-// owner must not show, and everything else must work as it does without.
+// Extended attributes of a file whose owner has been changed: the record must be
+// invisible, and all other attributes must work as usual.
 #include "call.h"
 #include <sys/xattr.h>
 
@@ -82,7 +82,7 @@ static void errors(void) {
 	CALL(removexattr("fifo", "user.a"));
 }
 
-// at makes the calls of Linux 6.13; older kernels answer ENOSYS to both sides.
+// at makes the calls of Linux 6.13. Older kernels return ENOSYS on both sides.
 static void at(void) {
 	char value[64];
 	struct args get = {(uintptr_t)value, sizeof(value), 0}, set = {(uintptr_t) "xyz", 3, 0}, none = {0, 0, 0}, odd = {(uintptr_t)value, 64, 1};

@@ -1,5 +1,5 @@
-# apt with its sandbox: what it downloads, the user _apt downloads and verifies.
-# The archive is the piece of Debian's in /srv/mirror.
+# apt with its sandbox: the user _apt downloads and verifies everything. The archive is the
+# part of Debian's in /srv/mirror.
 . /test/functions
 
 cat >/tmp/serve.py <<'END'
@@ -24,7 +24,7 @@ dpkg-query -W -f '${Package} ${db:Status-Status}\n' liblockfile-bin uuid-runtime
 look /usr/bin/dotlockfile /var/cache/apt/archives /var/cache/apt/archives/partial
 id uuidd | sed 's/=[0-9]*/=ID/g'
 su uuidd -s /bin/sh -c 'id -un'
-# A download by a user, and one by root into a directory that is _apt's.
+# A download by a user, and one by root to a directory that belongs to _apt.
 mkdir /tmp/down
 chown _apt /tmp/down
 (cd /tmp/down && apt-get -q download liblockfile-bin 2>&1 | grep '^[WE]:' || true)

@@ -1,4 +1,4 @@
-# Copies of a tree with all that a file system can hold.
+# Copies of a tree with all types of files and attributes.
 mkdir /tmp/t
 cd /tmp/t
 mkdir tree tree/dir tree/dir/sub
@@ -31,11 +31,11 @@ chown 17:18 tree/acl tree/dir
 setfacl -m d:u:1000:rwx,d:g:44:r tree/dir/sub
 chmod 3777 tree/dir
 setfattr -n user.comment -v hello tree/plain
-touch tree/null # by a descriptor
+touch tree/null # with a descriptor
 touch -hd '2001-02-03 04:05:06.789' tree/plain tree/fifo tree/null
 touch -h -d '2002-02-03 04:05:06' tree/link
 
-# show DIR lists all of a tree.
+# show DIR lists a tree.
 show() {
 	(
 		cd "$1"
@@ -49,7 +49,7 @@ show() {
 }
 show tree >want
 cat want
-# same NAME tells whether the copy in the directory NAME is the same.
+# same NAME reports whether the copy in the directory NAME is the same.
 same() {
 	echo "$1"
 	show "$1" | diff want - || true
@@ -69,7 +69,7 @@ echo "cpio, which knows no attributes"
 (cd tree && find . -print0 | cpio -0 --quiet -H newc -o) >tree.cpio
 mkdir newc
 (cd newc && cpio --quiet -idm <../tree.cpio)
-# newc has no room for ids of 32 bits: they are left out here.
+# newc cannot store 32-bit ids, so they are excluded here.
 (cd newc && find . ! -name both | sort | xargs stat -c '%n %A %u:%g %t:%T') >got
 grep -v both simple | diff - got || true
 

@@ -1,5 +1,5 @@
-# dbus-client.py [USER]: connects to the system bus as its own user, and stays;
-# or says that it is USER, and ends. Prints its unique name, or the refusal.
+# Usage: dbus-client.py [USER]. Connects to the system bus as its own user and stays, or
+# claims to be USER and ends. Prints its unique name, or the error.
 import os, pwd, socket, struct, sys
 
 uid = pwd.getpwnam(sys.argv[1]).pw_uid if sys.argv[1:] else os.getuid()

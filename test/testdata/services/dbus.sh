@@ -1,4 +1,4 @@
-# A message bus, which knows its clients by SO_PEERCRED and SO_PEERGROUPS.
+# A message bus, which identifies its clients with SO_PEERCRED and SO_PEERGROUPS.
 . /test/functions
 bus=org.freedesktop.DBus
 ask() { dbus-send --system --print-reply=literal --dest=$bus / $bus."$@" 2>&1 | sed 's/^ *//; s/"[^"]*" is/CLIENT is/'; }
@@ -10,12 +10,12 @@ look /usr/lib/dbus-1.0/dbus-daemon-launch-helper
 mkdir -p /run/dbus
 dbus-uuidgen --ensure
 dbus-daemon --system --fork --print-pid >/tmp/pid
-ask GetId >/dev/null # when it answers, it has changed its ids
+ask GetId >/dev/null # once it answers, it has changed its ids
 look /run/dbus/system_bus_socket /var/lib/dbus/machine-id
 stat -c %U:%G /proc/"$(cat /tmp/pid)"
 ps -o user= -o group= -C dbus-daemon
 
-# client USER connects, and stays; its name on the bus is in $name.
+# client USER starts a client that stays, and sets $name to its name on the bus.
 client() {
 	: >/tmp/name
 	su "$1" -c 'exec python3 /test/dbus-client.py' >/tmp/name &

@@ -1,4 +1,5 @@
-# at and cron, whose set-id programs take users' jobs, and run them as them.
+# at and cron, whose set-id programs accept jobs of users. The daemons run them as the
+# users.
 . /test/functions
 as() { su - "$1" -c "$2"; }
 
@@ -18,7 +19,7 @@ as ann 'echo true | at now' 2>&1 || true
 : >/etc/at.deny
 atd
 wait_for test -e /run/atd.pid
-# Until its handler of SIGHUP is there, at would kill it.
+# at's SIGHUP would kill atd until it has installed its handler.
 wait_for grep -q '^SigCgt:.*[13579bdf]$' /proc/$(cat /run/atd.pid)/status
 look /run/atd.pid
 ps -o user= -C atd

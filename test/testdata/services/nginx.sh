@@ -1,4 +1,4 @@
-# A root master process whose workers are www-data.
+# A master process of root with workers of www-data.
 . /test/functions
 fetch() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None, 10).read().decode().strip())' "$@"; }
 

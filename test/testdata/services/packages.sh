@@ -1,4 +1,4 @@
-# dpkg and rpm packages whose files belong to many.
+# Packages of dpkg and rpm whose files belong to several users.
 . /test/functions
 
 echo dpkg

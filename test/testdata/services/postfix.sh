@@ -1,4 +1,4 @@
-# A mail server of many users, which checks its owners, with a set-gid program
+# A mail server that runs as several users, checks owners, and has a set-group-ID program
 # for its users.
 . /test/functions
 

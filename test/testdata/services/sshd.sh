@@ -1,4 +1,4 @@
-# Logins over ssh, with the privileges separated as sshd does it.
+# Logins over ssh, with sshd's privilege separation.
 . /test/functions
 
 useradd -m -s /bin/bash ann

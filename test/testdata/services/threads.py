@@ -1,5 +1,5 @@
-# Threads: the C library changes the ids of all of them at once; the system
-# calls themselves only those of the thread that calls.
+# Threads: the C library changes the ids of all threads at once; the system calls change only
+# those of the calling thread.
 import ctypes, os, platform, threading
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -77,7 +77,7 @@ print(three.do(lambda: make("three")), three.do(ids), make("main3"))
 print("back", two.do(lambda: libc.syscall(setresuid, 0, 0, 0)), two.do(ids))
 
 print("the C library")
-# In a new process: the C library aborts where the ids of threads have diverged.
+# In a new process, because the C library aborts if the ids of threads have diverged.
 if os.fork() == 0:
     one, two = Thread(), Thread()
     print(os.setresgid(7, 8, 9), os.setresuid(4, 5, 0))

@@ -1,8 +1,8 @@
-# Making users, and changing from one to another with the set-id programs.
+# Creating users, and changing between them with set-id programs.
 . /test/functions
 try() { "$@" 2>/dev/null || echo "status $?"; }
 
-echo 127.0.0.1 box >>/etc/hosts # which sudo looks up
+echo 127.0.0.1 box >>/etc/hosts # sudo looks it up
 useradd -m -s /bin/sh -c Ann ann
 useradd -m -u 5000 -U -s /bin/bash bob
 useradd --system --no-create-home --shell /usr/sbin/nologin worker

@@ -1,5 +1,5 @@
-// Changes its ids in all ways for as many seconds as its argument says, and prints
-// each result that is not the one that is right.
+// Usage: changeids SECONDS. Changes its ids by every call until the time is over, and
+// prints each wrong result.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// Io_uring tries to set up a ring, and prints the error.
+// io_uring tries to set up a ring and prints the error.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/io_uring.h>

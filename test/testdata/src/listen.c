@@ -1,4 +1,4 @@
-// Listen runs a command as a task of which this program is the seccomp supervisor.
+// listen runs a command and is its seccomp supervisor.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>

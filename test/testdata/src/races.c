@@ -1,5 +1,5 @@
-// Changes and reads owners from several processes at once in the working directory, for
-// as many seconds as its argument says, and prints what cannot be.
+// Usage: races SECONDS. Changes and reads owners in the working directory from several
+// processes at once until the time is over, and prints impossible results.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static struct stat look(const char *name) {
 
 static const char *const kinds[] = {"file", "directory", "link", "fifo"};
 
-// A pair is given, and only pairs are seen.
+// Owners change only to pairs of ids, so every reader must see a pair.
 static void give_pairs(int seed) {
 	for (double end = now() + seconds; now() < end; seed = seed % 60000 + 7)
 		for (int k = 0; k < 4; k++)
@@ -82,7 +82,7 @@ static void see_pairs(int way) {
 	exit(bad != 0);
 }
 
-// Who alone changes one of the ids never finds another's value in it.
+// A process that alone changes one of the ids must always find its own value there.
 static void change_one(int group) {
 	unsigned n = 1;
 	for (double end = now() + seconds; now() < end; n = n % 60000 + 1)
@@ -110,8 +110,8 @@ static pid_t exchanger(const char *a, const char *b) {
 	return pid;
 }
 
-// The kernel clears the set-user-ID bit of the file that it changes the owner of: it must
-// be the one that has the new owner, although two files change places.
+// The kernel clears the set-user-ID bit of the file whose owner it changes: that must be
+// the file that has the new owner, although two files are exchanged.
 static void exchange_files(void) {
 	long n = 0;
 	touch("x-a", 0644);
@@ -145,8 +145,8 @@ static void exchange_files(void) {
 	exit(n < 10);
 }
 
-// What a user makes has the group of the directory that it is in, although two
-// directories change places. One thing is made, and it is the user's.
+// A file that a user creates gets the group of its directory, although two directories are
+// exchanged. Exactly one file is created, and it belongs to the user.
 static void exchange_directories(void) {
 	int parents[2];
 	const gid_t groups[2] = {501, 502};
@@ -197,7 +197,7 @@ static void exchange_directories(void) {
 	exit(status != 0);
 }
 
-// A new file has nothing of one that was removed, although it may have its inode number.
+// A new file inherits nothing from a removed one, although it may have its inode number.
 static void reuse(int me) {
 	char name[32], other[32];
 	sprintf(name, "r-%d", me);

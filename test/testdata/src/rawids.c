@@ -1,5 +1,5 @@
-// Rawids changes its ids by system calls of its own, as programs without a C
-// library do: the library's view of the process is of no help to anybody.
+// rawids changes its ids with raw system calls, as programs without a C library do. The
+// library's state of the process is then wrong.
 #include "../programs/call.h"
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ static void make(const char *name) {
 	show(name);
 }
 
-// child runs a function in a child made by clone(2), and waits for it.
+// child runs a function in a child created by clone(2), and waits for it.
 static void child(const char *what, void (*run)(void)) {
 	printf("%s\n", what);
 	fflush(stdout);
@@ -96,7 +96,7 @@ static void orphan(void) {
 	pid_t pid = must(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
 	if (pid > 0)
 		syscall(SYS_exit_group, 0);
-	// Its parent has ended, as with daemons.
+	// Its parent has ended, as a daemon's.
 	while (getppid() != 1 && getppid() != parent)
 		usleep(1000);
 	ids("orphan");
@@ -105,7 +105,7 @@ static void orphan(void) {
 	syscall(SYS_exit_group, 0);
 }
 
-// Without arguments, all of it; with "chown FILE", what its capabilities allow.
+// Without arguments, it runs everything; with "chown FILE", what its capabilities allow.
 int main(int argc, char **argv) {
 	if (argc == 3) {
 		ids(argv[1]);

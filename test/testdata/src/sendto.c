@@ -1,4 +1,4 @@
-// Sendto connects to a socket, and sends a text and nothing else.
+// sendto connects to a socket and sends a text.
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

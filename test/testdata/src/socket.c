@@ -1,4 +1,4 @@
-// Socket makes a socket with the given name.
+// socket creates a socket with the given name.
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

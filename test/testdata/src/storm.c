@@ -1,10 +1,9 @@
-// Makes calls of which each has an effect that would show if it happened twice, or
-// not at all, while signals arrive. Prints each result that is not the one that is
-// right, and at the end of each process how many rounds of calls had such results.
+// Makes calls while signals arrive. The effect of each call would differ if it happened
+// twice or not at all. Prints each wrong result and, at the end of each process, how many
+// rounds of calls had wrong results.
 //
-// Usage: storm SECONDS PERIOD restart|retry. A signal comes all PERIOD microseconds.
-// "restart" has SA_RESTART; without it ("retry") a call that returns EINTR is made
-// again.
+// Usage: storm SECONDS PERIOD restart|retry. A signal arrives every PERIOD microseconds.
+// "restart" sets SA_RESTART; "retry" does not, and repeats calls that return EINTR.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +36,7 @@ static void wrong(const char *call, long got, long wanted, int error) {
 	failures++;
 }
 
-// DO makes a call until no signal interrupts it, and leaves its result in did.
+// DO repeats a call until no signal interrupts it, and stores its result in did.
 static long did;
 #define DO(call)                                            \
 	do {                                                    \
@@ -61,7 +60,7 @@ static long did;
 static void on_signal(int signal) {
 	int saved = errno;
 	if (++signals % 8 == 0)
-		getuid(); // a call in between, which is notified too
+		getuid(); // another notification in between
 	errno = saved;
 }
 
@@ -77,7 +76,7 @@ static void belongs(const char *path, uid_t uid, gid_t gid) {
 		wrong("lstat", st.st_uid, uid, 0);
 }
 
-// Each of these makes something for which the supervisor makes the inode.
+// For each of these, the supervisor creates the inode.
 static void make(uid_t uid, gid_t gid, int first) {
 	WANT(0, mkdir("d", 0755));
 	FAILS(EEXIST, mkdir("d", 0755));
@@ -99,7 +98,7 @@ static void make(uid_t uid, gid_t gid, int first) {
 	WANT(0, bind(first + 4, (struct sockaddr *)&address, sizeof(address)));
 	FAILS(EADDRINUSE, bind(first + 4, (struct sockaddr *)&address, sizeof(address)));
 	belongs("s", uid, gid);
-	// One too many would be the first that is free.
+	// An extra descriptor would have the lowest free number.
 	for (int fd = first; fd < first + 5; fd++)
 		WANT(0, close(fd));
 	WANT(first, dup(0));
@@ -176,7 +175,7 @@ static int run(const char *name, uid_t uid, gid_t gid, double seconds, long peri
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	WANT(0, mkdir(directory, 0777));
 	WANT(0, chmod(directory, 0777));
-	// In such a directory the supervisor makes what root makes, too.
+	// In such a directory, the supervisor creates root's files, too.
 	if (uid == 0) {
 		WANT(0, chown(directory, 0, gid));
 		WANT(0, chmod(directory, 02777));
@@ -202,7 +201,7 @@ static int run(const char *name, uid_t uid, gid_t gid, double seconds, long peri
 		rearrange();
 		clean();
 		rounds++;
-		if (failures != before) { // and what follows from one is not another
+		if (failures != before) { // its consequences do not count as further failures
 			bad++;
 			close_range(first, ~0U, 0);
 			unlink("s");
@@ -234,7 +233,7 @@ int main(int argc, char **argv) {
 	int status, any = 0;
 	while (wait(&status) > 0)
 		any |= status;
-	// What is empty has no file that nobody has asked for.
+	// No call has created an extra file if the directories are empty.
 	who = "main";
 	WANT(0, rmdir("root-0"));
 	WANT(0, rmdir("user-1000"));

@@ -1,4 +1,4 @@
-// X32 calls chown by the x32 ABI, which few kernels have, and prints the result.
+// x32 calls chown with the x32 ABI, which few kernels have, and prints the result.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>

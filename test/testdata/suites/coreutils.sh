@@ -1,4 +1,5 @@
-# coreutils.sh USER [PATTERN...]: coreutils' tests, or those below tests/ whose names begin with a pattern.
+# Usage: coreutils.sh USER [PREFIX...]. Runs coreutils' tests, or those whose names below
+# tests/ begin with a prefix.
 . /test/functions
 user=$1
 shift

@@ -1,4 +1,4 @@
-# python.sh USER [TEST...]: Python's tests of what it asks of the kernel.
+# Usage: python.sh USER [TEST...]. Runs Python's tests of its interfaces to the kernel.
 . /test/functions
 user=$1
 shift

@@ -1,4 +1,4 @@
-# tar.sh USER [NUMBER...]: tar's tests.
+# Usage: tar.sh USER [NUMBER...]. Runs tar's tests.
 . /test/functions
 user=$1
 shift

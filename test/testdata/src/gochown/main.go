@@ -1,6 +1,6 @@
-// Gochown changes the owner of a file over and over from many goroutines: a Go
-// program makes system calls without a C library, and its threads get signals
-// all the time.
+// Command gochown repeatedly changes the owner of a file from many goroutines: a Go
+// program makes system calls without a C library, and its threads receive signals all the
+// time.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Goids changes to another user as gosu does, and becomes a command: a Go
-// program has many threads when it does, and no C library.
+// Command goids becomes another user, as gosu does, and executes a command. A Go program
+// does so with many threads and without a C library.
 //
 //	goids UID:GID COMMAND...
 package main
@@ -25,7 +25,7 @@ func main() {
 	if err := syscall.Lchown("go-link", uid, gid); err != nil {
 		log.Fatal(err)
 	}
-	// Threads that wait while the ids change.
+	// Threads that sleep while the ids change.
 	var started, changed sync.WaitGroup
 	changed.Add(1)
 	results := make(chan string, 4)
@@ -59,7 +59,7 @@ func main() {
 	groups, err := syscall.Getgroups()
 	fmt.Println("main", syscall.Getuid(), syscall.Geteuid(), syscall.Getgid(), groups, err)
 	fmt.Println("chown", syscall.Lchown("go-link", 0, 0))
-	// Os/exec makes a child, which may be yet another user in vain.
+	// The child of os/exec tries to become yet another user, and fails.
 	child := exec.Command("id")
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 0}}
 	fmt.Println("child", child.Run())

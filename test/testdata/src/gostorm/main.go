@@ -1,6 +1,6 @@
-// Gostorm makes files from several goroutines while each of its threads gets SIGURG, the
-// signal by which Go's runtime preempts, a thousand times a second, and fails if one
-// call has had its effect twice.
+// Command gostorm creates files from several goroutines while each of its threads receives
+// SIGURG, the signal with which Go's runtime preempts goroutines, a thousand times a
+// second. It fails if a call takes effect twice.
 //
 // Usage: gostorm UID SECONDS
 package main
@@ -25,7 +25,7 @@ func main() {
 	seconds, err := strconv.ParseFloat(os.Args[2], 64)
 	check(err)
 	check(os.Mkdir("go", 0o777))
-	check(os.Chmod("go", 0o777|os.ModeSetgid)) // where root's files are made by the supervisor, too
+	check(os.Chmod("go", 0o777|os.ModeSetgid)) // where the supervisor creates root's files, too
 	check(os.Chown("go", 0, 7))
 	check(syscall.Setgroups(nil))
 	check(syscall.Setresuid(uid, uid, uid))
@@ -41,7 +41,7 @@ func main() {
 			for _, thread := range threads {
 				tid, err := strconv.Atoi(thread.Name())
 				check(err)
-				// Threads end.
+				// The thread ends.
 				if syscall.Tgkill(os.Getpid(), tid, syscall.SIGURG) == nil {
 					signals.Add(1)
 				}
@@ -62,8 +62,8 @@ func main() {
 	fmt.Printf("%d calls, %d signals\n", calls.Load(), signals.Load())
 }
 
-// round makes one of each kind, and removes it. Package os makes calls again that
-// return EINTR.
+// round creates one file of each kind and removes it. Package os repeats calls that return
+// EINTR.
 func round(name string, uid int) (calls int64) {
 	check(os.Mkdir(name, 0o700))
 	owned(name, uid)

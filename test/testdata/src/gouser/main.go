@@ -1,6 +1,6 @@
-// Gouser becomes another user, as gosu and su-exec do, in a Go program with many threads:
-// the runtime makes each of them change its ids, and ends the program unless all get the
-// same result.
+// Command gouser becomes another user, as gosu and su-exec do, with many threads. Go's
+// runtime changes the ids of each thread, and ends the program unless all get the same
+// result.
 package main
 
 import (
