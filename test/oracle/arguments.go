@@ -12,22 +12,23 @@ import (
 	"github.com/rootless-containers/subuidless/internal/acl"
 )
 
-// param is what a word of a program means: how it becomes arguments of the system call, one or more, and how
-// what the kernel writes there is shown.
+// param is the meaning of a word of a program: how it becomes one or more arguments of
+// the system call, and how to show what the kernel writes there.
 type param struct {
 	name   string
 	encode func(e *encoder, word string) error
-	// show returns what the kernel wrote to the bytes that encode reserved; result is the call's.
+	// show returns what the kernel wrote to the bytes that encode reserved; result is the
+	// call's.
 	show func(out []byte, result int64) string
 }
 
-// Pointers that lead nowhere.
+// Pointers to no memory.
 const (
 	nullPointer = 0
 	badPointer  = 0x1000
 )
 
-// pointer encodes NULL and BAD, or what good encodes.
+// pointer returns a function that encodes NULL and BAD, and other words like good.
 func pointer(good func(e *encoder, word string) error) func(*encoder, string) error {
 	return func(e *encoder, word string) error {
 		switch word {
@@ -56,25 +57,25 @@ func encodeFD(e *encoder, word string) error {
 	return encodeNumber(e, word)
 }
 
-// encodeActor encodes @2.
+// encodeActor returns a function that encodes the number of an actor, such as @2.
 func encodeActor(kind byte) func(*encoder, string) error {
 	return func(e *encoder, word string) error {
 		digits, ok := strings.CutPrefix(word, "@")
 		n, err := strconv.Atoi(digits)
 		if !ok || err != nil || n < 1 || n > maxActors {
-			return fmt.Errorf("no actor: %s", word)
+			return fmt.Errorf("not an actor: %s", word)
 		}
 		e.argument(kind, int64(n))
 		return nil
 	}
 }
 
-// text is what a quoted word stands for; long(N) is a name of N bytes.
+// text returns the string that a quoted word stands for. long(N) is a name of N bytes.
 func text(word string) (string, error) {
 	if inner, ok := parenthesized(word, "long"); ok {
 		n, err := strconv.Atoi(inner)
 		if err != nil || n < 0 || n > 5000 {
-			return "", fmt.Errorf("no length: %s", word)
+			return "", fmt.Errorf("not a length: %s", word)
 		}
 		return strings.Repeat("n", n), nil
 	}
@@ -85,7 +86,7 @@ func text(word string) (string, error) {
 	return s, nil
 }
 
-// parenthesized returns what is between the parentheses of word, if it is name(...).
+// parenthesized returns the text between the parentheses if word is name(...).
 func parenthesized(word, name string) (string, bool) {
 	inner, ok := strings.CutPrefix(word, name+"(")
 	if !ok {
@@ -100,7 +101,8 @@ func encodeString(e *encoder, word string) error {
 	return err
 }
 
-// encodeValue encodes a pointer and a size: of text, an ACL, file capabilities, or the interpreter's binary.
+// encodeValue encodes a pointer and a size: of a string, an ACL, file capabilities, or
+// the interpreter's binary.
 func encodeValue(e *encoder, word string) error {
 	if word == "image" {
 		e.number(imageAddress)
@@ -129,13 +131,14 @@ func value(word string) ([]byte, error) {
 
 var aclTags = map[string]acl.Tag{"u": acl.User, "g": acl.Group, "m": acl.Mask, "o": acl.Other}
 
-// encodeACL encodes u::7,u:1000:6,g::5,m::7,o::0 in the order given, right or wrong.
+// encodeACL encodes u::7,u:1000:6,g::5,m::7,o::0 in the given order, whether it is valid
+// or not.
 func encodeACL(inner string) ([]byte, error) {
 	b := binary.LittleEndian.AppendUint32(nil, 2)
 	for _, entry := range strings.Split(inner, ",") {
 		fields := strings.Split(entry, ":")
 		if len(fields) != 3 || aclTags[fields[0]] == 0 {
-			return nil, fmt.Errorf("no entry of an ACL: %s", entry)
+			return nil, fmt.Errorf("not an entry of an ACL: %s", entry)
 		}
 		tag, id := aclTags[fields[0]], int64(math.MaxUint32)
 		perm, err := strconv.ParseUint(fields[2], 8, 3)
@@ -159,7 +162,7 @@ func encodeACL(inner string) ([]byte, error) {
 	return b, nil
 }
 
-// capMask reads CAP_CHOWN,CAP_FOWNER, a number (a bit mask), all or none.
+// capMask parses names such as CAP_CHOWN,CAP_FOWNER, a bit mask, "all" or "none".
 func capMask(word string, all uint64) (uint64, error) {
 	switch word {
 	case "all":
@@ -174,18 +177,19 @@ func capMask(word string, all uint64) (uint64, error) {
 	for _, name := range strings.Split(word, ",") {
 		bit, ok := constants[name]
 		if !ok || !strings.HasPrefix(name, "CAP_") {
-			return 0, fmt.Errorf("no capability: %s", name)
+			return 0, fmt.Errorf("not a capability: %s", name)
 		}
 		mask |= 1 << bit
 	}
 	return mask, nil
 }
 
-// encodeFileCaps encodes EFFECTIVE:PERMITTED:INHERITABLE, effective being 0 or 1, as vfs_cap_data of revision 2.
+// encodeFileCaps encodes EFFECTIVE:PERMITTED:INHERITABLE as a struct vfs_cap_data of
+// revision 2. EFFECTIVE is 0 or 1.
 func encodeFileCaps(inner string) ([]byte, error) {
 	fields := strings.Split(inner, ":")
 	if len(fields) != 3 {
-		return nil, fmt.Errorf("no file capabilities: %s", inner)
+		return nil, fmt.Errorf("not file capabilities: %s", inner)
 	}
 	magic := uint32(0x02000000)
 	if fields[0] == "1" {
@@ -225,12 +229,12 @@ func encodeGroups(e *encoder, word string) error {
 	return nil
 }
 
-// list cuts [a,b,c] at the commas.
+// list splits [a,b,c] at the commas.
 func list(word string) ([]string, error) {
 	inner, ok := strings.CutPrefix(word, "[")
 	inner, ok2 := strings.CutSuffix(inner, "]")
 	if !ok || !ok2 {
-		return nil, fmt.Errorf("no list: %s", word)
+		return nil, fmt.Errorf("not a list: %s", word)
 	}
 	if inner == "" {
 		return nil, nil
@@ -320,7 +324,7 @@ var capHeader = binary.LittleEndian.AppendUint64(nil, unix.LINUX_CAPABILITY_VERS
 func encodeCaps(e *encoder, word string) error {
 	fields := strings.Split(strings.Trim(word, "[]"), ";")
 	if len(fields) != 3 {
-		return fmt.Errorf("no capability sets: %s", word)
+		return fmt.Errorf("not capability sets: %s", word)
 	}
 	var masks [3]uint64
 	for i := range masks {
@@ -345,11 +349,11 @@ func encodeCapsOut(e *encoder, word string) error {
 	return encodeOut(24)(e, word)
 }
 
-// encodeOut encodes & as a pointer to size bytes.
+// encodeOut returns a function that encodes & as a pointer to size bytes.
 func encodeOut(size int) func(*encoder, string) error {
 	return func(e *encoder, word string) error {
 		if word != "&" {
-			return fmt.Errorf("no pointer to a result: %s", word)
+			return fmt.Errorf("not a pointer to a result: %s", word)
 		}
 		e.out(size)
 		return nil
@@ -365,7 +369,7 @@ func encodeBuffer(e *encoder, word string) error {
 	}
 	size, err := strconv.Atoi(strings.TrimPrefix(word, "&"))
 	if err != nil || size < 0 || size > 4096 {
-		return fmt.Errorf("no buffer: %s", word)
+		return fmt.Errorf("not a buffer: %s", word)
 	}
 	if size == 0 {
 		e.number(0)
@@ -376,10 +380,10 @@ func encodeBuffer(e *encoder, word string) error {
 	return nil
 }
 
-// encodeHandle encodes & as a struct file_handle, and the mount's id.
+// encodeHandle encodes & as pointers to a struct file_handle and to a mount id.
 func encodeHandle(e *encoder, word string) error {
 	if word != "&" {
-		return fmt.Errorf("no handle: %s", word)
+		return fmt.Errorf("not a handle: %s", word)
 	}
 	b := make([]byte, 8+128)
 	b[0] = 128
@@ -388,7 +392,8 @@ func encodeHandle(e *encoder, word string) error {
 	return nil
 }
 
-// numeric makes a param that is a number; the name says to the generator which (words.go).
+// numeric returns a param that is a number. Its name selects the generator's function
+// (words.go).
 func numeric(name string) param { return param{name: name, encode: encodeNumber} }
 
 // The kinds of arguments.
@@ -424,7 +429,7 @@ var (
 	watch  = param{name: "watch", encode: encodeFD}
 	dirfd  = param{name: "dirfd", encode: encodeFD}
 	path   = param{name: "path", encode: pointer(encodeString)}
-	// Where a file is to be made, and where a directory or a program is.
+	// The path of a file to be created, of a directory, and of a program.
 	newPath       = param{name: "newPath", encode: path.encode}
 	directoryPath = param{name: "directoryPath", encode: path.encode}
 	programPath   = param{name: "programPath", encode: path.encode}
@@ -458,7 +463,7 @@ var (
 func encodeGroupsOut(e *encoder, word string) error {
 	size, err := strconv.Atoi(strings.TrimPrefix(word, "&"))
 	if err != nil || size < 0 || size > 64 {
-		return fmt.Errorf("no groups: %s", word)
+		return fmt.Errorf("not groups: %s", word)
 	}
 	e.number(int64(size))
 	e.out(4 * max(size, 1))

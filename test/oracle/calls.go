@@ -2,23 +2,23 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// call is a system call of the language.
+// call is a system call that programs can make.
 type call struct {
 	name    string
 	number  int
 	params  []param
 	fd      bool   // returns a descriptor
-	feature string // what -without names
-	weight  int    // how often it is generated; 0 means 10, -1 never by chance
+	feature string // that -without can exclude
+	weight  int    // relative frequency; 0 means 10, -1 never
 }
 
-// Numbers that are no system calls (shared.h).
+// Numbers that are not system calls (shared.h).
 const (
 	numberFork   = 100000
 	numberThread = 100001
 )
 
-// The features that calls and arguments may belong to.
+// features are the names that -without accepts. Calls and arguments belong to them.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
 	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower"}
 
@@ -116,7 +116,7 @@ var calls = append([]call{
 	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, feature: "inotify"},
 }, legacyCalls...)
 
-// callNamed has the calls by their names.
+// callNamed maps names to calls.
 var callNamed = func() map[string]*call {
 	m := make(map[string]*call)
 	for i := range calls {

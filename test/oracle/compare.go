@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// pair is the two sides on one file system.
+// pair is the two sides, real root and subuidless, on one file system.
 type pair struct {
 	pl      *place
 	fs      string
@@ -17,7 +17,7 @@ type pair struct {
 	allCaps uint64
 }
 
-// open starts both sides. All are the capabilities that real root has.
+// open starts both sides. all is the set of capabilities that real root has.
 func (pl *place) open(fs string, all uint64) (*pair, error) {
 	if fs == "ext4" {
 		if err := pl.isExt4(); err != nil {
@@ -33,14 +33,15 @@ func (pl *place) open(fs string, all uint64) (*pair, error) {
 	return pr, nil
 }
 
-// restart ends the sides, which run starts again, and removes the sidecar.
+// restart ends the sides and removes the sidecar. run starts the sides again.
 func (pr *pair) restart() error {
 	return errors.Join(pr.close(), os.RemoveAll(pr.pl.sidecar()))
 }
 
 func (pr *pair) close() error { return errors.Join(pr.sides[0].close(), pr.sides[1].close()) }
 
-// run has both sides execute the program, at the same time. A side that has failed is started again.
+// run executes the program on both sides at the same time. It restarts a side that has
+// failed.
 func (pr *pair) run(p program) (root, user outcome, err error) {
 	w, err := encode(p, pr.sides[0].imageSize, pr.allCaps)
 	if err != nil {
@@ -63,39 +64,40 @@ func (pr *pair) run(p program) (root, user outcome, err error) {
 	return root, user, errors.Join(err, <-done)
 }
 
-// useless is said of a program that waits for something that never comes.
-const useless = "real root hangs\n"
+// hangsAnyway is the difference reported for a program that waits forever for real root,
+// too.
+const hangsAnyway = "real root hangs\n"
 
-// ask runs a program, and tells how the sides differ: not at all if it is empty. An operation that hangs, or an interpreter that
-// ends, is a difference too.
-func (pr *pair) ask(p program) string {
+// difference runs a program and returns how the sides differ, or "". An operation that
+// hangs and an interpreter that ends are differences, too.
+func (pr *pair) difference(p program) string {
 	_, d := pr.compare(p)
 	return d
 }
 
-// compare is ask, and returns what real root saw.
+// compare does the same and also returns what real root saw.
 func (pr *pair) compare(p program) (root outcome, difference string) {
 	root, user, err := pr.run(p)
 	switch {
 	case err != nil:
-		err = errors.Join(err, pr.close()) // both start afresh: in the same directory of an overlay
+		err = errors.Join(err, pr.close()) // restart both, so that they use the same directory of an overlay
 		return outcome{}, err.Error() + "\n"
 	case root.Hung:
-		return root, useless
+		return root, hangsAnyway
 	}
 	return root, differences(p, root, user)
 }
 
-// differs tells whether p is a program, and one that differs.
+// differs reports whether p is a valid program whose results differ.
 func (pr *pair) differs(p program) bool {
 	if _, err := encode(p, pr.sides[0].imageSize, pr.allCaps); err != nil {
 		return false
 	}
-	d := pr.ask(p)
-	return d != "" && d != useless
+	d := pr.difference(p)
+	return d != "" && d != hangsAnyway
 }
 
-// differences tells where the outcomes differ; it is empty if they agree.
+// differences lists where the outcomes differ. It is empty if they agree.
 func differences(p program, root, user outcome) string {
 	var b strings.Builder
 	for i := range root.Results {
@@ -106,13 +108,13 @@ func differences(p program, root, user outcome) string {
 	trees := [2]map[string]string{byPath(root.Tree), byPath(user.Tree)}
 	for _, path := range slices.Sorted(maps.Keys(merge(trees[0], trees[1]))) {
 		if r, u := trees[0][path], trees[1][path]; r != u {
-			fmt.Fprintf(&b, "%s is left\n  root:       %s\n  subuidless: %s\n", path, r, u)
+			fmt.Fprintf(&b, "%s afterwards\n  root:       %s\n  subuidless: %s\n", path, r, u)
 		}
 	}
 	return b.String()
 }
 
-// byPath has the descriptions of files by their paths.
+// byPath maps the paths of files to their descriptions.
 func byPath(lines []string) map[string]string {
 	m := make(map[string]string)
 	for _, line := range lines {

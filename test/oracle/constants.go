@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// constants are the names that numbers may have in a program.
+// constants are the names that programs can use for numbers.
 var constants = map[string]int64{
 	"O_RDONLY": unix.O_RDONLY, "O_WRONLY": unix.O_WRONLY, "O_RDWR": unix.O_RDWR, "O_CREAT": unix.O_CREAT, "O_EXCL": unix.O_EXCL,
 	"O_TRUNC": unix.O_TRUNC, "O_APPEND": unix.O_APPEND, "O_DIRECTORY": unix.O_DIRECTORY, "O_NOFOLLOW": unix.O_NOFOLLOW,
@@ -46,7 +46,7 @@ var constants = map[string]int64{
 	"FD_CLOEXEC": unix.FD_CLOEXEC, "F_DUPFD": unix.F_DUPFD, "F_GETFL": unix.F_GETFL, "F_SETFD": unix.F_SETFD, "F_GETFD": unix.F_GETFD,
 }
 
-// number reads names and numbers with | between them. Numbers are those of C: 0644 is octal.
+// number parses names and numbers joined by |. Numbers are written as in C: 0644 is octal.
 func number(word string) (int64, error) {
 	var n int64
 	for _, part := range strings.Split(word, "|") {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// coverage counts what each call gives to real root's side: what the programs of the generator reach.
+// coverage counts the results of each call on real root's side. It shows what the
+// generated programs reach.
 type coverage map[string]map[string]int // by call, and by errno or "ok"
 
 // add counts the results of a program.
@@ -18,7 +19,7 @@ func (c coverage) add(p program, root outcome) {
 		result, _, _ := strings.Cut(line, " ")
 		switch {
 		case result == "-":
-			result = "not run" // its actor is no more
+			result = "not run" // its actor has ended
 		case result[0] != 'E':
 			result = "ok"
 		}
@@ -31,7 +32,8 @@ func (c coverage) add(p program, root outcome) {
 	}
 }
 
-// String has a line for each call: how often it was called, and the shares of its results.
+// String returns a line for each call: how often it was made, and the percentage of each
+// result.
 func (c coverage) String() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c)) {

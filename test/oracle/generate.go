@@ -5,40 +5,40 @@ import (
 	"strconv"
 )
 
-// generator makes one program out of one seed: always the same.
+// generator creates a program from a seed. The same seed always gives the same program.
 type generator struct {
 	*rand.Rand
 	without map[string]bool // features
 	p       program
 
-	actors   int                   // so many there are
-	actor    int                   // who the operation at hand is of
-	cwd      [maxActors + 1]string // where each probably is
-	files    []file                // what there probably is (paths.go)
-	opened   []file                // what each descriptor probably refers to
-	watch0   int                   // the descriptor of inotify_init1, or -1. To the kernel its inode is like no other, so nothing else uses it
-	sockets  []int                 // those of socket
-	rooted   bool                  // somebody has called chroot(2)
-	special  bool                  // there may be FIFOs, sockets and devices: open(2) must not wait, and ACLs not name ids (docs/ownership.md)
-	proc     bool                  // there is a /proc
-	linkable bool                  // there may be hard links
-	exec     bool                  // there is a program that can be executed, named x
+	actors   int                   // their number
+	actor    int                   // that makes the current operation
+	cwd      [maxActors + 1]string // of each actor, probably
+	files    []file                // that probably exist (paths.go)
+	opened   []file                // the file that each descriptor probably refers to
+	watch0   int                   // the descriptor of inotify_init1, or -1; nothing else uses it, because its inode is special
+	sockets  []int                 // the descriptors of sockets
+	rooted   bool                  // an actor has called chroot(2)
+	special  bool                  // FIFOs, sockets and devices may exist: open(2) must not block, and ACLs must not name ids (docs/ownership.md)
+	proc     bool                  // /proc exists
+	linkable bool                  // hard links may exist
+	exec     bool                  // an executable program named x exists
 
-	base  string // where the path at hand starts
-	named file   // what the last path probably leads to
+	base  string // the directory at which the current path starts
+	named file   // the file that the last path probably leads to
 }
 
-// generate makes the program of a seed.
+// generate returns the program of a seed. without names the features that it must not use.
 func generate(seed uint64, without map[string]bool) program {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), without: without, actors: 1, actor: 1, watch0: -1}
 	g.p.Chroot = !without["chroot"] && g.chance(20)
 	g.proc = !without["proc"] && !g.p.Chroot && g.chance(60)
 	g.special = !without["special"] && g.chance(30)
-	g.proc = g.proc && !g.special // a socket that is opened again by a path counts as the caller's (docs/ownership.md)
+	g.proc = g.proc && !g.special // a socket reopened by a path counts as the caller's (docs/ownership.md)
 	g.exec = !without["exec"] && g.chance(30)
 	g.linkable = !without["hardlinks"] && (without["lower"] || g.chance(50))
 	if !without["inotify"] && g.chance(10) {
-		g.proc = false // where the descriptor could be opened again
+		g.proc = false // the descriptor could be reopened there
 		g.line("inotify_init1", "IN_NONBLOCK")
 		g.watch0 = 0
 	}
@@ -54,7 +54,7 @@ func generate(seed uint64, without map[string]bool) program {
 
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
-// pickActor is rarely root, who may do everything.
+// pickActor rarely returns root, which is not restricted.
 func (g *generator) pickActor() int {
 	if g.actors == 1 || g.chance(20) {
 		return 1
@@ -82,7 +82,7 @@ func (g *generator) pickCall() *call {
 				continue
 			}
 			if g.special && c.name == "creat" {
-				break // it would wait for a reader
+				break // it would block until there is a reader
 			}
 			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
 				break // from above the root directory to below it
@@ -95,7 +95,7 @@ func (g *generator) pickCall() *call {
 	}
 }
 
-// line adds an operation of the first actor, and returns the word for what it gives.
+// line adds an operation of the first actor and returns the word for its result.
 func (g *generator) line(name string, words ...string) string { return g.by(1, name, words...) }
 
 func (g *generator) by(actor int, name string, words ...string) string {
@@ -112,7 +112,7 @@ func (g *generator) by(actor int, name string, words ...string) string {
 	return "f" + strconv.Itoa(max(o.Store, 0))
 }
 
-// add adds a random operation.
+// add adds an operation with random arguments.
 func (g *generator) add(actor int, c *call) {
 	g.actor, g.base, g.named = actor, g.cwd[actor], file{}
 	switch c.name {
@@ -150,14 +150,15 @@ func (g *generator) add(actor int, c *call) {
 	g.follow(c.name, before, words)
 }
 
-// start adds another actor.
+// start adds an actor, by fork or thread.
 func (g *generator) start(actor int, how string) {
 	g.actors++
 	g.cwd[g.actors] = g.cwd[actor]
 	g.by(actor, how, strconv.Itoa(g.actors))
 }
 
-// follow notes what an operation probably has done: before is what it named first.
+// follow updates the generator's knowledge after an operation has probably succeeded.
+// before is the file that the operation named first.
 func (g *generator) follow(name string, before file, words []string) {
 	now := g.named
 	switch name {

@@ -2,19 +2,20 @@ package main
 
 import "strings"
 
-// What docs/ownership.md lists as differences from real root is no news: here real root is
-// made to see the same, as narrowly as can be.
+// docs/ownership.md lists known differences from real root. To keep them out of the
+// results, real root's side imitates them, as narrowly as possible.
 
-// How a call takes set-id bits away (shared.h).
+// How a call clears set-id bits (shared.h).
 const (
 	clearsNothing = 0
-	clearsFD      = 1 // of its descriptor
+	clearsFD      = 1 // of the file of its descriptor
 	clearsAt      = 2 // of the file at its descriptor and path
 	clearsPath    = 3 // of the file at its path
 )
 
-// clearsSetID tells whether the operation writes to a file: "Writing to a set-id file clears the bits, also for root".
-// Real root makes these calls without CAP_FSETID.
+// clearsSetID returns how the operation writes to a file, if it does: "Writing to a
+// set-id file clears the bits, also for root". Real root makes these calls without
+// CAP_FSETID.
 func clearsSetID(o op) uint32 {
 	switch name := o.Call.name; {
 	case name == "write", name == "ftruncate":

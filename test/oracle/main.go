@@ -1,10 +1,11 @@
-// Command oracle runs random programs over files and identities by real root and, under
-// subuidless, by an uid without subordinate ids. The kernel is the oracle: both must see the same.
+// Command oracle is a differential fuzzer: it runs random programs of system calls about
+// files and identities both as real root and under subuidless, as a user without
+// subordinate ids. The kernel is the oracle: both must see the same.
 //
 //	go run ./test/oracle -n 1000 -seed 1 -fs ext4,tmpfs,overlay
 //	go run ./test/oracle FILE...
 //
-// docs/oracle.md tells more.
+// See docs/oracle.md.
 package main
 
 import (
@@ -25,14 +26,14 @@ import (
 )
 
 func main() {
-	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides is about this thread
+	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides refers to this thread
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
 	}
 }
 
-// options are those of the command line.
+// options are the options of the command line.
 type options struct {
 	n       int
 	seed    uint64
@@ -50,16 +51,16 @@ type options struct {
 func parseOptions(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("oracle", flag.ContinueOnError)
-	flags.IntVar(&o.n, "n", 1000, "how many programs on each file system")
-	flags.Uint64Var(&o.seed, "seed", 1, "the seed of the first program; the next has the next number")
-	fs := flags.String("fs", "ext4,tmpfs,overlay", "the file systems")
-	without := flags.String("without", "", "what programs are not to use: "+strings.Join(features, ","))
-	flags.StringVar(&o.keep, "keep", "", "write programs that differ to this `directory`, shrunk")
-	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, which is on ext4")
-	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of the one in this tree")
+	flags.IntVar(&o.n, "n", 1000, "run this `number` of programs on each file system")
+	flags.Uint64Var(&o.seed, "seed", 1, "the seed of the first program; it increases by one for each program")
+	fs := flags.String("fs", "ext4,tmpfs,overlay", "the file systems, separated by commas")
+	without := flags.String("without", "", "features that programs must not use, separated by commas: "+strings.Join(features, ","))
+	flags.StringVar(&o.keep, "keep", "", "write programs that differ, shrunk, to this `directory`")
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, on ext4")
+	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of building one")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
-	flags.BoolVar(&o.covered, "coverage", false, "show at the end how often each call gave which error")
-	flags.IntVar(&o.most, "most", 10, "end after so many programs that differ")
+	flags.BoolVar(&o.covered, "coverage", false, "at the end, print how often each call gave which error")
+	flags.IntVar(&o.most, "most", 10, "stop after this `number` of programs that differ")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -115,7 +116,7 @@ func run(args []string) (err error) {
 	return nil
 }
 
-// on runs all programs on a file system, and returns how many differ.
+// on runs all programs on a file system and returns how many differ.
 func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 	pr, err := pl.open(fs, all)
 	if err != nil {
@@ -149,33 +150,34 @@ func (o options) on(pl *place, fs string, all uint64) (differ int, err error) {
 			}
 		}
 	}
-	fmt.Printf("%s: %d of %d programs differ, from seed %d on; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
+	fmt.Printf("%s: %d of %d programs differ, from seed %d; %.1f s, %.2f ms each\n", fs, differ, n, o.seed, time.Since(start).Seconds(), time.Since(start).Seconds()*1000/float64(n))
 	if o.covered {
 		fmt.Print(reached)
 	}
 	return differ, nil
 }
 
-// withoutOn adds what there is not on a file system.
+// withoutOn adds the features that a file system does not have.
 func withoutOn(fs string, without map[string]bool) map[string]bool {
 	all := map[string]bool{"lower": fs != "overlay"}
 	maps.Copy(all, without)
 	return all
 }
 
-// batch is after how many programs the interpreters start afresh: the sidecar keeps what is recorded of removed files.
+// batch is the number of programs after which the interpreters restart, because the
+// sidecar keeps records of removed files.
 const batch = 5000
 
-// report shrinks a program that differs, prints it and keeps it.
+// report shrinks a program that differs, prints it and stores it.
 func (o options) report(pr *pair, seed uint64, p program, d string) error {
 	for range 2 {
-		if again := pr.ask(p); again == "" {
+		if again := pr.difference(p); again == "" {
 			fmt.Printf("seed %d on %s: FLAKY, it differed once:\n%s%s\n", seed, pr.fs, p, d)
 			return nil
 		}
 	}
 	p = shrink(p, pr.differs)
-	d = pr.ask(p)
+	d = pr.difference(p)
 	fmt.Printf("seed %d on %s differs:\n%s%s\n", seed, pr.fs, p, d)
 	if o.keep == "" {
 		return nil
@@ -184,7 +186,7 @@ func (o options) report(pr *pair, seed uint64, p program, d string) error {
 	return err
 }
 
-// replay runs the files of the command line, and prints all that both sides see.
+// replay runs the files of the command line and prints what both sides see.
 func (o options) replay(pr *pair) (differ int, err error) {
 	for _, name := range o.files {
 		p, err := readProgram(name)
@@ -208,7 +210,7 @@ func (o options) replay(pr *pair) (differ int, err error) {
 	return differ, nil
 }
 
-// realCaps are the capabilities of real root on this machine.
+// realCaps returns the capabilities of real root on this machine, and sets missingCaps.
 func realCaps() (uint64, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData

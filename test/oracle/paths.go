@@ -11,19 +11,20 @@ type kind int
 
 const (
 	nothing kind = iota
-	regular      // or a FIFO, and so on
+	regular      // or a FIFO, a socket or a device
 	directory
 	symlink
 )
 
-// file is one that the program probably has: the generator executes nothing, so it may be another or gone by then.
+// file is a file that probably exists. The generator executes nothing, so the file may be
+// another one, or gone.
 type file struct {
-	path  string // from where the program begins; "" for nothing, "." for that directory
+	path  string // relative to the program's first directory; "" for none, "." for that directory
 	kind  kind
-	leads string // where a symbolic link to a directory leads, if that is known
+	leads string // the target of a symbolic link to a directory, if known
 }
 
-// learn notes that there is a file.
+// learn notes that a file exists.
 func (g *generator) learn(path string, k kind) {
 	if path == "" || strings.HasPrefix(path, "..") {
 		return
@@ -36,7 +37,7 @@ func (g *generator) forget(path string) {
 	g.files = slices.DeleteFunc(g.files, func(f file) bool { return f.path == path })
 }
 
-// oneOf is a file of one of these kinds, if there is any.
+// oneOf returns a random file of one of these kinds. It reports whether there is any.
 func (g *generator) oneOf(kinds ...kind) (file, bool) {
 	var of []file
 	for _, f := range g.files {
@@ -50,10 +51,10 @@ func (g *generator) oneOf(kinds ...kind) (file, bool) {
 	return of[g.IntN(len(of))], true
 }
 
-// path is that of a file that is probably there.
+// path returns the path of a file that probably exists.
 func (g *generator) path() string { return g.pathOf(regular, directory, directory, symlink) }
 
-// directoryPath is that of a directory.
+// directoryPath returns the path of a directory, mostly.
 func (g *generator) directoryPath() string {
 	if g.chance(15) {
 		return g.path()
@@ -61,7 +62,7 @@ func (g *generator) directoryPath() string {
 	return g.pathOf(directory)
 }
 
-// programPath is that of a program.
+// programPath returns the path of a program, mostly.
 func (g *generator) programPath() string {
 	if g.exec && g.chance(80) {
 		return g.spell(file{path: "x", kind: regular})
@@ -69,7 +70,7 @@ func (g *generator) programPath() string {
 	return g.path()
 }
 
-// newPath is a path whose last name is probably not there yet.
+// newPath returns a path whose last component probably does not exist yet.
 func (g *generator) newPath() string {
 	if g.chance(25) {
 		return g.path()
@@ -93,7 +94,7 @@ func (g *generator) pathOf(kinds ...kind) string {
 	return g.spell(f)
 }
 
-// oddPath is rarely a path that is none.
+// oddPath rarely returns a bad pointer or a very long name. It reports whether it does.
 func (g *generator) oddPath() (string, bool) {
 	if !g.without["pointers"] && g.chance(1) {
 		return g.pick("NULL", "BAD"), true
@@ -104,7 +105,7 @@ func (g *generator) oddPath() (string, bool) {
 	return "", false
 }
 
-// spell is one of the many paths of a file.
+// spell returns one of the many paths of a file.
 func (g *generator) spell(f file) string {
 	g.named = f
 	at := f.path
@@ -137,7 +138,7 @@ func (g *generator) spell(f file) string {
 	return strconv.Quote(at)
 }
 
-// relative is the path at as seen from the directory base; both start from the same.
+// relative returns the path at relative to base. Both are relative to the same directory.
 func relative(base, at string) string {
 	if base == "" || base == "." {
 		return at
@@ -148,7 +149,7 @@ func relative(base, at string) string {
 	return strings.Repeat("../", 1+strings.Count(base, "/")) + at
 }
 
-// way is a path without quotes that may lead anywhere.
+// way returns a path, without quotes, that may lead anywhere.
 func (g *generator) way() string {
 	switch n := g.IntN(100); {
 	case n < 40:
@@ -179,7 +180,8 @@ func (g *generator) way() string {
 	return g.name()
 }
 
-// linkTarget is what a symbolic link holds. Outside of a chroot it leads to nothing of the machine's.
+// linkTarget returns the target of a symbolic link. Outside of a chroot, it leads to no
+// file of the machine.
 func (g *generator) linkTarget() string {
 	if g.p.Chroot && g.chance(30) {
 		return strconv.Quote("/" + g.name())
@@ -193,10 +195,10 @@ func (g *generator) linkTarget() string {
 	return g.pick(`"a"`, `"b"`, `"d1"`, `"d1"`, `"d2"`, `"d1/a"`, `"../a"`, `"l"`, `"n"`, `"."`, `".."`, `"d1/"`, `""`)
 }
 
-// fd is a descriptor of anything.
+// fd returns a descriptor of any file.
 func (g *generator) fd() string { return g.fdOf(regular, directory, symlink) }
 
-// directoryFD is a descriptor of a directory.
+// directoryFD returns a descriptor of a directory, mostly.
 func (g *generator) directoryFD() string { return g.fdOf(directory) }
 
 func (g *generator) fdOf(kinds ...kind) string {
@@ -221,7 +223,8 @@ func (g *generator) fdOf(kinds ...kind) string {
 	return "f" + strconv.Itoa(f)
 }
 
-// socket is a descriptor of socket(2). They are used for nothing else, because they count as their user's own.
+// socket returns a descriptor of socket(2). Other calls do not use them, because they
+// count as the caller's own.
 func (g *generator) socket() string {
 	if len(g.sockets) == 0 || g.chance(5) {
 		return g.fd()
@@ -229,10 +232,10 @@ func (g *generator) socket() string {
 	return "f" + strconv.Itoa(g.sockets[g.IntN(len(g.sockets))])
 }
 
-// watch is the descriptor of inotify_init(2).
+// watch returns the descriptor of inotify_init(2).
 func (g *generator) watch() string { return "f" + strconv.Itoa(g.watch0) }
 
-// dirfd is where the next path starts.
+// dirfd returns the descriptor at which the next path starts.
 func (g *generator) dirfd() string {
 	g.base = g.cwd[g.actor]
 	held := slices.ContainsFunc(g.opened, func(f file) bool { return f.kind == directory })

@@ -16,19 +16,20 @@ import (
 //go:embed interpreter
 var sources embed.FS
 
-// place is the directory of a run, with a root file system for each side.
+// place is the directory of a run. It contains a root file system for each side.
 type place struct {
 	dir    string
-	lock   *os.File // the directory, locked as long as it is used
+	lock   *os.File // the directory, locked while it is in use
 	binary string
-	uid    int // that of subuidless
+	uid    int // of the side of subuidless
 }
 
-// skeleton is what is in both root file systems. subuidless run mounts over some of them.
+// skeleton lists the directories in both root file systems. subuidless run mounts over
+// some of them.
 var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "w"}
 
-// newPlace builds what the two sides need, in a new directory in parent: with this binary of subuidless, or one that it
-// builds.
+// newPlace builds what the two sides need in a new directory in parent. If binary is "",
+// it also builds subuidless.
 func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	dir, lock, err := makeLocked(parent)
 	if err != nil {
@@ -68,9 +69,10 @@ func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	return pl, nil
 }
 
-// makeLocked makes a directory for a run in parent, and removes those of runs that were killed.
+// makeLocked creates a directory for a run in parent, and removes those of runs that were
+// killed.
 func makeLocked(parent string) (dir string, lock *os.File, err error) {
-	above, err := flock(parent, unix.LOCK_EX) // so that nobody takes the new one for a left one
+	above, err := flock(parent, unix.LOCK_EX) // so that no other run removes the new one
 	if err != nil {
 		return "", nil, err
 	}
@@ -115,7 +117,7 @@ func (pl *place) path(elem ...string) string {
 	return filepath.Join(append([]string{pl.dir}, elem...)...)
 }
 
-// build compiles the interpreter, and subuidless.
+// build compiles the interpreter and, unless there is a binary, subuidless.
 func (pl *place) build() error {
 	if err := os.CopyFS(pl.dir, sources); err != nil {
 		return err
@@ -138,25 +140,26 @@ func (pl *place) build() error {
 	return nil
 }
 
-// sidecar is where subuidless records owners that do not fit into the files.
+// sidecar is the directory in which subuidless keeps records of inodes that cannot carry
+// the attribute.
 func (pl *place) sidecar() string { return pl.path("user", "home", "sidecar") }
 
 // remove removes the directory.
 func (pl *place) remove() error { return errors.Join(os.RemoveAll(pl.dir), pl.lock.Close()) }
 
-// isExt4 returns an error if the directory is on another file system than ext4.
+// isExt4 returns an error unless the directory is on ext4.
 func (pl *place) isExt4() error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(pl.dir, &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", pl.dir, err)
 	}
 	if st.Type != unix.EXT4_SUPER_MAGIC {
-		return fmt.Errorf("%s is not on ext4 (its file system has the magic number %#x): name another directory with -dir, or leave out ext4 with -fs", pl.dir, st.Type)
+		return fmt.Errorf("%s is not on ext4 (its file system has the magic number %#x); pass another directory with -dir, or omit ext4 from -fs", pl.dir, st.Type)
 	}
 	return nil
 }
 
-// realRoot is the side of the kernel: real root, in mount and PID namespaces of its own.
+// realRoot returns the side of real root, which has its own mount and PID namespaces.
 func (pl *place) realRoot(fs string) *side {
 	return &side{name: "real root", start: func() *exec.Cmd {
 		source := "-"
@@ -171,7 +174,7 @@ func (pl *place) realRoot(fs string) *side {
 	}}
 }
 
-// user is the side of subuidless: an uid without subordinate ids.
+// user returns the side of subuidless, which runs as a user without subordinate ids.
 func (pl *place) user(fs string) *side {
 	return &side{name: "subuidless", start: func() *exec.Cmd {
 		argv := []string{"run", "--read-only", "--sidecar", pl.sidecar()}

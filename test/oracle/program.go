@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// A program is text, one operation a line:
+// program is a list of operations. As text, it has one operation per line:
 //
 //	ACTOR CALL ARGUMENT... [-> VARIABLE]
 //	1 openat AT_FDCWD "d1/a" O_RDWR|O_CREAT 0644 -> f0
 //
-// Actor 1 is there at first, as root; "1 fork 2" and "1 thread 3" make others. The
-// operations run one after the other. Arguments are words; what they mean depends on the
-// call (calls.go, arguments.go). Lines that begin with # are comments. A line "chroot"
-// makes the program's directory its root directory before it begins.
+// Actor 1 exists from the start, as root; "1 fork 2" and "1 thread 3" create others. The
+// operations run one after another. Arguments are words, whose meaning depends on the
+// call (calls.go, arguments.go). Lines that begin with # are comments. The line "chroot"
+// makes the program's directory its root directory before it starts.
 type program struct {
 	Chroot bool
 	Ops    []op
@@ -28,7 +28,7 @@ type op struct {
 	Store int // the variable that gets the return value, or -1
 }
 
-// maxActors and maxVariables are those of the interpreter (shared.h).
+// maxActors and maxVariables are the limits of the interpreter (shared.h).
 const (
 	maxActors    = 5
 	maxVariables = 64
@@ -53,7 +53,7 @@ func (p program) String() string {
 	return b.String()
 }
 
-// parse reads a program. Errors name the line.
+// parse parses a program. Errors name the line.
 func parse(text string) (program, error) {
 	var p program
 	for i, line := range strings.Split(text, "\n") {
@@ -96,13 +96,13 @@ func parseOp(line string) (op, error) {
 		words = words[:n-2]
 	}
 	if len(words) != len(o.Call.params) {
-		return op{}, fmt.Errorf("%s has %d arguments, not %d", o.Call.name, len(o.Call.params), len(words))
+		return op{}, fmt.Errorf("%s takes %d arguments, not %d", o.Call.name, len(o.Call.params), len(words))
 	}
 	o.Args = words
 	return o, nil
 }
 
-// variable returns the number of a variable: f12.
+// variable returns the number of a variable, such as 12 of f12.
 func variable(word string) (int, error) {
 	if digits, ok := strings.CutPrefix(word, "f"); ok {
 		if n, err := strconv.Atoi(digits); err == nil && n >= 0 && n < maxVariables {
@@ -112,7 +112,7 @@ func variable(word string) (int, error) {
 	return 0, fmt.Errorf("no such variable: %s", word)
 }
 
-// split cuts a line into words. Blanks within quotes separate nothing.
+// split splits a line into words at blanks outside of quotes.
 func split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder

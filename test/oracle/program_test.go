@@ -4,12 +4,13 @@ import (
 	"testing"
 )
 
-// A generated program must survive being written and read, and must be the same whenever it is generated.
+// A generated program must be the same after it is written and parsed, and whenever it is
+// generated.
 func TestGenerated(t *testing.T) {
 	for seed := range uint64(2000) {
 		p := generate(seed, nil)
 		if again := generate(seed, nil); again.String() != p.String() {
-			t.Fatalf("seed %d gave two programs:\n%s\nand\n%s", seed, p, again)
+			t.Fatalf("seed %d gave two different programs:\n%s\nand\n%s", seed, p, again)
 		}
 		q, err := parse(p.String())
 		if err != nil {
@@ -24,7 +25,7 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// Every call must appear without any feature left out, and none of a feature that is.
+// With all features every call must appear; without a feature, none of its calls.
 func TestFeatures(t *testing.T) {
 	seen := make(map[string]bool)
 	for seed := range uint64(5000) {

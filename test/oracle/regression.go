@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// keep writes a program that differs to dir, with comments on where and how, and returns the file's name.
+// keep writes a program that differs to dir, with comments about the difference, and
+// returns the file's name.
 func keep(dir, fs string, seed uint64, p program, difference string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err

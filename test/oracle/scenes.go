@@ -4,11 +4,11 @@ import (
 	"strconv"
 )
 
-// prepare is how a program begins, so that later operations find something to decide about: places as systems have
-// them, and actors that are somebody else.
+// prepare adds the beginning of a program, so that later operations are subject to
+// permissions: typical directories, and actors with other identities.
 func (g *generator) prepare() {
 	if g.chance(10) {
-		return // an empty directory, and root
+		return // only an empty directory and root
 	}
 	scenes := []func(*generator){(*generator).shared, (*generator).team, (*generator).home, (*generator).links, (*generator).hardLinks, (*generator).loose}
 	if g.exec {
@@ -36,8 +36,8 @@ func (g *generator) prepare() {
 	}
 }
 
-// removeLower removes what an overlay has in its lower layer (place.h): with a second name, a file of it becomes two inodes
-// with opinions of their own about their mode.
+// removeLower removes the files of an overlay's lower layer (place.h). With a second
+// name, such a file becomes two inodes with independent modes.
 func (g *generator) removeLower() {
 	for _, name := range []string{"a", "b", "x", "d1/a", "d2/b"} {
 		g.line("unlinkat", "AT_FDCWD", strconv.Quote(name), "0")
@@ -47,7 +47,8 @@ func (g *generator) removeLower() {
 	}
 }
 
-// makeDirectory, makeFile and makeLink make what belongs to somebody. The umask is not heeded.
+// makeDirectory, makeFile and makeLink create files with the given owners. The umask does
+// not apply to the modes.
 func (g *generator) makeDirectory(at, uid, gid, mode string) {
 	g.line("mkdirat", "AT_FDCWD", strconv.Quote(at), "0755")
 	g.give(at, uid, gid)
@@ -85,7 +86,7 @@ func (g *generator) give(at, uid, gid string) {
 	}
 }
 
-// grant gives a file an ACL.
+// grant sets an ACL of a file.
 func (g *generator) grant(at, name string) {
 	if !g.without["acl"] && !g.without["attributes"] {
 		g.line("setxattr", strconv.Quote(at), strconv.Quote(name), g.acl(), "0")
@@ -97,10 +98,10 @@ const (
 	defaultACL = "system.posix_acl_default"
 )
 
-// owner is a user, or root.
+// owner returns the id of a user or of root.
 func (g *generator) owner() string { return g.pick("0", "1000", "1000", "1001") }
 
-// shared is a directory like /tmp.
+// shared creates a directory like /tmp.
 func (g *generator) shared() {
 	d := g.directoryName()
 	g.makeDirectory(d, g.owner(), g.owner(), g.pick("01777", "01777", "01775", "0777", "03777"))
@@ -114,7 +115,7 @@ func (g *generator) shared() {
 	}
 }
 
-// team is a directory of a group.
+// team creates a directory of a group.
 func (g *generator) team() {
 	d := g.directoryName()
 	g.makeDirectory(d, g.owner(), g.user(), g.pick("02775", "02775", "02770", "02755", "0775", "03775"))
@@ -131,7 +132,7 @@ func (g *generator) team() {
 	}
 }
 
-// home is a directory of a user, closed to others.
+// home creates a directory of a user that others can mostly not read.
 func (g *generator) home() {
 	d, uid := g.directoryName(), g.user()
 	g.makeDirectory(d, uid, uid, g.pick("0700", "0711", "0750", "0755", "0710", "0500"))
@@ -143,7 +144,7 @@ func (g *generator) home() {
 	}
 }
 
-// links is a chain of symbolic links.
+// links creates a chain of symbolic links.
 func (g *generator) links() {
 	d := g.directoryName()
 	g.makeDirectory(d, g.owner(), g.owner(), g.directoryMode())
@@ -156,7 +157,7 @@ func (g *generator) links() {
 	}
 }
 
-// hardLinks is a file that is in two directories.
+// hardLinks creates a file with names in two directories.
 func (g *generator) hardLinks() {
 	g.makeDirectory("d1", g.owner(), g.owner(), g.directoryMode())
 	g.makeDirectory("d2", g.owner(), g.owner(), g.directoryMode())
@@ -167,7 +168,7 @@ func (g *generator) hardLinks() {
 	}
 }
 
-// loose is a few files and directories, in the directory of the program.
+// loose creates a few files and directories in the directory of the program.
 func (g *generator) loose() {
 	if g.chance(50) {
 		g.line("fchmodat", "AT_FDCWD", `"."`, g.pick("0777", "01777", "02777"))
@@ -184,7 +185,7 @@ func (g *generator) loose() {
 	}
 }
 
-// setIDProgram is one that makes somebody else of who executes it.
+// setIDProgram creates a program that changes the identity of its caller.
 func (g *generator) setIDProgram() {
 	f := g.line("openat", "AT_FDCWD", `"x"`, "O_WRONLY|O_CREAT|O_TRUNC", "0755")
 	g.line("write", f, "image")
@@ -199,7 +200,7 @@ func (g *generator) setIDProgram() {
 	g.learn("x", regular)
 }
 
-// hold opens some files, and then changes who may.
+// hold opens some files, and then changes their permissions.
 func (g *generator) hold() {
 	for range 1 + g.IntN(3) {
 		f, ok := g.oneOf(g.pickKind())
@@ -228,7 +229,7 @@ func (g *generator) pickKind() kind {
 	return regular
 }
 
-// leave has an actor in a directory that is removed, or moved.
+// leave moves an actor into a directory that is then removed or renamed.
 func (g *generator) leave() {
 	g.makeDirectory("d9", g.owner(), g.owner(), g.directoryMode())
 	g.by(g.actors, "chdir", `"d9"`)
@@ -241,14 +242,14 @@ func (g *generator) leave() {
 	}
 }
 
-// become makes the actor somebody else.
+// become changes the identity of an actor.
 func (g *generator) become(actor int) {
 	uid, gid := g.user(), g.user()
 	if g.chance(70) {
 		g.by(actor, "setgroups", g.groups())
 	}
 	switch n := g.IntN(100); {
-	case n < 65: // as login does
+	case n < 65: // like login
 		g.by(actor, "setresgid", gid, gid, gid)
 		g.by(actor, "setresuid", uid, uid, uid)
 	case n < 75: // a daemon that keeps some capabilities

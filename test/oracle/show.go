@@ -12,8 +12,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/acl"
 )
 
-// What is the machine's and not the program's, no function here shows: times, inode numbers, devices that hold files,
-// how many blocks a file has.
+// The functions in this file omit what depends on the machine rather than the program:
+// times, inode numbers, the devices of file systems, and the number of blocks of a file.
 
 func showResult(n int64) string {
 	switch {
@@ -44,8 +44,8 @@ func showStat(b []byte, _ int64) string {
 		u64(b, at.size), unix.Major(dev), unix.Minor(dev))
 }
 
-// showOwner shows an owner. Who has made a socket without a name, or an inode without a type such as inotify's, is recorded
-// nowhere (docs/ownership.md).
+// showOwner shows an owner. There is no record of the owner of a socket without a name,
+// or of an inode without a type such as inotify's (docs/ownership.md).
 func showOwner(mode, uid, gid uint32) string {
 	if mode == unix.S_IFSOCK|0o777 || mode&unix.S_IFMT == 0 {
 		return "unknown"
@@ -61,7 +61,7 @@ func showStatx(b []byte, _ int64) string {
 
 func showID(b []byte, _ int64) string { return strconv.FormatUint(uint64(u32(b, 0)), 10) }
 
-// missingCaps are capabilities that real root lacks on this machine; they are shown nowhere.
+// missingCaps are capabilities that real root lacks on this machine. They are not shown.
 var missingCaps uint64
 
 func showCaps(b []byte, _ int64) string {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// shrink returns the smallest program found that differs still. It must differ according to differs.
+// shrink returns the smallest program that it finds for which differs is still true.
 func shrink(p program, differs func(program) bool) program {
 	for {
 		before := p.String()
@@ -22,7 +22,7 @@ func shrink(p program, differs func(program) bool) program {
 	}
 }
 
-// dropLines leaves out halves, quarters and at last single lines.
+// dropLines tries without halves, quarters and finally single lines.
 func dropLines(p program, differs func(program) bool) program {
 	for size := max(len(p.Ops)/2, 1); size > 0; size /= 2 {
 		for at := 0; at+size <= len(p.Ops); {
@@ -37,7 +37,7 @@ func dropLines(p program, differs func(program) bool) program {
 	return p
 }
 
-// simplifyWords makes arguments shorter, and has fewer actors.
+// simplifyWords tries with shorter arguments and fewer actors.
 func simplifyWords(p program, differs func(program) bool) program {
 	alone := program{Chroot: p.Chroot, Ops: slices.Clone(p.Ops)}
 	for i := range alone.Ops {
@@ -54,7 +54,7 @@ func simplifyWords(p program, differs func(program) bool) program {
 		}
 		for j := range p.Ops[i].Args {
 			if p.Ops[i].Call.params[j].name == device.name {
-				continue // another number might be a device that does something
+				continue // another number might be a working device
 			}
 			for _, word := range simpler(p.Ops[i].Args[j]) {
 				if q := withOp(p, i, func(o *op) { o.Args[j] = word }); differs(q) {
@@ -75,14 +75,14 @@ func withOp(p program, i int, change func(*op)) program {
 	return p
 }
 
-// simpler are words to try in the place of one, the simplest first. They are shorter, or as long and
-// earlier in the alphabet: so that it ends.
+// simpler returns words to try instead of one, the simplest first. They are shorter, or
+// as long and earlier in the alphabet, so that shrink terminates.
 func simpler(word string) []string {
 	var words []string
 	if parts := strings.Split(word, "|"); len(parts) > 1 {
 		for i := range parts {
 			if strings.HasSuffix(parts[i], "_NONBLOCK") {
-				continue // the program might wait
+				continue // the program might block
 			}
 			words = append(words, strings.Join(slices.Delete(slices.Clone(parts), i, i+1), "|"))
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What does not matter for the difference must be gone from a shrunk program.
+// A shrunk program must not contain anything that does not matter for the difference.
 func TestShrink(t *testing.T) {
 	p, err := parse(`chroot
 1 mkdirat AT_FDCWD "d1" 0755

@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timeout is how long a program may take: longer than the interpreter itself waits for an operation that hangs.
-const timeout = 20 * time.Second
+// timeout is how long a program may take. It is longer than the interpreter itself waits
+// for an operation that hangs, also on a loaded machine.
+const timeout = 2 * time.Minute
 
-// side is an interpreter: that of real root, or that of subuidless.
+// side is an interpreter, of real root or of subuidless.
 type side struct {
 	name      string
 	start     func() *exec.Cmd
 	cmd       *exec.Cmd
-	in        *os.File // written by us
+	in        *os.File // the interpreter reads it
 	out       *os.File
 	imageSize int64
 	errors    strings.Builder
@@ -62,13 +63,13 @@ func (s *side) read(b []byte) error {
 	return err
 }
 
-// fail ends the interpreter, and tells why.
+// fail ends the interpreter and returns an error with its messages.
 func (s *side) fail(err error) error {
 	closed := s.close()
 	return fmt.Errorf("the interpreter of %s: %w\n%s", s.name, errors.Join(err, closed), s.errors.String())
 }
 
-// run has a program executed. After an error the side is closed.
+// run executes a program. After an error, the side is closed.
 func (s *side) run(p program, w wire) (outcome, error) {
 	if _, err := s.in.Write(w.bytes); err != nil {
 		return outcome{}, s.fail(err)
@@ -89,14 +90,15 @@ func (s *side) run(p program, w wire) (outcome, error) {
 	return o, nil
 }
 
-// close lets the interpreter end: it does when its input ends. What does not within the timeout is killed.
+// close closes the input of the interpreter, which ends it. It kills an interpreter that
+// does not end within the timeout.
 func (s *side) close() error {
 	if s.cmd == nil {
 		return nil
 	}
 	cmd := s.cmd
 	s.cmd = nil
-	late := time.AfterFunc(timeout, func() { _ = unix.Kill(cmd.Process.Pid, unix.SIGKILL) }) // it may end just now
+	late := time.AfterFunc(timeout, func() { _ = unix.Kill(cmd.Process.Pid, unix.SIGKILL) }) // it may have ended just now
 	defer late.Stop()
 	err := errors.Join(s.in.Close(), s.out.Close())
 	return errors.Join(err, cmd.Wait())

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// What shared.h says.
+// These constants are those of shared.h.
 const (
 	baseAddress    = 0x200000000
 	imageAddress   = baseAddress + 0x10000
@@ -27,19 +27,19 @@ const (
 	resultHung = -5001
 )
 
-// out is where the kernel writes a result.
+// out is a place in the program where the kernel writes a result.
 type out struct {
 	show       func([]byte, int64) string
 	start, end int // offsets in the program
 }
 
-// wire is a program as the interpreter gets it.
+// wire is a program in the form that the interpreter reads.
 type wire struct {
 	bytes []byte
 	outs  [][]out // by operation
 }
 
-// encoder makes a wire of a program.
+// encoder encodes a program as a wire.
 type encoder struct {
 	ops, data []byte
 	dataStart int // offset
@@ -57,7 +57,7 @@ func (e *encoder) argument(kind byte, n int64) {
 
 func (e *encoder) number(n int64) { e.argument(kindNumber, n) }
 
-// place puts bytes into the program, and returns their address.
+// place adds bytes to the program and returns their address.
 func (e *encoder) place(b []byte) int64 {
 	at := e.dataStart + len(e.data)
 	e.data = append(e.data, b...)
@@ -77,7 +77,7 @@ func (e *encoder) out(size int) {
 	}
 }
 
-// encode makes the wire form. Errors name the operation.
+// encode encodes a program. Errors name the operation.
 func encode(p program, imageSize int64, allCaps uint64) (wire, error) {
 	var w wire
 	e := &encoder{dataStart: headerSize + opSize*len(p.Ops), imageSize: imageSize, allCaps: allCaps}
@@ -127,14 +127,15 @@ func (e *encoder) op(o op) {
 	e.ops = binary.LittleEndian.AppendUint64(e.ops, 0)
 }
 
-// outcome is what a program gave, a line for each operation and for each file that it left.
+// outcome is the result of a program: a line for each operation, and one for each file
+// that exists at the end.
 type outcome struct {
 	Results []string
 	Tree    []string
 	Hung    bool
 }
 
-// decode makes an outcome of what the interpreter returned.
+// decode decodes the results that the interpreter returned.
 func decode(p program, w wire, ran, tree []byte) (outcome, error) {
 	var o outcome
 	for i := range p.Ops {
@@ -153,14 +154,14 @@ func decode(p program, w wire, ran, tree []byte) (outcome, error) {
 	t.inode(".")
 	t.directory("")
 	if t.rest == nil {
-		return outcome{}, errors.New("the interpreter's tree ends early")
+		return outcome{}, errors.New("the interpreter's tree is truncated")
 	}
-	slices.Sort(t.lines) // the order of a directory is the file system's
+	slices.Sort(t.lines) // the order depends on the file system
 	o.Tree = t.lines
 	return o, nil
 }
 
-// treeReader reads what put_tree in tree.h wrote.
+// treeReader decodes the output of put_tree in tree.h.
 type treeReader struct {
 	rest  []byte // nil after an error
 	lines []string

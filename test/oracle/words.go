@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// randomWord makes a word for a param, by its name. The pools are small, so that operations meet.
+// randomWord maps the name of a param to a function that returns a random word for it.
+// The pools of words are small, so that operations refer to the same files and ids.
 var randomWord = map[string]func(*generator) string{
 	"mode":        (*generator).mode,
 	"umask":       (*generator).umask,
@@ -80,7 +81,7 @@ var randomWord = map[string]func(*generator) string{
 
 func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
 
-// flag is rarely one that there is not.
+// flag rarely replaces a word by a flag that does not exist.
 func (g *generator) flag(word string) string {
 	if g.chance(3) {
 		return g.pick("0x1", "0x10", "8")
@@ -88,7 +89,7 @@ func (g *generator) flag(word string) string {
 	return word
 }
 
-// removeFlags mostly suit what is to be removed.
+// removeFlags mostly returns the flags that suit the file to be removed.
 func (g *generator) removeFlags() string {
 	if g.named.kind == directory != g.chance(10) {
 		return "AT_REMOVEDIR"
@@ -118,7 +119,7 @@ func (g *generator) directoryMode() string {
 
 func (g *generator) umask() string { return g.pick("0", "022", "077", "027", "0777", "02", "0177") }
 
-// user is an id of a user that is not root.
+// user returns the id of a non-root user.
 func (g *generator) user() string { return g.pick("1000", "1000", "1001", "65534") }
 
 func (g *generator) id() string {
@@ -163,8 +164,8 @@ func (g *generator) how() string {
 	return "[" + flags + "," + mode + "," + resolve + "]"
 }
 
-// node is the type of a new file, and its device. Devices that could do anything are not among them: memory devices,
-// and numbers for local use, which no driver has.
+// node returns the type and mode of a new file, and its device. The devices do not work:
+// their numbers are for local use, and no driver has them.
 func (g *generator) node() []string {
 	types := []string{"S_IFREG", "0"}
 	if g.special {
@@ -233,7 +234,7 @@ func (g *generator) capSet() string {
 	return strings.Join(names, ",")
 }
 
-// someCaps are capabilities about files.
+// someCaps returns a few capabilities, mostly about files.
 func (g *generator) someCaps() string {
 	return g.pick("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_CHOWN,CAP_FOWNER", "CAP_DAC_OVERRIDE,CAP_FSETID",
 		"CAP_SETUID,CAP_SETGID", "CAP_SETFCAP", "CAP_MKNOD,CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT")
@@ -243,7 +244,7 @@ func (g *generator) fileCaps() string {
 	return "cap(" + g.pick("0", "1") + ":" + g.capSet() + ":" + g.capSet() + ")"
 }
 
-// prctl makes the arguments of one that is about identities.
+// prctl returns arguments of prctl(2) that concern identities.
 func (g *generator) prctl() []string {
 	bit := g.pick(capNames...)
 	var words []string

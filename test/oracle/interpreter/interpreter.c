@@ -1,8 +1,8 @@
-// Runs programs of system calls by several actors, one call after the other.
+// Runs programs of system calls by several actors, one call after another.
 //
-// The runner compiles a program into numbers (wire.go) and writes it to standard input; the
-// results come back from standard output. The coordinator forks the first actor for each program; actors
-// make the others. Whose turn it is, is handed on by futex(2).
+// The runner encodes a program (wire.go) and writes it to standard input; it reads the
+// results from standard output. The coordinator forks the first actor of each program,
+// and actors create the others. They pass the turn to each other with futex(2).
 #include "shared.h"
 #include "tree.h"
 #include "place.h"
@@ -21,7 +21,8 @@ static void wake(unsigned actor) {
 	raw(futex, &shared->slots[actor].turn, FUTEX_WAKE, 1, 0);
 }
 
-// hand_on gives the turn to the actor of the next operation; at the end, to the coordinator.
+// hand_on passes the turn to the actor of the next operation or, at the end, to the
+// coordinator.
 static void hand_on(void) {
 	for (; shared->next < program->ops; shared->next++) {
 		struct op *op = &program->op[shared->next];
@@ -43,7 +44,7 @@ static word fork_actor(word k) {
 		return -22;
 	struct slot *s = &shared->slots[k];
 	s->turn = 0;
-	// The coordinator is the parent of all, and sees when they end.
+	// The coordinator is the parent of all actors, and sees them end.
 	word pid = raw(clone, SIGCHLD | CLONE_PARENT, 0, 0, 0, 0);
 	if (pid == 0) {
 		act(k);
@@ -70,7 +71,8 @@ static word start_thread(word me, word k) {
 	return 0;
 }
 
-// hand_to_coordinator has the coordinator give the file of descriptor PINNED_FD of this task that mode.
+// hand_to_coordinator lets the coordinator set the mode of the file of this task's
+// descriptor PINNED_FD.
 static void hand_to_coordinator(unsigned mode) {
 	struct slot *mine = &shared->slots[shared->running];
 	shared->mend_mode = mode;
@@ -80,13 +82,13 @@ static void hand_to_coordinator(unsigned mode) {
 		raw(futex, &mine->turn, FUTEX_WAIT, 0, 0);
 }
 
-// mend is the coordinator's part of that.
+// mend is the coordinator's part of hand_to_coordinator.
 static void mend(void) {
 	char path[] = "/proc/0000000/fd/" PINNED;
 	word n = shared->mend_task;
 	for (int i = 12; i >= 6; i--, n /= 10)
 		path[i] = '0' + n % 10;
-	char *p = path + 6; // procfs knows no leading zeros
+	char *p = path + 6; // procfs accepts no leading zeros
 	while (*p == '0')
 		p++;
 	memcpy(p - 6, "/proc/", 6);
@@ -95,7 +97,7 @@ static void mend(void) {
 	wake(shared->running);
 }
 
-// pin opens as PINNED_FD what a call with these arguments writes to.
+// pin opens, as PINNED_FD, the file that a call with these arguments writes to.
 static int pin(enum clears how, const word a[6], struct statx *st) {
 	word fd = -1;
 	switch (how) {
@@ -118,9 +120,12 @@ static int pin(enum clears how, const word a[6], struct statx *st) {
 	return raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0;
 }
 
-// write_as_user makes real root's call that writes to the file of status st as docs/ownership.md says that subuidless differs:
-// "Writing to a set-id file clears the bits, also for root", so without CAP_FSETID. The set-group-ID bit of a file that its group may not
-// execute stays, because to the kernel everybody in the container is in the group; but not where subuidless sees the call of a user.
+// write_as_user makes a call of real root that writes to the file with the status st. It
+// imitates a known difference of subuidless (docs/ownership.md): "Writing to a set-id
+// file clears the bits, also for root". Hence it drops CAP_FSETID. The set-group-ID bit
+// of a file that its group may not execute stays, because every process in the container
+// is in the group for the kernel; it does not stay where subuidless handles the call of a
+// user.
 static word write_as_user(word nr, enum clears how, const word a[6], struct statx *st) {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct sets[2];
@@ -165,8 +170,9 @@ static word execute(struct op *op) {
 		result = write_as_user(op->nr, op->clears, a, &st);
 	else
 		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not ensure that a ".." component
-	// didn't escape (due to a race condition or potential attack)", such as any rename on the machine.
+	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not
+	// ensure that a ".." component didn't escape (due to a race condition or potential
+	// attack)", such as any rename on the machine.
 	for (int tries = 0; op->nr == __NR_openat2 && result == -EAGAIN && tries < 1000; tries++)
 		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (shared->real && op->clears)
@@ -182,7 +188,7 @@ static void finish(struct op *op, word result) {
 	hand_on();
 }
 
-// act is the life of an actor.
+// act executes an actor's operations until the program ends.
 static void act(word me) {
 	struct slot *s = &shared->slots[me];
 	for (;;) {
@@ -193,7 +199,7 @@ static void act(word me) {
 	}
 }
 
-// continue_after_exec is the rest of an actor's life: its execve has succeeded.
+// continue_after_exec is where an actor continues after a successful execve.
 static void continue_after_exec(void) {
 	unsigned me = shared->running;
 	struct slot *s = &shared->slots[me];
@@ -239,7 +245,7 @@ static void first_actor(void) {
 	act(1);
 }
 
-// wait_for_end waits until the program ends, and notes which operation does not.
+// wait_for_end waits until the program ends, and marks the operation that hangs, if any.
 static void wait_for_end(void) {
 	struct slot *mine = &shared->slots[0];
 	for (int seconds = 0;;) {
@@ -289,7 +295,7 @@ static void run(void) {
 	must("chdir", raw(chdir, place));
 	put_inode(&o, ".");
 	put_tree(&o, name);
-	// What a program did to the directory above its own must not reach the next one.
+	// Undo what the program did to the directory above its own.
 	char names[1024];
 	word n = raw(listxattr, ".", names, sizeof(names));
 	for (word i = 0; i < n; i += length(names + i) + 1)
@@ -307,7 +313,7 @@ static void map(void) {
 	must("mmap", raw(mmap, BASE, LIMIT, 3 /* PROT_READ | PROT_WRITE */, 0x11 /* MAP_SHARED | MAP_FIXED */, SHARED_FD, 0));
 }
 
-// set_up makes the coordinator: its descriptors, the shared memory, and its signals.
+// set_up prepares the coordinator: its descriptors, the shared memory, and its signals.
 static void set_up(void) {
 	must("dup", raw(dup3, 0, INPUT_FD, 0));
 	must("dup", raw(dup3, 1, OUTPUT_FD, 0));
@@ -327,8 +333,9 @@ static void set_up(void) {
 	raw(umask, 022);
 }
 
-// begin gets the arguments --interpret and the file system, and for real root ROOT and SOURCE, the directory for /w.
-// Called otherwise, it is the program that an actor executes.
+// begin is the entry point. Its arguments are --interpret and the file system and, for
+// real root, ROOT and SOURCE, the directory for /w. With other arguments, this is the
+// program that an actor executes.
 void begin(word *stack) {
 	word count = stack[0];
 	char **arguments = (char **)stack + 1;

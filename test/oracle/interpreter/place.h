@@ -1,4 +1,5 @@
-// Where programs run: /w is the file system in question, in a root directory that cannot be written.
+// The place where programs run: /w is the tested file system, in a read-only root
+// directory.
 #include <linux/capability.h>
 #include <linux/mount.h>
 
@@ -28,8 +29,9 @@ static void new_directory(const char *name, word mode, word uid, word gid) {
 	must("lower chmod", raw(fchmodat, AT_FDCWD, name, mode));
 }
 
-// new_lower fills the working directory: files of several owners. There are no symbolic links and FIFOs in it: overlayfs
-// makes new inodes of them, for which nothing is recorded (docs/ownership.md). Nor are there hard links, which it breaks up.
+// new_lower fills the working directory with files of several owners. There are no
+// symbolic links and FIFOs, because overlayfs replaces them by new inodes that have no
+// records (docs/ownership.md), and no hard links, because it breaks them.
 static void new_lower(void) {
 	new_file("a", 0644, 0, 0, "lower a");
 	new_file("b", 0600, 1000, 1000, "lower b");
@@ -40,7 +42,8 @@ static void new_lower(void) {
 	new_file("d2/b", 0666, 65534, 0, "");
 }
 
-// set_search sets the effective capability CAP_DAC_READ_SEARCH, and returns what it was.
+// set_search sets the effective capability CAP_DAC_READ_SEARCH and returns its former
+// value.
 static unsigned set_search(unsigned effective) {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct sets[2];
@@ -52,8 +55,9 @@ static unsigned set_search(unsigned effective) {
 	return before;
 }
 
-// mount_upper mounts the overlay without CAP_DAC_READ_SEARCH, which nobody in a user namespace has to overlayfs: without it, it does not
-// find out that two names in a lower layer are, or were, one file.
+// mount_upper mounts the overlay without CAP_DAC_READ_SEARCH, as in a user namespace.
+// Without the capability, overlayfs does not detect that two names in a lower layer are,
+// or were, one file.
 static void mount_upper(void) {
 	unsigned search = set_search(0);
 	must("mkdir", raw(mkdirat, AT_FDCWD, "/o/upper", 0755));
@@ -85,7 +89,8 @@ static void remove(const char *dir) {
 	must("rmdir", raw(unlinkat, AT_FDCWD, dir, AT_REMOVEDIR));
 }
 
-// enter_root makes what real root has look as what subuidless run has made of the same directory.
+// enter_root makes the root directory of real root look like one that subuidless run has
+// set up.
 static void enter_root(const char *root, const char *source) {
 	must("mount private", raw(mount, "", "/", "", MS_REC | MS_PRIVATE, 0));
 	must("bind", raw(mount, root, root, "", MS_BIND, 0));
@@ -99,7 +104,7 @@ static void enter_root(const char *root, const char *source) {
 	must("read-only", raw(mount, "", "/", "", MS_BIND | MS_REMOUNT | MS_RDONLY, 0));
 }
 
-// make_place mounts what is not there yet.
+// make_place mounts what is not mounted yet.
 static void make_place(const char *kind) {
 	if (equal(kind, "tmpfs"))
 		must("mount tmpfs", raw(mount, "tmpfs", place, "tmpfs", 0, "mode=0755"));
@@ -110,7 +115,7 @@ static void make_place(const char *kind) {
 	}
 }
 
-// enter_program enters the directory of the next program, and returns its name.
+// enter_program creates and enters the directory of the next program, and returns its name.
 static const char *enter_program(void) {
 	static unsigned count;
 	static char name[4];

@@ -1,5 +1,5 @@
-// System calls without a libc: nothing may come between a program and the kernel,
-// and threads have their own identities only by raw system calls.
+// System calls without a libc, which must not come between a program and the kernel.
+// Threads have separate identities only with raw system calls.
 #include <asm/unistd.h>
 #include <stdint.h>
 
@@ -34,10 +34,10 @@ static inline word raw6(word nr, word a, word b, word c, word d, word e, word f)
 #define RAW4(n, a, b, c, d) raw6(n, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
 #define RAW5(n, a, b, c, d, e) raw6(n, (word)(a), (word)(b), (word)(c), (word)(d), (word)(e), 0)
 #define RAW6(n, a, b, c, d, e, f) raw6(n, (word)(a), (word)(b), (word)(c), (word)(d), (word)(e), (word)(f))
-// raw(NAME, ARGUMENTS...) is the call, whose errors are negative numbers.
+// raw(NAME, ARGUMENTS...) makes a system call. Errors are negative numbers.
 #define raw(name, ...) PICK(__VA_ARGS__ __VA_OPT__(, ) RAW6, RAW6, RAW5, RAW4, RAW3, RAW2, RAW1, RAW0)(__NR_##name __VA_OPT__(, ) __VA_ARGS__)
 
-// raw_thread starts a thread on a stack of its own, which calls entry(argument).
+// raw_thread starts a thread, on its own stack, that calls entry(argument).
 word raw_thread(word flags, void *stack, void (*entry)(word), word argument);
 
 #if defined(__x86_64__)
@@ -88,7 +88,7 @@ __asm__(".globl raw_thread\n"
 	"	brk #0\n");
 #endif
 
-// The compiler makes calls of these out of loops and assignments.
+// The compiler turns loops and assignments into calls of these functions.
 void *memcpy(void *to, const void *from, unsigned long n) {
 	for (unsigned long i = 0; i < n; i++)
 		((volatile char *)to)[i] = ((const char *)from)[i];
@@ -114,7 +114,7 @@ static int equal(const char *a, const char *b) {
 	return *a == *b;
 }
 
-// fail ends the whole interpreter, with words on standard error.
+// fail ends the interpreter with a message on standard error.
 static void __attribute__((noreturn)) fail(const char *what, word result) {
 	char number[24], *p = number + sizeof(number);
 	*--p = '\n';

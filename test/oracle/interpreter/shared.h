@@ -1,4 +1,4 @@
-// The memory that the runner (wire.go) fills with a program, and that all actors share.
+// The memory that the runner (wire.go) fills with a program and that all actors share.
 #include "raw.h"
 
 #define BASE 0x200000000UL // where every actor has it
@@ -8,7 +8,7 @@
 #define TREE 0xa0000	   // offset of the dump
 
 enum {
-	SHARED_FD = 1000, // survive execve(2), and are no number that a program uses
+	SHARED_FD = 1000, // survive execve(2); programs do not use these numbers
 	INPUT_FD,
 	OUTPUT_FD,
 	PINNED_FD,
@@ -18,20 +18,20 @@ enum {
 
 #define PINNED "1003"
 
-// Numbers that are no system calls.
+// Numbers that are not system calls.
 enum { FORK = 100000, THREAD };
 
-// What stands in the place of a return value.
+// Instead of a return value.
 enum { DEAD = -5000, HUNG = -5001 };
 
-// How a call takes set-id bits away (known.go).
+// How a call clears set-id bits (known.go).
 enum clears { NOTHING, FD, AT, PATH };
 
 enum kind { NUMBER, VARIABLE, PROCESS, TASK };
 
 struct op {
 	uint32_t actor, nr;
-	uint32_t store; // the variable that gets the return value
+	uint32_t store; // the variable that receives the return value
 	uint8_t kind[8];
 	uint32_t clears; // enum clears
 	int64_t argument[6];
@@ -49,7 +49,7 @@ struct shared {
 	int64_t variables[VARIABLES];
 	uint32_t next, running;
 	uint32_t image; // size
-	uint32_t real;	// real root is here
+	uint32_t real;	// this is the side of real root
 	uint32_t mend_task, mend_mode;
 };
 

@@ -1,4 +1,4 @@
-// Shows a tree, and removes it.
+// Describes a tree of files, and removes it.
 #include <linux/fcntl.h>
 #include <linux/stat.h>
 
@@ -33,7 +33,7 @@ static void put_attributes(struct out *o, const char *name) {
 	}
 }
 
-// put_inode shows a file of the working directory.
+// put_inode describes a file of the working directory.
 static unsigned put_inode(struct out *o, const char *name) {
 	struct statx st = {0};
 	char content[256];
@@ -69,12 +69,13 @@ struct entry {
 	char name[];
 };
 
-// put_tree shows what is in the working directory, and removes it. Names of three bytes but that of
-// the directory only, if it is given, are kept: in an overlay they are the directories for other programs.
+// put_tree describes what is in the working directory, and removes it. If the directory
+// only is given, it keeps other names of three bytes: in an overlay, they are the
+// directories for other programs.
 static void put_tree(struct out *o, const char *only) {
 	char entries[8192];
 	word fd = must("open .", raw(openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0));
-	// All of a directory is read before anything of it is removed.
+	// The directory is read completely before anything in it is removed.
 	word n = 0, r;
 	while ((r = raw(getdents64, fd, entries + n, sizeof(entries) - n)) > 0)
 		n += r;
