@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 const (
 	columnNative     = "native"
 	columnSubuidless = "subuidless"
@@ -7,45 +9,56 @@ const (
 	columnBare       = "bare"
 )
 
-// column is one way to run a command. Its strings may hold the placeholders of expand.
+// column is one way to run a command. Its strings may contain the placeholders of expand.
 type column struct {
 	name  string
 	needs []string
-	// wrap comes before the command.
+	// wrap precedes the command.
 	wrap []string
 	env  []string
-	// chroot comes before a command that runs in the root file system {run}/root; without it the column cannot.
+	// chroot precedes a command that runs in the root file system {run}/root. A column
+	// without it cannot do so.
 	chroot []string
-	// after ends what the wrapper leaves behind; it is not timed.
+	// after ends processes that the wrapper leaves behind. It is not timed.
 	after []string
-	// oneID columns run in a plain one-id user namespace, where every id but 0 is refused.
+	// oneID columns run in a plain one-id user namespace, in which every id except 0 is
+	// refused.
 	oneID bool
-	// peer columns are the programs that subuidless wants to be ahead of.
+	// peer columns are the programs that subuidless aims to be faster than.
 	peer bool
-	// preload columns emulate in the process itself, by LD_PRELOAD: static programs and raw system calls escape them.
+	// preload columns emulate in the process itself, by LD_PRELOAD, and miss static
+	// programs and raw system calls.
 	preload bool
 }
 
 var columns = []column{
 	{name: columnNative, oneID: true, chroot: []string{"chroot", "{run}/root"}},
-	{name: columnSubuidless, wrap: []string{"{bin}/subuidless", "exec", "--"},
-		chroot: []string{"{bin}/subuidless", "exec", "--", "chroot", "{run}/root"}},
-	// Permissions of files hold for nobody, and so the calls that only they matter to are not notified.
-	{name: columnLean, wrap: []string{"{bin}/subuidless", "exec", "--permissions=off", "--"},
-		chroot: []string{"{bin}/subuidless", "exec", "--permissions=off", "--", "chroot", "{run}/root"}},
+	subuidlessColumn(columnSubuidless, "subuidless"),
+	subuidlessColumn(columnLean, "subuidless", lean),
 	{name: "fakeroot", needs: []string{"fakeroot"}, wrap: []string{"fakeroot", "--"}, peer: true, preload: true},
 	{name: "proot -0", needs: []string{"proot"}, wrap: []string{"proot", "-0"},
-		// proot unpacks its loader there for each exec: on a disk that would be the disk's figure.
+		// proot unpacks its loader there for each exec. On a disk, that would measure the
+		// disk.
 		env:    []string{"PROOT_TMP_DIR={state}"},
 		chroot: []string{"proot", "-0", "-r", "{run}/root", "-w", "/"},
 		peer:   true},
 	{name: "pseudo", needs: []string{"pseudo"}, wrap: []string{"pseudo"},
-		// Debian's build keeps its database in /usr/var unless told otherwise. A database of its own for each run is also
-		// what keeps pseudo from aborting: it finds inodes reused that it had recorded for a removed file.
+		// Debian's build keeps its database in /usr/var by default. A new database for
+		// each run also keeps pseudo from aborting when it finds the inode number of a
+		// removed file in use again.
 		env: []string{"PSEUDO_PREFIX=/usr", "PSEUDO_LOCALSTATEDIR={state}"},
-		// Its daemon would stay for 30 seconds more.
+		// Its daemon would stay for another 30 seconds.
 		after:   []string{"pseudo", "-S"},
 		peer:    true,
 		preload: true},
 	{name: columnBare, needs: []string{"gcc"}, wrap: []string{"{bin}/bare", "{bin}/filter"}},
+}
+
+// lean turns permissions off: calls that only matter for permissions are not notified.
+const lean = "--permissions=off"
+
+// subuidlessColumn returns the column of a binary of subuidless in the bin directory.
+func subuidlessColumn(name, binary string, options ...string) column {
+	wrap := slices.Concat([]string{"{bin}/" + binary, "exec"}, options, []string{"--"})
+	return column{name: name, wrap: wrap, chroot: slices.Concat(wrap, []string{"chroot", "{run}/root"})}
 }

@@ -1,5 +1,6 @@
-// Command bench compares subuidless with native speed, with the other fakeroots that Debian has, and with the bare round
-// trip of a seccomp notification. See README.md beside it.
+// Command bench compares subuidless with native speed, with the other fakeroots in
+// Debian, and with the bare round trip of a seccomp notification. See README.md in its
+// directory.
 package main
 
 import (
@@ -19,6 +20,7 @@ type options struct {
 	dir        string
 	markdown   string
 	subuidless string
+	compare    comparisons
 	aims       bool
 	prepared   string
 }
@@ -44,14 +46,15 @@ func (p *pattern) matches(name string) bool {
 
 func parseFlags() (options, error) {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 7, "timed runs of a quick row in each column; a slow row gets half as many")
+	flag.IntVar(&o.rounds, "rounds", 7, "time a quick row `N` times in each column, and a slow row half as often")
 	flag.Var(&o.rows, "rows", "measure only the rows that match this `regexp`")
 	flag.Var(&o.columns, "only", "measure only the columns that match this `regexp`")
-	flag.StringVar(&o.dir, "dir", "/dev/shm", "make the work directory in this `directory`, best a tmpfs")
-	flag.StringVar(&o.markdown, "md", "", "write the table as markdown to this `file` too")
-	flag.StringVar(&o.subuidless, "subuidless", "", "measure this `binary` and build none")
-	flag.BoolVar(&o.aims, "aims", false, "say after the table which aims are met")
-	flag.StringVar(&o.prepared, "prepared", "", "measure in this prepared work `directory` (the harness gives this to itself)")
+	flag.StringVar(&o.dir, "dir", "/dev/shm", "create the work directory in this `directory`, preferably a tmpfs")
+	flag.StringVar(&o.markdown, "md", "", "also write the table as Markdown to this `file`")
+	flag.StringVar(&o.subuidless, "subuidless", "", "measure this `binary` instead of building one")
+	flag.Var(&o.compare, "compare", "also measure another binary of subuidless, given as `NAME=BINARY` (repeatable)")
+	flag.BoolVar(&o.aims, "aims", false, "after the table, list which aims are met")
+	flag.StringVar(&o.prepared, "prepared", "", "measure in this prepared work `directory` (internal)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// measure is the second stage: it times every wanted row in every wanted column and prints the table.
+// measure is the second stage: it times every selected row in every selected column and
+// prints the table.
 func measure(ctx context.Context, o options) error {
 	w := workdir(o.prepared)
 	measured, err := measureAll(ctx, w, o)
@@ -22,6 +23,9 @@ func measure(ctx context.Context, o options) error {
 	fmt.Println(heading)
 	fmt.Println()
 	fmt.Print(measured.text())
+	if comparison := measured.comparison(o.compare); comparison != "" {
+		fmt.Print("\n", comparison)
+	}
 	if o.aims {
 		fmt.Println()
 		for _, aim := range aims {
@@ -35,7 +39,7 @@ func measure(ctx context.Context, o options) error {
 }
 
 func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
-	columns := available(columns, func(c column) (string, string) { return c.name, missing(c.needs...) }, o.columns)
+	columns := available(o.compare.columns(), func(c column) (string, string) { return c.name, missing(c.needs...) }, o.columns)
 	rows := available(rows, func(r row) (string, string) { return r.name, r.lacks(w) }, o.rows)
 	if len(rows) == 0 || len(columns) == 0 {
 		return nil, errors.New("nothing to measure")
@@ -56,7 +60,8 @@ func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
 	return measured, nil
 }
 
-// available keeps what is wanted and can run here, and says what is left out.
+// available returns the items that are selected and can run on this machine. It reports
+// selected items that cannot.
 func available[T any](all []T, describe func(T) (name, lacks string), wanted pattern) []T {
 	return slices.DeleteFunc(slices.Clone(all), func(item T) bool {
 		name, reason := describe(item)
@@ -77,8 +82,9 @@ func roundsOf(r row, rounds int) int {
 	return rounds
 }
 
-// measureRow alternates the columns, so that a slow minute of the machine falls on all of them, and lets each round begin with
-// another one, so that none always runs after the same neighbour's leftovers.
+// measureRow alternates the columns, so that a slow minute of the machine affects all of
+// them. Each round begins with a different column, so that none always runs after the
+// same one.
 func measureRow(ctx context.Context, w workdir, r row, columns []column, rounds int, measured *results) error {
 	columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return !r.runsIn(c) })
 	seconds := make([][]float64, len(columns))

@@ -15,20 +15,29 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// The C sources stand in a directory of their own, since a Go package without cgo must not hold any.
+// The C sources have their own directory, because a Go package without cgo must not
+// contain any.
 //
 //go:embed c/*.c
 var cSources embed.FS
 
-// buildPrograms fills the bin directory with what the wanted columns and rows need.
+// binPrograms are the files in the bin directory, besides the binaries of -compare.
+var binPrograms = []string{"subuidless", "bench", "bare", "micro", "filter", "bare.c", "micro.c"}
+
+// buildPrograms fills the bin directory with the programs of the selected columns and rows.
 func buildPrograms(ctx context.Context, w workdir, o options) error {
+	for _, c := range o.compare {
+		if err := copyFile(filepath.Join(w.bin(), c.name), c.binary, 0o755); err != nil {
+			return fmt.Errorf("-compare: %w", err)
+		}
+	}
 	if o.columns.matches(columnSubuidless) || o.columns.matches(columnLean) {
 		if err := provideSubuidless(ctx, w, o.subuidless); err != nil {
 			return err
 		}
 	}
 	if missing("gcc") != "" {
-		return nil // the second stage skips what needs it and says so
+		return nil // the second stage reports what it skips
 	}
 	for _, name := range []string{"bare", "micro"} {
 		if err := compileC(ctx, w, name); err != nil {
@@ -38,7 +47,8 @@ func buildPrograms(ctx context.Context, w workdir, o options) error {
 	return writeFilter(filepath.Join(w.bin(), "filter"))
 }
 
-// writeFilter writes subuidless's own filter, as struct sock_filter, for the bare round trip.
+// writeFilter writes subuidless's own filter, as struct sock_filter, for the bare round
+// trip.
 func writeFilter(name string) error {
 	program, err := filter.Compile(runtime.GOARCH, syscalls.Rows)
 	if err != nil {
@@ -59,7 +69,7 @@ func provideSubuidless(ctx context.Context, w workdir, given string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "./cmd/subuidless")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s(run it in the root of the repository, or name a binary with -subuidless)", cmd, err, out)
+		return fmt.Errorf("%s: %w\n%s(run it in the root of the repository, or pass a binary with -subuidless)", cmd, err, out)
 	}
 	return nil
 }
