@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// aim is a promise about the table. Its check answers with the figure and whether it is good; without all the figures it needs
-// it is not measured.
+// aim is a promise about the table. Its check returns a figure and whether the aim is
+// met; the aim is not measured if a figure that it needs is missing.
 type aim struct {
 	name  string
 	check func(*results) (figure string, verdict verdict)
@@ -22,7 +22,7 @@ const (
 
 var aims = []aim{
 	{"stat is at most 2x the bare round trip", atMost(rowStat, columnBare, 2)},
-	{"every row but the builds is ahead of the other fakeroots (of a preloaded library's own answers about ids: not)", aheadOfPeers},
+	{"every row except the builds is ahead of the other fakeroots (except for ids that a preloaded library reports itself)", aheadOfPeers},
 	{"the -j2 build is at most 1.2x native", atMost(rowBuild2, columnNative, 1.2)},
 	{"the -j1 build is at most 1.1x native", atMost(rowBuild1, columnNative, 1.1)},
 	{"the -j1 build of a real library is at most 1.1x native", atMost(rowLibrary1, columnNative, 1.1)},
@@ -51,7 +51,8 @@ func atMost(row, base string, limit float64) func(*results) (string, verdict) {
 	}
 }
 
-// aheadOfPeers gives as figure the places where it is behind, or, where it is ahead everywhere, the narrowest lead.
+// aheadOfPeers returns as its figure the comparisons that subuidless loses or, if there
+// are none, the closest one that it wins.
 func aheadOfPeers(m *results) (string, verdict) {
 	var behind []string
 	absent := 0
@@ -79,7 +80,7 @@ func aheadOfPeers(m *results) (string, verdict) {
 	case len(behind) > 0:
 		return strings.Join(behind, "; "), missed
 	case absent > 0:
-		return fmt.Sprintf("lacks the figures for %d comparisons", absent), notMeasured
+		return fmt.Sprintf("the figures of %d comparisons are missing", absent), notMeasured
 	}
 	return closest, met
 }

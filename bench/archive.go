@@ -14,8 +14,9 @@ const (
 	archiveMixed = "mixed.tar"
 )
 
-// makeArchives makes one archive whose members are all of root's, which a one-id namespace can restore, and one whose members
-// belong to several users and groups, as those of a distribution's root file system do.
+// makeArchives creates one archive whose members all belong to root, which a one-id
+// namespace can restore, and one whose members belong to several users and groups, as in
+// a distribution's root file system.
 func makeArchives(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

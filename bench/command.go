@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// commandLimit is far above the slowest run: only a command that hangs reaches it.
+// commandLimit is far above the slowest run; only a command that hangs reaches it.
 const commandLimit = 3 * time.Minute
 
-// expand fills in the placeholders that rows and columns may use.
+// expand replaces the placeholders in the strings of rows and columns.
 func expand(w workdir, c column, words []string) []string {
 	archive, id1, id2 := archiveMixed, "1000", "1001"
 	if c.oneID {
@@ -32,7 +32,8 @@ func expand(w workdir, c column, words []string) []string {
 	return expanded
 }
 
-// environment is the same on every machine but for PATH, and leads everything a command may write into the work directory.
+// environment returns the environment of a command. Except for PATH, it is the same on
+// every machine, and its directories are in the work directory.
 func environment(w workdir, c column) []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"),
@@ -42,10 +43,10 @@ func environment(w workdir, c column) []string {
 	}, expand(w, c, c.env)...)
 }
 
-// cleanEnvironment is for a root file system, where the work directory is not.
+// cleanEnvironment is for a root file system, which does not contain the work directory.
 var cleanEnvironment = []string{"/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
 
-// timeOnce runs a row in a column from a fresh state and returns its figure in seconds.
+// timeOnce runs a row in a column from a fresh state and returns its figure, in seconds.
 func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) {
 	if err := w.refresh(); err != nil {
 		return 0, err
@@ -77,12 +78,13 @@ func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) 
 	}
 	nanoseconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s printed no figure: %w", r.argv[0], err)
+		return 0, fmt.Errorf("%s did not print a figure: %w", r.argv[0], err)
 	}
 	return nanoseconds / 1e9, nil
 }
 
-// runIn runs a command in a column and returns its wall time, then lets the column end what it left behind.
+// runIn runs a command in a column and returns its wall time. Afterwards it ends what the
+// column leaves behind.
 func runIn(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
 	return runWrapped(ctx, w, c, c.wrap, argv, stdout)
 }
@@ -98,7 +100,7 @@ func runWrapped(ctx context.Context, w workdir, c column, wrap, argv []string, s
 func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandLimit, fmt.Errorf("still running after %v", commandLimit))
 	defer cancel()
-	// A file, not a pipe: a daemon that inherits a pipe would keep Wait from returning.
+	// A file, not a pipe: Wait would not return while a daemon has the pipe open.
 	stderr, err := os.CreateTemp(string(w), "stderr-")
 	if err != nil {
 		return 0, err
@@ -132,7 +134,7 @@ func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout 
 	return elapsed, nil
 }
 
-// enterOneIDNamespace is what `unshare -r` does.
+// enterOneIDNamespace does what unshare -r does.
 func enterOneIDNamespace(attr *syscall.SysProcAttr) {
 	attr.Cloneflags = syscall.CLONE_NEWUSER
 	attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}

@@ -10,7 +10,8 @@ import (
 
 const cFiles = 100
 
-// generateCProject writes a project of small C files, each with the includes and the few functions such files have.
+// generateCProject writes a project of small C files, each with typical includes and a
+// few functions.
 func generateCProject(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

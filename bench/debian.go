@@ -6,17 +6,19 @@ import (
 	"path/filepath"
 )
 
-// debianDir is where, beneath the fixtures, the first stage puts a Debian root file system and packages to install in it.
+// debianDir is the directory in the fixtures in which the first stage puts a Debian root
+// file system and packages to install.
 const debianDir = "debian"
 
-// debianPackages are all of root's: a one-id namespace can install them.
+// debianPackages contain only files that belong to root, so a one-id namespace can
+// install them.
 var debianPackages = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
 
-// sourcesDir is where, beneath the fixtures, the first stage puts a Debian root file system with the sources of tar, and what
-// it takes to build them.
+// sourcesDir is the directory in the fixtures in which the first stage puts a Debian root
+// file system with the sources of tar and the tools to build them.
 const sourcesDir = "sources"
 
-// cacheDir is where test/prepare keeps what it made.
+// cacheDir returns the directory in which test/prepare stores what it builds.
 func cacheDir() (string, error) {
 	if cache := os.Getenv("SUBUIDLESS_CACHE"); cache != "" {
 		return cache, nil
@@ -25,7 +27,8 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "subuidless-test"), err
 }
 
-// provideSources takes them from there; without that, the second stage skips the rows.
+// provideSources fills sourcesDir from the cache. If it cannot, the second stage skips
+// the rows.
 func provideSources(w workdir) error {
 	cache, err := cacheDir()
 	if err != nil {
@@ -42,7 +45,8 @@ func provideSources(w workdir) error {
 	return copyFile(filepath.Join(to, "root.tar"), root, 0o644)
 }
 
-// provideDebian takes them from there, too.
+// provideDebian fills debianDir from the cache. If it cannot, the second stage skips the
+// rows.
 func provideDebian(w workdir) error {
 	cache, err := cacheDir()
 	if err != nil {
@@ -72,10 +76,10 @@ func provideDebian(w workdir) error {
 	return copyFile(filepath.Join(to, "root.tar"), root, 0o644)
 }
 
-// lacks says what is missing for a row; it is empty when all is there.
+// lacks returns what is missing for a row, or "".
 func (r row) lacks(w workdir) string {
 	if r.provided != "" && !exists(filepath.Join(w.fixtures(), r.provided)) {
-		return fmt.Sprintf("no %s root file system and packages here, run test/prepare as root", r.provided)
+		return fmt.Sprintf("the root file system for %s is missing; run test/prepare as root", r.provided)
 	}
 	return missing(r.needs...)
 }

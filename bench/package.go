@@ -5,7 +5,7 @@ import (
 	"os/exec"
 )
 
-// debianPackage tells, for each program that the harness runs, what to install.
+// debianPackage maps each program that the harness runs to the packages that it needs.
 var debianPackage = map[string]string{
 	"bash":     "bash",
 	"chroot":   "coreutils",
@@ -20,11 +20,11 @@ var debianPackage = map[string]string{
 	"tar":      "tar",
 }
 
-// missing names the first program that is not installed, and how to get it; it is empty when all are there.
+// missing returns the first program that is not installed and how to install it, or "".
 func missing(programs ...string) string {
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Sprintf("no %s here, apt install %s", program, debianPackage[program])
+			return fmt.Sprintf("%s is not installed; apt-get install %s", program, debianPackage[program])
 		}
 	}
 	return ""

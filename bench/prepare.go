@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// unprivilegedID has no entry in /etc/subuid: the user subuidless is made for.
+// unprivilegedID has no entry in /etc/subuid, like the users that subuidless is made for.
 const unprivilegedID = 4242
 
-// prepare is the first stage: it builds the programs, has the second stage measure as an unprivileged user, and cleans up.
+// prepare is the first stage: it builds the programs, runs the second stage as an
+// unprivileged user, and cleans up.
 func prepare(ctx context.Context, o options) (err error) {
 	w, err := newWorkdir(o.dir)
 	if err != nil {
@@ -51,7 +52,8 @@ func prepare(ctx context.Context, o options) (err error) {
 	return copyFile(o.markdown, w.markdown(), 0o644)
 }
 
-// copySelf exists because `go run` leaves the executable where another user cannot reach it.
+// copySelf copies this program, because another user may be unable to reach the
+// executable of go run.
 func copySelf(w workdir) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -65,7 +67,7 @@ func runUnprivileged(ctx context.Context, w workdir, self string) error {
 	cmd := exec.CommandContext(ctx, self, append([]string{"-prepared", string(w)}, os.Args[1:]...)...)
 	cmd.Dir = string(w)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	// On an interrupt the second stage first ends the command it is timing.
+	// On an interrupt, the second stage first ends the command that it is timing.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if os.Geteuid() == 0 {
@@ -76,7 +78,7 @@ func runUnprivileged(ctx context.Context, w workdir, self string) error {
 	}
 	err := cmd.Run()
 	if failed := new(exec.ExitError); errors.As(err, &failed) {
-		return errors.New("the measurement failed") // it has said why
+		return errors.New("the measurement failed") // it has printed why
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// results holds the medians, in seconds, of what was measured.
+// results holds the measured medians, in seconds.
 type results struct {
 	rows    []row
 	columns []column
@@ -23,14 +23,14 @@ func (m *results) set(row, column string, seconds float64) {
 	m.seconds[cell{row, column}] = seconds
 }
 
-// ratio compares two columns of one row; it is false when one of them was not measured.
+// ratio compares two columns of one row. It reports whether both were measured.
 func (m *results) ratio(row, column, to string) (float64, bool) {
 	figure, ok := m.seconds[cell{row, column}]
 	base, okBase := m.seconds[cell{row, to}]
 	return figure / base, ok && okBase && base > 0
 }
 
-// lines is the table as words, its heading first.
+// lines returns the cells of the table; the first line is the heading.
 func (m *results) lines() [][]string {
 	heading := []string{""}
 	for _, c := range m.columns {
@@ -81,7 +81,7 @@ func (m *results) markdown() string {
 	return b.String()
 }
 
-// escapePipes returns the cells as they can stand in a table.
+// escapePipes returns the cells as Markdown wants them in a table.
 func escapePipes(cells []string) []string {
 	var escaped []string
 	for _, cell := range cells {
@@ -90,7 +90,7 @@ func escapePipes(cells []string) []string {
 	return escaped
 }
 
-// formatSeconds keeps three figures, or the microsecond's hundredth.
+// formatSeconds keeps three digits, or hundredths of a microsecond.
 func formatSeconds(s float64) string {
 	switch {
 	case s < 100e-6:

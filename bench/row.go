@@ -18,32 +18,34 @@ const (
 	rowLibrary2 = "C build of tar's 129 library files, make -j2"
 )
 
-// row is one workload. Its strings may hold the placeholders of expand.
+// row is one workload. Its strings may contain the placeholders of expand.
 type row struct {
 	name  string
 	needs []string
 	argv  []string
-	// prepare makes what the row reads, once, beneath the fixtures directory.
+	// prepare creates what the row reads, once, in the fixtures directory.
 	prepare func(fixtures string) error
 	// warm runs in the column, untimed, before each timed run.
 	warm []string
-	// printsNanoseconds rows measure inside the program: their figure is what they print, not their wall time.
+	// printsNanoseconds rows measure inside the program. Their figure is what they print,
+	// not their wall time.
 	printsNanoseconds bool
-	// slow rows take seconds, so they get half the rounds.
+	// slow rows take seconds, so they run in half of the rounds.
 	slow bool
-	// build rows are compilations, where the aim is to be near native.
+	// build rows are compilations. Their aim is to be close to native.
 	build bool
-	// identity rows are calls that a preloaded library answers by itself, without any system call.
+	// identity rows are calls that a preloaded library answers without a system call.
 	identity bool
-	// chroot rows run their command in the root file system {run}/root, with a clean environment.
+	// chroot rows run their command in the root file system {run}/root, with a clean
+	// environment.
 	chroot bool
-	// provided is what the first stage must have put beneath the fixtures directory.
+	// provided is the directory in the fixtures that the first stage must have filled.
 	provided string
-	// cannot names the columns that have no way to do it.
+	// cannot names the columns that cannot run the row.
 	cannot []string
 }
 
-// runsIn tells whether a column can do the row at all.
+// runsIn reports whether a column can run the row.
 func (r row) runsIn(c column) bool {
 	return !slices.Contains(r.cannot, c.name) && (!r.chroot || c.chroot != nil)
 }
@@ -78,7 +80,7 @@ func build(name string, jobs int) row {
 	}
 }
 
-// library builds what real C files are: those of gnulib in tar.
+// library builds real C files: those of gnulib in tar.
 func library(name string, jobs int) row {
 	return row{
 		name:     name,
@@ -142,7 +144,7 @@ var rows = []row{
 		name:    rowStatus,
 		needs:   []string{"git"},
 		prepare: repository,
-		// git compares owners with its index, and the columns do not all see the same ones.
+		// git compares owners with its index, and the columns see different owners.
 		warm: gitStatus("update-index", "-q", "--refresh"),
 		// Without --no-optional-locks the command could write the index.
 		argv: gitStatus("--no-optional-locks", "status", "--porcelain"),
@@ -159,12 +161,14 @@ var rows = []row{
 		name:     rowInstall,
 		needs:    []string{"tar", "chroot"},
 		provided: debianDir,
-		// Owned by root, as the native column can make nothing else. Its /dev/null is a file, in all columns alike.
+		// Everything belongs to root, because the native column can create nothing else.
+		// /dev/null is a regular file in all columns.
 		warm: []string{"sh", "-c", "mkdir {run}/root && tar -C {run}/root --no-same-owner -xpf {fixtures}/" + debianDir + "/root.tar" +
 			" --exclude=./dev/* --exclude=./usr/share/doc --exclude=./usr/share/locale && : >{run}/root/dev/null" +
 			" && mkdir {run}/root/debs && cp {fixtures}/" + debianDir + "/*.deb {run}/root/debs"},
 		argv: []string{"sh", "-c", "apt-get install -qq --yes --reinstall --allow-downgrades" +
-			// A one-id namespace has no user _apt, and nobody of group adm to give the log to.
+			// A one-id namespace has neither the user _apt nor the group adm that gets
+			// the log.
 			" -o APT::Sandbox::User=root -o Dir::Log=/dev/null -o Dpkg::Use-Pty=false /debs/*.deb >/dev/null"},
 		chroot: true,
 		slow:   true,
@@ -175,22 +179,23 @@ var rows = []row{
 	library(rowLibrary2, 2),
 }
 
-// tree10k is what several rows read.
+// tree10k creates a tree that several rows read.
 var tree10k = once("tree10k", func(dir string) error { return makeTree(dir, 10_000, 1024) })
 
-// repository is what the rows of git read.
+// repository creates what the rows of git read.
 var repository = once("repository", makeRepository)
 
-// timed runs its arguments as a command and prints the nanoseconds that it took, of which bash knows the thousands. No
-// other process is started for that.
+// timed runs its arguments as a command and prints the nanoseconds that it took, with the
+// resolution of bash's clock: microseconds. It starts no other process.
 const timed = `start=$EPOCHREALTIME; "$@" >/dev/null || exit; end=$EPOCHREALTIME; echo $(((${end/./} - ${start/./}) * 1000))`
 
-// gitStatus allows the repository to belong to someone else, which it does where the column leaves owners as they are.
+// gitStatus lets the repository belong to another user, as it does in columns that leave
+// owners as they are.
 func gitStatus(argv ...string) []string {
 	return append([]string{"git", "-c", "safe.directory=*", "-C", "{fixtures}/repository"}, argv...)
 }
 
-// once gives each fixture a directory; rows that share one find it made.
+// once returns a function that creates a fixture unless another row has already created it.
 func once(name string, make func(dir string) error) func(fixtures string) error {
 	return func(fixtures string) error {
 		dir := filepath.Join(fixtures, name)

@@ -16,12 +16,12 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// filePath spreads files over directories as a source tree does.
+// filePath distributes files over directories as in a source tree.
 func filePath(i int) string {
 	return fmt.Sprintf("d%03d/f%02d", i/filesPerDirectory, i%filesPerDirectory)
 }
 
-// fileContent differs from file to file, so that git stores each one.
+// fileContent returns a different content for each file, so that git stores them all.
 func fileContent(i, size int) []byte {
 	line := fmt.Sprintf("line of file %d\n", i)
 	return []byte(strings.Repeat(line, size/len(line)+1)[:size])
@@ -42,7 +42,8 @@ func makeTree(dir string, files, size int) error {
 	return nil
 }
 
-// makeRepository commits a tree whose files are an hour old: git reads again every file that is as young as its index.
+// makeRepository commits a tree whose files are an hour old. git reads files again that
+// are as recent as its index.
 func makeRepository(dir string) error {
 	const files = 10_000
 	if err := makeTree(dir, files, 1024); err != nil {

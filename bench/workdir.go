@@ -11,22 +11,24 @@ import (
 // workdir is the directory that holds everything of one run of the harness.
 type workdir string
 
-// bin holds the programs that the first stage built.
+// bin contains the programs that the first stage built.
 func (w workdir) bin() string { return filepath.Join(string(w), "bin") }
 
-// fixtures holds what rows prepare once and no timed command changes.
+// fixtures contains what rows prepare once. No timed command changes it.
 func (w workdir) fixtures() string { return filepath.Join(string(w), "fixtures") }
 
-// run is where one timed command writes; it is fresh for each.
+// run is the directory in which a timed command writes. It is empty at the start of each.
 func (w workdir) run() string { return filepath.Join(string(w), "run") }
 
-// state is HOME and TMPDIR of one timed command, and where its fakeroot keeps its books; it is fresh for each.
+// state is HOME and TMPDIR of a timed command, and contains the database of its fakeroot.
+// It is empty at the start of each.
 func (w workdir) state() string { return filepath.Join(string(w), "state") }
 
-// markdown is where the second stage leaves the table for the first one, which may write elsewhere.
+// markdown is the file in which the second stage leaves the table for the first one,
+// which may write outside of the work directory.
 func (w workdir) markdown() string { return filepath.Join(string(w), "table.md") }
 
-// refresh gives the next command empty directories.
+// refresh creates empty directories for the next command.
 func (w workdir) refresh() error {
 	for _, dir := range []string{w.run(), w.state()} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -39,7 +41,7 @@ func (w workdir) refresh() error {
 	return nil
 }
 
-// newWorkdir makes the work directory, empty.
+// newWorkdir creates an empty work directory in parent.
 func newWorkdir(parent string) (workdir, error) {
 	parent, err := filepath.Abs(parent)
 	if err != nil {
@@ -56,7 +58,8 @@ func (w workdir) makeLayout() error {
 	return errors.Join(os.Mkdir(w.bin(), 0o755), os.Mkdir(w.fixtures(), 0o755))
 }
 
-// mustAllowExec finds out early: container engines mount /dev/shm noexec.
+// mustAllowExec returns an error if dir is mounted noexec, as container engines mount
+// /dev/shm.
 func mustAllowExec(dir string) error {
 	const stNoExec = 0x8 // ST_NOEXEC of statfs(2)
 	var fs syscall.Statfs_t
@@ -64,7 +67,7 @@ func mustAllowExec(dir string) error {
 		return fmt.Errorf("-dir %s: %w", dir, err)
 	}
 	if fs.Flags&stNoExec != 0 {
-		return fmt.Errorf("-dir %s is mounted noexec: name another tmpfs", dir)
+		return fmt.Errorf("-dir %s is mounted noexec; pass another tmpfs", dir)
 	}
 	return nil
 }

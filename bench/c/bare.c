@@ -1,8 +1,10 @@
-// bare runs a command under a supervisor that does nothing: it receives each notification and answers it at once.
+// bare runs a command under a supervisor that does nothing: it receives each notification
+// and answers it at once.
 //
-// It is the floor for any emulation built on seccomp user notification: what subuidless takes beyond it is its own work.
-// The command runs in a one-id user namespace, under the filter that is in a file, subuidless's own; the chown family is answered
-// with 0, everything else with CONTINUE.
+// It is the lower bound for any emulation with seccomp user notification; everything
+// beyond it is subuidless's own work. The command runs in a one-id user namespace with the
+// filter in a file, which is subuidless's own. The answer to the chown family is 0, and
+// to all other calls CONTINUE.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Linux 6.6; the headers of Debian 12 are of 6.1.
+// Linux 6.6; Debian 12 has the headers of 6.1.
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
@@ -102,7 +104,8 @@ static void send_fd(int sock, int fd)
 		die("sendmsg");
 }
 
-// A child that failed has said why and closed the socket: then there is no descriptor to receive.
+// A child that failed has printed why and closed the socket; there is no descriptor to
+// receive.
 static int receive_fd(int sock)
 {
 	union fd_message control;
@@ -130,10 +133,11 @@ static void *answer(void *arg)
 	int listener = *(int *)arg;
 
 	for (;;) {
-		// The kernel refuses a buffer that is not zero.
+		// The kernel rejects a buffer that is not zeroed.
 		struct seccomp_notif notification = { 0 };
 		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0) {
-			// ENOENT: the task was interrupted, or there is none left; EINTR: a signal came here.
+			// ENOENT: the task was interrupted, or none is left; EINTR: a signal
+			// arrived.
 			if (errno == ENOENT || errno == EINTR)
 				continue;
 			die("SECCOMP_IOCTL_NOTIF_RECV");
@@ -143,7 +147,7 @@ static void *answer(void *arg)
 			.flags = is_chown(notification.data.nr) ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE,
 		};
 		int sent;
-		do // without the retry the task would wait for ever
+		do // without the retry, the task would wait forever
 			sent = ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 		while (sent < 0 && errno == EINTR);
 		if (sent < 0 && errno != ENOENT)
@@ -152,8 +156,9 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-// Waits for the command and for whatever it left behind, since a task without supervisor would get ENOSYS.
-// It waits for POLLHUP alone, so that notifications do not wake this thread.
+// Waits for the command and for what it left behind, because a task without a supervisor
+// would get ENOSYS. It waits for POLLHUP alone, so that notifications do not wake this
+// thread.
 static int wait_for_all(pid_t command, int listener)
 {
 	int status;

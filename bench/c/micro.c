@@ -1,7 +1,8 @@
-// micro repeats one system call, or a few that belong together, for a while and prints the nanoseconds one turn took.
+// micro repeats one system call, or a few that belong together, for a while and prints
+// the nanoseconds that one repetition took.
 //
-// It is linked against the shared libc and calls only libc's own functions, because fakeroot and pseudo emulate by
-// LD_PRELOAD and would not see a raw system call.
+// It is linked against the shared libc and calls only libc's own functions, because
+// fakeroot and pseudo emulate by LD_PRELOAD and would not see a raw system call.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// The clock is read once per batch, so that reading it does not show in the figure of a 100 ns call.
+// The clock is read once per batch, so that this does not affect the figure of a 100 ns call.
 enum { BATCH = 64 };
 
 static const char *path;
@@ -66,7 +67,7 @@ static void call_geteuid(unsigned n)
 	geteuid();
 }
 
-// To another effective id and back. Where 0 is the only id there is, the other one is 0 too.
+// To another effective id and back. Where 0 is the only id, the other one is 0, too.
 static void call_setresuid(unsigned n)
 {
 	(void)n;
