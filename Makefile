@@ -1,45 +1,47 @@
-# Everything is one static binary, also the tests.
+# Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: build test oracle bench generate lint vet-arm64 clean
+.PHONY: help build check test oracle suites bench generate lint vet-arm64 clean
 
-build:
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+build: ## Build the binary ./subuidless
 	go build -trimpath -o subuidless ./cmd/subuidless
 
-# As root on Debian, prepare installs what the tests need and lacks.
-test: lint vet-arm64
-	test/prepare
-	go test -count=1 ./...
+check: ## Run the linters and the unit tests, in about a minute; needs neither root nor packages
+	@go run ./test/stage check
 
-# make oracle N=100000 SEED=1 FS=ext4,tmpfs,overlay: docs/oracle.md
+test: ## Run everything; as root on Debian, first install and build what the tests need
+	@go run ./test/stage test
+
 N = 10000
 SEED = 1
 FS = ext4,tmpfs,overlay
-oracle:
+oracle: ## Run the differential fuzzer, as root: N=10000 SEED=1 FS=ext4,tmpfs,overlay (docs/oracle.md)
 	test/prepare
 	go run ./test/oracle -n $(N) -seed $(SEED) -fs $(FS) -keep test/oracle/testdata
 
-# All of the test suites in docs/suites.md, of which test runs the quick tests.
 suites: export SUBUIDLESS_SUITES = all
-suites:
-	test/prepare
-	go test -count=1 -v -timeout=90m -run='^TestSuites$$' ./test
+suites: ## Run the complete test suites of coreutils, tar and Python, as root (docs/suites.md)
+	@go run ./test/stage suites
 
-bench:
-	go run ./bench -aims
+COMPARE =
+bench: ## Measure, and compare with other binaries: COMPARE=before=/path/to/subuidless (bench/README.md)
+	go run ./bench -aims $(foreach c,$(COMPARE),-compare $(c))
 
-generate:
+generate: ## Generate the tables of system calls and docs/syscalls.md
 	go generate ./...
 
-lint:
+lint: ## Run gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 
 vet-arm64: export GOARCH = arm64
-vet-arm64:
+vet-arm64: ## Build and vet for arm64
 	go build ./...
 	go vet ./...
 
-clean:
+clean: ## Remove the binary
 	rm -f subuidless
