@@ -5,7 +5,7 @@ import "slices"
 const (
 	columnNative     = "native"
 	columnSubuidless = "subuidless"
-	columnLean       = "subuidless, lean"
+	columnUnchecked  = "subuidless, permissions off"
 	columnBare       = "bare"
 )
 
@@ -34,7 +34,7 @@ type column struct {
 var columns = []column{
 	{name: columnNative, oneID: true, chroot: []string{"chroot", "{run}/root"}},
 	subuidlessColumn(columnSubuidless, "subuidless"),
-	subuidlessColumn(columnLean, "subuidless", lean),
+	subuidlessColumn(columnUnchecked, "subuidless", unchecked),
 	{name: "fakeroot", needs: []string{"fakeroot"}, wrap: []string{"fakeroot", "--"}, peer: true, preload: true},
 	{name: "proot -0", needs: []string{"proot"}, wrap: []string{"proot", "-0"},
 		// proot unpacks its loader there for each exec. On a disk, that would measure the
@@ -54,8 +54,8 @@ var columns = []column{
 	{name: columnBare, needs: []string{"gcc"}, wrap: []string{"{bin}/bare", "{bin}/filter"}},
 }
 
-// lean turns permissions off: calls that only matter for permissions are not notified.
-const lean = "--permissions=off"
+// unchecked turns permissions off: calls that only matter for permissions are not notified.
+const unchecked = "--permissions=off"
 
 // subuidlessColumn returns the column of a binary of subuidless in the bin directory.
 func subuidlessColumn(name, binary string, options ...string) column {

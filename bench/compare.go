@@ -43,14 +43,14 @@ func (cs *comparisons) String() string {
 func (cs comparisons) columns() []column {
 	var others []column
 	for _, c := range cs {
-		others = append(others, subuidlessColumn(c.name, c.name), subuidlessColumn(c.lean(), c.name, lean))
+		others = append(others, subuidlessColumn(c.name, c.name), subuidlessColumn(c.unchecked(), c.name, unchecked))
 	}
-	isLean := func(c column) bool { return c.name == columnLean }
+	isLean := func(c column) bool { return c.name == columnUnchecked }
 	return slices.Insert(slices.Clone(columns), slices.IndexFunc(columns, isLean)+1, others...)
 }
 
-// lean is the name of the second column.
-func (c compared) lean() string { return c.name + ", lean" }
+// unchecked is the name of the second column.
+func (c compared) unchecked() string { return c.name + ", permissions off" }
 
 // comparison is a table of what the current binary takes in relation to the other ones. It
 // is empty if there are none, or none was measured.
@@ -58,8 +58,8 @@ func (m *results) comparison(cs comparisons) string {
 	pairs := [][2]string{}
 	heading := "subuidless takes, of:"
 	for _, c := range cs {
-		pairs = append(pairs, [2]string{columnSubuidless, c.name}, [2]string{columnLean, c.lean()})
-		heading += "\t" + c.name + "\t" + c.lean()
+		pairs = append(pairs, [2]string{columnSubuidless, c.name}, [2]string{columnUnchecked, c.unchecked()})
+		heading += "\t" + c.name + "\t" + c.unchecked()
 	}
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

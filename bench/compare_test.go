@@ -14,7 +14,7 @@ func TestCompareColumns(t *testing.T) {
 	for _, c := range cs.columns() {
 		names = append(names, c.name)
 	}
-	want := []string{columnNative, columnSubuidless, columnLean, "before", "before, lean"}
+	want := []string{columnNative, columnSubuidless, columnUnchecked, "before", "before, permissions off"}
 	if !slices.Equal(names[:len(want)], want) || len(names) != len(columns)+2 {
 		t.Errorf("columns %q, want first %q", names, want)
 	}
@@ -41,7 +41,7 @@ func TestComparison(t *testing.T) {
 	}
 	m.set("stat", columnSubuidless, 1e-6)
 	m.set("stat", "before", 2e-6)
-	want := "subuidless takes, of:  before  before, lean\n" +
+	want := "subuidless takes, of:  before  before, permissions off\n" +
 		"stat                   0.50x   -\n" +
 		"chown                  -       -\n"
 	if got := m.comparison(cs); got != want {

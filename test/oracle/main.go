@@ -5,7 +5,7 @@
 //	go run ./test/oracle -n 1000 -seed 1 -fs ext4,tmpfs,overlay
 //	go run ./test/oracle FILE...
 //
-// See docs/oracle.md.
+// See docs/internals/oracle.md.
 package main
 
 import (
