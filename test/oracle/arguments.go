@@ -270,8 +270,9 @@ func encodeTimes(e *encoder, word string) error {
 	return nil
 }
 
-// encodeHow encodes [FLAGS,MODE,RESOLVE] as a struct open_how and its size.
-func encodeHow(e *encoder, word string) error {
+// encodeWords encodes [A,B,C] as words of 64 bits and their size: a struct open_how is
+// [FLAGS,MODE,RESOLVE], and a struct file_attr is [XFLAGS,EXTSIZE,PROJID].
+func encodeWords(e *encoder, word string) error {
 	items, err := list(word)
 	if err != nil {
 		return err
@@ -441,7 +442,8 @@ var (
 	content       = param{name: "content", encode: encodeValue}
 	groups        = param{name: "groups", encode: encodeGroups}
 	times         = param{name: "times", encode: pointer(encodeTimes)}
-	how           = param{name: "how", encode: encodeHow}
+	how           = param{name: "how", encode: encodeWords}
+	fileAttr      = param{name: "fileAttr", encode: encodeWords}
 	sockaddr      = param{name: "sockaddr", encode: encodeSockaddr}
 	argv          = param{name: "argv", encode: encodeArgv}
 	caps          = param{name: "caps", encode: encodeCaps}

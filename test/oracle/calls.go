@@ -61,6 +61,8 @@ var calls = append([]call{
 	{name: "statfs", number: unix.SYS_STATFS, params: []param{path, statfsOut}, weight: 3},
 	{name: "fstatfs", number: unix.SYS_FSTATFS, params: []param{fd, statfsOut}, weight: 2},
 	{name: "name_to_handle_at", number: unix.SYS_NAME_TO_HANDLE_AT, params: []param{dirfd, path, handle, linkFlags}, weight: 3},
+	{name: "file_getattr", number: unix.SYS_FILE_GETATTR, params: []param{dirfd, path, bytesOut, nofollowFlags}, weight: 4},
+	{name: "file_setattr", number: unix.SYS_FILE_SETATTR, params: []param{dirfd, path, fileAttr, nofollowFlags}, weight: 4},
 	{name: "getcwd", number: unix.SYS_GETCWD, params: []param{bytesOut}, weight: 3},
 
 	{name: "chdir", number: unix.SYS_CHDIR, params: []param{directoryPath}, weight: 6},

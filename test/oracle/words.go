@@ -59,7 +59,11 @@ var randomWord = map[string]func(*generator) string{
 	"times": func(g *generator) string {
 		return g.pick("NULL", "[now,now]", "[now,omit]", "[omit,omit]", "[100,200]", "[omit,300]", "[bad,0]")
 	},
-	"how":      (*generator).how,
+	"how": (*generator).how,
+	// The flags of the second and third are FS_XFLAG_NODUMP, and one that no kernel knows.
+	"fileAttr": func(g *generator) string {
+		return g.pick("[0,0,0]", "[0,0,0]", "[0x80,0,0]", "[0x10000000000,0,0]", "[0,0]")
+	},
 	"sockaddr": func(g *generator) string { return strconv.Quote(g.pick("s", "d1/s", "d2/s", g.name())) },
 	"argv":     func(g *generator) string { return g.pick(`["x"]`, `["x","y"]`, `[]`) },
 	"caps":     func(g *generator) string { return "[" + g.capSet() + ";" + g.capSet() + ";" + g.capSet() + "]" },
