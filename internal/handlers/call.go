@@ -55,7 +55,7 @@ type RootWatch interface {
 	RootsDiffer(tid uint32)
 	// MayDiffer reports whether RootsDiffer has been called.
 	MayDiffer() bool
-	// SearchDenied tells that a task may not search the directory with the status st.
+	// SearchDenied reports that a task may not search the directory with the status st.
 	SearchDenied(st *unix.Stat_t)
 }
 
