@@ -1,6 +1,6 @@
 // file_getattr and file_setattr (Linux 6.17); statmount and listmount (6.8) from a
 // changed root directory; and calls and flags of later kernels.
-#include "oracle.h"
+#include "call.h"
 #include "ids.h"
 #include <linux/capability.h>
 #include <linux/fs.h>
