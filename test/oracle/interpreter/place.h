@@ -1,7 +1,9 @@
 // The place where programs run: /w is the tested file system, in a read-only root
 // directory.
 #include <linux/capability.h>
+#include <linux/errno.h>
 #include <linux/mount.h>
+#include <linux/time_types.h>
 
 static const char place[] = "/w";
 
@@ -115,13 +117,25 @@ static void make_place(const char *kind) {
 	}
 }
 
+// unmount_place unmounts the overlay. It waits up to a minute while the mount is busy,
+// because the supervisor may still be handling a call of an actor that has been killed.
+static word unmount_place(void) {
+	struct __kernel_timespec pause = {0, 10 * 1000 * 1000};
+	word r = raw(umount2, place, 0);
+	for (int i = 0; i < 6000 && r == -EBUSY; i++) {
+		raw(nanosleep, &pause, 0);
+		r = raw(umount2, place, 0);
+	}
+	return r;
+}
+
 // enter_program creates and enters the directory of the next program, and returns its name.
 static const char *enter_program(void) {
 	static unsigned count;
 	static char name[4];
 	if (overlay && count == LOWERS) {
 		must("chdir", raw(chdir, "/"));
-		must("umount", raw(umount2, place, 0));
+		must("umount", unmount_place());
 		remove("/o/upper");
 		remove("/o/work");
 		mount_upper();
