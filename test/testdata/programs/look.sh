@@ -16,10 +16,10 @@ look() {
 	cd /proc/$1/root && echo there
 }
 if [ $# = 0 ]; then
-	sleep 60 &
+	sleep 600 &
 	root=$!
 	# Names without a directory are looked up where every user has search permission.
-	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'exec sleep 60' &
+	setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'exec sleep 600' &
 	own=$!
 	until [ "$(stat -c %u /proc/$own)" = 1000 ] && [ "$(cat /proc/$own/comm)" = sleep ]; do sleep 0.05; done
 	{ cat "$0"; echo "look $root; look $own; look self"; } |
