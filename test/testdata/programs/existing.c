@@ -74,7 +74,7 @@ static void running(void) {
 	do {
 		int n = readlink(exe, target, sizeof target - 1);
 		target[n < 0 ? 0 : n] = 0;
-	} while (strstr(target, "/program") == NULL);
+	} while (strcmp(strrchr(target, '/') ?: "", "/program") != 0);
 	OPEN("program", O_CREAT | O_WRONLY, 0600);
 	OPEN("program", O_CREAT | O_RDONLY | O_TRUNC, 0600);
 	must(kill(pid, 9));
