@@ -2,7 +2,7 @@
 # What belongs to nobody in the user namespace is not the overflow user's.
 f=$(mktemp /tmp/subuidless-nobody-XXXXXX)
 chmod 644 "$f"
-nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@" 2>&1 | sed "s#$f#FILE#"; }
+nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@" 2>&1 | sed "s#$f#FILE#g"; }
 nobody rm -f "$f"
 nobody mv "$f" "$f.moved"
 nobody chown 65534 /dev/null
