@@ -24,5 +24,8 @@ if [ $# = 0 ]; then
 	until [ "$(stat -c %u /proc/$own)" = 1000 ] && [ "$(cat /proc/$own/comm)" = sleep ]; do sleep 0.05; done
 	{ cat "$0"; echo "look $root; look $own; look self"; } |
 		setpriv --reuid 1000 --regid 1000 --clear-groups sh -s user 2>&1 | sed "s/$root/ROOT/; s/$own/OWN/"
-	kill $root $own
+	# One after the other: SIGCHLD, which the shell handles without SA_RESTART, may interrupt
+	# a kill.
+	kill $root
+	wait $root || kill $own
 fi
