@@ -119,7 +119,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	}
 	foreign := c.namesUnmapped(a)
 	privileged := c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
-	if privileged && !foreign && !p.ViaProcSelf() && c.Owners.Peek(p.Ptr, p.Follow) == owner.None {
+	if privileged && !foreign && !p.ViaProcSelf() && c.Owners.Peek(p.Ptr, p.Follow, true) == owner.None {
 		return Continue
 	}
 	if c.badDescriptor(p) {

@@ -25,6 +25,9 @@ func (i *inode) kind() uint32 { return i.stat.Mode & unix.S_IFMT }
 
 func (i *inode) isDir() bool { return i.kind() == unix.S_IFDIR }
 
+// hasUserXattrs reports whether the inode is of a type that can have user.* attributes.
+func (i *inode) hasUserXattrs() bool { return i.isDir() || i.kind() == unix.S_IFREG }
+
 // lockKey returns the key of the inode for owner.Store.Lock.
 func (i *inode) lockKey() owner.Inode { return owner.Inode{Dev: i.stat.Dev, Ino: i.stat.Ino} }
 

@@ -113,16 +113,25 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 //
 // First the kernel changes it to the mapped id. Thereby it clears the set-id bits and the
 // capabilities of the file, updates its ctime, and refuses what it would refuse root
-// (EROFS, EPERM for an immutable file). Then the owner is recorded.
+// (EROFS, EPERM for an immutable file). Then the owner is recorded. The kernel's change would
+// remove a record that is in the capability attribute of a special file, so that one is
+// replaced at once, which does all the rest, too.
 func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
-	if to == unchanged {
+	if to == unchanged && i.hasUserXattrs() {
 		return Errno(change(i.fd, to))
 	}
 	mapped, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
 		old := c.visible(i)
 		id = to.Over(owner.ID{UID: old.UID, GID: old.GID})
+	}
+	// Set-id bits of special files mean nothing, and so are rare: they are the kernel's to clear.
+	belongsToMapped := owner.ID{UID: i.stat.Uid, GID: i.stat.Gid} == c.Owners.Mapped
+	if belongsToMapped && i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+		if done, e := c.Owners.SetInInode(i.fd, i.stat.Mode, id); done {
+			return Errno(e)
+		}
 	}
 	if to.UID == owner.Noop {
 		mapped.UID = owner.Noop
@@ -132,6 +141,9 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	}
 	if e := change(i.fd, mapped); e != 0 {
 		return c.chownUnmapped(i, e, to)
+	}
+	if to == unchanged {
+		return Errno(0)
 	}
 	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
 }

@@ -24,7 +24,7 @@ const maxDirents = 32 << 10
 // that of its placeholder. Placeholders of null are regular files, which are too many to
 // check.
 func Getdents64(c *Call) Result {
-	if !c.Owners.SidecarInUse() || c.inRuntime() {
+	if !c.Owners.DevicesInUse() || c.inRuntime() {
 		return Continue
 	}
 	fd, e := c.Target.Dup(c.int32(0))

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"bytes"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/sys"
@@ -68,7 +70,9 @@ func (c *Call) listFiltered(path *byte, follow bool) (names []byte, room int, ch
 	if e != 0 {
 		return nil, 0, false
 	}
-	names = filterNames(c.buffer()[:n], c.identity().Capable(unix.CAP_SYS_ADMIN))
+	list := c.buffer()[:n]
+	hideCapability := bytes.Contains(list, []byte(capabilityXattr)) && holdsRecord(path, follow)
+	names = filterNames(list, c.identity().Capable(unix.CAP_SYS_ADMIN), hideCapability)
 	hidden := n - len(names)
 	if hidden == 0 {
 		return names, 0, false

@@ -168,7 +168,7 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 
 // openForReading handles a call that opens for reading only.
 func (c *Call) openForReading(o *opening) Result {
-	identities, devices := c.Identities.InUse(), c.Owners.SidecarInUse()
+	identities, devices := c.Identities.InUse(), c.Owners.DevicesInUse()
 	if !identities && !devices {
 		return Continue
 	}

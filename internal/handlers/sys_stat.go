@@ -103,7 +103,7 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	_, isFD := p.Descriptor()
 	if !p.ViaProcSelf() && (isFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
-		switch presence := c.Owners.Peek(p.Ptr, p.Follow); presence {
+		switch presence := c.Owners.Peek(p.Ptr, p.Follow, c.Identities.InUse()); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBelongToTask(&p, presence) {
 				return c.openAnonymous(p)

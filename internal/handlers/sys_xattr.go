@@ -108,6 +108,11 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 		return c.getACL(o, defaultACL, value, size)
 	case xattrTrusted:
 		return c.getTrusted(o, &a, value, size)
+	case xattrCapability:
+		if c.hasCapabilityRecord(o) {
+			return c.onHidden(o, getHidden)
+		}
+		return c.readAttribute(o, &a)
 	case xattrOrdinary:
 		return c.readAttribute(o, &a)
 	}
@@ -147,6 +152,13 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 		return Continue
 	case xattrHidden:
 		return c.onHidden(o, setHidden)
+	case xattrCapability:
+		if c.hasCapabilityRecord(o) {
+			return c.refuseCapability(o, unix.EPERM)
+		}
+		if c.kernelDecides(xattrCaps) {
+			return Continue
+		}
 	case xattrOrdinary, xattrProbe:
 		if c.kernelDecides(xattrCaps) {
 			return Continue
@@ -188,6 +200,13 @@ func (c *Call) removexattr(o object, name int) Result {
 		return c.setACL(o, accessACL, nil)
 	case xattrDefaultACL:
 		return c.setACL(o, defaultACL, nil)
+	case xattrCapability:
+		if c.hasCapabilityRecord(o) {
+			return c.refuseCapability(o, unix.ENODATA)
+		}
+		if c.kernelDecides(xattrCaps) {
+			return Continue
+		}
 	case xattrOrdinary, xattrProbe:
 		if c.kernelDecides(xattrCaps) {
 			return Continue

@@ -47,6 +47,7 @@ const (
 	xattrAccessACL
 	xattrDefaultACL
 	xattrTrusted
+	xattrCapability
 )
 
 // readXattrName reads the name at argument i.
@@ -63,6 +64,8 @@ func (c *Call) readXattrName(i int, name *xattrName) xattrKind {
 		return xattrAccessACL
 	case string(name[:n+1]) == string(defaultACL):
 		return xattrDefaultACL
+	case string(name[:n+1]) == capabilityXattr:
+		return xattrCapability
 	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
 		return xattrTrusted
 	case bytes.HasPrefix(name[:n], []byte(storedPrefix)):

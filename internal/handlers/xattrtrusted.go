@@ -53,8 +53,9 @@ func (c *Call) getTrusted(o object, a *xattrName, addr uintptr, size uint64) Res
 }
 
 // filterNames filters a list of NUL-terminated names of attributes in place, to what the
-// container sees. Only a privileged caller sees trusted.* attributes.
-func filterNames(names []byte, privileged bool) []byte {
+// container sees. Only a privileged caller sees trusted.* attributes; the capability attribute
+// is hidden if it holds a record.
+func filterNames(names []byte, privileged, hideCapability bool) []byte {
 	shown := names[:0]
 	for len(names) > 0 {
 		end := bytes.IndexByte(names, 0) + 1
@@ -63,7 +64,7 @@ func filterNames(names []byte, privileged bool) []byte {
 		}
 		name := names[:end]
 		names = names[end:]
-		if string(bytes.TrimSuffix(name, []byte{0})) == owner.Xattr {
+		if string(bytes.TrimSuffix(name, []byte{0})) == owner.Xattr || hideCapability && string(name) == capabilityXattr {
 			continue
 		}
 		if kept, ok := bytes.CutPrefix(name, []byte(storedPrefix)); ok {

@@ -22,10 +22,10 @@ func TestFilterNames(t *testing.T) {
 		{"user.a\x00" + x + "\x00" + x + ".trusted.b\x00", "user.a\x00", "user.a\x00trusted.b\x00"},
 		{x, "", ""}, // not terminated
 	} {
-		if got := filterNames([]byte(tt.names), false); string(got) != tt.want {
+		if got := filterNames([]byte(tt.names), false, false); string(got) != tt.want {
 			t.Errorf("shownNames(%q, false) = %q, want %q", tt.names, got, tt.want)
 		}
-		if got := filterNames([]byte(tt.names), true); string(got) != tt.privileged {
+		if got := filterNames([]byte(tt.names), true, false); string(got) != tt.privileged {
 			t.Errorf("shownNames(%q, true) = %q, want %q", tt.names, got, tt.privileged)
 		}
 	}

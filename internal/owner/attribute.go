@@ -31,29 +31,30 @@ func (o *object) switchToPath(e unix.Errno) bool {
 	return true
 }
 
-func (o *object) getxattr(value []byte) (int, unix.Errno) {
+// getxattr reads the attribute with the NUL-terminated name, and so on.
+func (o *object) getxattr(name *byte, value []byte) (int, unix.Errno) {
 	if !o.byPath {
-		if n, e := sys.Fgetxattr(o.fd, attributeName, value); !o.switchToPath(e) {
+		if n, e := sys.Fgetxattr(o.fd, name, value); !o.switchToPath(e) {
 			return n, e
 		}
 	}
-	return sys.Getxattr(&o.path[0], true, attributeName, value)
+	return sys.Getxattr(&o.path[0], true, name, value)
 }
 
-func (o *object) setxattr(value []byte, flags uint32) unix.Errno {
+func (o *object) setxattr(name *byte, value []byte, flags uint32) unix.Errno {
 	if !o.byPath {
-		if e := sys.Fsetxattr(o.fd, attributeName, value, flags); !o.switchToPath(e) {
+		if e := sys.Fsetxattr(o.fd, name, value, flags); !o.switchToPath(e) {
 			return e
 		}
 	}
-	return sys.Setxattr(&o.path[0], attributeName, value, flags)
+	return sys.Setxattr(&o.path[0], name, value, flags)
 }
 
-func (o *object) removexattr() unix.Errno {
+func (o *object) removexattr(name *byte) unix.Errno {
 	if !o.byPath {
-		if e := sys.Fremovexattr(o.fd, attributeName); !o.switchToPath(e) {
+		if e := sys.Fremovexattr(o.fd, name); !o.switchToPath(e) {
 			return e
 		}
 	}
-	return sys.Removexattr(&o.path[0], true, attributeName)
+	return sys.Removexattr(&o.path[0], true, name)
 }

@@ -184,7 +184,7 @@ func TestLookUpsAllocateNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := testing.AllocsPerRun(100, func() {
-				s.Peek(p, false)
+				s.Peek(p, false, true)
 				s.Get(fd, mode)
 			}); n != 0 {
 				t.Errorf("%s, with entries in the sidecar: %v: %v allocations, want none", filepath.Base(path), used, n)

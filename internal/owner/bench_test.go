@@ -70,9 +70,9 @@ var hotPaths = []struct {
 	name string
 	do   func(n *inodes) bool // reports success
 }{
-	{"Peek, no record", func(n *inodes) bool { return n.store.Peek(n.plain.path, true) == None }},
-	{"Peek", func(n *inodes) bool { return n.store.Peek(n.owned.path, true) == Found }},
-	{"Peek, sidecar", func(n *inodes) bool { return n.store.Peek(n.socket.path, true) == Found }},
+	{"Peek, no record", func(n *inodes) bool { return n.store.Peek(n.plain.path, true, true) == None }},
+	{"Peek", func(n *inodes) bool { return n.store.Peek(n.owned.path, true, true) == Found }},
+	{"Peek, sidecar", func(n *inodes) bool { return n.store.Peek(n.socket.path, true, true) == Found }},
 	{"Get", func(n *inodes) bool {
 		_, ok := n.store.Get(n.owned.fd, n.owned.mode)
 		return ok

@@ -38,6 +38,7 @@ type Sidecar struct {
 	dir        int     // O_PATH descriptor: entries of inodes that outlive a reboot
 	volatile   int     // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
 	hadEntries *uint32 // the mapped first word of usedFile; access it atomically
+	devices    *uint32 // its second word: there may be placeholders of devices, here or in inodes
 }
 
 // usedFile is the name of the file whose first word says whether the sidecar has had an
@@ -82,9 +83,11 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 		return nil, err
 	}
 	s := new(Sidecar)
-	if s.hadEntries, err = mapUsedFile(filepath.Join(dir, usedFile)); err != nil {
+	words, err := mapUsedFile(filepath.Join(dir, usedFile))
+	if err != nil {
 		return nil, err
 	}
+	s.hadEntries, s.devices = &words[0], &words[1]
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
@@ -120,8 +123,8 @@ func removeOtherBoots(dir, current string) error {
 	}
 }
 
-// mapUsedFile maps the first word of usedFile, and creates the file if needed.
-func mapUsedFile(name string) (*uint32, error) {
+// mapUsedFile maps the first two words of usedFile, and creates the file if needed.
+func mapUsedFile(name string) (*[2]uint32, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -134,11 +137,24 @@ func mapUsedFile(name string) (*uint32, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "mmap", Path: name, Err: err}
 	}
-	return (*uint32)(unsafe.Pointer(&m[0])), nil
+	return (*[2]uint32)(unsafe.Pointer(&m[0])), nil
 }
 
 // inUse reports whether there may be an entry. It is false for a nil Sidecar.
 func (s *Sidecar) inUse() bool { return s != nil && atomic.LoadUint32(s.hadEntries) != 0 }
+
+// hasDevices reports whether there may be placeholders of devices. Those of earlier versions
+// are all in the sidecar.
+func (s *Sidecar) hasDevices() bool {
+	return s != nil && (atomic.LoadUint32(s.devices) != 0 || s.inUse())
+}
+
+// noteDevices makes hasDevices true, for all containers of the user.
+func (s *Sidecar) noteDevices() {
+	if s != nil {
+		atomic.StoreUint32(s.devices, 1)
+	}
+}
 
 // key identifies an inode by its name in the sidecar,
 // "DEVICE-INODE-BIRTH-GENERATION" in hexadecimal.

@@ -28,6 +28,7 @@ type Store struct {
 
 	sidecar   *Sidecar // nil if there is none
 	malformed atomic.Uint64
+	devices   atomic.Bool // see DevicesInUse
 	locks     inodeLocks
 }
 
@@ -45,6 +46,18 @@ func (s *Store) Malformed() uint64 { return s.malformed.Load() }
 
 // SidecarInUse reports whether there may be records in the sidecar.
 func (s *Store) SidecarInUse() bool { return s.sidecar.inUse() }
+
+// DevicesInUse reports whether there may be placeholders of devices. It is false until one
+// has been made, or seen, by a container of this user.
+func (s *Store) DevicesInUse() bool { return s.devices.Load() || s.sidecar.hasDevices() }
+
+// noteDevice makes DevicesInUse true if r is that of a placeholder.
+func (s *Store) noteDevice(r *Record) {
+	if r.Type != 0 && !s.DevicesInUse() {
+		s.devices.Store(true)
+		s.sidecar.noteDevices()
+	}
+}
 
 // report counts and reports a malformed value of the object that fd refers to.
 func (s *Store) report(fd int, value []byte) {
@@ -75,31 +88,64 @@ const (
 )
 
 // Peek reports whether there is a record for the object at path. Follow says whether to
-// follow a symbolic link in the final component. Peek usually takes one system call. Its
-// result is a hint, as path may lead to another object a moment later.
-func (s *Store) Peek(path *byte, follow bool) Presence {
-	_, e := sys.Getxattr(path, follow, attributeName, nil)
+// follow a symbolic link in the final component; exact, whether to tell Unsupported from
+// None. Peek usually takes one system call, and one more if exact. Its result is a hint, as
+// path may lead to another object a moment later.
+func (s *Store) Peek(path *byte, follow, exact bool) Presence {
+	// One list of names is cheaper than to ask for the attributes of both kinds of inodes.
+	var names [listSize]byte
+	n, e := sys.Listxattr(path, follow, names[:])
+	switch e {
+	case 0:
+		if namesRecord(names[:n]) {
+			return Found
+		}
+	case unix.ERANGE:
+		return Found // perhaps
+	case unix.ENOENT:
+		return Missing
+	case unix.EOPNOTSUPP:
+	default:
+		return None
+	}
+	if !exact && !s.sidecar.inUse() {
+		return None
+	}
+	_, e = sys.Getxattr(path, follow, attributeName, nil)
 	none := None
 	switch e {
 	case 0:
 		return Found
-	case unix.ENODATA, unix.EOPNOTSUPP:
-		if e == unix.EOPNOTSUPP {
-			none = Unsupported
-		}
-		if !s.sidecar.inUse() {
-			return none
-		}
+	case unix.ENODATA:
+	case unix.EOPNOTSUPP:
+		none = Unsupported
 	case unix.ENOENT:
 		return Missing
 	default:
 		return None
 	}
+	if !s.sidecar.inUse() {
+		return none
+	}
+	return s.peekSidecar(path, follow, none)
+}
+
+// listSize is the size of buffers for names of attributes, in bytes: enough for most inodes.
+const listSize = 256
+
+// namesRecord reports whether a list of names of attributes has one that can hold a record.
+func namesRecord(list []byte) bool {
+	return bytes.Contains(list, attributeInList) || bytes.Contains(list, capabilityInList)
+}
+
+// peekSidecar is Peek for an object that has no attribute with a record. None is the result
+// if the sidecar has no entry either.
+func (s *Store) peekSidecar(path *byte, follow bool, none Presence) Presence {
 	flags := 0
 	if !follow {
 		flags = unix.AT_SYMLINK_NOFOLLOW
 	}
-	if e == unix.ENODATA {
+	if none == None {
 		var st unix.Statx_t
 		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasUserXattrs(uint32(st.Mode)) {
 			return None
@@ -123,7 +169,7 @@ func (s *Store) PeekDirectory(path *byte) Presence {
 	if _, e := sys.Getxattr(path, true, attributeName, nil); e == unix.ENODATA {
 		return None
 	}
-	return s.Peek(path, true)
+	return s.Peek(path, true, false)
 }
 
 // Get returns the recorded owner of the object that the descriptor fd, which may be an
@@ -166,6 +212,13 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 		if e != unix.EOPNOTSUPP {
 			return r, false, buf
 		}
+	} else if n, e := o.getxattr(capabilityName, buf[:len(capabilityValue{})]); e == 0 && r.parseCapability(buf[:n]) {
+		if !r.validFor(mode) {
+			s.report(o.fd, bytes.Clone(buf[:n]))
+			return Record{ID: Unchanged}, false, buf
+		}
+		s.noteDevice(&r)
+		return r, true, buf
 	}
 	if !s.sidecar.inUse() {
 		return r, false, buf
@@ -184,10 +237,10 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 
 // readValue reads the attribute of o into buf, or into a new buffer if buf is too small.
 func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
-	n, e := o.getxattr(buf)
+	n, e := o.getxattr(attributeName, buf)
 	if e == unix.ERANGE {
 		buf = make([]byte, maxXattr)
-		n, e = o.getxattr(buf)
+		n, e = o.getxattr(attributeName, buf)
 	}
 	if e != 0 {
 		return nil, e
@@ -212,10 +265,10 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 	if hasUserXattrs(mode) {
 		// Most files have no record yet, and need a single system call.
 		if id == s.Mapped {
-			if _, e := o.getxattr(nil); e == unix.ENODATA {
+			if _, e := o.getxattr(attributeName, nil); e == unix.ENODATA {
 				return 0
 			}
-		} else if e := o.setxattr(r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
+		} else if e := o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
 			return e
 		}
 	}
@@ -243,15 +296,27 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	if hasUserXattrs(mode) {
 		var e unix.Errno
 		if redundant {
-			if e = o.removexattr(); e == unix.ENODATA {
+			if e = o.removexattr(attributeName); e == unix.ENODATA {
 				e = 0
 			}
 		} else {
 			var small [smallValue]byte
-			e = o.setxattr(r.Append(small[:0]), 0)
+			e = o.setxattr(attributeName, r.Append(small[:0]), 0)
 		}
 		if e != unix.EOPNOTSUPP {
 			return e
+		}
+	}
+	s.noteDevice(r)
+	inInode := !hasUserXattrs(mode)
+	if inInode {
+		switch e := o.setCapability(r, redundant); e {
+		case 0:
+			redundant = true // for the sidecar
+		case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
+			return e
+		default: // the file system, or the user namespace, cannot
+			inInode = false
 		}
 	}
 	if redundant && !s.sidecar.inUse() {
@@ -262,12 +327,45 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	}
 	var k key
 	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+		if inInode {
+			return 0
+		}
 		return e
 	}
 	if redundant {
 		return s.sidecar.remove(&k)
 	}
 	return s.sidecar.set(&k, r)
+}
+
+// SetInInode records id, as Set does, for an object whose record the kernel's chown(2) would
+// remove, in the place of that call: if the supervisor died between the two, the record would
+// be lost. Done is false if the kernel has to make the change.
+//
+// The errors are EROFS, ENOSPC and EDQUOT.
+func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno) {
+	if hasUserXattrs(mode) {
+		return false, 0
+	}
+	var small [smallValue]byte
+	o := object{fd: fd}
+	r, recorded, _ := s.read(&o, mode, small[:])
+	r.ID = id
+	if !recorded && r.ownerOnly() && id == s.Mapped {
+		return false, 0
+	}
+	value, fits := r.capabilityValue()
+	if !fits {
+		return false, 0
+	}
+	// Set removes what says no more than the kernel; but first it must not be lost.
+	switch e := o.setxattr(capabilityName, value[:], 0); e {
+	case 0:
+		return true, s.set(&o, mode, &r)
+	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
+		return true, e
+	}
+	return false, 0
 }
 
 // hasUserXattrs reports whether an inode of st_mode mode can have user.* attributes, if its
