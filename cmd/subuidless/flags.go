@@ -15,7 +15,7 @@ func addSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
 	flags.Var((*permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
-	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry user.* extended attributes\n(default ~/.local/state/subuidless/sidecar)")
+	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
 }
 
 // makeAbsolute makes paths absolute, because the processes that open them run in another

@@ -29,7 +29,7 @@ var Checks = []Check{
 	},
 	{
 		Name: "sidecar directory", Weight: Useful,
-		Without: "changing the owner of a symbolic link, FIFO or socket fails with EROFS",
+		Without: "changing owners on file systems without extended attributes fails with EROFS",
 		Probe:   sidecarDirectory,
 	},
 	{

@@ -17,9 +17,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// Sidecar is a directory with the records of inodes that cannot carry user.* extended
-// attributes: symbolic links, FIFOs, sockets, devices, and everything on a file system
-// that does not support such attributes.
+// Sidecar is a directory with the records of inodes that cannot carry one in an extended
+// attribute, because their file system does not support it. Earlier versions kept the records
+// of all symbolic links, FIFOs, sockets and devices here.
 //
 // An entry is a symbolic link. Its name identifies the inode (see key). Its target is
 // "UID:GID" or, for the placeholder of a device, "UID:GID:c:MAJOR:MINOR" (b for a block

@@ -72,7 +72,7 @@ type Config struct {
 	// notification. Empty: no trace.
 	Trace string
 	// Sidecar is the absolute path of the directory with the records of inodes that
-	// cannot carry user.* extended attributes. Empty: the default, see
+	// cannot carry extended attributes. Empty: the default, see
 	// owner.DefaultSidecar.
 	Sidecar string
 	// NoPermissions turns off the permission checks for files. The container's filter
