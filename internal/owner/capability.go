@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
@@ -8,7 +9,8 @@ import (
 
 // Symbolic links, FIFOs, sockets and devices cannot have user.* attributes. But in a user
 // namespace the kernel lets root set security.capability on inodes of any type, and gives it
-// a meaning for regular files only. Its value has room for an owner and a device number.
+// a meaning for regular files only. Its value has room for an owner and a device number. ACLs
+// have none: they are in the attribute file, see attributefile.go.
 //
 // So records of such inodes are in the inode, too: they stay with it through mv, hard links,
 // a copy-up of overlayfs, a remount and a reboot, on any machine that gets the file system.
@@ -33,7 +35,7 @@ var (
 //	4  uid
 //	8  gid
 //	12 device number, as in unix.Stat_t
-//	16 magic, and the type of a device
+//	16 magic, and the type of a device or another letter
 type capabilityValue [20]byte
 
 // capabilityVersion is VFS_CAP_REVISION_2.
@@ -51,12 +53,15 @@ const (
 	capabilityNoDevice = 0
 	capabilityChar     = 'c'
 	capabilityBlock    = 'b'
+	capabilityRootID   = 'r' // see RootIDMark
+	// capabilityAttributes is added if the inode has an attribute file.
+	capabilityAttributes = 0x80
 )
 
-// capabilityRecord returns the value for r; false if r has no room in it: an ACL, or a device
-// number of more than 32 bits.
+// capabilityValue returns the value for r, without its ACLs; false if the device number has
+// more than 32 bits.
 func (r *Record) capabilityValue() (v capabilityValue, ok bool) {
-	if len(r.Access) > 0 || len(r.Default) > 0 || r.Rdev > 0xffffffff {
+	if r.Rdev > 0xffffffff {
 		return v, false
 	}
 	kind := uint32(capabilityNoDevice)
@@ -65,6 +70,9 @@ func (r *Record) capabilityValue() (v capabilityValue, ok bool) {
 		kind = capabilityChar
 	case unix.S_IFBLK:
 		kind = capabilityBlock
+	}
+	if r.attributes {
+		kind |= capabilityAttributes
 	}
 	for i, n := range [...]uint32{capabilityVersion, r.UID, r.GID, uint32(r.Rdev), capabilityMagic | kind} {
 		binary.LittleEndian.PutUint32(v[4*i:], n)
@@ -80,7 +88,9 @@ func (r *Record) parseCapability(value []byte) bool {
 	}
 	field := func(i int) uint32 { return binary.LittleEndian.Uint32(value[4*i:]) }
 	parsed := Record{ID: ID{UID: field(1), GID: field(2)}, Rdev: uint64(field(3)), buf: r.buf}
-	switch field(4) &^ capabilityMagicMask {
+	letter := field(4) &^ capabilityMagicMask
+	parsed.attributes = letter&capabilityAttributes != 0
+	switch letter &^ capabilityAttributes {
 	case capabilityNoDevice:
 		if parsed.Rdev != 0 {
 			return false
@@ -102,6 +112,25 @@ func IsCapabilityRecord(value []byte) bool {
 	return len(value) == len(capabilityValue{}) &&
 		binary.LittleEndian.Uint32(value) == capabilityVersion &&
 		binary.LittleEndian.Uint32(value[16:])&capabilityMagicMask == capabilityMagic
+}
+
+// RootIDMark is the value of the capability attribute of a regular file whose capabilities
+// belong to a root user id that the kernel does not store, because it is not mapped. They
+// are stored elsewhere. The mark has no capabilities, and the kernel removes it whenever it
+// would remove the capabilities.
+var RootIDMark = func() []byte {
+	v, _ := (&Record{}).capabilityValue()
+	v[16] |= capabilityRootID
+	return v[:]
+}()
+
+// IsRootIDMark reports whether the value of a capability attribute is RootIDMark.
+func IsRootIDMark(value []byte) bool { return bytes.Equal(value, RootIDMark) }
+
+// HasAttributeFile reports whether the value of a capability attribute is the record of an
+// inode with an attribute file.
+func HasAttributeFile(value []byte) bool {
+	return IsCapabilityRecord(value) && value[16]&capabilityAttributes != 0
 }
 
 // setCapability makes r the record in the capability attribute of the object, or removes the

@@ -46,6 +46,8 @@ type Record struct {
 	// is none.
 	Access, Default []byte
 
+	attributes bool // the inode has an attribute file
+
 	buf []byte // Access and Default may point into it; Store.Record reuses it
 }
 
@@ -162,6 +164,6 @@ func canBePlaceholder(mode uint32) bool {
 }
 
 // ownerOnly reports whether r has an owner and nothing else.
-func (r *Record) ownerOnly() bool {
-	return r.Type == 0 && len(r.Access) == 0 && len(r.Default) == 0
-}
+func (r *Record) ownerOnly() bool { return r.Type == 0 && !r.hasACL() && !r.attributes }
+
+func (r *Record) hasACL() bool { return len(r.Access) > 0 || len(r.Default) > 0 }

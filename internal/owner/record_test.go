@@ -125,18 +125,6 @@ func TestRecordIsWrittenBack(t *testing.T) {
 	wantRecord(t, s, path, &r, &Record{ID: ID{70000, 2}, Default: []byte("default")})
 }
 
-func TestACLNeedsAnAttribute(t *testing.T) {
-	enterProc(t)
-	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
-	path := makeSocket(t, t.TempDir())
-	fd, mode := openPath(t, path)
-	if e := s.SetRecord(fd, mode, &Record{Access: []byte{2}}); e != unix.EOPNOTSUPP {
-		t.Errorf("%v, want EOPNOTSUPP", e)
-	}
-	var r Record
-	wantRecord(t, s, path, &r, nil)
-}
-
 // Only an inode that can be a placeholder is shown as a device.
 func TestRecordMustFitTheFile(t *testing.T) {
 	enterProc(t)

@@ -23,7 +23,8 @@ import (
 //
 // An entry is a symbolic link. Its name identifies the inode (see key). Its target is
 // "UID:GID" or, for the placeholder of a device, "UID:GID:c:MAJOR:MINOR" (b for a block
-// device). ACLs are not supported.
+// device). ACLs have no room in it. Attribute files are in the directory, too: see
+// attributefile.go.
 //
 // All containers of a user share the directory, without a lock or a daemon. What makes
 // that safe:
@@ -39,6 +40,7 @@ type Sidecar struct {
 	volatile   int     // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
 	hadEntries *uint32 // the mapped first word of usedFile; access it atomically
 	devices    *uint32 // its second word: there may be placeholders of devices, here or in inodes
+	security   *uint32 // its third word: there may be security.* attributes: see Store.SecurityInUse
 }
 
 // usedFile is the name of the file whose first word says whether the sidecar has had an
@@ -87,7 +89,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.hadEntries, s.devices = &words[0], &words[1]
+	s.hadEntries, s.devices, s.security = &words[0], &words[1], &words[2]
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
@@ -123,8 +125,8 @@ func removeOtherBoots(dir, current string) error {
 	}
 }
 
-// mapUsedFile maps the first two words of usedFile, and creates the file if needed.
-func mapUsedFile(name string) (*[2]uint32, error) {
+// mapUsedFile maps the first words of usedFile, and creates the file if needed.
+func mapUsedFile(name string) (*[3]uint32, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -137,7 +139,7 @@ func mapUsedFile(name string) (*[2]uint32, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "mmap", Path: name, Err: err}
 	}
-	return (*[2]uint32)(unsafe.Pointer(&m[0])), nil
+	return (*[3]uint32)(unsafe.Pointer(&m[0])), nil
 }
 
 // inUse reports whether there may be an entry. It is false for a nil Sidecar.

@@ -29,6 +29,7 @@ type Store struct {
 	sidecar   *Sidecar // nil if there is none
 	malformed atomic.Uint64
 	devices   atomic.Bool // see DevicesInUse
+	security  atomic.Bool // see SecurityInUse
 	locks     inodeLocks
 }
 
@@ -56,6 +57,21 @@ func (s *Store) noteDevice(r *Record) {
 	if r.Type != 0 && !s.DevicesInUse() {
 		s.devices.Store(true)
 		s.sidecar.noteDevices()
+	}
+}
+
+// SecurityInUse reports whether files may have security.* attributes that the container has
+// set. It is false until NoteSecurity has been called for a container of this user. Programs
+// such as ls(1) read security.selinux of every file, which must cost nothing.
+func (s *Store) SecurityInUse() bool {
+	return s.security.Load() || s.sidecar != nil && atomic.LoadUint32(s.sidecar.security) != 0
+}
+
+// NoteSecurity makes SecurityInUse true.
+func (s *Store) NoteSecurity() {
+	s.security.Store(true)
+	if s.sidecar != nil {
+		atomic.StoreUint32(s.sidecar.security, 1)
 	}
 }
 
@@ -218,6 +234,13 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 			return Record{ID: Unchanged}, false, buf
 		}
 		s.noteDevice(&r)
+		if r.attributes && mode&unix.S_IFMT != unix.S_IFLNK {
+			if value := s.readACLs(o, buf); value != nil {
+				full, _ := Parse(value)
+				full.ID, full.Type, full.Rdev, full.attributes = r.ID, r.Type, r.Rdev, true
+				return full, true, value[:cap(value)]
+			}
+		}
 		return r, true, buf
 	}
 	if !s.sidecar.inUse() {
@@ -272,10 +295,8 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 			return e
 		}
 	}
-	if hasUserXattrs(mode) || canBePlaceholder(mode) { // its record may have more than an owner
-		r, _, _ = s.read(&o, mode, small[:])
-		r.ID = id
-	}
+	r, _, _ = s.read(&o, mode, small[:])
+	r.ID = id
 	return s.set(&o, mode, &r)
 }
 
@@ -285,7 +306,7 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 // caller holds Lock on the inode if r is based on the previous record.
 //
 // The errors are those of setxattr(2) and symlinkat(2), EOPNOTSUPP if r has ACLs but the
-// object cannot have user.* attributes, and EROFS if it needs a sidecar and there is none.
+// file system has no attributes, and EROFS if it needs a sidecar and there is none.
 func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
 	return s.set(&object{fd: fd}, mode, r)
 }
@@ -310,9 +331,15 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	s.noteDevice(r)
 	inInode := !hasUserXattrs(mode)
 	if inInode {
+		r.attributes = r.attributes || r.hasACL()
 		switch e := o.setCapability(r, redundant); e {
 		case 0:
 			redundant = true // for the sidecar
+			if r.attributes {
+				if e := s.setACLs(o, r); e != 0 {
+					return e
+				}
+			}
 		case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
 			return e
 		default: // the file system, or the user namespace, cannot

@@ -1,0 +1,121 @@
+package owner
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Special files and symbolic links can have trusted.* and security.* attributes, and special
+// files can have ACLs. The kernel lets a user namespace set none of those that need room: it
+// allows user.* attributes on regular files and directories only. So such an inode has a
+// companion in the sidecar, its attribute file: an empty regular file whose user.*
+// attributes are what those of the inode would be if it were a regular file. Its name is the
+// key of the inode with attributeFileSuffix. The record in the inode says that there is one,
+// so that inodes without it cost no look-up.
+
+const attributeFileSuffix = ".xattr"
+
+// AttributePath is a buffer for the path that Attributes returns.
+type AttributePath [len(sys.FDPath{}) + 1 + len(key{}.name)]byte
+
+// Attributes returns the path of the file whose user.* attributes, with names that begin with
+// Xattr and a dot, belong to the object that the descriptor fd, which may be an O_PATH one,
+// refers to. For a regular file or directory it is the object itself, for others the
+// attribute file. If create is true, it is created if needed, and the caller holds Lock on
+// the inode. Mode is the object's st_mode. The path, in p, is relative to /proc.
+//
+// The errors are ENODATA if there is no attribute file, and those of setxattr(2) and open(2).
+// They include EOPNOTSUPP if the file system has no attributes, EPERM if the inode belongs
+// to another user of the host, and EROFS if there is no sidecar.
+func (s *Store) Attributes(fd int, mode uint32, create bool, p *AttributePath) (*byte, unix.Errno) {
+	if hasUserXattrs(mode) {
+		_ = append(sys.AppendFD(p[:0], fd), 0)
+		return &p[0], 0
+	}
+	var small [smallValue]byte
+	o := object{fd: fd}
+	r, _, _ := s.read(&o, mode, small[:])
+	switch {
+	case create:
+		// Written even if it says so already, because real attributes would change the ctime,
+		// too. First of all, because overlayfs makes another inode of it.
+		r.attributes = true
+		if e := o.setCapability(&r, false); e != 0 {
+			return nil, e
+		}
+	case !r.attributes:
+		if _, e := o.getxattr(absentName, nil); e != 0 {
+			return nil, e
+		}
+		return nil, unix.ENODATA
+	}
+	return s.attributeFile(&o, create, p)
+}
+
+// absentName is the name of an attribute that no inode has, and that every inode could have.
+var absentName = &[]byte("security.rootlesscontainers\x00")[0]
+
+// attributeFile returns the path of the attribute file of o, which must exist if create is
+// false.
+func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, unix.Errno) {
+	if s.sidecar == nil {
+		return nil, unix.EROFS
+	}
+	var k key
+	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+		return nil, e
+	}
+	end := bytes.IndexByte(k.name[:], 0)
+	copy(k.name[end:], attributeFileSuffix+"\x00")
+	dir := s.sidecar.dirOf(&k)
+	if create {
+		file, e := sys.Openat(dir, &k.name[0], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+		if e != 0 {
+			return nil, e
+		}
+		unix.Close(file)
+	}
+	b := append(sys.AppendFD(p[:0], dir), '/')
+	_ = append(b, k.name[:end+len(attributeFileSuffix)+1]...)
+	return &p[0], 0
+}
+
+// readACLs returns the value of the record in the attribute file of o, which has ACLs only, or
+// nil. It reads into buf or a new buffer.
+func (s *Store) readACLs(o *object, buf []byte) []byte {
+	var p AttributePath
+	path, e := s.attributeFile(o, false, &p)
+	if e != 0 {
+		return nil
+	}
+	n, e := sys.Getxattr(path, true, attributeName, buf)
+	if e == unix.ERANGE {
+		buf = make([]byte, maxXattr)
+		n, e = sys.Getxattr(path, true, attributeName, buf)
+	}
+	if e != 0 {
+		return nil
+	}
+	return buf[:n]
+}
+
+// setACLs writes the ACLs of r to the attribute file of o.
+func (s *Store) setACLs(o *object, r *Record) unix.Errno {
+	var p AttributePath
+	path, e := s.attributeFile(o, r.hasACL(), &p)
+	if !r.hasACL() {
+		if e == 0 { // the ACLs of an earlier record, if any
+			sys.Removexattr(path, true, attributeName)
+		}
+		return 0
+	}
+	if e != 0 {
+		return e
+	}
+	var small [smallValue]byte
+	acls := Record{ID: Unchanged, Access: r.Access, Default: r.Default}
+	return sys.Setxattr(path, attributeName, acls.Append(small[:0]), 0)
+}
