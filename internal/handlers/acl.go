@@ -229,14 +229,13 @@ func removalDropsSetgid(i *inode) bool {
 }
 
 // inheritACL returns the ACLs to record for a new inode of that mode in a directory with
-// the record parent. The new inode has inherited the kernel's part of them already. Inodes
-// that cannot have the attribute of the record keep only that part.
+// the record parent. The new inode has inherited the kernel's part of them already.
 func inheritACL(parent *owner.Record, mode uint32) (access, inherited []byte) {
 	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return parent.Default, nil
+	case unix.S_IFLNK:
+		return nil, nil
 	case unix.S_IFDIR:
 		return parent.Default, parent.Default
 	}
-	return nil, nil
+	return parent.Default, nil
 }
