@@ -119,3 +119,21 @@ func (c *Call) isHostDevice(fd int32) bool {
 	kind := st.Mode & unix.S_IFMT
 	return (kind == unix.S_IFCHR || kind == unix.S_IFBLK) && st.Uid != c.Owners.Mapped.UID
 }
+
+// isPlaceholder reports whether the object o is the placeholder of a device. It costs
+// nothing if there is none.
+func (c *Call) isPlaceholder(o object) bool {
+	if !c.Owners.DevicesInUse() {
+		return false
+	}
+	p, e := c.pathOf(o)
+	if e != 0 {
+		return false
+	}
+	i, e := c.openRecorded(p)
+	if e != 0 {
+		return false
+	}
+	defer c.close(i)
+	return i.record.Type != 0
+}

@@ -18,6 +18,9 @@ func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int6
 
 func (c *Call) truncate(length int64) Result {
 	if !c.Restricted() && c.kernelDecides(1<<unix.CAP_FSETID) {
+		if length >= 0 && c.isPlaceholder(byPath) {
+			return Errno(unix.EINVAL)
+		}
 		return Continue
 	}
 	if length < 0 {
@@ -31,6 +34,9 @@ func (c *Call) truncate(length int64) Result {
 	// "EISDIR The named file is a directory", "EINVAL [...] the named file is not a regular file".
 	if i.kind() != unix.S_IFREG {
 		return Continue
+	}
+	if c.Owners.DevicesInUse() && c.load(i) && i.record.Type != 0 {
+		return Errno(unix.EINVAL)
 	}
 	if e := c.permits(i, perm.Write); e != 0 {
 		return Errno(e)
