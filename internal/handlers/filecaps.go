@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
 // fileCaps returns the capabilities of the file that fd, one of our O_PATH descriptors,
@@ -18,7 +19,7 @@ import (
 func fileCaps(fd int) (_ cred.FileCaps, ok bool) {
 	var value [fileCapsMax]byte
 	n, e := getxattrOPath(fd, unsafe.StringData(capabilityXattr), value[:])
-	if e != 0 {
+	if e != 0 || owner.IsCapabilityRecord(value[:n]) { // those of another root do not apply
 		return cred.FileCaps{}, false
 	}
 	caps, e := cred.ParseFileCaps(value[:n])

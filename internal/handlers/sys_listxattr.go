@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
@@ -30,13 +31,12 @@ func (c *Call) listxattr(o object, buf int) Result {
 	if e != 0 {
 		return Continue
 	}
-	var names []byte
-	room, changed := 0, false
+	var l attributeList
 	if !p.ViaProcSelf() {
-		names, room, changed = c.listFiltered(p.Ptr, p.Follow)
+		l = c.listFiltered(p.Ptr, p.Follow)
 	}
-	if !changed {
-		if !p.ViaProcSelf() && !c.Target.IsLink(p) {
+	if !l.changed || l.more {
+		if !l.more && !p.ViaProcSelf() && !c.Target.IsLink(p) {
 			return Continue
 		}
 		i, e := c.openPath(p) // a symbolic link may lead through /proc/self
@@ -45,8 +45,13 @@ func (c *Call) listxattr(o object, buf int) Result {
 		}
 		defer c.close(i)
 		var s sys.FDPath
-		if names, room, changed = c.listFiltered(s.Of(i.fd), true); !changed {
+		if l = c.listFiltered(s.Of(i.fd), true); !l.changed {
 			return Continue
+		}
+		if l.more {
+			old := len(l.names)
+			l.names = c.appendStored(i, l.names)
+			l.room += len(l.names) - old
 		}
 	}
 	if c.badDescriptor(p) {
@@ -54,29 +59,44 @@ func (c *Call) listxattr(o object, buf int) Result {
 	}
 	switch size := c.Data.Args[buf+1]; {
 	case size == 0:
-		return Return(room)
-	case size < uint64(room):
+		return Return(l.room)
+	case size < uint64(l.room):
 		return Errno(unix.ERANGE)
 	}
-	return c.returnValue(names, c.addr(buf), c.Data.Args[buf+1])
+	return c.returnValue(l.names, c.addr(buf), c.Data.Args[buf+1])
 }
 
-// listFiltered lists the attributes of path that the container sees into the buffer, and
-// reports whether that differs from the kernel's list. If so, room is the size that the
-// kernel would require for those: on overlayfs it includes some that the kernel does not
-// list.
-func (c *Call) listFiltered(path *byte, follow bool) (names []byte, room int, changed bool) {
+// attributeList is the list of the attributes that the container sees.
+type attributeList struct {
+	names []byte // in the buffer
+	// room is the size that the kernel would require for the names: on overlayfs it includes
+	// some that the kernel does not list.
+	room    int
+	changed bool // the kernel's list differs
+	more    bool // the inode has an attribute file, whose names are missing
+}
+
+// listFiltered lists the attributes of path.
+func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 	n, e := sys.Listxattr(path, follow, c.buffer())
 	if e != 0 {
-		return nil, 0, false
+		return l
 	}
 	list := c.buffer()[:n]
-	hideCapability := bytes.Contains(list, []byte(capabilityXattr)) && holdsRecord(path, follow)
-	names = filterNames(list, c.identity().Capable(unix.CAP_SYS_ADMIN), hideCapability)
-	hidden := n - len(names)
+	c.noteSecurity(list)
+	hideCapability := false
+	if bytes.Contains(list, []byte(capabilityXattr)) {
+		var value [fileCapsMax]byte
+		record := capabilityRecord(path, follow, &value)
+		hideCapability = record != nil && !owner.IsRootIDMark(record)
+		l.more = owner.HasAttributeFile(record)
+	}
+	l.names = filterNames(list, c.identity().Capable(unix.CAP_SYS_ADMIN), hideCapability)
+	hidden := n - len(l.names)
 	if hidden == 0 {
-		return names, 0, false
+		return l
 	}
 	all, _ := sys.Listxattr(path, follow, nil)
-	return names, max(all, n) - hidden, true // all is -1 if the file no longer exists
+	l.room, l.changed = max(all, n)-hidden, true // all is -1 if the file no longer exists
+	return l
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // The container does not see user.rootlesscontainers; it sees ACLs as in acl.go, and has
-// its own trusted attributes. The kernel handles all other attributes, after package perm
+// its own trusted and security attributes (xattrstored.go). The kernel handles all other attributes, after package perm
 // has decided whether the caller may change them.
 
 // Getxattr handles getxattr(path, name, value, size).
@@ -108,12 +108,11 @@ func (c *Call) getxattr(o object, name int, value uintptr, size uint64) Result {
 		return c.getACL(o, defaultACL, value, size)
 	case xattrTrusted:
 		return c.getTrusted(o, &a, value, size)
+	case xattrSecurity:
+		return c.getSecurity(o, &a, value, size)
 	case xattrCapability:
-		if c.hasCapabilityRecord(o) {
-			return c.onHidden(o, getHidden)
-		}
-		return c.readAttribute(o, &a)
-	case xattrOrdinary:
+		return c.getCapability(o, &a, value, size)
+	case xattrOrdinary, xattrUser:
 		return c.readAttribute(o, &a)
 	}
 	return c.reach(o, 0)
@@ -131,7 +130,7 @@ func (c *Call) readAttribute(o object, a *xattrName) Result {
 	defer c.close(i)
 	kind := i.kind()
 	switch {
-	case bytes.HasPrefix(a[:], []byte("security.")), bytes.HasPrefix(a[:], []byte("system.")),
+	case bytes.HasPrefix(a[:], []byte(securityPrefix)), bytes.HasPrefix(a[:], []byte("system.")),
 		bytes.HasPrefix(a[:], []byte(trustedPrefix)),
 		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
 		return Continue
@@ -153,10 +152,18 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	case xattrHidden:
 		return c.onHidden(o, setHidden)
 	case xattrCapability:
-		if c.hasCapabilityRecord(o) {
+		if c.isSpecialRecord(o) {
 			return c.refuseCapability(o, unix.EPERM)
 		}
-		if c.kernelDecides(xattrCaps) {
+		if args.size != fileCapsMax && c.kernelDecides(xattrCaps) {
+			return Continue
+		}
+	case xattrUser:
+		if c.kernelDecides(xattrCaps) && !c.isPlaceholder(o) {
+			return Continue
+		}
+	case xattrSecurity:
+		if c.inRuntime() {
 			return Continue
 		}
 	case xattrOrdinary, xattrProbe:
@@ -178,8 +185,16 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	if kind == xattrTrusted && !stored.toStored() {
 		return Errno(unix.EOPNOTSUPP)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno {
-		return setxattrOPath(fd, &stored[0], value, args.flags)
+	return c.changeAttribute(o, &a, func(i *inode) unix.Errno {
+		switch {
+		case kind == xattrTrusted:
+			return c.setStored(i, &stored, value, args.flags)
+		case kind == xattrSecurity:
+			return c.setSecurity(i, &a, value, args.flags)
+		case kind == xattrCapability && c.namesUnmappedRoot(value):
+			return setUnmappedRootCaps(i, &a, value, args.flags)
+		}
+		return setxattrOPath(i.fd, &a[0], value, args.flags)
 	}, value)
 }
 
@@ -201,10 +216,14 @@ func (c *Call) removexattr(o object, name int) Result {
 	case xattrDefaultACL:
 		return c.setACL(o, defaultACL, nil)
 	case xattrCapability:
-		if c.hasCapabilityRecord(o) {
+		if c.isSpecialRecord(o) {
 			return c.refuseCapability(o, unix.ENODATA)
 		}
 		if c.kernelDecides(xattrCaps) {
+			return Continue
+		}
+	case xattrUser:
+		if c.kernelDecides(xattrCaps) && !c.isPlaceholder(o) {
 			return Continue
 		}
 	case xattrOrdinary, xattrProbe:
@@ -216,7 +235,15 @@ func (c *Call) removexattr(o object, name int) Result {
 	if kind == xattrTrusted && !stored.toStored() {
 		return c.onHidden(o, removeHidden)
 	}
-	return c.changeAttribute(o, &a, func(fd int) unix.Errno { return removexattrOPath(fd, &stored[0]) }, nil)
+	return c.changeAttribute(o, &a, func(i *inode) unix.Errno {
+		switch kind {
+		case xattrTrusted:
+			return c.removeStored(i, &stored)
+		case xattrSecurity:
+			return c.removeSecurity(i, &a)
+		}
+		return removexattrOPath(i.fd, &a[0])
+	}, nil)
 }
 
 // openForAttributes opens the object o, for its attributes, with O_PATH.
@@ -237,7 +264,7 @@ const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SE
 
 // changeAttribute makes a change of the attribute a of o if the caller may. Value is the
 // new value, or nil if the attribute is removed.
-func (c *Call) changeAttribute(o object, a *xattrName, change func(fd int) unix.Errno, value []byte) Result {
+func (c *Call) changeAttribute(o object, a *xattrName, change func(i *inode) unix.Errno, value []byte) Result {
 	i, e := c.openForAttributes(o)
 	if e != 0 {
 		return Errno(e)
@@ -246,7 +273,7 @@ func (c *Call) changeAttribute(o object, a *xattrName, change func(fd int) unix.
 	if e := c.mayChangeAttribute(i, a, value); e != 0 {
 		return deny(i, e)
 	}
-	return Result{Errno: change(i.fd), Final: true} // XATTR_CREATE, ENODATA
+	return Result{Errno: change(i), Final: true} // XATTR_CREATE, ENODATA
 }
 
 func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Errno {
@@ -260,7 +287,7 @@ func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Err
 	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name))); e != 0 {
 		return e
 	}
-	if bytes.HasPrefix(name, []byte("security.")) || bytes.HasPrefix(name, []byte("system.")) ||
+	if bytes.HasPrefix(name, []byte(securityPrefix)) || bytes.HasPrefix(name, []byte("system.")) ||
 		bytes.HasPrefix(name, []byte(trustedPrefix)) {
 		return 0
 	}

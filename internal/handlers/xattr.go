@@ -47,7 +47,9 @@ const (
 	xattrAccessACL
 	xattrDefaultACL
 	xattrTrusted
+	xattrSecurity
 	xattrCapability
+	xattrUser
 )
 
 // readXattrName reads the name at argument i.
@@ -68,8 +70,12 @@ func (c *Call) readXattrName(i int, name *xattrName) xattrKind {
 		return xattrCapability
 	case bytes.HasPrefix(name[:n], []byte(trustedPrefix)):
 		return xattrTrusted
+	case bytes.HasPrefix(name[:n], []byte(securityPrefix)):
+		return xattrSecurity
 	case bytes.HasPrefix(name[:n], []byte(storedPrefix)):
 		return xattrHidden
+	case bytes.HasPrefix(name[:n], []byte("user.")):
+		return xattrUser
 	}
 	return xattrOrdinary
 }

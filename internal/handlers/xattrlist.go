@@ -1,0 +1,103 @@
+package handlers
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// filterNames filters a list of NUL-terminated names of attributes in place, to what the
+// container sees. Only a privileged caller sees trusted.* attributes; the capability attribute
+// is hidden if it holds a record.
+func filterNames(names []byte, privileged, hideCapability bool) []byte {
+	shown := names[:0]
+	for len(names) > 0 {
+		var name []byte
+		name, names = cutName(names)
+		if string(bytes.TrimSuffix(name, []byte{0})) == owner.Xattr || hideCapability && string(name) == capabilityXattr {
+			continue
+		}
+		if bytes.HasPrefix(name, []byte(storedPrefix)) {
+			name = storedName(name, privileged)
+			if hasName(shown, name) || hasName(names, name) { // the host's root has set it, too
+				continue
+			}
+		}
+		shown = append(shown, name...)
+	}
+	return shown
+}
+
+// filterStored is filterNames for the attributes of an attribute file, of which the container
+// sees only those that are stored.
+func filterStored(names []byte, privileged bool) []byte {
+	shown := names[:0]
+	for len(names) > 0 {
+		var name []byte
+		name, names = cutName(names)
+		if bytes.HasPrefix(name, []byte(storedPrefix)) {
+			shown = append(shown, storedName(name, privileged)...)
+		}
+	}
+	return shown
+}
+
+// cutName cuts the first name, with its NUL, from a list of names.
+func cutName(names []byte) (name, rest []byte) {
+	end := bytes.IndexByte(names, 0) + 1
+	if end == 0 {
+		end = len(names)
+	}
+	return names[:end], names[end:]
+}
+
+// storedName returns the name that the container sees of a stored attribute, empty if it
+// does not see it.
+func storedName(name []byte, privileged bool) []byte {
+	name = name[len(storedPrefix):]
+	switch {
+	case bytes.HasPrefix(name, []byte(trustedPrefix)) && privileged,
+		bytes.HasPrefix(name, []byte(securityPrefix)) && string(name) != capabilityXattr:
+		return name
+	}
+	return nil
+}
+
+// hasName reports whether a list of names has name.
+func hasName(names, name []byte) bool {
+	for len(names) > 0 {
+		var n []byte
+		if n, names = cutName(names); bytes.Equal(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendStored appends the names of the attributes in the attribute file of the inode, as
+// the container sees them, to names, a list at the start of the buffer.
+func (c *Call) appendStored(i *inode, names []byte) []byte {
+	var p owner.AttributePath
+	path, e := c.Owners.Attributes(i.fd, i.stat.Mode, false, &p)
+	if e != 0 {
+		return names
+	}
+	free := c.buffer()[len(names):]
+	n, e := sys.Listxattr(path, true, free)
+	if e != 0 {
+		return names
+	}
+	c.noteSecurity(free[:n])
+	return c.buffer()[:len(names)+len(filterStored(free[:n], c.identity().Capable(unix.CAP_SYS_ADMIN)))]
+}
+
+// noteSecurity notes that there are security.* attributes if the list of names has a stored
+// one.
+func (c *Call) noteSecurity(names []byte) {
+	if bytes.Contains(names, []byte(storedPrefix+securityPrefix)) && !c.Owners.SecurityInUse() {
+		c.Owners.NoteSecurity()
+	}
+}
