@@ -139,11 +139,16 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	if to.GID == owner.Noop {
 		mapped.GID = owner.Noop
 	}
+	special := !i.hasUserXattrs()
+	if special {
+		c.load(i)
+	}
 	if e := change(i.fd, mapped); e != 0 {
 		return c.chownUnmapped(i, e, to)
 	}
-	if to == unchanged {
-		return Errno(0)
+	if special { // the kernel has removed the record
+		i.record.ID = id
+		return Errno(c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record))
 	}
 	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
 }
