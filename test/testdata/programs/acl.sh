@@ -107,8 +107,56 @@ try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -b parent/theirs
 try setpriv --reuid 1001 --regid 1001 --clear-groups setfacl -k parent/theirdir
 umask 022
 
+# Special files.
+mkfifo fifo
+mknod null c 1 3
+mknod zero c 1 5
+mknod sda b 8 0
+for special in fifo null zero sda; do
+	chmod 640 $special
+	try setfacl -m u:1000:rw,g:7:r $special
+	try getfacl -n $special
+	try chown 5:6 $special
+	try chmod 604 $special
+	try getfacl -n $special
+	ln $special linked-$special
+	try setfacl -m u:0:r linked-$special
+	try getfacl -n $special
+	mv $special moved
+	cp -a moved $special
+	try getfacl -n $special
+	try getfattr -m - $special
+	try setfacl -x u:1000,g:7 $special
+	try getfacl -n $special
+	try setfacl -b moved
+	try getfacl -n moved
+	try setfacl -d -m u:1000:r $special
+	try stat -c '%A %u:%g %t:%T' $special moved
+	rm moved
+done
+try setfacl -h -m u:1000:r link
+mkfifo parent/fifo2
+mknod parent/null c 1 3
+mknod parent/zero c 1 5
+mknod parent/sda b 8 0
+for special in fifo fifo2 null zero sda; do
+	try getfacl -n parent/$special
+	try stat -c '%A %u:%g %t:%T' parent/$special
+done
+chmod 600 fifo
+for id in 1000 1001; do
+	try setpriv --reuid $id --regid $id --clear-groups sh -c 'test -r fifo && echo read; test -w fifo && echo write; setfacl -m u:4:r fifo'
+done
+setfacl -m u:1000:rw fifo zero
+for id in 1000 1001; do
+	try setpriv --reuid $id --regid $id --clear-groups sh -c 'for f in fifo zero; do test -r $f && echo read; test -w $f && echo write; done; setfacl -m u:4:r fifo'
+done
+try setpriv --reuid 1000 --regid 1000 --clear-groups head -c 4 zero | od -An -tx1
+
 # Many entries.
 entries=u:1:r
 for id in 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 4294967294; do entries="$entries,u:$id:rw,g:$id:x"; done
 try setfacl -m "$entries" file
 try getfacl -n file
+try setfacl -m "$entries" fifo
+try getfacl -n fifo

@@ -40,6 +40,32 @@ questions() {
 	try setfattr -n security.capability -v 0x010000020020000000000000000000000000000000 moved
 	try setfattr -n security.capability -v 0x010000030020000000000000000000000000000000000000 moved
 	try getcap moved
+
+	# Capabilities for the root of another namespace.
+	cp /bin/true other
+	try setcap -n 1000 cap_net_raw,cap_bpf+ep other
+	try getcap other
+	try getcap -n other
+	try getfattr -m - -d -e hex other
+	cp --preserve=all other copy
+	try getcap -n copy
+	try setcap -n 4294967294 cap_chown=i copy
+	try getcap -n copy
+	try setcap cap_chown=i copy
+	try getcap -n copy
+	try setfattr -n security.capability -v 0x0100000300200000000000000000000000000000e8030000 copy
+	try getcap -n copy
+	try ./copy
+	echo changed >>copy
+	try getcap -n copy
+	try chown 42 other
+	try getfattr -m - -d other
+	try setcap -n 1000 cap_net_raw+ep other
+	try setcap -r other
+	try getcap -n other
+	try getfattr -m - -d other
+	try setpriv --reuid 33 --regid 33 --clear-groups setfattr -n security.capability -v 0x0100000300200000000000000000000000000000e8030000 moved
+	try getcap moved
 }
 
 questions
