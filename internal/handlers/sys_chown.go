@@ -130,6 +130,9 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	belongsToMapped := owner.ID{UID: i.stat.Uid, GID: i.stat.Gid} == c.Owners.Mapped
 	if belongsToMapped && i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
 		if done, e := c.Owners.SetInInode(i.fd, i.stat.Mode, id); done {
+			if e == 0 {
+				c.removeStoredCapability(i)
+			}
 			return Errno(e)
 		}
 	}

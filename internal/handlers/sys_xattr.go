@@ -12,8 +12,8 @@ import (
 )
 
 // The container does not see user.rootlesscontainers; it sees ACLs as in acl.go, and has
-// its own trusted and security attributes (xattrstored.go). The kernel handles all other attributes, after package perm
-// has decided whether the caller may change them.
+// its own trusted and security attributes (xattrstored.go). The kernel handles all other
+// attributes, after package perm has decided whether the caller may change them.
 
 // Getxattr handles getxattr(path, name, value, size).
 func Getxattr(c *Call) Result { return c.getxattr(byPath, 1, c.addr(2), c.Data.Args[3]) }
@@ -146,16 +146,14 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	}
 	var a xattrName
 	kind := c.readXattrName(name, &a)
+	isSpecial := kind == xattrCapability && c.isSpecialRecord(o)
 	switch kind {
 	case xattrBadName:
 		return Continue
 	case xattrHidden:
 		return c.onHidden(o, setHidden)
 	case xattrCapability:
-		if c.isSpecialRecord(o) {
-			return c.refuseCapability(o, unix.EPERM)
-		}
-		if args.size != fileCapsMax && c.kernelDecides(xattrCaps) {
+		if !isSpecial && args.size != fileCapsMax && c.kernelDecides(xattrCaps) {
 			return Continue
 		}
 	case xattrUser:
@@ -182,12 +180,12 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 		return c.setACL(o, defaultACL, value)
 	}
 	stored := a
-	if kind == xattrTrusted && !stored.toStored() {
+	if (kind == xattrTrusted || isSpecial) && !stored.toStored() {
 		return Errno(unix.EOPNOTSUPP)
 	}
 	return c.changeAttribute(o, &a, func(i *inode) unix.Errno {
 		switch {
-		case kind == xattrTrusted:
+		case kind == xattrTrusted, isSpecial:
 			return c.setStored(i, &stored, value, args.flags)
 		case kind == xattrSecurity:
 			return c.setSecurity(i, &a, value, args.flags)
@@ -206,6 +204,7 @@ func (c *Call) removexattr(o object, name int) Result {
 	}
 	var a xattrName
 	kind := c.readXattrName(name, &a)
+	isSpecial := kind == xattrCapability && c.isSpecialRecord(o)
 	switch kind {
 	case xattrBadName:
 		return Continue
@@ -216,10 +215,7 @@ func (c *Call) removexattr(o object, name int) Result {
 	case xattrDefaultACL:
 		return c.setACL(o, defaultACL, nil)
 	case xattrCapability:
-		if c.isSpecialRecord(o) {
-			return c.refuseCapability(o, unix.ENODATA)
-		}
-		if c.kernelDecides(xattrCaps) {
+		if !isSpecial && c.kernelDecides(xattrCaps) {
 			return Continue
 		}
 	case xattrUser:
@@ -232,14 +228,14 @@ func (c *Call) removexattr(o object, name int) Result {
 		}
 	}
 	stored := a
-	if kind == xattrTrusted && !stored.toStored() {
+	if (kind == xattrTrusted || isSpecial) && !stored.toStored() {
 		return c.onHidden(o, removeHidden)
 	}
 	return c.changeAttribute(o, &a, func(i *inode) unix.Errno {
-		switch kind {
-		case xattrTrusted:
+		switch {
+		case kind == xattrTrusted, isSpecial:
 			return c.removeStored(i, &stored)
-		case xattrSecurity:
+		case kind == xattrSecurity:
 			return c.removeSecurity(i, &a)
 		}
 		return removexattrOPath(i.fd, &a[0])

@@ -11,7 +11,8 @@ import (
 )
 
 // The capability attribute of a special file may hold a record (see package owner), which the
-// container does not see. It cannot hold capabilities then: they would mean nothing.
+// container does not see. Capabilities that the container gives such a file, which have no
+// effect, are stored as the other security.* attributes are.
 
 // capabilityRecord returns the record in the capability attribute of what path leads to, in
 // value, or nil if it has none.
@@ -51,7 +52,7 @@ func (c *Call) getCapability(o object, a *xattrName, addr uintptr, size uint64) 
 	switch {
 	case record == nil:
 		return c.readAttribute(o, a)
-	case owner.IsRootIDMark(record) && a.toStored():
+	case a.toStored():
 		return c.getStored(o, a, addr, size)
 	}
 	return c.onHidden(o, getHidden)
@@ -94,13 +95,12 @@ func setUnmappedRootCaps(i *inode, a *xattrName, value []byte, flags uint32) uni
 	return e
 }
 
-// refuseCapability refuses a change of the capability attribute of the object o, which holds a
-// record, with the error e.
-func (c *Call) refuseCapability(o object, e unix.Errno) Result {
-	i, open := c.openForAttributes(o)
-	if open != 0 {
-		return Errno(open)
+// removeStoredCapability removes the capabilities of a special file, as the kernel removes
+// those in the capability attribute when the owner changes.
+func (c *Call) removeStoredCapability(i *inode) {
+	var a xattrName
+	copy(a[:], capabilityXattr)
+	if a.toStored() {
+		c.removeStored(i, &a)
 	}
-	defer c.close(i)
-	return deny(i, e)
 }

@@ -38,7 +38,10 @@ func filterStored(names []byte, privileged bool) []byte {
 	for len(names) > 0 {
 		var name []byte
 		name, names = cutName(names)
-		if bytes.HasPrefix(name, []byte(storedPrefix)) {
+		switch {
+		case string(name) == storedPrefix+capabilityXattr:
+			shown = append(shown, capabilityXattr...)
+		case bytes.HasPrefix(name, []byte(storedPrefix)):
 			shown = append(shown, storedName(name, privileged)...)
 		}
 	}
