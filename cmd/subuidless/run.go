@@ -19,6 +19,9 @@ ROOTFS, in user, mount, PID, IPC, UTS and cgroup namespaces of its own. The
 default command is /bin/sh. If standard input and output are a terminal, the
 command runs in a new terminal.
 
+The container has its own copies of the host's /etc/hosts and /etc/resolv.conf.
+They can be changed, unless the rootfs is read-only, and end with the container.
+
 The exit status is that of the command; 128+N if signal N killed it; 127 if the
 command was not found, 126 if it cannot be executed, and 125 if subuidless itself
 failed.`,

@@ -9,8 +9,8 @@ import (
 )
 
 // bind is a detached mount that is to be attached in the container: a bind mount of the
-// host, or a new file system that the kernel creates only while the host's instance is
-// visible (proc, sysfs).
+// host, a file of the container's own, or a new file system that the kernel creates only
+// while the host's instance is visible (proc, sysfs).
 type bind struct {
 	tree     *os.File // the detached mount: open_tree(2), fsmount(2)
 	target   string   // the absolute path of the mount point in the container
@@ -23,7 +23,7 @@ type binds struct {
 	proc    *bind
 	sys     *bind
 	devices []*bind
-	network []*bind // configuration files of the host's network
+	network []*bind // the container's own hostsFile and resolverFile
 	volumes []*bind
 	cgroup2 bool // /sys/fs/cgroup of the host is a cgroup2 file system
 }
@@ -47,17 +47,8 @@ func (c *container) openBinds() (*binds, error) {
 	}
 	var fs unix.Statfs_t
 	b.cgroup2 = unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
-	if c.Net == NetHost {
-		for _, name := range []string{"/etc/resolv.conf", "/etc/hosts"} {
-			file, err := openBind(name, name, true)
-			if errors.Is(err, unix.ENOENT) {
-				continue // not on this host
-			}
-			if err != nil {
-				return nil, err
-			}
-			b.network = append(b.network, file)
-		}
+	if b.network, err = c.openNetworkFiles(); err != nil {
+		return nil, err
 	}
 	for _, v := range c.Mounts {
 		volume, err := openBind(v.Source, v.Destination, v.Readonly)

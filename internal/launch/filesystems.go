@@ -24,8 +24,9 @@ func (c *container) mountAll(b *binds) error {
 			return err
 		}
 	}
-	if isDir("/etc") {
-		if err := attachAll(b.network); err != nil {
+	for _, file := range b.network {
+		// A rootfs in which the user cannot create the mount point is used as it is.
+		if err := file.attach(); err != nil && !isUnwritable(err) {
 			return err
 		}
 	}
@@ -97,9 +98,4 @@ func bindReadonly(from, to string) error {
 		return err
 	}
 	return setReadonly(to, true)
-}
-
-func isDir(name string) bool {
-	st, err := os.Stat(name)
-	return err == nil && st.IsDir()
 }

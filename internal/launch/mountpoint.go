@@ -62,8 +62,11 @@ func createEmpty(name string) error {
 
 func mountPointError(name string, err error) error {
 	err = errnoOf(err)
-	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
+	if isUnwritable(err) {
 		return fmt.Errorf("creating the mount point %s in the rootfs: %w (create it yourself while the rootfs is writable)", name, err)
 	}
 	return fmt.Errorf("creating the mount point %s in the rootfs: %w", name, err)
 }
+
+// isUnwritable reports whether err means that the user cannot create files in a rootfs.
+func isUnwritable(err error) bool { return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) }

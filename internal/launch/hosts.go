@@ -1,0 +1,141 @@
+package launch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files of the host's network configuration of which a container has its own copies, as
+// in podman and docker. Root in the container can change them, and they end with the
+// container: they are on a tmpfs that no path of the host leads to, and of which only the two
+// files are mounted.
+const (
+	hostsFile    = "/etc/hosts"
+	resolverFile = "/etc/resolv.conf"
+)
+
+// openNetworkFiles returns the mounts of the container's copies. A host without resolverFile
+// leaves the container that of the rootfs.
+func (c *container) openNetworkFiles() ([]*bind, error) {
+	hosts, _, err := readHostFile(hostsFile)
+	if err != nil {
+		return nil, err
+	}
+	files := []networkFile{{hostsFile, hostsFor(hosts, c.Hostname)}}
+	resolver, found, err := readHostFile(resolverFile)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		files = append(files, networkFile{resolverFile, resolver})
+	}
+	return c.bindFiles(files)
+}
+
+// networkFile is a file that is to be created for the container.
+type networkFile struct {
+	target  string // the absolute path in the container
+	content []byte
+}
+
+// readHostFile returns the content of a file of the host. Found is false if it does not exist
+// or the user may not read it.
+func readHostFile(name string) (content []byte, found bool, err error) {
+	content, err = os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("copying the host's %s: %w", name, errnoOf(err))
+	}
+	return content, true, nil
+}
+
+// bindFiles creates files on a new tmpfs, and returns mounts of them.
+func (c *container) bindFiles(files []networkFile) ([]*bind, error) {
+	tree, err := newTree("tmpfs", hardened)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	for _, f := range files {
+		if err := createIn(tree, path.Base(f.target), f.content); err != nil {
+			return nil, fmt.Errorf("creating the container's %s: %w", f.target, err)
+		}
+	}
+	// open_tree(2) copies a file's mount only from the mount namespace, so the tmpfs is
+	// attached meanwhile. Nothing else is in this namespace yet, and no name leads to it
+	// afterwards.
+	if err := attach(tree, c.Root.Path); err != nil {
+		return nil, err
+	}
+	var binds []*bind
+	for _, f := range files {
+		fd, err := unix.OpenTree(int(tree.Fd()), path.Base(f.target), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("open_tree of the container's %s: %w", f.target, err)
+		}
+		copied := os.NewFile(uintptr(fd), "the container's file")
+		binds = append(binds, &bind{tree: copied, target: f.target, readonly: c.Root.Readonly})
+	}
+	// The path of the rootfs leads to the tmpfs as long as it is attached.
+	if err := unix.Unmount("/proc/self/fd/"+strconv.Itoa(int(tree.Fd())), unix.MNT_DETACH); err != nil {
+		return nil, fmt.Errorf("detaching the tmpfs of the container's files: %w", err)
+	}
+	return binds, nil
+}
+
+// createIn creates a file in the directory dir.
+func createIn(dir *os.File, name string, content []byte) error {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	runtime.KeepAlive(dir)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+// hostsFor returns the container's hosts(5) file: that of the host, preceded by what it lacks
+// for the container. These are the names of the loopback interface and, unless hostname is
+// empty, an address of the container's name, without which sudo complains.
+//
+// The address is that of the example in hosts(5): "127.0.1.1 is often used for the FQDN of
+// the machine".
+func hostsFor(host []byte, hostname string) []byte {
+	var b bytes.Buffer
+	if !namesHost(host, "localhost") {
+		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	}
+	if hostname != "" && hostname != "localhost" {
+		names := hostname
+		if short, _, qualified := strings.Cut(hostname, "."); qualified && short != "" {
+			names += " " + short
+		}
+		b.WriteString("127.0.1.1\t" + names + "\n")
+	}
+	b.Write(host)
+	return b.Bytes()
+}
+
+// namesHost reports whether a hosts(5) file has an address for name.
+func namesHost(hosts []byte, name string) bool {
+	for line := range bytes.Lines(hosts) {
+		line, _, _ = bytes.Cut(line, []byte("#"))
+		for i, field := range bytes.Fields(line) {
+			if i > 0 && string(field) == name {
+				return true
+			}
+		}
+	}
+	return false
+}
