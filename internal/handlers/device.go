@@ -108,6 +108,26 @@ func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 	return sys.Reopen(fd, flags)
 }
 
+// isShared reports whether the inode is a device, FIFO or socket of the host that other
+// containers see, too. It belongs to another user of the host, or, if the container's root
+// is the host's, it is a device node in the host's /dev. What the container records for it
+// must not show in other containers.
+func (c *Call) isShared(i *inode) bool {
+	switch i.kind() {
+	case unix.S_IFCHR, unix.S_IFBLK:
+		if host, ok := c.Devices[devNull]; ok {
+			var st unix.Stat_t
+			if sys.Fstat(host, &st) == 0 && st.Dev == i.stat.Dev {
+				return true
+			}
+		}
+	case unix.S_IFIFO, unix.S_IFSOCK:
+	default:
+		return false
+	}
+	return i.stat.Uid != c.Owners.Mapped.UID
+}
+
 // isHostDevice reports whether the caller's descriptor fd refers to a device of the host:
 // one that the launcher has bound, or that a placeholder stands for. The kernel does not
 // let the container change its timestamps, as touch(1) does by descriptor; real root could.

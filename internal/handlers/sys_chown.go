@@ -121,6 +121,9 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	if to == unchanged && i.hasUserXattrs() {
 		return Errno(change(i.fd, to))
 	}
+	if c.isShared(i) {
+		return c.chownShared(i, to)
+	}
 	mapped, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
 		old := c.visible(i)
@@ -147,7 +150,7 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 		c.load(i)
 	}
 	if e := change(i.fd, mapped); e != 0 {
-		return c.chownUnmapped(i, e, to)
+		return c.chownUnmapped(i, e)
 	}
 	if special { // the kernel has removed the record
 		i.record.ID = id
@@ -168,24 +171,29 @@ func (c *Call) recordedOwner(i *inode) owner.ID {
 	return id
 }
 
+// chownShared records the owner of an inode of the host that other containers see, too, such
+// as the /dev/null and the terminal that the launcher has bound. Programs expect that they
+// can change it, and real root may. The record is for this container, and the inode stays as
+// it is.
+func (c *Call) chownShared(i *inode, to owner.ID) Result {
+	if i.preferEROFS(unix.EPERM) == unix.EROFS {
+		return Errno(unix.EROFS)
+	}
+	if to == unchanged {
+		return Errno(0)
+	}
+	return Errno(c.Owners.SetHost(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
+}
+
 // chownUnmapped handles a chown that the kernel has refused with e.
 //
 // A file whose owner is not mapped belongs to another user of the host, and stays as it is:
-// EPERM. There are two exceptions, because programs expect them to work and real root may
-// do it. For a device, FIFO or socket, such as the /dev/null and the terminal that the
-// launcher has bound, the owner is recorded. On the kernel's pseudo file systems, the call
-// succeeds without an effect (rpm's filesystem package changes the owner of /proc and
+// EPERM. But on the kernel's pseudo file systems, the call succeeds without an effect,
+// because programs expect it to (rpm's filesystem package changes the owner of /proc and
 // /sys).
-func (c *Call) chownUnmapped(i *inode, e unix.Errno, to owner.ID) Result {
-	if e != unix.EPERM || i.stat.Uid == c.Owners.Mapped.UID {
-		return Errno(e)
-	}
-	if i.isPseudoFile() {
+func (c *Call) chownUnmapped(i *inode, e unix.Errno) Result {
+	if e == unix.EPERM && i.stat.Uid != c.Owners.Mapped.UID && i.isPseudoFile() {
 		return Errno(0)
-	}
-	switch i.kind() {
-	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO, unix.S_IFSOCK:
-		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
 	}
 	return Errno(e)
 }

@@ -136,3 +136,28 @@ func TestIDs16(t *testing.T) {
 		}
 	}
 }
+
+// The owner of the host's device is recorded for this container only, and the device itself
+// does not change.
+func TestChownHostDevice(t *testing.T) {
+	c := newDeviceCaller(t)
+	c.call.Owners.Host = new(owner.HostOwners)
+	before, _ := unix.Getxattr("/dev/null", owner.CapabilityXattr, nil)
+	to := owner.ID{UID: 42, GID: 43}
+	if r := c.do(Chown, "/dev/null", int(to.UID), int(to.GID)); r != (Result{}) {
+		t.Fatalf("chown: %+v", r)
+	}
+	if got := c.stat("/dev/null"); got != to {
+		t.Errorf("owner %v, want %v", got, to)
+	}
+	if after, _ := unix.Getxattr("/dev/null", owner.CapabilityXattr, nil); after != before {
+		t.Errorf("%s of /dev/null has %d bytes, before %d", owner.CapabilityXattr, after, before)
+	}
+	if c.call.Owners.SidecarInUse() {
+		t.Error("there is a record in the sidecar")
+	}
+	c.call.Owners.Host = new(owner.HostOwners)
+	if got := c.stat("/dev/null"); got == to {
+		t.Error("another container sees the owner, too")
+	}
+}

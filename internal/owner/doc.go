@@ -1,7 +1,9 @@
 // Package owner stores records: the owner that a file has inside the container, the
 // device that a placeholder stands for, and ACLs that the kernel cannot store. A record
 // is in the file's extended attribute user.rootlesscontainers, or in the sidecar if the
-// file cannot carry that attribute. The package does not check permissions.
+// file cannot carry that attribute. The owners that a container gives to device nodes,
+// FIFOs and sockets of the host are in memory, for that container only. The package does
+// not check permissions.
 //
 // # Concurrency
 //

@@ -168,6 +168,7 @@ func (s *Sidecar) noteDevices() {
 type key struct {
 	name     [80]byte // NUL-terminated
 	volatile bool
+	numbers  [4]uint64 // those of the name; the device number also if it is anonymous
 }
 
 // fileHandle is struct file_handle of open_by_handle_at(2), with room for MAX_HANDLE_SZ
@@ -198,9 +199,10 @@ func (k *key) fill(dirfd int, path *byte, flags int) unix.Errno {
 
 	// Anonymous device numbers (major 0: tmpfs, overlayfs, btrfs, NFS) change with each
 	// mount.
+	device := uint64(st.Dev_major)<<32 | uint64(st.Dev_minor)
 	var dev uint64
 	if st.Dev_major != 0 || k.volatile {
-		dev = uint64(st.Dev_major)<<32 | uint64(st.Dev_minor)
+		dev = device
 	}
 	var birth, generation uint64
 	if hasBirth {
@@ -209,6 +211,7 @@ func (k *key) fill(dirfd int, path *byte, flags int) unix.Errno {
 	if hasHandle {
 		generation = fnv64a(handle.data[:handle.bytes])
 	}
+	k.numbers = [...]uint64{device, st.Ino, birth, generation}
 	b := k.name[:0]
 	b = append(strconv.AppendUint(b, dev, 16), '-')
 	b = append(strconv.AppendUint(b, st.Ino, 16), '-')

@@ -3,6 +3,7 @@ package owner
 import (
 	"bytes"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,12 @@ type Store struct {
 	// while they hold locks of inodes. Set it before the first use of the Store.
 	Report func(file string, value []byte)
 
-	sidecar   *Sidecar // nil if there is none
+	// Host, if not nil, holds the owners that SetHost records. Set it before the first use of
+	// the Store.
+	Host *HostOwners
+
+	hostMu    sync.Mutex // protects changes of Host; a leaf
+	sidecar   *Sidecar   // nil if there is none
 	malformed atomic.Uint64
 	devices   atomic.Bool // see DevicesInUse
 	security  atomic.Bool // see SecurityInUse
@@ -47,6 +53,9 @@ func (s *Store) Malformed() uint64 { return s.malformed.Load() }
 
 // SidecarInUse reports whether there may be records in the sidecar.
 func (s *Store) SidecarInUse() bool { return s.sidecar.inUse() }
+
+// keyed reports whether there may be records that are found by the key of an inode.
+func (s *Store) keyed() bool { return s.sidecar.inUse() || s.Host.inUse() }
 
 // DevicesInUse reports whether there may be placeholders of devices. It is false until one
 // has been made, or seen, by a container of this user.
@@ -124,7 +133,7 @@ func (s *Store) Peek(path *byte, follow, exact bool) Presence {
 	default:
 		return None
 	}
-	if !exact && !s.sidecar.inUse() {
+	if !exact && !s.keyed() {
 		return None
 	}
 	_, e = sys.Getxattr(path, follow, attributeName, nil)
@@ -140,10 +149,10 @@ func (s *Store) Peek(path *byte, follow, exact bool) Presence {
 	default:
 		return None
 	}
-	if !s.sidecar.inUse() {
+	if !s.keyed() {
 		return none
 	}
-	return s.peekSidecar(path, follow, none)
+	return s.peekKeyed(path, follow, none)
 }
 
 // listSize is the size of buffers for names of attributes, in bytes: enough for most inodes.
@@ -154,9 +163,9 @@ func namesRecord(list []byte) bool {
 	return bytes.Contains(list, attributeInList) || bytes.Contains(list, capabilityInList)
 }
 
-// peekSidecar is Peek for an object that has no attribute with a record. None is the result
-// if the sidecar has no entry either.
-func (s *Store) peekSidecar(path *byte, follow bool, none Presence) Presence {
+// peekKeyed is Peek for an object that has no attribute with a record. None is the result if
+// there is no record elsewhere either.
+func (s *Store) peekKeyed(path *byte, follow bool, none Presence) Presence {
 	flags := 0
 	if !follow {
 		flags = unix.AT_SYMLINK_NOFOLLOW
@@ -172,7 +181,7 @@ func (s *Store) peekSidecar(path *byte, follow bool, none Presence) Presence {
 		return none
 	}
 	var r Record
-	if s.sidecar.get(&k, &r) {
+	if s.Host.get(&k, &r) || s.sidecar.inUse() && s.sidecar.get(&k, &r) {
 		return Found
 	}
 	return none
@@ -214,6 +223,18 @@ func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 // read is Record with a buffer for the value of the attribute. It returns the buffer that
 // the ACLs point into: buf, or a larger one.
 func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
+	r, ok, buf := s.readStored(o, mode, buf)
+	if !hasUserXattrs(mode) && s.Host.inUse() {
+		var k key
+		if k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH) == 0 && s.Host.get(&k, &r) {
+			ok = true
+		}
+	}
+	return r, ok, buf
+}
+
+// readStored is read without the owners in Host.
+func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
 	r := Record{ID: Unchanged}
 	if hasUserXattrs(mode) {
 		value, e := readValue(o, buf)

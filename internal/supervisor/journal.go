@@ -10,18 +10,21 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // journal is shared memory that outlives the worker, because the keeper holds its file.
 // It records which notifications the worker has received and not answered. That is
-// free of cost: the kernel writes notifications right into it. The package comment
-// lists the threads that use each part.
+// free of cost: the kernel writes notifications right into it. It also holds what the
+// container records for inodes of the host. The package comment lists the threads that
+// use each part.
 type journal struct {
 	rootsDiffer atomic.Uint32 // 1: tasks may have different root directories
 	_           [60]byte      // the slots start at a cache line
 	slots       [maxListeners * maxReceivers]slot
 	interrupted interruptedTable
+	hostOwners  owner.HostOwners
 }
 
 const (

@@ -37,8 +37,9 @@
 // # Shared memory
 //
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
-// holds. It has a slot for each receiver, and after the slots, the table of identities
-// (package identity). One worker at a time uses it.
+// holds. It has a slot for each receiver, and after the slots, the owners of the host's
+// inodes (owner.HostOwners) and the table of identities (package identity). One worker at a
+// time uses it.
 //
 // The kernel writes notifications right into slot.notif, in SECCOMP_IOCTL_NOTIF_RECV.
 // The slot's receiver writes slot.resp before it sends the answer; handlers write

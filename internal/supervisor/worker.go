@@ -138,6 +138,7 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
+	w.owners.Host = &w.journal.hostOwners
 	if w.devices, err = handlers.OpenDevices(); err != nil {
 		slog.Warn("a device of the host is missing; opening one that has been created with mknod in the container fails with ENXIO", "err", err)
 	}
