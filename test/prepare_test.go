@@ -27,6 +27,27 @@ func makePrivate(work string) error {
 			return fmt.Errorf("hiding %s: %w", unifiedCgroup, err)
 		}
 	}
+	return openDevices(work)
+}
+
+// openDevices lets every user open those devices that many hosts reserve for root, if the
+// kernel has them.
+func openDevices(work string) error {
+	for name, device := range map[string]uint64{"/dev/fuse": unix.Mkdev(10, 229), "/dev/net/tun": unix.Mkdev(10, 200)} {
+		if unix.Access(name, unix.F_OK) != nil {
+			continue
+		}
+		node := filepath.Join(work, filepath.Base(name))
+		if err := unix.Mknod(node, unix.S_IFCHR, int(device)); err != nil {
+			return fmt.Errorf("creating %s: %w", node, err)
+		}
+		if err := unix.Chmod(node, 0o666); err != nil {
+			return err
+		}
+		if err := unix.Mount(node, name, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mounting %s: %w", name, err)
+		}
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ var requirements = map[string]requirement{
 	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":      {file("debian12.tar"), builtByPrepare},
 	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},
+	"fuse":        {openable("/dev/fuse"), "load the kernel's fuse, and run the tests as root"},
 	"getfacl":     {program("getfacl"), "apt-get install acl"},
 	"getfattr":    {program("getfattr"), "apt-get install attr"},
 	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
@@ -35,6 +36,7 @@ var requirements = map[string]requirement{
 	"setcap":      {program("setcap"), "apt-get install libcap2-bin"},
 	"small":       {file("small"), "run the tests as root"},
 	"suites":      {file(suitesTar), builtByPrepare},
+	"tun":         {openable("/dev/net/tun"), "load the kernel's tun, and run the tests as root"},
 	"umoci":       {program("umoci"), "apt-get install umoci"},
 }
 
@@ -45,6 +47,14 @@ const needsRoot = "needs the results of real root: run the tests as root"
 
 func program(name string) func() bool {
 	return func() bool { _, err := exec.LookPath(name); return err == nil }
+}
+
+// openable reports whether the user may open a device and the kernel has its driver.
+func openable(name string) func() bool {
+	return func() bool {
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		return err == nil && f.Close() == nil
+	}
 }
 
 func file(name string) func() bool {

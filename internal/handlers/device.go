@@ -15,6 +15,7 @@ const (
 	devNull = 1<<8 | 3
 	devTTY  = 5 << 8
 	devPTMX = 5<<8 | 2
+	devTUN  = 10<<8 | 200
 )
 
 // Devices maps the numbers of the host's devices to O_PATH descriptors of them. Opening a
@@ -30,26 +31,43 @@ var hostDevices = map[string]uint64{
 	"/dev/urandom": 1<<8 | 9,
 }
 
+// optionalDevices are character devices that a host may have, and may let a user open.
+var optionalDevices = map[string]uint64{
+	"/dev/fuse":    10<<8 | 229,
+	"/dev/net/tun": devTUN,
+}
+
 // OpenDevices opens the host's devices, in the mount namespace of the calling thread. The
-// error names those that cannot be opened; the others can be used.
+// error names those of hostDevices that cannot be opened; the others can be used.
 func OpenDevices() (Devices, error) {
 	d := make(Devices)
 	var errs []error
 	for path, rdev := range hostDevices {
-		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("open %s: %w", path, err))
-			continue
+		if err := d.open(path, rdev); err != nil {
+			errs = append(errs, err)
 		}
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != rdev {
-			unix.Close(fd)
-			errs = append(errs, fmt.Errorf("%s is not the expected device", path))
-			continue
+	}
+	for path, rdev := range optionalDevices {
+		if unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK|unix.W_OK, unix.AT_EACCESS) == nil {
+			_ = d.open(path, rdev) // another device, or gone by now: as if it did not exist
 		}
-		d[rdev] = fd
 	}
 	return d, errors.Join(errs...)
+}
+
+// open adds the device at path, whose number must be rdev.
+func (d Devices) open(path string, rdev uint64) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != rdev {
+		unix.Close(fd)
+		return fmt.Errorf("%s is not the expected device", path)
+	}
+	d[rdev] = fd
+	return nil
 }
 
 // openDevice handles an open of the placeholder i, whose record has been loaded, with these
@@ -102,7 +120,8 @@ func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 		return c.Target.OpenTerminal(flags)
 	}
 	fd, ok := c.Devices[rec.Rdev]
-	if !ok {
+	// The interfaces of a tun device are in the network namespace of the task that opens it.
+	if !ok || rec.Rdev == devTUN && !c.Target.EnterOrShareNetwork() {
 		return -1, unix.ENXIO
 	}
 	return sys.Reopen(fd, flags)

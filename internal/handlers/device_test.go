@@ -166,10 +166,45 @@ func TestOpenMissingDevices(t *testing.T) {
 	if err == nil || err.Error() != "/dev/full is not the expected device" {
 		t.Errorf("error %v", err)
 	}
-	if _, ok := devices[1<<8|7]; ok || len(devices) != len(hostDevices)-1 {
-		t.Errorf("devices %v", devices)
+	for path, rdev := range hostDevices {
+		if _, ok := devices[rdev]; ok == (path == "/dev/full") {
+			t.Errorf("%s in %v: %v", path, devices, ok)
+		}
 	}
 	for _, fd := range devices {
 		unix.Close(fd)
+	}
+}
+
+// A device that not every host has is used if the user may open it, and if it is the right
+// one.
+func TestOpenOptionalDevices(t *testing.T) {
+	newCaller(t)
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	for path, rdev := range optionalDevices {
+		usable := unix.Access(path, unix.R_OK|unix.W_OK) == nil
+		for _, other := range []bool{false, true} {
+			if other {
+				if err := unix.Mount("/dev/zero", path, "", unix.MS_BIND, ""); err != nil {
+					t.Logf("%s: %v", path, err) // not on this host
+					continue
+				}
+			}
+			devices, err := OpenDevices()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := devices[rdev]; ok != (usable && !other) {
+				t.Errorf("%s: usable %v, another device %v: opened %v", path, usable, other, ok)
+			}
+			for _, fd := range devices {
+				unix.Close(fd)
+			}
+		}
 	}
 }

@@ -28,6 +28,8 @@ func Ioctl(c *Call) Result {
 		return c.changeInodeFlags(fsIOCGetVersion)
 	case isNetConfig(cmd):
 		return c.configureNet()
+	case cmd == unix.TUNSETIFF:
+		return c.attachTUN()
 	}
 	return Continue
 }
@@ -59,6 +61,26 @@ func (c *Call) changeInodeFlags(get uint32) Result {
 		}
 	}
 	return deny(i, unix.EPERM)
+}
+
+// attachTUN handles ioctl(fd, TUNSETIFF, ifreq), which creates an interface or attaches to an
+// existing one.
+//
+// The kernel requires CAP_NET_ADMIN for both, except from the owner of a persistent interface
+// (tun_not_capable in drivers/net/tun.c), who can only be the mapped id here.
+func (c *Call) attachTUN() Result {
+	if !c.lacksCap(unix.CAP_NET_ADMIN) || c.badPointer(2) {
+		return Continue // perhaps EFAULT
+	}
+	i, e := c.openFD(c.int32(0))
+	if e != 0 {
+		return Continue // EBADF
+	}
+	defer c.close(i)
+	if i.kind() != unix.S_IFCHR || i.stat.Rdev != devTUN {
+		return Continue // ENOTTY
+	}
+	return Errno(unix.EPERM)
 }
 
 // isNetConfig reports whether an ioctl command configures interfaces, routes or the ARP

@@ -38,12 +38,8 @@ func (c *container) openBinds() (*binds, error) {
 	if b.sys, err = c.openSys(); err != nil {
 		return nil, err
 	}
-	for _, dev := range devices {
-		node, err := openBind(dev, dev, false)
-		if err != nil {
-			return nil, err
-		}
-		b.devices = append(b.devices, node)
+	if b.devices, err = openDevices(); err != nil {
+		return nil, err
 	}
 	var fs unix.Statfs_t
 	b.cgroup2 = unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC

@@ -7,9 +7,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices are the device nodes that a container has. They are bind mounts of the host's,
+// devices are the device nodes that every container has. They are bind mounts of the host's,
 // because the kernel does not let a user namespace create device nodes.
 var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
+
+// optionalDevices are the device nodes that a container has, too, if the host lets the user
+// open them.
+var optionalDevices = []string{"/dev/fuse", "/dev/net/tun"}
+
+// openDevices returns the mounts of the container's device nodes.
+func openDevices() ([]*bind, error) {
+	names := devices
+	for _, dev := range optionalDevices {
+		if unix.Faccessat(unix.AT_FDCWD, dev, unix.R_OK|unix.W_OK, unix.AT_EACCESS) == nil {
+			names = append(names[:len(names):len(names)], dev)
+		}
+	}
+	var nodes []*bind
+	for _, dev := range names {
+		node, err := openBind(dev, dev, false)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes, nil
+}
 
 // mountDev mounts /dev, with nodes as its device nodes.
 func mountDev(nodes []*bind) error {

@@ -15,6 +15,7 @@ var descriptorRows = []Row{
 		// 0x76 (FS_IOC_SETFLAGS, FS_IOC_SETVERSION), from the frequent 0x54
 		// (terminals), 0x64 (DRM) and 0xae (KVM).
 		{1, 0x0c00, 0x0800}, {1, 0xa200, 0x2200},
+		{1, ^uint32(0), unix.TUNSETIFF}, // of the same type as terminals
 	}, Note: "network interfaces need CAP_NET_ADMIN; the attributes of a file belong to its owner"},
 	{Name: "file_setattr", Handler: handlers.FileSetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Note: "the attributes of a file belong to its owner"},
 	{Name: "fcntl", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: leaseNote},

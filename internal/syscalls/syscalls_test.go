@@ -172,6 +172,7 @@ func TestNotifiesByFewBits(t *testing.T) {
 		{"ioctl", [6]uint64{1: 0x401c5820}, true}, // FS_IOC_FSSETXATTR
 		{"ioctl", [6]uint64{1: 0x40087602}, true}, // FS_IOC_SETVERSION
 		{"ioctl", [6]uint64{1: 0x40047602}, true}, // FS_IOC32_SETVERSION
+		{"ioctl", [6]uint64{1: unix.TUNSETIFF}, true},
 		{"ioctl", [6]uint64{1: unix.TCGETS}, false},
 		{"ioctl", [6]uint64{1: unix.TIOCGWINSZ}, false},
 		{"ioctl", [6]uint64{1: unix.TIOCINQ}, false},

@@ -83,6 +83,12 @@ func (t *Task) EnterNetwork() unix.Errno {
 	return e
 }
 
+// EnterOrShareNetwork is EnterNetwork, and reports whether the receiver is in the task's
+// network namespace: the supervisor may have started there.
+func (t *Task) EnterOrShareNetwork() bool {
+	return t.EnterNetwork() == 0 || t.sharesNamespace(uint32(unix.Gettid()), "net")
+}
+
 // PingGroups returns the range of group ids, both ends included, whose members may create
 // ICMP Echo sockets in the receiver's network namespace: see ping_group_range in icmp(7).
 // The ids are those of the receiver's user namespace.
