@@ -28,6 +28,11 @@ type Task struct {
 
 	pidNS uint64 // inode number of the supervisor's PID namespace, or 0 if unknown
 
+	ipcNS        IPCNamespace // the receiver's; zero if unknown
+	ipcInode     uint64       // its inode number; no other has it while the receiver is there
+	ipcHome      IPCNamespace // the worker's, where new threads are; zero if unknown
+	ipcElsewhere bool         // the receiver cannot enter the task's: see EnterIPC
+
 	// The path that the task gave starts at path[prefixRoom]. A prefix such as
 	// "TID/cwd/" is written right before it, so the path itself is never copied.
 	path  [prefixRoom + unix.PathMax]byte

@@ -69,6 +69,11 @@ var imports = []struct {
 		why:  "it reads a task's memory, paths and descriptors as the kernel shows them, without what subuidless emulates",
 	},
 	{
+		pkgs: []string{"internal/svipc"},
+		only: []string{"internal/sys"},
+		why:  "it stores and shows owners; who may change them is in package perm",
+	},
+	{
 		pkgs: []string{"internal/fdpass", "internal/unotify", "internal/userns"},
 		why:  "each covers one interface of the kernel, whose man page is all that a reader needs to know",
 	},
