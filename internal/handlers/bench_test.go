@@ -12,6 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // hotCalls returns the most frequent system calls of programs.
@@ -46,6 +47,8 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 			return h(&c.call)
 		}
 	}
+	c.newIPC()
+	semaphores := c.object(sys.Semaphores, unix.IPC_PRIVATE, 0o666)
 	return c, map[string]func() Result{
 		"stat, no record":  call(StatPath(LayoutNative), address(plain), address(st)),
 		"stat, record":     call(StatPath(LayoutNative), address(owned), address(st)),
@@ -56,6 +59,7 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 		"access":           call(Access, address(plain), unix.R_OK),
 		"chmod":            call(Chmod, address(owned), 0o640),
 		"getuid":           call(Getuid),
+		"semop":            call(Semop, uint64(semaphores), address(make([]byte, 6)), 1),
 	}
 }
 

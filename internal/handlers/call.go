@@ -9,6 +9,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -20,6 +21,7 @@ type Call struct {
 	Target     *target.Task    // the task whose call it is
 	Owners     *owner.Store    // stores the records of inodes
 	Identities *identity.Table // maps tasks to emulated credentials
+	IPC        *svipc.Table    // stores the owners of System V IPC objects
 	Roots      RootWatch       // is notified of changes of root directories
 	Devices    Devices         // the host's devices that placeholders stand for
 	Protected  perm.Protected  // the fs.protected_* settings of this kernel
@@ -46,6 +48,7 @@ type Call struct {
 	scratch []byte         // scratch space for one extended attribute or list: see buffer
 
 	noACL noACLCache
+	ipc   ipcObject // see openIPC
 }
 
 // RootWatch is notified of events that concern the root directories of tasks.

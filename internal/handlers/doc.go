@@ -53,11 +53,11 @@
 //     (the receiver calls AdoptRoot). The working directory is the supervisor's /proc, so that
 //     TID/cwd and TID/fd/N lead to where the target's paths start. A handler that changes it
 //     must call ReturnToProc (bindUnix).
-//   - AdoptUmask and EnterNetwork give the thread the umask and network namespace of a target.
-//     They stay, so each handler that depends on them must set them first.
+//   - AdoptUmask, EnterNetwork and EnterIPC give the thread the umask, network namespace and
+//     IPC namespace of a target. They stay, so each handler that depends on them must set them first.
 //   - asCaller drops effective capabilities while it calls a function, which must not panic.
 //
-// Receivers run handlers concurrently. They share Owners, Identities, Roots, Devices and
+// Receivers run handlers concurrently. They share Owners, Identities, IPC, Roots, Devices and
 // Protected, which are safe for that.
 //
 // Locks: makeIn holds the owner lock of the directory, so that one inode is created in it at
@@ -94,7 +94,8 @@
 // outlives the worker. If the call comes back, Again is true, Before is a time after the first
 // attempt, and resumes reports whether the Intent is that of the call:
 //
-//   - makeIn notes that the name did not exist, to tell its own inode from an older one;
+//   - makeIn notes that the name did not exist, to tell its own inode from an older one, and
+//     ipcGetOrCreate that the key did not exist;
 //   - setFSID stores the id to return in Previous;
 //   - getdents64 notes the position in the directory.
 //

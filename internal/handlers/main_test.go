@@ -11,6 +11,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/workertest"
@@ -62,21 +63,28 @@ func newCaller(t testing.TB) *caller {
 		t.Fatal(err)
 	}
 	defer unix.Close(memory)
-	if err := unix.Ftruncate(memory, identity.Size); err != nil {
+	if err := unix.Ftruncate(memory, ipcOffset+svipc.Size); err != nil {
 		t.Fatal(err)
 	}
 	identities, err := identity.Map(memory, 0, open("/proc", unix.O_PATH), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ipc, err := svipc.Map(memory, ipcOffset)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &caller{t, Call{
 		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr,
-		NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities,
+		NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities, IPC: ipc,
 		Roots: new(rootWatch), Listener: ownListener{},
 	}}
 	c.call.PID = tr.TID
 	return c
 }
+
+// ipcOffset is the offset of the owners of IPC objects in a caller's memory.
+const ipcOffset = (identity.Size + 1<<16 - 1) &^ (1<<16 - 1)
 
 // ownListener is the listener of a caller, which is its own task.
 type ownListener struct{}

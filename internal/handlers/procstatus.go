@@ -20,8 +20,9 @@ import (
 const statusName = "status"
 
 // openStatus handles an open for reading, with these flags of open(2), of a file with the
-// name of /proc/PID/status. If a task of the container may not be root, the caller gets a
-// copy that shows the emulated credentials. The kernel opens all other files.
+// name of /proc/PID/status, or of a file in /proc/sysvipc. If a task of the container may not
+// be root, the caller gets a copy that shows the emulated credentials. The kernel opens all
+// other files.
 func (c *Call) openStatus(p target.Path, flags uint64) Result {
 	i, e := c.openPath(p)
 	if e != 0 {
@@ -34,7 +35,10 @@ func (c *Call) openStatus(p target.Path, flags uint64) Result {
 // openStatusOf is openStatus for an inode that is open already.
 func (c *Call) openStatusOf(i *inode, flags uint64) Result {
 	task, e := c.taskOf(i)
-	if e != 0 || i.stat.Uid != c.Owners.Mapped.UID {
+	if e != 0 {
+		return c.openSysvipc(i, flags)
+	}
+	if i.stat.Uid != c.Owners.Mapped.UID {
 		return Continue
 	}
 	s, e := c.Identities.Get(task)

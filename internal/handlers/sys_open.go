@@ -168,15 +168,15 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 
 // openForReading handles a call that opens for reading only.
 func (c *Call) openForReading(o *opening) Result {
-	identities, devices := c.Identities.InUse(), c.Owners.DevicesInUse()
-	if !identities && !devices {
+	ids, devices := c.Identities.InUse() || c.IPC.InUse(), c.Owners.DevicesInUse()
+	if !ids && !devices {
 		return Continue
 	}
 	p, e := c.pathToOpen(o)
 	switch {
 	case e != 0:
 		return Continue
-	case identities && p.IsNamed(statusName):
+	case ids && showsIDs(&p):
 		return c.openStatus(p, o.how.Flags)
 	case devices: // except null, whose placeholder the kernel reads as an empty file
 		_, result := c.find(p, o)

@@ -89,14 +89,14 @@ type procFile int
 
 const (
 	procFileOther   procFile = iota
-	procFileStatus           // shows the task's credentials
+	procFileStatus           // shows user ids: see showsIDs
 	procFileGuarded          // guarded by PTRACE_MODE_READ_FSCREDS: see proc_pid_maps(5)
 )
 
 // procFileNamed returns the kind that a file of that name has in /proc/PID.
 func procFileNamed(p target.Path) procFile {
 	switch {
-	case p.IsNamed(statusName):
+	case showsIDs(&p):
 		return procFileStatus
 	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
 		return procFileGuarded

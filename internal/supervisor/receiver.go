@@ -41,7 +41,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	}
 	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, wakeUp: wakeUpPolicy{clock: time.Now}}
 	r.call = handlers.Call{
-		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities,
+		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities, IPC: l.worker.ipc,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
 		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions,
 	}

@@ -38,8 +38,8 @@
 //
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
-// inodes (owner.HostOwners) and the table of identities (package identity). One worker at a
-// time uses it.
+// inodes (owner.HostOwners), the table of identities (package identity) and the owners of
+// System V IPC objects (package svipc). One worker at a time uses it.
 //
 // The kernel writes notifications right into slot.notif, in SECCOMP_IOCTL_NOTIF_RECV.
 // The slot's receiver writes slot.resp before it sends the answer; handlers write

@@ -16,6 +16,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -49,6 +50,7 @@ type worker struct {
 	reported  sync.Once // a call without a row
 
 	identities *identity.Table
+	ipc        *svipc.Table
 	roots      rootCache
 
 	replays replays
@@ -128,6 +130,9 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	if w.identities, err = identity.Map(workerJournal, identitiesOffset, w.proc, mapped.UID, mapped.GID); err != nil {
+		return err
+	}
+	if w.ipc, err = svipc.Map(workerJournal, ipcOffset); err != nil {
 		return err
 	}
 	side, err := openSidecar(cfg.Sidecar)

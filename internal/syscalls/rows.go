@@ -11,7 +11,7 @@ import "slices"
 // 30 ns to fcntl in the first place, and 90 ns in the last.
 var Rows = slices.Concat(
 	descriptorRows, ownerRows, xattrRows, changeRows, reachRows, nameRows, rootRows, identityRows,
-	execRows, deviceRows, createRows, taskRows, socketRows, nativeRows, commonRows, refusedRows,
+	execRows, deviceRows, createRows, taskRows, socketRows, ipcRows, nativeRows, commonRows, refusedRows,
 )
 
 // refusedRows are the calls that would bypass the filter.

@@ -1,0 +1,189 @@
+package handlers
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/svipc"
+	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
+)
+
+// System V IPC objects: shared memory, sets of semaphores, and message queues. In the kernel
+// they belong to the mapped id, and every task of the container may use and remove them. Who
+// has created an object, and who owns it, is in the table of package svipc; an object without
+// a record belongs to the container's root. The mode is that of the kernel.
+
+// Commands of *ctl that golang.org/x/sys/unix lacks: from <linux/ipc.h>, <linux/shm.h>,
+// <linux/sem.h> and <linux/msg.h>.
+const (
+	shmLock    = 11
+	shmUnlock  = 12
+	shmStat    = 13
+	shmStatAny = 15
+
+	msgStat    = 11
+	msgStatAny = 13
+
+	semGetpid  = 11
+	semGetval  = 12
+	semGetall  = 13
+	semGetncnt = 14
+	semGetzcnt = 15
+	semSetval  = 16
+	semSetall  = 17
+	semStat    = 18
+	semStatAny = 20
+)
+
+// indexStat and indexStatAny are the commands that return the status of the object at an
+// index, with and without read permission.
+var (
+	indexStat    = [...]int{sys.SharedMemory: shmStat, sys.Semaphores: semStat, sys.MessageQueue: msgStat}
+	indexStatAny = [...]int{sys.SharedMemory: shmStatAny, sys.Semaphores: semStatAny, sys.MessageQueue: msgStatAny}
+)
+
+// ipcObject is a System V IPC object: its status, by the kernel, and its record.
+type ipcObject struct {
+	key      svipc.Key
+	status   svipc.Status
+	record   svipc.Record // the container's root if recorded is false
+	recorded bool
+}
+
+// visible returns owner, creator and mode as the container sees them.
+func (o *ipcObject) visible() perm.IPC {
+	r := &o.record
+	return perm.IPC{UID: r.UID, GID: r.GID, CUID: r.CUID, CGID: r.CGID, Mode: o.status.Mode()}
+}
+
+// indexMask selects the index in the id of an object: IPCMNI_SHIFT of the kernel.
+const indexMask = 1<<15 - 1
+
+// openIPC loads the object id, in the caller's IPC namespace, into the object of c. Ok is
+// false if the kernel will report an error, or the object belongs to another user of the host:
+// the kernel then decides.
+func (c *Call) openIPC(kind sys.IPCKind, id int32) (o *ipcObject, ok bool) {
+	ns, e := c.Target.EnterIPC()
+	if e != 0 {
+		return nil, false
+	}
+	return c.loadIPC(ns, kind, id, unix.IPC_STAT)
+}
+
+// openIPCIndex is openIPC for an index instead of an id.
+func (c *Call) openIPCIndex(kind sys.IPCKind, index int32) (o *ipcObject, ok bool) {
+	ns, e := c.Target.EnterIPC()
+	if e != 0 {
+		return nil, false
+	}
+	return c.loadIPC(ns, kind, index, indexStatAny[kind])
+}
+
+// loadIPC is openIPC in the namespace ns, which the caller has entered. Cmd is IPC_STAT, or
+// what indexStatAny has; then id is an index.
+func (c *Call) loadIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32, cmd int) (o *ipcObject, ok bool) {
+	o = &c.ipc
+	o.status.Kind = kind
+	for retry := false; ; retry = true {
+		r, e := c.Target.IPCControl(kind, id, cmd, &o.status.Raw)
+		if e == unix.EACCES && cmd == unix.IPC_STAT {
+			// In the host's namespace, the mode applies to the supervisor, too.
+			if r, e = c.Target.IPCControl(kind, id&indexMask, indexStatAny[kind], &o.status.Raw); int32(r) != id {
+				return nil, false
+			}
+		}
+		mapped := c.Owners.Mapped
+		if e != 0 || o.status.UID() != mapped.UID || o.status.CUID() != mapped.UID {
+			return nil, false
+		}
+		o.key = svipc.Key{Namespace: ns.ID, Kind: kind, ID: id}
+		if cmd != unix.IPC_STAT {
+			o.key.ID = int32(r)
+		}
+		o.record, o.recorded = c.IPC.GetNew(o.key)
+		if o.recorded && ns.Reusable && !o.record.Matches(&o.status) {
+			if !retry {
+				continue // another receiver may just have changed both
+			}
+			o.recorded = false // an earlier object of the same name
+		}
+		if !o.recorded {
+			o.record = svipc.Record{UID: mapped.UID, GID: mapped.GID, CUID: mapped.UID, CGID: mapped.GID}
+		}
+		return o, true
+	}
+}
+
+// needsIPC checks whether the caller has the permissions want on the object id: see
+// perm.IPCAccess.
+func (c *Call) needsIPC(kind sys.IPCKind, id int32, want uint32) unix.Errno {
+	if !c.checksIPC() {
+		return 0
+	}
+	o, ok := c.openIPC(kind, id)
+	if !ok {
+		return 0
+	}
+	e := perm.IPCAccess(c.identity().Credentials, o.visible(), want)
+	if e != 0 && !c.Target.InOwnUserNamespace() { // last, because it takes time
+		return 0
+	}
+	return e
+}
+
+// checksIPC reports whether the caller, in the container's user namespace, needs permissions
+// on objects.
+func (c *Call) checksIPC() bool {
+	return !c.NoPermissions && c.Identities.InUse() && !c.identity().Capable(unix.CAP_IPC_OWNER)
+}
+
+// recordIPC stores r for the object k.
+func (c *Call) recordIPC(k svipc.Key, r *svipc.Record) unix.Errno {
+	if c.IPC.HasRoom() {
+		return c.IPC.Set(k, *r)
+	}
+	used, e := c.Target.IPCNamespaces()
+	if e != 0 {
+		return unix.ENOSPC
+	}
+	c.IPC.Reclaim(func(other svipc.Key) bool {
+		if other.Namespace != k.Namespace {
+			return !used[other.Namespace]
+		}
+		var status sys.IPCStatus
+		_, e := c.Target.IPCControl(other.Kind, other.ID, unix.IPC_STAT, &status)
+		return e == unix.EINVAL || e == unix.EIDRM
+	})
+	return c.IPC.Set(k, *r)
+}
+
+// createsIPCAsRoot reports whether an object that the kernel creates for the caller has the
+// right owner without a record.
+func (c *Call) createsIPCAsRoot() bool {
+	s := c.identity()
+	return s.UID.Effective == c.Owners.Mapped.UID && s.GID.Effective == c.Owners.Mapped.GID
+}
+
+// showPIDs replaces the process ids in the status of o, which are the supervisor's numbers,
+// by those of the caller. A process that has ended is 0, if its number would be another one.
+func (c *Call) showPIDs(o *ipcObject) {
+	own, theirs, e := c.Target.PIDNamespaces()
+	if e != 0 {
+		return
+	}
+	o.status.PIDs(func(pid *uint32) { *pid = c.seenPID(*pid, own, theirs) })
+	if o.record.Creator != 0 {
+		o.status.SetCreator(c.seenCreator(&o.record, own, theirs))
+	}
+}
+
+// seenPID translates pid from the supervisor's PID namespace to the caller's, which have these
+// inode numbers. It is 0 if the process has ended, or cannot be seen there.
+func (c *Call) seenPID(pid uint32, own, theirs uint64) uint32 {
+	if pid == 0 || own == theirs {
+		return pid
+	}
+	seen, _ := c.Target.SeenPID(pid)
+	return uint32(seen)
+}

@@ -1,0 +1,98 @@
+package handlers
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// The calls of ipc(2), from <linux/ipc.h>. Those that are not listed need no answer.
+const (
+	ipcSemop      = 1
+	IPCSemget     = 2 // the exported ones are answered even with --permissions=off
+	IPCSemctl     = 3
+	ipcSemtimedop = 4
+	ipcMsgsnd     = 11
+	ipcMsgrcv     = 12
+	IPCMsgget     = 13
+	IPCMsgctl     = 14
+	ipcShmat      = 21
+	IPCShmget     = 23
+	IPCShmctl     = 24
+)
+
+// ipc64 is IPC_64 of <linux/ipc.h>: the command uses the structures with 32-bit ids. Without
+// it, ipc(2) uses those of Linux 2.2, which have no room for them: owners are then the
+// kernel's.
+const ipc64 = 0x100
+
+// IPC handles ipc(call, first, second, third, ptr, fifth) of i386, the only way to System V IPC
+// before Linux 5.1.
+func IPC(c *Call) Result {
+	first, second, third, ptr := c.int32(1), c.uint32(2), c.uint32(3), c.addr(4)
+	// The upper half is a version, for changes of the arguments.
+	version := c.uint32(0) >> 16
+	switch c.uint32(0) & 0xffff {
+	case ipcSemop, ipcSemtimedop:
+		return c.semop(first, ptr, second)
+	case IPCSemget:
+		return c.ipcGet(sys.Semaphores, first, uintptr(second), third)
+	case IPCSemctl:
+		var arg [4]byte // union semun
+		if n, e := c.Target.Read(ptr, arg[:]); e != 0 || n < len(arg) {
+			return Continue // EINVAL or EFAULT
+		}
+		call := ipcControl{kind: sys.Semaphores, id: first, semnum: int32(second), cmd: int32(third)}
+		call.arg = uintptr(binary.LittleEndian.Uint32(arg[:]))
+		return c.ipcControlOld(&call)
+	case ipcMsgsnd:
+		return c.msgsnd(first, ptr, uint64(int64(int32(second))), 4)
+	case ipcMsgrcv:
+		if version == 0 && c.badPointer(4) {
+			return Continue // EFAULT: struct ipc_kludge
+		}
+		return c.msgrcv(first, int64(int32(second)), third)
+	case IPCMsgget:
+		return c.ipcGet(sys.MessageQueue, first, 0, second)
+	case IPCMsgctl:
+		return c.ipcControlOld(&ipcControl{kind: sys.MessageQueue, id: first, cmd: int32(second), arg: ptr})
+	case ipcShmat:
+		if version == 1 {
+			return Continue // EINVAL
+		}
+		return c.shmat(first, ptr, second)
+	case IPCShmget:
+		return c.ipcGet(sys.SharedMemory, first, uintptr(second), third)
+	case IPCShmctl:
+		return c.ipcControlOld(&ipcControl{kind: sys.SharedMemory, id: first, cmd: int32(second), arg: ptr})
+	}
+	return Continue
+}
+
+// ipcControlOld handles a command of ipc(2).
+func (c *Call) ipcControlOld(call *ipcControl) Result {
+	call.i386 = true
+	old := call.cmd&ipc64 == 0
+	call.cmd &^= ipc64
+	switch {
+	case !old:
+	case call.cmd == unix.IPC_SET:
+		return c.ipcRemove(call) // the same permission
+	case call.cmd == unix.IPC_STAT, call.cmd == int32(indexStat[call.kind]):
+		if e := c.ipcStatusDenied(call); e != 0 {
+			return Errno(e)
+		}
+		return Continue
+	case call.cmd == int32(indexStatAny[call.kind]):
+		return Continue
+	}
+	return c.ipcControl(call)
+}
+
+// ipcStatusDenied returns EACCES if the caller may not read the status of an object.
+func (c *Call) ipcStatusDenied(call *ipcControl) unix.Errno {
+	_, e := c.ipcToShow(call)
+	return e
+}
