@@ -58,3 +58,10 @@ func NamespaceID(fd int) (uint64, unix.Errno) {
 	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(fd), nsGetID, uintptr(unsafe.Pointer(&id)))
 	return id, e
 }
+
+// MqOpen is mq_open(2), with O_CLOEXEC. Attr is a struct mq_attr, or nil.
+func MqOpen(name *byte, flags, mode uint32, attr *[8]int64) (int, unix.Errno) {
+	fd, _, e := syscall.RawSyscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(name)), uintptr(flags|unix.O_CLOEXEC),
+		uintptr(mode), uintptr(unsafe.Pointer(attr)), 0, 0)
+	return result(fd, e)
+}

@@ -2,7 +2,8 @@ package syscalls
 
 import "github.com/rootless-containers/subuidless/internal/handlers"
 
-// ipcRows are the calls of System V IPC: see sysvipc(7).
+// ipcRows are the calls of System V IPC, and those of POSIX message queues that take a
+// name: see sysvipc(7) and mq_overview(7).
 var ipcRows = []Row{
 	{Name: "semop", Handler: handlers.Semop, Args: []Arg{Int, Ptr, Size}, Checks: ChecksOnly, Note: ipcAccessNote},
 	{Name: "semtimedop", Handler: handlers.Semop, Args: []Arg{Int, Ptr, Size, Ptr}, Checks: ChecksOnly, Note: ipcAccessNote},
@@ -24,6 +25,9 @@ var ipcRows = []Row{
 			{0, 0x1f, handlers.IPCSemget}, {0, 0x1f, handlers.IPCSemctl}, {0, 0x1f, handlers.IPCMsgget},
 			{0, 0x1f, handlers.IPCMsgctl}, {0, 0x1f, handlers.IPCShmget}, {0, 0x1f, handlers.IPCShmctl},
 		}, Note: "`semop`, `shmget`, `msgctl` and the others, under the same conditions"},
+
+	{Name: "mq_open", Handler: handlers.MqOpen, I386: handlers.MqOpen32, Args: []Arg{Name, Flags, Int, Ptr}, Note: "records the owner of a new message queue; needs permissions on an existing one"},
+	{Name: "mq_unlink", Handler: handlers.MqUnlink, Args: []Arg{Name}, Checks: ChecksOnly, Note: "EPERM for message queues of other users"},
 }
 
 const (
