@@ -1,0 +1,2 @@
+// The same with 32-bit structures.
+#include "mq.c"
