@@ -144,13 +144,13 @@ func (c *Call) permittedMq(fd int, flags uint32) (int, unix.Errno) {
 	return fd, 0
 }
 
-// hasMadeMq reports whether an earlier attempt at this call has created the message queue fd,
-// and has not recorded its owner: see hasMade.
+// hasMadeMq reports whether an earlier attempt at this call has created the message queue fd:
+// see hasMade.
 func (c *Call) hasMadeMq(fd int) bool {
 	if !c.resumes() {
 		return false
 	}
-	if _, recorded := c.Owners.Get(fd, unix.S_IFREG); recorded {
+	if id, recorded := c.Owners.Get(fd, unix.S_IFREG); recorded && id.UID != c.identity().UID.FS {
 		return false
 	}
 	born, e := birth(fd, sys.Empty, unix.AT_EMPTY_PATH)

@@ -129,15 +129,15 @@ func (c *Call) permittedIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32, 
 	return Return(int(id))
 }
 
-// hasMadeIPC reports whether an earlier attempt at this call has created the object, and has
-// not recorded its owner. Nothing had the key then. If the key is private, nothing shows it:
+// hasMadeIPC reports whether an earlier attempt at this call has created the object. Nothing
+// had the key then. If the key is private, nothing shows it:
 // the call creates another object, and the first one remains with root.
 func (c *Call) hasMadeIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32) bool {
 	if !c.resumes() {
 		return false
 	}
 	o, ok := c.loadIPC(ns, kind, id, unix.IPC_STAT)
-	if !ok || o.recorded {
+	if !ok || o.recorded && o.record.CUID != c.identity().UID.Effective {
 		return false
 	}
 	created := o.status.Changed() * 1e9

@@ -38,7 +38,8 @@ func (c *caller) owner(kind sys.IPCKind, id int64) (uid uint32, recorded bool) {
 	return r.UID, ok
 }
 
-// A worker may die after it has created an object, and before it has recorded the owner.
+// A worker may die after it has created an object, and before it has recorded the owner or
+// answered.
 func TestCreateIPCAgain(t *testing.T) {
 	const key = 0x5b1d
 	for name, test := range map[string]struct {
@@ -65,13 +66,14 @@ func TestCreateIPCAgain(t *testing.T) {
 			}
 			id := c.object(sys.Semaphores, key, 0o600)
 			c.call.Again, c.call.Before = test.again, sys.CoarseNow()+1e9
-			c.call.Begin()
-			got := c.do(Semget, key, 1, test.flags)
 			if test.want.Errno == 0 {
 				test.want.Val = int64(id)
 			}
-			if got != test.want {
-				t.Errorf("%+v, want %+v", got, test.want)
+			for attempt := range 2 {
+				c.call.Begin()
+				if got := c.do(Semget, key, 1, test.flags); got != test.want {
+					t.Errorf("attempt %d: %+v, want %+v", attempt, got, test.want)
+				}
 			}
 			if uid, ok := c.owner(sys.Semaphores, int64(id)); ok != test.owned || ok && uid != 7 {
 				t.Errorf("the object belongs to %d (recorded: %v), want recorded: %v", uid, ok, test.owned)
