@@ -74,8 +74,13 @@ func (c *Call) chownFD(to owner.ID) Result {
 	if e != 0 {
 		return Errno(e)
 	}
+	defer c.close(i)
+	if !i.hasUserXattrs() { // its record changes without fchown(2), which would find the error
+		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
+			return Errno(unix.EBADF)
+		}
+	}
 	result := c.chown(i, to, change)
-	c.close(i)
 	if result == Errno(unix.EPERM) {
 		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
 			return Errno(unix.EBADF)
