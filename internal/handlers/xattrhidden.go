@@ -44,6 +44,15 @@ func (c *Call) onHidden(o object, op hiddenOp) Result {
 	if c.badDescriptor(p) {
 		return Errno(unix.EBADF)
 	}
+	if p.ViaProcSelf() || c.Target.IsLink(p) { // a symbolic link may lead through /proc/self
+		i, e := c.openPath(p)
+		if e != 0 {
+			return Errno(e)
+		}
+		defer c.close(i)
+		var s sys.FDPath
+		return Errno(op(s.Of(i.fd), true))
+	}
 	return Errno(op(p.Ptr, p.Follow))
 }
 
