@@ -19,7 +19,7 @@ type generator struct {
 	watch0   int                   // the descriptor of inotify_init1, or -1; nothing else uses it, because its inode is special
 	sockets  []int                 // the descriptors of sockets
 	rooted   bool                  // an actor has called chroot(2)
-	special  bool                  // FIFOs, sockets and devices may exist: open(2) must not block, and ACLs must not name ids (docs/ownership.md)
+	special  bool                  // FIFOs, sockets and devices may exist: open(2) must not block
 	proc     bool                  // /proc exists
 	linkable bool                  // hard links may exist
 	exec     bool                  // an executable program named x exists

@@ -199,21 +199,19 @@ func (g *generator) attributeAndValue() []string {
 	case n < 63:
 		return []string{g.pick(`"user."`, `"x.a"`, `""`, `"system.a"`, "long(256)"), `"v"`, flags}
 	}
-	return []string{g.pick(`"user.a"`, `"user.a"`, `"user.b"`), g.pick(`"v"`, `"value"`, `""`), flags}
+	return []string{g.pick(`"user.a"`, `"user.a"`, `"user.b"`, `"trusted.a"`, `"security.a"`), g.pick(`"v"`, `"value"`, `""`), flags}
 }
 
 func (g *generator) acl() string {
 	perm := func() string { return strconv.Itoa(g.IntN(8)) }
 	entries := []string{"u::" + perm()}
 	named := false
-	if !g.special {
-		for range g.IntN(3) {
-			entries = append(entries, "u:"+g.pick("0", "1000", "1000", "1001")+":"+perm())
-			named = true
-		}
+	for range g.IntN(3) {
+		entries = append(entries, "u:"+g.pick("0", "1000", "1000", "1001")+":"+perm())
+		named = true
 	}
 	entries = append(entries, "g::"+perm())
-	if !g.special && g.chance(30) {
+	if g.chance(30) {
 		entries = append(entries, "g:"+g.pick("0", "1000", "1001")+":"+perm())
 		named = true
 	}
