@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
 // What setcap(8) writes is what execve(2) reads.
@@ -31,5 +32,33 @@ func TestFileCaps(t *testing.T) {
 	}
 	if caps, ok := fileCaps(fd); !ok || caps != want {
 		t.Errorf("%+v, %t; want %+v", caps, ok, want)
+	}
+	// Those of the root of another namespace do not apply.
+	if err := unix.Setxattr(path, "security.capability", owner.RootIDMark, 0); err != nil {
+		t.Fatal(err)
+	}
+	if caps, ok := fileCaps(fd); ok {
+		t.Errorf("of another root: %+v", caps)
+	}
+}
+
+func TestUnmappedRootCaps(t *testing.T) {
+	c := newCaller(t)
+	path := c.newFile(owner.ID{})
+	caps := cred.FileCaps{Permitted: 1 << unix.CAP_NET_RAW, RootID: foreignID}
+	value := caps.Append(nil)
+	if got := c.do(Setxattr, path, "security.capability", value, len(value), 0); got.Errno != 0 {
+		t.Fatalf("setxattr: %+v", got)
+	}
+	b := make([]byte, 64)
+	if got := c.do(Getxattr, path, "security.capability", b, len(b)); got != Return(len(value)) || string(b[:len(value)]) != string(value) {
+		t.Errorf("getxattr: %+v, % x; want % x", got, b[:len(value)], value)
+	}
+	// The kernel removes the mark.
+	if err := os.WriteFile(path, []byte("changed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.do(Getxattr, path, "security.capability", b, len(b)); got != Continue {
+		t.Errorf("getxattr after a write: %+v, want the kernel's answer", got)
 	}
 }
