@@ -24,7 +24,7 @@ var xattrRows = []Row{
 }
 
 const (
-	getNote  = "hides the record; ACLs with any ids; `trusted.*`"
-	setNote  = "protects the record; ACLs with any ids; `trusted.*`; checks the ownership of the file"
-	listNote = "hides the record; lists `trusted.*`"
+	getNote  = "hides the record; ACLs with any ids; `trusted.*` and `security.*`"
+	setNote  = "protects the record; ACLs with any ids; `trusted.*` and `security.*`; checks the ownership of the file"
+	listNote = "hides the record; lists `trusted.*` and `security.*`"
 )
