@@ -48,7 +48,35 @@ type Record struct {
 
 	attributes bool // the inode has an attribute file
 
+	// SetID, if not 0, is what the inode, a regular file, has in the place of its bits in
+	// SetIDBits. It counts as long as its st_mode has S_ISVTX: see SetIDBits.
+	SetID uint32
+
 	buf []byte // Access and Default may point into it; Store.Record reuses it
+}
+
+// SetIDBits are the mode bits that Record.SetID holds. While it does, the kernel's st_mode
+// has of these bits only S_ISVTX, which means nothing for a regular file, and marks it: the
+// kernel has no set-id bits to clear when root writes to the file. Whatever sets another
+// mode, such as chmod(2) of a program outside of the container, makes SetID void thereby.
+const SetIDBits = unix.S_ISUID | unix.S_ISGID | unix.S_ISVTX
+
+// Mode returns the st_mode of the inode, whose st_mode for the kernel is mode.
+func (r *Record) Mode(mode uint32) uint32 {
+	if r.SetID != 0 {
+		mode = mode&^SetIDBits | r.SetID
+	}
+	if r.Type != 0 {
+		mode = mode&^unix.S_IFMT | r.Type
+	}
+	return mode
+}
+
+// dropVoid removes what an inode of st_mode mode makes void in r.
+func (r *Record) dropVoid(mode uint32) {
+	if mode&(unix.S_IFMT|unix.S_ISVTX) != unix.S_IFREG|unix.S_ISVTX {
+		r.SetID = 0
+	}
 }
 
 // Unchanged is the owner of an inode that keeps the one that the kernel shows.
@@ -64,6 +92,7 @@ const (
 	fieldRdev    protowire.Number = 1001
 	fieldAccess  protowire.Number = 1002
 	fieldDefault protowire.Number = 1003
+	fieldSetID   protowire.Number = 1004
 )
 
 // smallValue is the size of buffers for an encoded record, in bytes: enough without ACLs.
@@ -89,6 +118,9 @@ func (r *Record) Append(b []byte) []byte {
 	}
 	if len(r.Default) > 0 {
 		b = protowire.AppendBytes(protowire.AppendTag(b, fieldDefault, protowire.BytesType), r.Default)
+	}
+	if r.SetID != 0 {
+		b = appendVarint(b, fieldSetID, uint64(r.SetID))
 	}
 	return b
 }
@@ -138,6 +170,8 @@ func Parse(b []byte) (Record, error) {
 			r.Access = s
 		case wire == protowire.BytesType && num == fieldDefault && len(s) > 0:
 			r.Default = s
+		case wire == protowire.VarintType && num == fieldSetID:
+			r.SetID = uint32(v) & SetIDBits
 		}
 	}
 	if !isDevice(typ, r.Rdev) && (typ != 0 || r.Rdev != 0) {
@@ -164,6 +198,8 @@ func canBePlaceholder(mode uint32) bool {
 }
 
 // ownerOnly reports whether r has an owner and nothing else.
-func (r *Record) ownerOnly() bool { return r.Type == 0 && !r.hasACL() && !r.attributes }
+func (r *Record) ownerOnly() bool {
+	return r.Type == 0 && !r.hasACL() && !r.attributes && r.SetID == 0
+}
 
 func (r *Record) hasACL() bool { return len(r.Access) > 0 || len(r.Default) > 0 }

@@ -36,6 +36,7 @@ type Store struct {
 	malformed atomic.Uint64
 	devices   atomic.Bool // see DevicesInUse
 	security  atomic.Bool // see SecurityInUse
+	setID     atomic.Bool // see SetIDInUse
 	locks     inodeLocks
 }
 
@@ -81,6 +82,16 @@ func (s *Store) NoteSecurity() {
 	s.security.Store(true)
 	if s.sidecar != nil {
 		atomic.StoreUint32(s.sidecar.security, 1)
+	}
+}
+
+// SetIDInUse reports whether this Store has seen a record with SetID.
+func (s *Store) SetIDInUse() bool { return s.setID.Load() }
+
+// noteSetID makes SetIDInUse true if r has SetID.
+func (s *Store) noteSetID(r *Record) {
+	if r.SetID != 0 && !s.setID.Load() {
+		s.setID.Store(true)
 	}
 }
 
@@ -208,7 +219,7 @@ func (s *Store) Get(fd int, mode uint32) (id ID, ok bool) {
 
 // Record fills r with the record of the object that the descriptor fd, which may be an
 // O_PATH one, refers to. Mode is its st_mode. Without a valid record, ok is false and r
-// has the owner Unchanged and nothing else. The ACLs in r are valid until the next call of
+// has the owner Unchanged and nothing else. SetID is 0 if mode makes it void. The ACLs in r are valid until the next call of
 // Record with the same r.
 func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 	if r.buf == nil {
@@ -244,6 +255,8 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 				s.report(o.fd, bytes.Clone(value)) // clone: the value may be on the stack
 				return r, false, buf
 			}
+			parsed.dropVoid(mode)
+			s.noteSetID(&parsed)
 			return parsed, true, value[:cap(value)]
 		}
 		if e != unix.EOPNOTSUPP {
@@ -326,8 +339,8 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 // shows the mapped id as the owner, and stores nothing if r says no more than that. The
 // caller holds Lock on the inode if r is based on the previous record.
 //
-// The errors are those of setxattr(2) and symlinkat(2), EOPNOTSUPP if r has ACLs but the
-// file system has no attributes, and EROFS if it needs a sidecar and there is none.
+// The errors are those of setxattr(2) and symlinkat(2), EOPNOTSUPP if r has ACLs or SetID but
+// the file system has no attributes, and EROFS if it needs a sidecar and there is none.
 func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
 	return s.set(&object{fd: fd}, mode, r)
 }
@@ -342,6 +355,7 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 				e = 0
 			}
 		} else {
+			s.noteSetID(r)
 			var small [smallValue]byte
 			e = o.setxattr(attributeName, r.Append(small[:0]), 0)
 		}
@@ -350,6 +364,9 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 		}
 	}
 	s.noteDevice(r)
+	if r.SetID != 0 {
+		return unix.EOPNOTSUPP
+	}
 	inInode := !hasUserXattrs(mode)
 	if inInode {
 		r.attributes = r.attributes || r.hasACL()
