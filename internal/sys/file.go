@@ -259,3 +259,9 @@ func FileSetattr(dirfd int, path *byte, attr []byte, flags int) unix.Errno {
 		uintptr(unsafe.Pointer(unsafe.SliceData(attr))), uintptr(len(attr)), uintptr(flags), 0)
 	return e
 }
+
+// SetLease is fcntl(2) with F_SETLEASE. Kind is F_RDLCK, F_WRLCK or F_UNLCK.
+func SetLease(fd, kind int) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETLEASE, uintptr(kind))
+	return e
+}
