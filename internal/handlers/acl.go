@@ -132,6 +132,11 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	defer c.close(i)
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
+	if i.mayHaveSetID() {
+		if e := c.refresh(i); e != 0 {
+			return Errno(e)
+		}
+	}
 	if done, e := c.mayChangeACL(i, kind, a); done || e != 0 {
 		return deny(i, e)
 	}
@@ -218,7 +223,7 @@ func (c *Call) dropSetgid(i *inode, permissions uint32) unix.Errno {
 	if e != 0 || to == mode {
 		return e
 	}
-	return sys.FchmodOPath(i.fd, to)
+	return c.changeMode(i, to)
 }
 
 // removalDropsSetgid reports whether the file system of the inode treats the removal of an

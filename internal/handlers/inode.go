@@ -162,11 +162,7 @@ func (c *Call) visible(i *inode) perm.Inode {
 		}
 	}
 	id = id.Over(c.mappedOwner(&i.stat))
-	v := perm.Inode{UID: id.UID, GID: id.GID, Mode: i.stat.Mode}
-	if i.record.Type != 0 {
-		v.Mode = i.record.Type | v.Mode&^unix.S_IFMT
-	}
-	return v
+	return perm.Inode{UID: id.UID, GID: id.GID, Mode: i.mode()}
 }
 
 // mappedOwner returns the owner that the kernel shows, with perm.NoID for an id that the

@@ -98,6 +98,11 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // the path may belong to another call by now
 	}
+	if i.mayHaveSetID() {
+		if e := c.refresh(i); e != 0 {
+			return Errno(e)
+		}
+	}
 	if c.kernelDecides(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return c.changeOwner(i, to, change)
 	}
@@ -122,6 +127,8 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 // remove a record that is in the capability attribute of a special file, so that one is
 // replaced at once, which does all the rest, too.
 func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
+	// The kernel clears recorded set-id bits, too. If they cannot move back, the change fails.
+	c.unrecordSetID(i)
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
 	if to == unchanged && i.hasUserXattrs() {
 		return Errno(change(i.fd, to))

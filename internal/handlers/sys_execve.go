@@ -8,6 +8,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
@@ -112,11 +113,12 @@ func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix
 func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	f := cred.ExecFile{Mode: i.stat.Mode}
 	// Nothing can change: there are no capabilities to gain or to lose, and no set-id bits.
-	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
+	if i.stat.Mode&owner.SetIDBits == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
 		return f
 	}
+	c.settleSetID(i)
 	v := c.visible(i)
-	f.UID, f.GID = v.UID, v.GID
+	f.UID, f.GID, f.Mode = v.UID, v.GID, v.Mode
 	if caps, ok := fileCaps(i.fd); ok {
 		f.Caps = &caps
 	}

@@ -205,7 +205,8 @@ const (
 )
 
 // find looks for the file that is to be opened. It handles the call if the supervisor has
-// to open the file: a device, or a regular file that the kernel might create anew.
+// to open the file: a device, or a regular file that the kernel might create anew or that has
+// set-id bits.
 func (c *Call) find(p target.Path, o *opening) (existence, Result) {
 	if o.how.Resolve == 0 && !p.ViaProcSelf() {
 		switch classify(p) {
@@ -237,6 +238,11 @@ func (c *Call) find(p target.Path, o *opening) (existence, Result) {
 	}
 	if i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX {
 		return mayExist, c.openPTMX(i, o.how.Flags)
+	}
+	if i.kind() == unix.S_IFREG && o.how.Flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL {
+		if r, done := c.openSetID(i, o.how.Flags); done {
+			return mayExist, r
+		}
 	}
 	if i.kind() == unix.S_IFREG && c.mightCreateAsRoot(o) && !i.isPseudoFile() {
 		return mayExist, c.reopen(i, o.how.Flags)
@@ -275,14 +281,15 @@ const (
 
 // classify reports, at the cost of one system call, whether the supervisor may have to open
 // p: because it may be the placeholder of a device (an empty file or a socket), is the
-// multiplexer of pseudoterminals, or is a symbolic link that is not to be followed.
+// multiplexer of pseudoterminals, may have set-id bits, or is a symbolic link that is not to be
+// followed.
 func classify(p target.Path) fileClass {
 	flags := 0
 	if !p.Follow {
 		flags = unix.AT_SYMLINK_NOFOLLOW
 	}
 	var st unix.Statx_t
-	switch sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_SIZE, &st) {
+	switch sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_SIZE, &st) {
 	case 0:
 	case unix.ENOENT:
 		return missingFile
@@ -291,7 +298,7 @@ func classify(p target.Path) fileClass {
 	}
 	kind := st.Mode & unix.S_IFMT
 	switch {
-	case kind == unix.S_IFSOCK, kind == unix.S_IFLNK, kind == unix.S_IFREG && st.Size == 0,
+	case kind == unix.S_IFSOCK, kind == unix.S_IFLNK, kind == unix.S_IFREG && (st.Size == 0 || st.Mode&owner.SetIDBits != 0),
 		kind == unix.S_IFCHR && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == devPTMX:
 		return specialFile
 	}

@@ -154,8 +154,8 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 		return c.openStatusOf(i, flags)
 	case want == perm.Read && file == procFileGuarded && i.isProc():
 		return continueUnlessDenied(c.mayInspect(i))
-	case regular && flags&unix.O_TRUNC != 0:
-		if r := c.clearSetID(i); r.Errno != 0 {
+	case regular:
+		if r, done := c.openSetID(i, flags); done {
 			return r
 		}
 	}

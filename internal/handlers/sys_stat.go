@@ -54,6 +54,9 @@ func Statx(c *Call) Result {
 	}
 	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
+	if i.stat.Mode&unix.S_ISVTX != 0 {
+		st.Mode = uint16(i.mode())
+	}
 	if i.record.Type != 0 {
 		st.Mode = uint16(i.record.Type) | st.Mode&^unix.S_IFMT
 		st.Rdev_major, st.Rdev_minor = unix.Major(i.record.Rdev), unix.Minor(i.record.Rdev)
@@ -89,8 +92,8 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 	st := &i.stat
 	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
+	st.Mode = i.mode()
 	if i.record.Type != 0 {
-		st.Mode = i.record.Type | st.Mode&^unix.S_IFMT
 		st.Rdev = i.record.Rdev
 		st.Size, st.Blocks = 0, 0
 	}
@@ -119,6 +122,7 @@ func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 		return nil, e
 	}
 	if c.load(i) {
+		c.settleSetID(i)
 		return i, 0
 	}
 	if id, ok := c.procOwner(i); ok {

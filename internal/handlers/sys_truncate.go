@@ -17,14 +17,14 @@ func Truncate32(c *Call) Result { return c.truncate(int64(c.int32(1))) }
 func Truncate64(c *Call) Result { return c.truncate(int64(c.int32(2))<<32 | int64(c.uint32(1))) }
 
 func (c *Call) truncate(length int64) Result {
-	if !c.Restricted() && c.kernelDecides(1<<unix.CAP_FSETID) {
-		if length >= 0 && c.isPlaceholder(byPath) {
+	if length < 0 {
+		return Continue // truncate(2): "EINVAL The argument length is negative"
+	}
+	if c.kernelDecides(1<<unix.CAP_FSETID) && !c.pathMayHaveSetID(byPath, false) {
+		if c.isPlaceholder(byPath) {
 			return Errno(unix.EINVAL)
 		}
 		return Continue
-	}
-	if length < 0 {
-		return Continue // truncate(2): "EINVAL The argument length is negative"
 	}
 	i, e := c.openObject(byPath)
 	if e != 0 {
@@ -41,14 +41,25 @@ func (c *Call) truncate(length int64) Result {
 	if e := c.permits(i, perm.Write); e != 0 {
 		return Errno(e)
 	}
+	if !c.lacksCap(unix.CAP_FSETID) {
+		if i.mayHaveSetID() {
+			c.recordSetID(i)
+		}
+		return Continue
+	}
 	return c.clearSetID(i)
 }
 
 // clearSetID clears the set-id bits that a regular file loses when the caller truncates it.
 // The kernel, which sees root, would keep them.
 func (c *Call) clearSetID(i *inode) Result {
-	if i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
+	if !i.mayHaveSetID() {
 		return Continue
+	}
+	c.Owners.Lock(i.lockKey())
+	defer c.Owners.Unlock(i.lockKey())
+	if e := c.refresh(i); e != 0 {
+		return Errno(e)
 	}
 	v := c.visible(i)
 	if mode := perm.Written(c.identity().Credentials, v); mode != v.Mode {
@@ -59,7 +70,7 @@ func (c *Call) clearSetID(i *inode) Result {
 			return Continue
 		}
 		unix.Close(writable)
-		if e := sys.FchmodOPath(i.fd, mode); e != 0 {
+		if e := c.changeMode(i, mode); e != 0 {
 			return Errno(e)
 		}
 	}

@@ -12,8 +12,8 @@ var reachRows = []Row{
 	{Name: "readlinkat", Handler: handlers.Readlinkat, Args: []Arg{DirFD, Path, Ptr, Size}, Checks: ChecksOnly, When: unlessRealpath(3), Note: readlinkNote},
 	{Name: "chdir", Handler: handlers.Chdir, Args: []Arg{Path}, Checks: ChecksOnly, Note: chdirNote},
 	{Name: "fchdir", Handler: handlers.Fchdir, Args: []Arg{FD}, Checks: ChecksOnly, Note: chdirNote},
-	{Name: "truncate", Handler: handlers.Truncate, I386: handlers.Truncate32, Args: []Arg{Path, Size}, Checks: ChecksOnly, Note: truncateNote},
-	{Name: "truncate64", Handler: handlers.Truncate64, Args: []Arg{Path, Size, Size}, Checks: ChecksOnly, Note: truncateNote},
+	{Name: "truncate", Handler: handlers.Truncate, I386: handlers.Truncate32, Args: []Arg{Path, Size}, Note: truncateNote},
+	{Name: "truncate64", Handler: handlers.Truncate64, Args: []Arg{Path, Size, Size}, Note: truncateNote},
 	{Name: "statfs", Handler: handlers.Reach(0), Args: []Arg{Path, Ptr}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "statfs64", Handler: handlers.Reach(0), Args: []Arg{Path, Size, Ptr}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "name_to_handle_at", Handler: handlers.NameToHandleAt, Args: []Arg{DirFD, Path, Ptr, Ptr, Flags}, Checks: ChecksOnly, Note: searchNote},
@@ -42,5 +42,5 @@ const (
 	searchNote   = "continues if the caller may search the path"
 	readlinkNote = "continues if the caller may search the path; calls of realpath(3) of the GNU C library are not notified"
 	chdirNote    = "continues if the caller may search the directory"
-	truncateNote = "continues if the caller may write to the file; clears its set-id bits"
+	truncateNote = "continues if the caller may write to the file; clears its set-id bits, or keeps them with CAP_FSETID"
 )
