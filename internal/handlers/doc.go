@@ -41,6 +41,7 @@
 //   - inode: the file after it has been opened: a descriptor, its status, and its record.
 //   - record: owner, device number and ACLs that subuidless stores for an inode. load reads it.
 //   - visible: owner and mode of an inode as the container sees them, from status and record.
+//   - marked: a regular file whose set-id bits may be in its record (setid.go).
 //   - permits: whether mode and ACL of an inode grant the caller a permission.
 //   - Needs, lacksCap: the call requires a capability that the kernel would grant.
 //

@@ -62,20 +62,19 @@ func (c *Call) pathMayHaveSetID(o object, marked bool) bool {
 // openSetID prepares an open of the regular file with these flags of open(2) for what the
 // caller may write. Done means that r is the answer to the call.
 func (c *Call) openSetID(i *inode, flags uint64) (r Result, done bool) {
-	if accessMode(flags)&perm.Write == 0 || !i.mayHaveSetID() {
+	if accessMode(flags)&perm.Write == 0 || flags&unix.O_DIRECTORY != 0 || !i.mayHaveSetID() { // ENOTDIR
 		return Continue, false
 	}
+	// The supervisor opens the file. If the kernel did it, a call could come in between that
+	// finds no task that writes, and moves the bits.
 	if !c.lacksCap(unix.CAP_FSETID) {
-		c.recordSetID(i)
-		return Continue, false
+		return c.withRecordedSetID(i, func() Result { return c.reopen(i, flags) }), true
 	}
 	if flags&unix.O_TRUNC != 0 {
 		if r := c.clearSetID(i); r.Errno != 0 {
 			return r, true
 		}
 	}
-	// The supervisor opens the file: if the kernel did it, a caller with CAP_FSETID might come
-	// in between, and recordSetID would find no other task that writes.
 	r = c.reopen(i, flags)
 	if !r.File {
 		return r, true
@@ -93,12 +92,18 @@ func (c *Call) openSetID(i *inode, flags uint64) (r Result, done bool) {
 	return r, true
 }
 
-// recordSetID moves the set-id bits of the inode to its record, unless a task has it open for
-// writing. If that fails, a write clears the bits.
-func (c *Call) recordSetID(i *inode) {
+// withRecordedSetID calls f, which opens or truncates the inode, while its set-id bits are
+// recorded, and nobody moves them.
+func (c *Call) withRecordedSetID(i *inode, f func() Result) Result {
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
+	c.recordSetID(i)
+	return f()
+}
 
+// recordSetID moves the set-id bits of the inode, which is locked, to its record, unless a task
+// has it open for writing. If that fails, a write clears the bits.
+func (c *Call) recordSetID(i *inode) {
 	// With another group, the kernel would not let the supervisor restore S_ISGID.
 	if c.refresh(i) != 0 || i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 ||
 		(owner.ID{UID: i.stat.Uid, GID: i.stat.Gid}) != c.Owners.Mapped {

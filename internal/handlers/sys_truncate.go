@@ -42,10 +42,15 @@ func (c *Call) truncate(length int64) Result {
 		return Errno(e)
 	}
 	if !c.lacksCap(unix.CAP_FSETID) {
-		if i.mayHaveSetID() {
-			c.recordSetID(i)
+		if !i.mayHaveSetID() {
+			return Continue
 		}
-		return Continue
+		return c.withRecordedSetID(i, func() Result {
+			if length > i.stat.Size {
+				return Continue // the caller has its own RLIMIT_FSIZE
+			}
+			return Errno(sys.TruncateOPath(i.fd, length))
+		})
 	}
 	return c.clearSetID(i)
 }

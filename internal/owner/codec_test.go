@@ -298,3 +298,26 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The marker in the mode decides whether the recorded set-id bits count.
+func TestSetID(t *testing.T) {
+	r := Record{ID: ID{7, 8}, SetID: unix.S_ISUID | unix.S_ISGID}
+	parsed, err := Parse(r.Append(nil))
+	if err != nil || parsed.SetID != r.SetID || parsed.ID != r.ID {
+		t.Fatalf("%+v, %v; want %+v", parsed, err, r)
+	}
+	if got := parsed.Mode(unix.S_IFREG | 0o1755); got != unix.S_IFREG|0o6755 {
+		t.Errorf("mode %o, want 6755", got)
+	}
+	for mode, want := range map[uint32]uint32{
+		unix.S_IFREG | 0o1755: r.SetID, unix.S_IFREG | 0o755: 0, unix.S_IFREG | 0o6755: 0, unix.S_IFDIR | 0o1755: 0, unix.S_IFSOCK | 0o1755: 0,
+	} {
+		p := parsed
+		if p.dropVoid(mode); p.SetID != want {
+			t.Errorf("with mode %o: %o, want %o", mode, p.SetID, want)
+		}
+	}
+	if other, err := Parse(appendVarint(nil, fieldSetID, 0o170777)); err != nil || other.SetID != 0 {
+		t.Errorf("bits that are no set-id bits: %o, %v", other.SetID, err)
+	}
+}

@@ -265,3 +265,11 @@ func SetLease(fd, kind int) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETLEASE, uintptr(kind))
 	return e
 }
+
+// TruncateOPath is ftruncate(2) for descriptors that are not open for writing, such as O_PATH
+// ones. /proc must be the working directory: see FDPath.
+func TruncateOPath(fd int, length int64) unix.Errno {
+	var p FDPath
+	_, _, e := syscall.RawSyscall(unix.SYS_TRUNCATE, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(length), 0)
+	return e
+}
