@@ -3,9 +3,9 @@ package main
 import "strings"
 
 // docs/ownership.md lists known differences from real root. To keep them out of the
-// results, real root's side imitates them, as narrowly as possible.
+// results, both sides avoid them, as narrowly as possible.
 
-// How a call clears set-id bits (shared.h).
+// How a call may clear set-id bits (shared.h).
 const (
 	clearsNothing = 0
 	clearsFD      = 1 // of the file of its descriptor
@@ -13,9 +13,8 @@ const (
 	clearsPath    = 3 // of the file at its path
 )
 
-// clearsSetID returns how the operation writes to a file, if it does: "Writing to a
-// set-id file clears the bits, also for root". Real root makes these calls without
-// CAP_FSETID.
+// clearsSetID returns how the operation writes to a file, if it does. Of a set-id file that
+// is open for writing, the bits may stay on one side only: both sides clear them afterwards.
 func clearsSetID(o op) uint32 {
 	switch name := o.Call.name; {
 	case name == "write", name == "ftruncate":

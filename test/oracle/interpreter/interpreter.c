@@ -120,25 +120,26 @@ static int pin(enum clears how, const word a[6], struct statx *st) {
 	return raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0;
 }
 
-// write_as_user makes a call of real root that writes to the file with the status st. It
-// imitates a known difference of subuidless (docs/ownership.md): "Writing to a set-id
-// file clears the bits, also for root". Hence it drops CAP_FSETID. The set-group-ID bit
-// of a file that its group may not execute stays, because every process in the container
-// is in the group for the kernel; it does not stay where subuidless handles the call of a
-// user.
-static word write_as_user(word nr, enum clears how, const word a[6], struct statx *st) {
-	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct sets[2];
-	must("capget", raw(capget, &head, sets));
-	uint32_t effective = sets[0].effective;
-	int stays = (st->stx_mode & 02010) == 02000 && (how == FD || effective & 1U << CAP_FSETID);
-	sets[0].effective &= ~(1U << CAP_FSETID);
-	must("capset", raw(capset, &head, sets));
+// unwritten reports whether the caller can tell that nobody has the pinned file open for
+// writing: a read lease fails otherwise.
+static int unwritten(void) {
+	word fd = raw(openat, AT_FDCWD, "/proc/thread-self/fd/" PINNED, O_RDONLY | O_NONBLOCK, 0);
+	if (fd < 0)
+		return 0;
+	word result = raw(fcntl, fd, F_SETLEASE, F_RDLCK);
+	raw(close, fd);
+	return result == 0;
+}
+
+// write_set_id makes a call that writes to the pinned file with the status st, which has
+// set-id bits. Whether they stay depends on who has opened the file, and when
+// (docs/ownership.md: "Set-id bits"). So both sides clear them afterwards, unless the call
+// itself opens the file, and nobody else has it open.
+static word write_set_id(word nr, enum clears how, const word a[6], struct statx *st) {
+	int same = how != FD && unwritten();
 	word result = raw6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	sets[0].effective = effective;
-	must("capset", raw(capset, &head, sets));
-	if (stays && raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0 && !(st->stx_mode & 02000))
-		hand_to_coordinator((st->stx_mode & 07777) | 02000);
+	if (result >= 0 && !same && raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0)
+		hand_to_coordinator(st->stx_mode & 01777);
 	return result;
 }
 
@@ -166,8 +167,8 @@ static word execute(struct op *op) {
 		return start_thread(op->actor, a[0]);
 	struct statx st = {0};
 	word result;
-	if (shared->real && pin(op->clears, a, &st) && st.stx_mode & 06000)
-		result = write_as_user(op->nr, op->clears, a, &st);
+	if (pin(op->clears, a, &st) && (st.stx_mode & 0170000) == 0100000 && st.stx_mode & 06000)
+		result = write_set_id(op->nr, op->clears, a, &st);
 	else
 		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not
@@ -175,7 +176,7 @@ static word execute(struct op *op) {
 	// attack)", such as any rename on the machine.
 	for (int tries = 0; op->nr == __NR_openat2 && result == -EAGAIN && tries < 1000; tries++)
 		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	if (shared->real && op->clears)
+	if (op->clears)
 		raw(close, PINNED_FD);
 	return result;
 }

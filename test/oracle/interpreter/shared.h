@@ -24,7 +24,7 @@ enum { FORK = 100000, THREAD };
 // Instead of a return value.
 enum { DEAD = -5000, HUNG = -5001 };
 
-// How a call clears set-id bits (known.go).
+// How a call writes to a file, and may clear its set-id bits (known.go).
 enum clears { NOTHING, FD, AT, PATH };
 
 enum kind { NUMBER, VARIABLE, PROCESS, TASK };
