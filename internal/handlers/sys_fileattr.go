@@ -49,7 +49,7 @@ func FileSetattr(c *Call) Result {
 	if flags&unix.AT_EMPTY_PATH != 0 && o.dirfd != unix.AT_FDCWD && c.emptyString(1) {
 		o = object{dirfd: o.dirfd, path: byFD} // EBADF if it was opened with O_PATH
 	}
-	i, e := c.openObject(o)
+	i, e := c.openForAttributes(o) // which takes NULL for an empty path
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
