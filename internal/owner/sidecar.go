@@ -36,15 +36,20 @@ import (
 //     it: a reader that sees 0 may skip the look-up.
 //   - The fields of Sidecar are constant after OpenSidecar.
 type Sidecar struct {
-	dir        int     // O_PATH descriptor: entries of inodes that outlive a reboot
-	volatile   int     // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
-	hadEntries *uint32 // the mapped first word of usedFile; access it atomically
-	devices    *uint32 // its second word: there may be placeholders of devices, here or in inodes
-	security   *uint32 // its third word: there may be security.* attributes: see Store.SecurityInUse
+	dir      int        // O_PATH descriptor: entries of inodes that outlive a reboot
+	volatile int        // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
+	used     *usedWords // mapped from usedFile
 }
 
-// usedFile is the name of the file whose first word says whether the sidecar has had an
-// entry. Usually it has not, and then look-ups cost no system call.
+// usedWords say what the containers of a user have ever had, so that the others need no system
+// call to look for it. A word is 1 if there may be such a thing.
+type usedWords struct {
+	entries  atomic.Uint32 // entries of the sidecar
+	devices  atomic.Uint32 // placeholders of devices, with records in the sidecar or in inodes
+	security atomic.Uint32 // stored security.* attributes: see Store.SecurityInUse
+}
+
+// usedFile is the name of the file that begins with usedWords.
 const usedFile = "used"
 
 // bootPrefix comes before the boot id in the name of the directory of volatile entries.
@@ -85,11 +90,9 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 		return nil, err
 	}
 	s := new(Sidecar)
-	words, err := mapUsedFile(filepath.Join(dir, usedFile))
-	if err != nil {
+	if s.used, err = mapUsedFile(filepath.Join(dir, usedFile)); err != nil {
 		return nil, err
 	}
-	s.hadEntries, s.devices, s.security = &words[0], &words[1], &words[2]
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
@@ -125,8 +128,8 @@ func removeOtherBoots(dir, current string) error {
 	}
 }
 
-// mapUsedFile maps the first words of usedFile, and creates the file if needed.
-func mapUsedFile(name string) (*[3]uint32, error) {
+// mapUsedFile maps usedFile, and creates the file if needed.
+func mapUsedFile(name string) (*usedWords, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -139,24 +142,11 @@ func mapUsedFile(name string) (*[3]uint32, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "mmap", Path: name, Err: err}
 	}
-	return (*[3]uint32)(unsafe.Pointer(&m[0])), nil
+	return (*usedWords)(unsafe.Pointer(&m[0])), nil
 }
 
 // inUse reports whether there may be an entry. It is false for a nil Sidecar.
-func (s *Sidecar) inUse() bool { return s != nil && atomic.LoadUint32(s.hadEntries) != 0 }
-
-// hasDevices reports whether there may be placeholders of devices. Those of earlier versions
-// are all in the sidecar.
-func (s *Sidecar) hasDevices() bool {
-	return s != nil && (atomic.LoadUint32(s.devices) != 0 || s.inUse())
-}
-
-// noteDevices makes hasDevices true, for all containers of the user.
-func (s *Sidecar) noteDevices() {
-	if s != nil {
-		atomic.StoreUint32(s.devices, 1)
-	}
-}
+func (s *Sidecar) inUse() bool { return s != nil && s.used.entries.Load() != 0 }
 
 // key identifies an inode by its name in the sidecar,
 // "DEVICE-INODE-BIRTH-GENERATION" in hexadecimal.
@@ -247,12 +237,12 @@ func (s *Sidecar) get(k *key, r *Record) bool {
 // set makes r the entry of an inode. The error is EOPNOTSUPP if r has ACLs, or that of
 // symlinkat(2) or renameat(2).
 func (s *Sidecar) set(k *key, r *Record) unix.Errno {
-	if len(r.Access) > 0 || len(r.Default) > 0 {
+	if r.hasACL() {
 		return unix.EOPNOTSUPP
 	}
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
-	atomic.StoreUint32(s.hadEntries, 1) // before the entry can be seen
+	s.used.entries.Store(1) // before the entry can be seen
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -225,7 +224,7 @@ func TestUsedFlagIsShared(t *testing.T) {
 	if none.inUse() {
 		t.Error("no sidecar is in use")
 	}
-	if atomic.LoadUint32(openSidecar(t, t.TempDir()).hadEntries) != 0 {
+	if openSidecar(t, t.TempDir()).used.entries.Load() != 0 {
 		t.Error("a sidecar in another directory is in use")
 	}
 }

@@ -33,9 +33,8 @@ type Store struct {
 
 	hostMu    sync.Mutex // protects changes of Host; a leaf
 	sidecar   *Sidecar   // nil if there is none
+	used      *usedWords // the sidecar's, or the Store's own if there is none
 	malformed atomic.Uint64
-	devices   atomic.Bool // see DevicesInUse
-	security  atomic.Bool // see SecurityInUse
 	setID     atomic.Bool // see SetIDInUse
 	locks     inodeLocks
 }
@@ -44,7 +43,10 @@ type Store struct {
 // that cannot carry the extended attribute keep the mapped id as their owner: setting
 // another one fails with EROFS.
 func NewStore(mapped ID, sidecar *Sidecar) *Store {
-	s := &Store{Mapped: mapped, sidecar: sidecar}
+	s := &Store{Mapped: mapped, sidecar: sidecar, used: new(usedWords)}
+	if sidecar != nil {
+		s.used = sidecar.used
+	}
 	s.locks.released.L = &s.locks.mu
 	return s
 }
@@ -59,31 +61,24 @@ func (s *Store) SidecarInUse() bool { return s.sidecar.inUse() }
 func (s *Store) keyed() bool { return s.sidecar.inUse() || s.Host.inUse() }
 
 // DevicesInUse reports whether there may be placeholders of devices. It is false until one
-// has been made, or seen, by a container of this user.
-func (s *Store) DevicesInUse() bool { return s.devices.Load() || s.sidecar.hasDevices() }
+// has been made, or seen, by a container of this user. The records of those that earlier
+// versions have made are all in the sidecar.
+func (s *Store) DevicesInUse() bool { return s.used.devices.Load() != 0 || s.sidecar.inUse() }
 
 // noteDevice makes DevicesInUse true if r is that of a placeholder.
 func (s *Store) noteDevice(r *Record) {
 	if r.Type != 0 && !s.DevicesInUse() {
-		s.devices.Store(true)
-		s.sidecar.noteDevices()
+		s.used.devices.Store(1)
 	}
 }
 
 // SecurityInUse reports whether files may have security.* attributes that the container has
 // set. It is false until NoteSecurity has been called for a container of this user. Programs
 // such as ls(1) read security.selinux of every file, which must cost nothing.
-func (s *Store) SecurityInUse() bool {
-	return s.security.Load() || s.sidecar != nil && atomic.LoadUint32(s.sidecar.security) != 0
-}
+func (s *Store) SecurityInUse() bool { return s.used.security.Load() != 0 }
 
 // NoteSecurity makes SecurityInUse true.
-func (s *Store) NoteSecurity() {
-	s.security.Store(true)
-	if s.sidecar != nil {
-		atomic.StoreUint32(s.sidecar.security, 1)
-	}
-}
+func (s *Store) NoteSecurity() { s.used.security.Store(1) }
 
 // SetIDInUse reports whether this Store has seen a record with SetID.
 func (s *Store) SetIDInUse() bool { return s.setID.Load() }
@@ -219,8 +214,8 @@ func (s *Store) Get(fd int, mode uint32) (id ID, ok bool) {
 
 // Record fills r with the record of the object that the descriptor fd, which may be an
 // O_PATH one, refers to. Mode is its st_mode. Without a valid record, ok is false and r
-// has the owner Unchanged and nothing else. SetID is 0 if mode makes it void. The ACLs in r are valid until the next call of
-// Record with the same r.
+// has the owner Unchanged and nothing else. SetID is 0 if mode makes it void. The ACLs in r
+// are valid until the next call of Record with the same r.
 func (s *Store) Record(fd int, mode uint32, r *Record) (ok bool) {
 	if r.buf == nil {
 		r.buf = make([]byte, smallValue)
