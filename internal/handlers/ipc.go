@@ -168,22 +168,31 @@ func (c *Call) createsIPCAsRoot() bool {
 // showPIDs replaces the process ids in the status of o, which are the supervisor's numbers,
 // by those of the caller. A process that has ended is 0, if its number would be another one.
 func (c *Call) showPIDs(o *ipcObject) {
-	own, theirs, e := c.Target.PIDNamespaces()
+	ns, e := c.Target.PIDNamespace()
 	if e != 0 {
 		return
 	}
-	o.status.PIDs(func(pid *uint32) { *pid = c.seenPID(*pid, own, theirs) })
+	o.status.PIDs(func(pid *uint32) { *pid = c.seenPID(*pid) })
 	if o.record.Creator != 0 {
-		o.status.SetCreator(c.seenCreator(&o.record, own, theirs))
+		o.status.SetCreator(c.seenCreator(&o.record, ns))
 	}
 }
 
-// seenPID translates pid from the supervisor's PID namespace to the caller's, which have these
-// inode numbers. It is 0 if the process has ended, or cannot be seen there.
-func (c *Call) seenPID(pid uint32, own, theirs uint64) uint32 {
-	if pid == 0 || own == theirs {
-		return pid
+// seenPID translates pid from the supervisor's PID namespace to the caller's. It is 0 if the
+// process has ended, or cannot be seen there.
+func (c *Call) seenPID(pid uint32) uint32 {
+	if pid == 0 {
+		return 0
 	}
 	seen, _ := c.Target.SeenPID(pid)
 	return uint32(seen)
+}
+
+// seenCreator returns the process that has created the object of r, by its number in the
+// caller's PID namespace, whose inode number is ns.
+func (c *Call) seenCreator(r *svipc.Record, ns uint64) uint32 {
+	if ns == r.PIDNamespace {
+		return r.CreatorInside
+	}
+	return c.seenPID(r.Creator)
 }

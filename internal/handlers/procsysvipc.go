@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
@@ -83,7 +82,7 @@ func (c *Call) readSysvipc(f *sysvipcFile) ([]byte, error) {
 	if e != 0 {
 		return nil, e
 	}
-	own, theirs, e := c.Target.PIDNamespaces()
+	pidNS, e := c.Target.PIDNamespace()
 	if e != 0 {
 		return nil, e
 	}
@@ -108,7 +107,7 @@ func (c *Call) readSysvipc(f *sysvipcFile) ([]byte, error) {
 		shown := map[int]uint32{}
 		for _, column := range f.pids {
 			pid, _ := strconv.ParseUint(string(columns[column]), 10, 32)
-			shown[column] = c.seenPID(uint32(pid), own, theirs)
+			shown[column] = c.seenPID(uint32(pid))
 		}
 		if o, ok := c.loadIPC(ns, f.kind, int32(id), unix.IPC_STAT); ok {
 			r := &o.record
@@ -116,21 +115,12 @@ func (c *Call) readSysvipc(f *sysvipcFile) ([]byte, error) {
 				shown[f.uid+n] = id
 			}
 			if r.Creator != 0 {
-				shown[f.pids[0]] = c.seenCreator(r, own, theirs)
+				shown[f.pids[0]] = c.seenCreator(r, pidNS)
 			}
 		}
 		writeColumns(&b, line, shown)
 	}
 	return b.Bytes(), nil
-}
-
-// seenCreator returns the process that has created the object of r, by its number in the
-// caller's PID namespace. Own and theirs are those of seenPID.
-func (c *Call) seenCreator(r *svipc.Record, own, theirs uint64) uint32 {
-	if theirs == r.PIDNamespace {
-		return r.CreatorInside
-	}
-	return c.seenPID(r.Creator, own, theirs)
 }
 
 // writeColumns writes a line, with the numbers of some columns replaced. These are five

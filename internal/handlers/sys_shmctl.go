@@ -86,7 +86,7 @@ func (c *Call) ipcRemove(call *ipcControl) Result {
 	return Continue
 }
 
-// unix.IPC_SET handles IPC_SET. The kernel changes all but the owner, which it does not know.
+// ipcSet handles IPC_SET. The kernel changes all but the owner, which it does not know.
 func (c *Call) ipcSet(call *ipcControl) Result {
 	if !c.Target.InOwnUserNamespace() {
 		return Continue

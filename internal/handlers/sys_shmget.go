@@ -130,8 +130,8 @@ func (c *Call) permittedIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32, 
 }
 
 // hasMadeIPC reports whether an earlier attempt at this call has created the object. Nothing
-// had the key then. If the key is private, nothing shows it:
-// the call creates another object, and the first one remains with root.
+// had the key then. If the key is private, nothing shows it: the call creates another object,
+// and the first one remains with root.
 func (c *Call) hasMadeIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32) bool {
 	if !c.resumes() {
 		return false

@@ -9,11 +9,11 @@
 // # Locks and ownership
 //
 // Table.mu protects everything. Table.creating is held from the creation of an object until it
-// has its record; mu is acquired under it. The worker is the only process that uses the memory; after its
-// death, the next one takes it over in whatever state it is. So a record becomes valid with
-// one store, of its hash, which comes last. To change a record, Set writes another one and
-// then removes the old one. If the worker dies in between, either may be found; the handler
-// runs again and repeats the Set.
+// has its record; mu is acquired under it. The worker is the only process that uses the memory;
+// after its death, the next one takes it over in whatever state it is. So a record becomes
+// valid with one store, of its hash, which comes last. To change a record, Set writes another
+// one and then removes the old one. If the worker dies in between, either may be found; the
+// handler runs again and repeats the Set.
 package svipc
 
 import (

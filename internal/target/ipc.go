@@ -190,10 +190,6 @@ func (t *Task) ProcessID() (host, inside uint32, ns uint64, e unix.Errno) {
 	// which pid is a member. The leftmost entry shows the value with respect to the PID
 	// namespace of the process that mounted this procfs [...], followed by the value in
 	// successively nested inner namespaces."
-	ns, e = namespaceID(t.TID, "pid")
+	ns, e = t.PIDNamespace()
 	return number("Tgid"), number("NStgid"), ns, e
 }
-
-// PIDNamespaces returns the inode numbers of the PID namespaces of the supervisor and of the
-// task. The error is ENOENT if the task is gone.
-func (t *Task) PIDNamespaces() (own, theirs uint64, e unix.Errno) { return t.pidNamespaces() }

@@ -50,9 +50,13 @@ func (t *Task) pidNamespaces() (own, theirs uint64, e unix.Errno) {
 			return 0, 0, e
 		}
 	}
-	theirs, e = namespaceID(t.TID, "pid")
+	theirs, e = t.PIDNamespace()
 	return t.pidNS, theirs, e
 }
+
+// PIDNamespace returns the inode number of the task's PID namespace. The error is ENOENT if the
+// task is gone.
+func (t *Task) PIDNamespace() (uint64, unix.Errno) { return namespaceID(t.TID, "pid") }
 
 // sharesNamespace reports whether the task and the thread tid are in the same namespace of
 // that kind.
