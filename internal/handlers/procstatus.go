@@ -7,54 +7,31 @@ import (
 	"os"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/sys"
-	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // statusName is the name of the file in /proc/PID from which ps(1) and pgrep(1) read the
 // credentials of a process.
 const statusName = "status"
 
-// openStatus handles an open for reading, with these flags of open(2), of a file with the
-// name of /proc/PID/status, or of a file in /proc/sysvipc. If a task of the container may not
-// be root, the caller gets a copy that shows the emulated credentials. The kernel opens all
-// other files.
-func (c *Call) openStatus(p target.Path, flags uint64) Result {
-	i, e := c.openPath(p)
-	if e != 0 {
-		return Continue
-	}
-	defer c.close(i)
-	return c.openStatusOf(i, flags)
-}
-
-// openStatusOf is openStatus for an inode that is open already.
-func (c *Call) openStatusOf(i *inode, flags uint64) Result {
-	task, e := c.taskOf(i)
-	if e != 0 {
-		return c.openSysvipc(i, flags)
-	}
+// statusText returns the contents of /proc/PID/status of the task, which is the inode, with the
+// emulated credentials. It is nil if the kernel's contents are right.
+func (c *Call) statusText(i *inode, task uint32) []byte {
 	if i.stat.Uid != c.Owners.Mapped.UID {
-		return Continue
+		return nil
 	}
 	s, e := c.Identities.Get(task)
 	if e != 0 {
-		return Continue
+		return nil
 	}
 	// The path is relative to the working directory, the supervisor's /proc.
 	status, err := os.ReadFile(string(sys.AppendFD(nil, i.fd)))
 	if err != nil {
-		return Continue
+		return nil
 	}
-	copied, err := snapshot(rewriteStatus(status, &s))
-	if err != nil {
-		return Continue
-	}
-	return File(copied, flags&unix.O_CLOEXEC != 0)
+	return rewriteStatus(status, &s)
 }
 
 // rewriteStatus returns the contents of /proc/PID/status, with the lines of
@@ -100,18 +77,4 @@ func writeIDs(w io.Writer, name []byte, ids cred.IDs) {
 
 func writeCaps(w io.Writer, name []byte, caps cred.Caps) {
 	fmt.Fprintf(w, "%s:\t%016x\n", name, uint64(caps))
-}
-
-// snapshot returns a read-only descriptor of a file in memory with these contents.
-func snapshot(contents []byte) (int, error) {
-	fd, err := unix.MemfdCreate("status", unix.MFD_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	f := os.NewFile(uintptr(fd), "status")
-	defer f.Close()
-	if _, err := f.Write(contents); err != nil {
-		return -1, err
-	}
-	return unix.Open(string(sys.AppendFD(nil, fd)), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/sys"
-	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // sysvipcFile is a file of /proc/sysvipc, which lists the System V IPC objects of a kind in
@@ -29,26 +28,11 @@ var sysvipcFiles = [...]sysvipcFile{
 	{"msg", &[]byte("sysvipc/msg\x00")[0], sys.MessageQueue, []int{5, 6}, 7},
 }
 
-// showsIDs reports whether a file with the name of p may be one in /proc whose contents show
-// user ids.
-func showsIDs(p *target.Path) bool {
-	if p.IsNamed(statusName) {
-		return true
-	}
-	for i := range sysvipcFiles {
-		if p.IsNamed(sysvipcFiles[i].name) {
-			return true
-		}
-	}
-	return false
-}
-
-// openSysvipc handles an open for reading, with these flags of open(2), of the inode i. If it
-// is a file of /proc/sysvipc, and objects may belong to users other than root, the caller gets
-// a copy that shows their owners. The kernel opens all other files.
-func (c *Call) openSysvipc(i *inode, flags uint64) Result {
+// sysvipcText returns the contents of the inode with the emulated owners, if it is a file of
+// /proc/sysvipc. It is nil if the kernel's contents are right.
+func (c *Call) sysvipcText(i *inode) []byte {
 	if !c.IPC.InUse() || !i.isProc() {
-		return Continue
+		return nil
 	}
 	for n := range sysvipcFiles {
 		f := &sysvipcFiles[n]
@@ -58,15 +42,11 @@ func (c *Call) openSysvipc(i *inode, flags uint64) Result {
 		}
 		text, err := c.readSysvipc(f)
 		if err != nil {
-			return Continue
+			return nil
 		}
-		copied, err := snapshot(text)
-		if err != nil {
-			return Continue
-		}
-		return File(copied, flags&unix.O_CLOEXEC != 0)
+		return text
 	}
-	return Continue
+	return nil
 }
 
 // inodeNumber returns the inode number of a file in the supervisor's /proc.

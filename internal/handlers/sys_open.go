@@ -177,7 +177,7 @@ func (c *Call) openForReading(o *opening) Result {
 	case e != 0:
 		return Continue
 	case ids && showsIDs(&p):
-		return c.openStatus(p, o.how.Flags)
+		return c.openShowingIDs(p, o.how.Flags)
 	case devices: // except null, whose placeholder the kernel reads as an empty file
 		_, result := c.find(p, o)
 		return result

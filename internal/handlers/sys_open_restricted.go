@@ -89,7 +89,7 @@ type procFile int
 
 const (
 	procFileOther   procFile = iota
-	procFileStatus           // shows user ids: see showsIDs
+	procFileIDs              // shows user ids: see showsIDs
 	procFileGuarded          // guarded by PTRACE_MODE_READ_FSCREDS: see proc_pid_maps(5)
 )
 
@@ -97,7 +97,7 @@ const (
 func procFileNamed(p target.Path) procFile {
 	switch {
 	case showsIDs(&p):
-		return procFileStatus
+		return procFileIDs
 	case p.HasSuffix("maps"), p.HasSuffix("smaps_rollup"), p.HasSuffix("fdinfo"): // maps, smaps and numa_maps
 		return procFileGuarded
 	}
@@ -150,8 +150,8 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 		return c.openDevice(i, flags)
 	case i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX:
 		return c.openPTMX(i, flags)
-	case regular && want == perm.Read && file == procFileStatus:
-		return c.openStatusOf(i, flags)
+	case regular && want == perm.Read && file == procFileIDs:
+		return c.openCopy(i, flags)
 	case want == perm.Read && file == procFileGuarded && i.isProc():
 		return continueUnlessDenied(c.mayInspect(i))
 	case regular:
