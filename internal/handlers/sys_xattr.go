@@ -156,18 +156,13 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 		if !isSpecial && args.size != fileCapsMax && c.kernelDecides(xattrCaps) {
 			return Continue
 		}
-	case xattrUser:
-		if c.kernelDecides(xattrCaps) && !c.isPlaceholder(o) {
-			return Continue
-		}
 	case xattrSecurity:
 		if c.inRuntime() {
 			return Continue
 		}
-	case xattrOrdinary, xattrProbe:
-		if c.kernelDecides(xattrCaps) {
-			return Continue
-		}
+	}
+	if c.kernelChanges(o, kind) {
+		return Continue
 	}
 	value := c.buffer()[:args.size]
 	if n, e := c.Target.Read(args.value, value); e != 0 || n < len(value) {
@@ -218,14 +213,9 @@ func (c *Call) removexattr(o object, name int) Result {
 		if !isSpecial && c.kernelDecides(xattrCaps) {
 			return Continue
 		}
-	case xattrUser:
-		if c.kernelDecides(xattrCaps) && !c.isPlaceholder(o) {
-			return Continue
-		}
-	case xattrOrdinary, xattrProbe:
-		if c.kernelDecides(xattrCaps) {
-			return Continue
-		}
+	}
+	if c.kernelChanges(o, kind) {
+		return Continue
 	}
 	stored := a
 	if (kind == xattrTrusted || isSpecial) && !stored.toStored() {
@@ -257,6 +247,18 @@ func (c *Call) openForAttributes(o object) (*inode, unix.Errno) {
 // xattrCaps are the capabilities with which package perm allows every change of an
 // attribute.
 const xattrCaps = 1<<unix.CAP_FOWNER | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SYS_ADMIN
+
+// kernelChanges reports whether the kernel may set or remove an attribute of that kind, which
+// is stored under its own name, of the object o.
+func (c *Call) kernelChanges(o object, kind xattrKind) bool {
+	switch kind {
+	case xattrUser:
+		return c.kernelDecides(xattrCaps) && !c.isPlaceholder(o)
+	case xattrOrdinary, xattrProbe:
+		return c.kernelDecides(xattrCaps)
+	}
+	return false
+}
 
 // changeAttribute makes a change of the attribute a of o if the caller may. Value is the
 // new value, or nil if the attribute is removed.
