@@ -75,16 +75,17 @@ func (c *Call) chownFD(to owner.ID) Result {
 		return Errno(e)
 	}
 	defer c.close(i)
-	if !i.hasUserXattrs() { // its record changes without fchown(2), which would find the error
-		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
-			return Errno(unix.EBADF)
-		}
+	openedAsPath := func() bool {
+		path, e := c.Target.OpenedAsPath(c.int32(0))
+		return e == 0 && path
+	}
+	// The record of a special file changes without fchown(2), which would find the error.
+	if !i.hasUserXattrs() && openedAsPath() {
+		return Errno(unix.EBADF)
 	}
 	result := c.chown(i, to, change)
-	if result == Errno(unix.EPERM) {
-		if path, e := c.Target.OpenedAsPath(c.int32(0)); e == 0 && path {
-			return Errno(unix.EBADF)
-		}
+	if result == Errno(unix.EPERM) && openedAsPath() {
+		return Errno(unix.EBADF)
 	}
 	return result
 }
@@ -127,7 +128,8 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 // remove a record that is in the capability attribute of a special file, so that one is
 // replaced at once, which does all the rest, too.
 func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
-	// The kernel clears recorded set-id bits, too. If they cannot move back, the change fails.
+	// The kernel clears recorded set-id bits, too. What keeps them from moving back keeps it from
+	// changing the owner.
 	c.unrecordSetID(i)
 	// chown(2): "If the owner or group is specified as -1, then that ID is not changed."
 	if to == unchanged && i.hasUserXattrs() {
