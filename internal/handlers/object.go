@@ -3,6 +3,7 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
@@ -52,6 +53,16 @@ func (c *Call) openObject(o object) (*inode, unix.Errno) {
 		return nil, e
 	}
 	return c.openPath(p)
+}
+
+// statxPath is statx(2) of the path p as the supervisor resolves it, at the cost of one system
+// call: a hint, as p may lead elsewhere a moment later.
+func statxPath(p target.Path, mask int, st *unix.Statx_t) unix.Errno {
+	flags := 0
+	if !p.Follow {
+		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	return sys.Statx(unix.AT_FDCWD, p.Ptr, flags, mask, st)
 }
 
 // isOpen reports whether the caller's descriptor fd is open.

@@ -50,12 +50,8 @@ func (c *Call) pathMayHaveSetID(o object, marked bool) bool {
 	if e != 0 || p.ViaProcSelf() {
 		return e == 0
 	}
-	flags := 0
-	if !p.Follow {
-		flags = unix.AT_SYMLINK_NOFOLLOW
-	}
 	var st unix.Statx_t
-	return sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_MODE, &st) == 0 &&
+	return statxPath(p, unix.STATX_TYPE|unix.STATX_MODE, &st) == 0 &&
 		st.Mode&unix.S_IFMT == unix.S_IFREG && (marked || st.Mode&owner.SetIDBits != 0)
 }
 

@@ -284,12 +284,8 @@ const (
 // multiplexer of pseudoterminals, may have set-id bits, or is a symbolic link that is not to be
 // followed.
 func classify(p target.Path) fileClass {
-	flags := 0
-	if !p.Follow {
-		flags = unix.AT_SYMLINK_NOFOLLOW
-	}
 	var st unix.Statx_t
-	switch sys.Statx(unix.AT_FDCWD, p.Ptr, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_SIZE, &st) {
+	switch statxPath(p, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_SIZE, &st) {
 	case 0:
 	case unix.ENOENT:
 		return missingFile
