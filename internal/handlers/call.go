@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -181,6 +182,15 @@ func (c *Call) badPointer(i int) bool {
 	var b [1]byte
 	n, e := c.Target.Read(c.addr(i), b[:])
 	return c.addr(i) != 0 && (e != 0 || n == 0)
+}
+
+// readLong returns the number of the C type long at the start of b, of a program whose type
+// long has size bytes, 4 or 8.
+func readLong(b []byte, size int) int64 {
+	if size == 4 {
+		return int64(int32(binary.NativeEndian.Uint32(b)))
+	}
+	return int64(binary.NativeEndian.Uint64(b))
 }
 
 // emptyString reports whether argument i is an empty string, or cannot be read.

@@ -64,24 +64,17 @@ func (c *Call) mqOpen(i386 bool) Result {
 
 // readMqAttr reads the struct mq_attr of argument 3.
 func (c *Call) readMqAttr(attr *[8]int64, i386 bool) unix.Errno {
-	if !i386 {
-		var words [8]uint64
-		n, e := c.Target.Read(c.addr(3), bytesOf(words[:]))
-		if e != 0 || n < 64 {
-			return unix.EFAULT
-		}
-		for i, w := range words {
-			attr[i] = int64(w)
-		}
-		return 0
+	long := 8
+	if i386 {
+		long = 4
 	}
-	var words [8]uint32
-	n, e := c.Target.Read(c.addr(3), bytesOf(words[:]))
-	if e != 0 || n < 32 {
+	var raw [8 * 8]byte
+	words := raw[:len(attr)*long]
+	if n, e := c.Target.Read(c.addr(3), words); e != 0 || n < len(words) {
 		return unix.EFAULT
 	}
-	for i, w := range words {
-		attr[i] = int64(int32(w))
+	for i := range attr {
+		attr[i] = readLong(words[i*long:], long)
 	}
 	return 0
 }

@@ -120,10 +120,7 @@ func (c *Call) messageError(addr uintptr, size uint64, long int, e unix.Errno) u
 	if n, e := c.Target.Read(addr, raw[:long]); e != 0 || n < long {
 		return unix.EFAULT
 	}
-	kind := int64(binary.NativeEndian.Uint64(raw[:]))
-	if long == 4 {
-		kind = int64(int32(binary.NativeEndian.Uint32(raw[:])))
-	}
+	kind := readLong(raw[:], long)
 	// msgop(2): "EINVAL Invalid msqid value, or nonpositive mtype value, or invalid msgsz value
 	// (less than 0 or greater than the system value MSGMAX)."
 	if kind < 1 || int64(size) < 0 || size > c.maxMessage() {
