@@ -83,3 +83,20 @@ static inline void finish(struct child c) {
 	go_on(c);
 	await(c);
 }
+
+// run prints who and runs f in a child as s, with a supplementary group if it is not 0, and
+// without capabilities unless it is root.
+static inline void run(const char *who, struct someone s, gid_t group, void (*f)(void)) {
+	printf(" %s\n", who);
+	fflush(stdout);
+	pid_t pid = must(fork());
+	if (pid == 0) {
+		must(syscall(SETGROUPS, group != 0, &group));
+		must(syscall(SETRESGID, s.real, s.effective, s.saved));
+		must(syscall(SETRESUID, s.real, s.effective, s.saved));
+		f();
+		fflush(stdout);
+		_exit(0);
+	}
+	reap(pid);
+}

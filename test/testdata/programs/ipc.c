@@ -180,22 +180,6 @@ static void use_and_manage(void) {
 	manage();
 }
 
-// run runs f as s, with a supplementary group and without capabilities unless it is root.
-static void run(const char *who, struct someone s, gid_t group, void (*f)(void)) {
-	printf(" %s\n", who);
-	fflush(stdout);
-	pid_t pid = must(fork());
-	if (pid == 0) {
-		must(syscall(SETGROUPS, group != 0, &group));
-		must(syscall(SETRESGID, s.real, s.effective, s.saved));
-		must(syscall(SETRESUID, s.real, s.effective, s.saved));
-		f();
-		fflush(stdout);
-		_exit(0);
-	}
-	reap(pid);
-}
-
 static const struct someone root, alice = {1001, 1001, 1001}, bob = {1002, 1002, 1002},
 	nobody = {65534, 65534, 65534}, back = {0, 1001, 0}, real = {1001, 1002, 1001};
 

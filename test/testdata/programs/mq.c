@@ -83,21 +83,6 @@ static void errors(void) {
 	expect("remove", mq_unlink("/r"));
 }
 
-static void run(const char *who, struct someone s, gid_t group, void (*f)(void)) {
-	printf(" %s\n", who);
-	fflush(stdout);
-	pid_t pid = must(fork());
-	if (pid == 0) {
-		must(syscall(SETGROUPS, group != 0, &group));
-		must(syscall(SETRESGID, s.real, s.effective, s.saved));
-		must(syscall(SETRESUID, s.real, s.effective, s.saved));
-		f();
-		fflush(stdout);
-		_exit(0);
-	}
-	reap(pid);
-}
-
 int main(void) {
 	static const int modes[] = {0600, 0640, 0604, 0660, 0666, 0200, 0400, 0000};
 	static const struct { const char *name; const struct someone *s; gid_t group; } users[] = {
