@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/agentproto"
@@ -21,49 +19,14 @@ import (
 )
 
 // filteredThread starts a thread whose getppid is notified, and returns the listener. The
-// thread makes the call once, and sends the errno on the channel.
-func filteredThread(t *testing.T) (*os.File, <-chan unix.Errno) {
+// thread makes the call once, and the channel receives the result.
+func filteredThread(t *testing.T) (*os.File, <-chan unotify.Outcome) {
 	t.Helper()
-	listeners, errs, results := make(chan int), make(chan error), make(chan unix.Errno, 1)
-	go func() {
-		// Not unlocked: the thread ends together with its filter.
-		runtime.LockOSThread()
-		fd, err := notifyGetppid()
-		if err != nil {
-			errs <- err
-			return
-		}
-		listeners <- fd
-		// Not RawSyscall: other goroutines must run meanwhile.
-		_, _, e := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
-		results <- e
-	}()
-	select {
-	case fd := <-listeners:
-		return os.NewFile(uintptr(fd), "seccomp listener"), results
-	case err := <-errs:
-		if errors.Is(err, unix.EBUSY) {
-			t.Skip("the tests themselves run under a seccomp listener")
-		}
+	fd, outcome, err := unotify.NotifyingThread(unix.SYS_GETPPID)
+	if err != nil {
 		t.Fatal(err)
 	}
-	panic("unreachable")
-}
-
-func notifyGetppid() (int, error) {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, err
-	}
-	prog, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 0, Size: 4}, // struct seccomp_data.nr
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_GETPPID, SkipFalse: 1},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
-	})
-	if err != nil {
-		return -1, err
-	}
-	return unotify.Install(prog)
+	return os.NewFile(uintptr(fd), "seccomp listener"), outcome
 }
 
 // A process that cannot be handed over is an error that says why, and its calls do not wait
@@ -88,7 +51,7 @@ func TestHandOverErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("got error %v, want %q, %v", err, tt.want, tt.is)
 			}
-			if e := <-result; e != unix.ENOSYS {
+			if e := (<-result).Errno; e != unix.ENOSYS {
 				t.Errorf("the process's call returned %v, want ENOSYS", e)
 			}
 			if err := listener.Close(); !errors.Is(err, os.ErrClosed) {

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"unsafe"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -33,26 +31,9 @@ func tryListener() listener {
 	if err := unotify.CheckSizes(); err != nil {
 		return failed(err)
 	}
-	listeners, errs := make(chan int), make(chan error)
-	parents := make(chan int)
-	go func() {
-		// Not unlocked: the thread ends together with its filter.
-		runtime.LockOSThread()
-		fd, err := notifyGetppid()
-		if err != nil {
-			errs <- err
-			return
-		}
-		listeners <- fd
-		// Not RawSyscall: other goroutines must run meanwhile.
-		r, _, _ := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
-		parents <- int(r)
-	}()
-	var fd int
-	select {
-	case err := <-errs:
+	fd, outcome, err := unotify.NotifyingThread(unix.SYS_GETPPID)
+	if err != nil {
 		return failed(err)
-	case fd = <-listeners:
 	}
 	// If the thread still waits for an answer, closing the listener wakes it up.
 	defer unix.Close(fd)
@@ -69,28 +50,10 @@ func tryListener() listener {
 	if err := letContinue(fd, id); err != nil {
 		return failed(err)
 	}
-	if got, want := <-parents, os.Getppid(); got != want {
+	if got, want := (<-outcome).Value, os.Getppid(); got != want {
 		l.answer = fmt.Errorf("a continued getppid returned %d instead of %d", got, want)
 	}
 	return l
-}
-
-// notifyGetppid installs a filter on the calling thread that notifies getppid(2), and returns
-// the listener.
-func notifyGetppid() (fd int, err error) {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
-	}
-	prog, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 0, Size: 4}, // struct seccomp_data.nr
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.SYS_GETPPID, SkipFalse: 1},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
-	})
-	if err != nil {
-		return -1, err
-	}
-	return unotify.Install(prog)
 }
 
 // receive receives a notification, and returns its id.
