@@ -84,9 +84,9 @@ static inline void finish(struct child c) {
 	await(c);
 }
 
-// run prints who and runs f in a child as s, with a supplementary group if it is not 0, and
+// run_as prints who and runs f in a child as s, with a supplementary group if it is not 0, and
 // without capabilities unless it is root.
-static inline void run(const char *who, struct someone s, gid_t group, void (*f)(void)) {
+static inline void run_as(const char *who, struct someone s, gid_t group, void (*f)(void)) {
 	printf(" %s\n", who);
 	fflush(stdout);
 	pid_t pid = must(fork());

@@ -216,11 +216,11 @@ static void each(struct someone creator, void (*f)(void), int given) {
 		{"root as alice", &back, 0}, {"alice as bob", &real, 0},
 	};
 	for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
-		run("creator", creator, 0, create);
+		run_as("creator", creator, 0, create);
 		find();
 		if (given)
 			give();
-		run(users[i].name, *users[i].s, users[i].group, f);
+		run_as(users[i].name, *users[i].s, users[i].group, f);
 		for (int kind = SHM; kind <= MSG; kind++)
 			ctl(kind, objects[kind], IPC_RMID, NULL);
 	}
@@ -295,9 +295,9 @@ int main(void) {
 	give();
 	for (int kind = SHM; kind <= MSG; kind++)
 		show_perm(kind, objects[kind], "given");
-	run("bob", bob, 0, use);
-	run("bob", bob, 0, indexes);
-	run("alice", alice, 0, indexes);
+	run_as("bob", bob, 0, use);
+	run_as("bob", bob, 0, indexes);
+	run_as("alice", alice, 0, indexes);
 	manage();
 	static const int modes[] = {0600, 0640, 0604, 0660, 0606, 0007, 0066, 0000};
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -319,12 +319,12 @@ int main(void) {
 	printf("limits\n");
 	each(alice, limits, 0);
 	printf("file system group\n");
-	run("creator", bob, 0, create);
+	run_as("creator", bob, 0, create);
 	find();
-	run("root as alice", back, 0, use_by_fsgid);
+	run_as("root as alice", back, 0, use_by_fsgid);
 	printf("private\n");
-	run("root", root, 0, private);
-	run("alice", alice, 0, private);
-	run("root as alice", back, 0, private);
-	run("alice", alice, 0, removed);
+	run_as("root", root, 0, private);
+	run_as("alice", alice, 0, private);
+	run_as("root as alice", back, 0, private);
+	run_as("alice", alice, 0, removed);
 }

@@ -94,12 +94,12 @@ int main(void) {
 		for (int by_root = 0; by_root < 2; by_root++)
 			for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
 				printf("%s, mode %03o\n", by_root ? "root's" : "alice's", mode);
-				run("creator", by_root ? root : alice, 0, create);
-				run(users[i].name, *users[i].s, users[i].group, m % 2 ? both : use);
-				run(users[i].name, *users[i].s, users[i].group, unlink_it);
+				run_as("creator", by_root ? root : alice, 0, create);
+				run_as(users[i].name, *users[i].s, users[i].group, m % 2 ? both : use);
+				run_as(users[i].name, *users[i].s, users[i].group, unlink_it);
 				mq_unlink("/q");
 			}
 	}
-	run("root", root, 0, errors);
-	run("alice", alice, 0, errors);
+	run_as("root", root, 0, errors);
+	run_as("alice", alice, 0, errors);
 }
