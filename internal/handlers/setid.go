@@ -168,6 +168,16 @@ func leaseUnlessWritten(i *inode) (int, unix.Errno) {
 	return fd, 0
 }
 
+// isWritten reports whether a task has the inode open for writing, as far as the file system
+// can tell.
+func isWritten(i *inode) bool {
+	lease, e := leaseUnlessWritten(i)
+	if e == 0 {
+		unix.Close(lease)
+	}
+	return e == unix.EAGAIN
+}
+
 // changeMode sets the mode of the inode. If set-id bits are recorded, so are the new ones. The
 // inode is locked, and its record has been loaded.
 func (c *Call) changeMode(i *inode, mode uint32) unix.Errno {

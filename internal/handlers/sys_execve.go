@@ -41,9 +41,12 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	p, e := c.Target.Path(dirfd, c.addr(path), flags)
 	var file cred.ExecFile
 	if e == 0 {
-		file, e = c.program(p, self)
+		file, e = c.program(p, self, 0)
 	}
 	if e != 0 && !inRuntime { // the supervisor may be unable to inspect a runtime
+		if e == unix.ETXTBSY {
+			return Errno(e) // the kernel would execute it if the writer closed it now
+		}
 		return continueUnlessDenied(e)
 	}
 	to, _, e := self.Exec(file)
@@ -69,44 +72,57 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 const maxInterpreters = 5
 
 // program returns the properties of the program that p names, or of its interpreter if it
-// is a script.
+// is a script. Depth is the number of scripts that led to p.
 //
 // execve(2): "Linux ignores the set-user-ID and set-group-ID bits on scripts."
-func (c *Call) program(p target.Path, self *identity.State) (cred.ExecFile, unix.Errno) {
-	for depth := 0; ; depth++ {
-		i, e := c.openPath(p)
-		if e != 0 {
-			return cred.ExecFile{}, e
-		}
-		if i.kind() != unix.S_IFREG {
-			c.close(i)
-			return cred.ExecFile{}, unix.ENOEXEC // the kernel gives EACCES, or ELOOP for a link
-		}
-		// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
-		// interpreter."
-		if c.Restricted() {
-			if e := c.permits(i, perm.Exec); e != 0 {
-				c.close(i)
-				return cred.ExecFile{}, e
-			}
-		}
-		if depth > maxInterpreters {
-			c.close(i)
-			return cred.ExecFile{}, unix.ELOOP
-		}
-		var head [headSize]byte
-		interpreter := scriptInterpreter(head[:readHead(i.fd, &head)])
-		if interpreter == nil {
-			file := c.execFile(i, self)
-			file.Unreadable = c.Restricted() && c.permits(i, perm.Read) != 0
-			c.close(i)
-			return file, 0
-		}
-		c.close(i)
-		if p, e = c.Target.PathOf(interpreter); e != 0 {
-			return cred.ExecFile{}, e
-		}
+func (c *Call) program(p target.Path, self *identity.State, depth int) (cred.ExecFile, unix.Errno) {
+	i, e := c.openProgram(p)
+	if e != 0 {
+		return cred.ExecFile{}, e
 	}
+	defer c.close(i)
+	if depth > maxInterpreters {
+		return cred.ExecFile{}, unix.ELOOP
+	}
+	var head [headSize]byte
+	interpreter := scriptInterpreter(head[:readHead(i.fd, &head)])
+	if interpreter == nil {
+		file := c.execFile(i, self)
+		file.Unreadable = c.Restricted() && c.permits(i, perm.Read) != 0
+		return file, 0
+	}
+	p, e = c.Target.PathOf(interpreter)
+	if e != 0 {
+		return cred.ExecFile{}, e
+	}
+	file, e := c.program(p, self, depth+1)
+	// The kernel finds out that the script is open for writing before it looks at the
+	// interpreter.
+	if e == unix.EACCES && isWritten(i) {
+		e = unix.ETXTBSY
+	}
+	return file, e
+}
+
+// openProgram opens the regular file that p names, if the caller may execute it.
+//
+// execve(2): "EACCES Execute permission is denied for the file or a script or ELF
+// interpreter."
+func (c *Call) openProgram(p target.Path) (*inode, unix.Errno) {
+	i, e := c.openPath(p)
+	if e != 0 {
+		return nil, e
+	}
+	if i.kind() != unix.S_IFREG {
+		e = unix.ENOEXEC // the kernel gives EACCES, or ELOOP for a link
+	} else if c.Restricted() {
+		e = c.permits(i, perm.Exec)
+	}
+	if e != 0 {
+		c.close(i)
+		return nil, e
+	}
+	return i, 0
 }
 
 // execFile returns the properties of a program's file that execve(2) depends on.

@@ -46,6 +46,9 @@ func FileSetattr(c *Call) Result {
 		return Continue // EINVAL, E2BIG, or no such call
 	}
 	o := object{dirfd: c.int32(0), path: 1, flags: flags}
+	if _, e := c.pathOf(o); e != 0 {
+		return Continue // EFAULT, or ENOENT
+	}
 	if flags&unix.AT_EMPTY_PATH != 0 && o.dirfd != unix.AT_FDCWD && c.emptyString(1) {
 		o = object{dirfd: o.dirfd, path: byFD} // EBADF if it was opened with O_PATH
 	}

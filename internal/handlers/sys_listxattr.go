@@ -50,8 +50,9 @@ func (c *Call) listxattr(o object, buf int) Result {
 		}
 		if l.more {
 			old := len(l.names)
-			l.names = c.appendStored(i, l.names)
-			l.room += len(l.names) - old
+			names, hidden := c.appendStored(i, l.names)
+			l.names = names
+			l.room += len(l.names) - old + hidden
 		}
 	}
 	if c.badDescriptor(p) {
@@ -91,12 +92,35 @@ func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 		hideCapability = record != nil && !owner.IsRootIDMark(record)
 		l.more = owner.HasAttributeFile(record)
 	}
+	hiddenTrusted := c.hiddenTrusted(list, path)
 	l.names = filterNames(list, c.identity().Capable(unix.CAP_SYS_ADMIN), hideCapability)
 	hidden := n - len(l.names)
 	if hidden == 0 {
 		return l
 	}
 	all, _ := sys.Listxattr(path, follow, nil)
-	l.room, l.changed = max(all, n)-hidden, true // all is -1 if the file no longer exists
+	l.room, l.changed = max(all, n)-hidden+hiddenTrusted, true // all is -1 if the file no longer exists
 	return l
+}
+
+// hiddenTrusted returns the room that the kernel would require for the trusted.* attributes
+// that the caller does not see. Only overlayfs requires it: ovl_listxattr of
+// fs/overlayfs/xattrs.c hides names after the file system below has listed them. Names is the
+// list before it is filtered, of path, whose symbolic links have been followed.
+func (c *Call) hiddenTrusted(names []byte, path *byte) (n int) {
+	if c.identity().Capable(unix.CAP_SYS_ADMIN) || !bytes.Contains(names, []byte(storedPrefix+trustedPrefix)) {
+		return 0
+	}
+	var fs unix.Statfs_t
+	if sys.Statfs(path, &fs) != 0 || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return 0
+	}
+	for len(names) > 0 {
+		var name []byte
+		name, names = cutName(names)
+		if bytes.HasPrefix(name, []byte(storedPrefix+trustedPrefix)) {
+			n += len(name) - len(storedPrefix)
+		}
+	}
+	return n
 }

@@ -81,20 +81,25 @@ func hasName(names, name []byte) bool {
 }
 
 // appendStored appends the names of the attributes in the attribute file of the inode, as
-// the container sees them, to names, a list at the start of the buffer.
-func (c *Call) appendStored(i *inode, names []byte) []byte {
+// the container sees them, to names, a list at the start of the buffer. Hidden is the room that
+// the kernel would require for others.
+func (c *Call) appendStored(i *inode, names []byte) (all []byte, hidden int) {
 	var p owner.AttributePath
 	path, e := c.Owners.Attributes(i.fd, i.stat.Mode, false, &p)
 	if e != 0 {
-		return names
+		return names, 0
 	}
 	free := c.buffer()[len(names):]
 	n, e := sys.Listxattr(path, true, free)
 	if e != 0 {
-		return names
+		return names, 0
 	}
-	c.noteSecurity(free[:n])
-	return c.buffer()[:len(names)+len(filterStored(free[:n], c.identity().Capable(unix.CAP_SYS_ADMIN)))]
+	stored := free[:n]
+	c.noteSecurity(stored)
+	var at sys.FDPath
+	hidden = c.hiddenTrusted(stored, at.Of(i.fd))
+	stored = filterStored(stored, c.identity().Capable(unix.CAP_SYS_ADMIN))
+	return c.buffer()[:len(names)+len(stored)], hidden
 }
 
 // noteSecurity notes that there are security.* attributes if the list of names has a stored

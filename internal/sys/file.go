@@ -64,6 +64,12 @@ func Fstatfs(fd int, fs *unix.Statfs_t) unix.Errno {
 	return e
 }
 
+// Statfs stores the status of the file system that path is on in fs: statfs(2).
+func Statfs(path *byte, fs *unix.Statfs_t) unix.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_STATFS, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(fs)), 0)
+	return e
+}
+
 // FileSystem returns the type of the file system that the file of the descriptor fd is on,
 // such as PROC_SUPER_MAGIC (statfs(2)); 0 on failure.
 func FileSystem(fd int) int64 {
