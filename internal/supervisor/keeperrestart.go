@@ -2,8 +2,7 @@ package supervisor
 
 import (
 	"log/slog"
-
-	"github.com/rootless-containers/subuidless/internal/unotify"
+	"time"
 )
 
 // A worker whose keeper has been killed starts a new keeper, as a keeper starts a new
@@ -21,16 +20,32 @@ func (w *worker) serving() bool {
 	return false
 }
 
+// replaceKeeper starts keepers until one holds everything, or until no task is left that needs
+// the worker. It reports whether a keeper holds everything.
+func (w *worker) replaceKeeper() bool {
+	w.keeper.Close()
+	for wait := time.Millisecond; w.serving(); wait = min(2*wait, time.Second) {
+		slog.Warn("the keeper died; starting another", "container", w.cfg.ID)
+		err := w.startKeeper()
+		if err == nil {
+			return true
+		}
+		// The container keeps running as long as this worker does.
+		slog.Error("the new keeper does not work; trying again", "container", w.cfg.ID, "err", err,
+			"note", "if the worker dies before there is one, emulated system calls fail with ENOSYS")
+		time.Sleep(wait)
+	}
+	return false // a keeper exits after the last task, too
+}
+
 // startKeeper starts a new keeper, and sends it everything that it must hold.
 func (w *worker) startKeeper() error {
-	slog.Warn("the keeper died; starting another", "container", w.cfg.ID)
-	w.keeper.Close()
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return err
 	}
-	defer theirs.Close()
 	pid, err := startKeeper(w.cfg, theirs, w.log)
+	theirs.Close() // otherwise, the death of the new keeper would go unnoticed
 	if err != nil {
 		ours.Close()
 		return err
@@ -63,21 +78,6 @@ func (w *worker) handToKeeper(c conn) error {
 		}
 	}
 	return nil
-}
-
-// waitForEnd waits until no task is left that needs the worker.
-func (w *worker) waitForEnd() {
-	w.mu.Lock()
-	listeners := w.listeners
-	w.mu.Unlock()
-	for _, l := range listeners {
-		if l == nil {
-			continue
-		}
-		if err := unotify.WaitHangup(l.fd); err != nil {
-			slog.Error("cannot wait for the end of the container", "container", w.cfg.ID, "err", err)
-		}
-	}
 }
 
 // adopt takes over the worker of a dead keeper. The worker, at c, has sent m and fds.

@@ -95,13 +95,7 @@ func (w *worker) run() error {
 		if err == nil {
 			continue
 		}
-		if !w.serving() {
-			return nil // the keeper exits after the last task
-		}
-		if err := w.startKeeper(); err != nil {
-			// The container keeps running as long as this worker does.
-			slog.Error("the keeper died, and no other can be started: if the worker dies too, emulated system calls fail with ENOSYS", "container", w.cfg.ID, "err", err)
-			w.waitForEnd()
+		if !w.replaceKeeper() {
 			return nil
 		}
 	}
