@@ -16,15 +16,61 @@ import (
 )
 
 // TestKeeperKilled repeatedly kills the keeper, also before it has taken over from the previous
-// one. Afterwards there is one that restarts the worker, and it ends with the container.
+// one. Afterwards there is one that restarts the worker.
 func TestKeeperKilled(t *testing.T) {
+	c := startChowner(t)
+	keeper := 0
+	for i := range 60 {
+		keeper = c.kill("subuidless-keeper", keeper)
+		time.Sleep(rand.N(80*time.Millisecond) * time.Duration(i%2)) // any moment of its start
+	}
+	c.await("subuidless-keeper", keeper)
+	c.chown("3:4")
+	worker := c.kill("subuidless-worker", 0)
+	c.chown("5:6")
+	c.await("subuidless-worker", worker)
+	c.end()
+}
+
+// TestKeeperAndWorkerKilled repeatedly kills keeper and worker in the same instant. The process
+// that started them starts others.
+func TestKeeperAndWorkerKilled(t *testing.T) {
+	c := startChowner(t)
+	keeper, worker := 0, 0
+	for i := range 30 {
+		keeper, worker = c.await("subuidless-keeper", keeper), c.await("subuidless-worker", worker)
+		time.Sleep(rand.N(40*time.Millisecond) * time.Duration(i%2)) // any moment of their start
+		// The second one may have died of the first one's death: there was no listener yet.
+		for _, pid := range []int{keeper, worker} {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				t.Errorf("killing process %d: %v", pid, err)
+			}
+		}
+		c.chown(fmt.Sprintf("%d:%d", i+1, i+2))
+	}
+	c.end()
+}
+
+// chowner is a command under supervision that changes owners when it is asked to.
+type chowner struct {
+	t      *testing.T
+	id     string // of its container
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr strings.Builder
+	wait   func() error
+}
+
+// startChowner starts a chowner.
+func startChowner(t *testing.T) *chowner {
+	t.Helper()
 	cmd := command(t, "subuidless", "exec", "--", "sh", "-c", "while read owner; do chown $owner f && stat -c %u:%g f; done")
+	c := &chowner{t: t, wait: cmd.Wait}
 	cmd.Dir = t.TempDir()
+	cmd.Stderr = &c.stderr
 	if err := os.WriteFile(filepath.Join(cmd.Dir, "f"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var messages strings.Builder
-	cmd.Stderr = &messages
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -36,76 +82,57 @@ func TestKeeperKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	id := fmt.Sprintf("exec-%d", cmd.Process.Pid)
-	owners := bufio.NewReader(out)
-	chown := func(owner string) {
-		t.Helper()
-		if _, err := io.WriteString(in, owner+"\n"); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := owners.ReadString('\n'); got != owner+"\n" || err != nil {
-			t.Fatalf("owner %q, want %q: %v\n%s", got, owner, err, messages.String())
-		}
-	}
-	chown("1:2")
+	c.in, c.out, c.id = in, bufio.NewReader(out), fmt.Sprintf("exec-%d", cmd.Process.Pid)
+	c.chown("1:2")
+	return c
+}
 
-	kill := func(name string, previous int) int {
-		t.Helper()
-		pid := awaitProcess(t, name, id, previous)
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-			t.Errorf("killing %s %d: %v", name, pid, err)
-		}
-		return pid
+// chown changes the owner, and compares what stat(1) then prints.
+func (c *chowner) chown(owner string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.in, owner+"\n"); err != nil {
+		c.t.Fatal(err)
 	}
-	keeper := 0
-	for i := range 60 {
-		keeper = kill("subuidless-keeper", keeper)
-		time.Sleep(rand.N(80*time.Millisecond) * time.Duration(i%2)) // any moment of its start
-	}
-	awaitProcess(t, "subuidless-keeper", id, keeper)
-	chown("3:4")
-	worker := kill("subuidless-worker", 0)
-	chown("5:6")
-	awaitProcess(t, "subuidless-worker", id, worker)
-
-	if err := in.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, messages.String())
-	}
-	for late := time.Now().Add(patience); len(called(t, "subuidless-keeper", id)) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatal("the keeper outlives its container")
-		}
+	if got, err := c.out.ReadString('\n'); got != owner+"\n" || err != nil {
+		c.t.Fatalf("owner %q, want %q: %v\n%s", got, owner, err, c.stderr.String())
 	}
 }
 
-// awaitProcess waits for a process with these arguments, other than the previous one.
-func awaitProcess(t *testing.T, name, arg string, previous int) int {
-	t.Helper()
+// kill kills the process of that name, other than the previous one, and returns its pid.
+func (c *chowner) kill(name string, previous int) int {
+	c.t.Helper()
+	pid := c.await(name, previous)
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		c.t.Errorf("killing %s %d: %v", name, pid, err)
+	}
+	return pid
+}
+
+// await waits for a process of that name, other than the previous one.
+func (c *chowner) await(name string, previous int) int {
+	c.t.Helper()
 	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		for _, pid := range called(t, name, arg) {
+		for _, pid := range c.processes(name) {
 			if pid != previous {
 				return pid
 			}
 		}
 		if time.Now().After(late) {
-			t.Fatalf("no %s %s other than process %d", name, arg, previous)
+			c.t.Fatalf("no %s %s other than process %d\n%s", name, c.id, previous, c.stderr.String())
 		}
 	}
 }
 
-// called lists the processes with these arguments.
-func called(t *testing.T, name, arg string) (pids []int) {
-	t.Helper()
+// processes lists the processes of that name.
+func (c *chowner) processes(name string) (pids []int) {
+	c.t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	for _, dir := range all {
 		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || string(cmdline) != name+"\x00"+arg+"\x00" {
+		if err != nil || string(cmdline) != name+"\x00"+c.id+"\x00" {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
@@ -113,4 +140,20 @@ func called(t *testing.T, name, arg string) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// end ends the command, and waits for the end of its keeper.
+func (c *chowner) end() {
+	c.t.Helper()
+	if err := c.in.Close(); err != nil {
+		c.t.Error(err)
+	}
+	if err := c.wait(); err != nil {
+		c.t.Fatalf("%v\n%s", err, c.stderr.String())
+	}
+	for late := time.Now().Add(patience); len(c.processes("subuidless-keeper")) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			c.t.Fatal("the keeper outlives its container")
+		}
+	}
 }

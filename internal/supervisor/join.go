@@ -147,7 +147,7 @@ func (k *keeper) join(fds []int, m message) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	first := k.anyListener()
+	first := k.listeners.any()
 	if first == nil {
 		return errors.New("the container has just ended")
 	}

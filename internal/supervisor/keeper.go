@@ -21,6 +21,7 @@ import (
 const (
 	keeperConn = 3 + iota
 	keeperLog
+	keeperWitness
 )
 
 // keeper holds what must outlive a worker, and starts a new worker when one dies. The
@@ -30,14 +31,16 @@ type keeper struct {
 	log     *os.File
 	journal *os.File
 	decoy   *os.File // descriptors 0 to 2 of the workers
+	witness conn     // see report
 	socket  string   // path of the socket, see listen; empty: none
 
 	mu        sync.Mutex
 	worker    conn
-	workerPID int                 // 0 if the worker is not a child of this process
-	listeners [maxListeners][]int // by index: descriptors, see requestFDs; nil: none
-	next      int                 // index that addListener tries first
-	done      chan struct{}       // closed when the last listener has hung up
+	workerPID int  // 0 if the worker is not a child of this process
+	watched   bool // the witness reads what is reported
+	listeners listenerSet
+	next      int           // index that addListener tries first
+	done      chan struct{} // closed when the last listener has hung up
 }
 
 // KeeperMain is the main function of the keeper's process. It returns the exit status.
@@ -59,7 +62,12 @@ func KeeperMain() int {
 	if err := os.Chdir("/"); err != nil {
 		slog.Warn("the keeper cannot leave its working directory, and keeps that file system busy", "err", err)
 	}
-	k := &keeper{log: log, done: make(chan struct{})}
+	unix.CloseOnExec(keeperWitness) // workers inherit a duplicate
+	k := &keeper{log: log, watched: true, done: make(chan struct{})}
+	if k.witness, err = inheritedAlso(keeperWitness); err != nil {
+		slog.Error("the keeper cannot start", "err", err)
+		return 1
+	}
 	if err := k.run(c); err != nil {
 		slog.Error("the keeper failed", "err", err)
 		return 1
@@ -147,6 +155,7 @@ func (k *keeper) prepare(ns int) error {
 		return err
 	}
 	k.setFiles(journal, decoy)
+	k.report(message{Config: &k.cfg}, journal, decoy)
 	return k.startWorker(ns)
 }
 
@@ -203,7 +212,7 @@ func (k *keeper) startWorker(ns int) error {
 		// The Go runtime preempts goroutines with signals. Receivers, which make system
 		// calls all the time, do not need that, and signals interrupt their calls.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
-		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd())},
+		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness},
 	}
 	pid, err := cmd.Start()
 	if err == nil {
@@ -250,8 +259,14 @@ func (k *keeper) restartWorker(c conn, pid int) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.replaceWorker(status)
+}
+
+// replaceWorker starts workers until one works, or until the container ends. Status is that of
+// the dead worker. The caller holds k.mu.
+func (k *keeper) replaceWorker(status string) {
 	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
-		first := k.anyListener()
+		first := k.listeners.any()
 		if first == nil {
 			return
 		}
@@ -287,17 +302,6 @@ func describe(s unix.WaitStatus) string {
 	return fmt.Sprintf("exit status %d", s.ExitStatus())
 }
 
-// anyListener returns the descriptors of a listener, or nil if there is none. The caller
-// holds k.mu.
-func (k *keeper) anyListener() []int {
-	for _, fds := range k.listeners {
-		if fds != nil {
-			return fds
-		}
-	}
-	return nil
-}
-
 // sendListeners sends all listeners to a new worker. The caller holds k.mu.
 func (k *keeper) sendListeners() error {
 	for i, fds := range k.listeners {
@@ -320,7 +324,9 @@ func (k *keeper) addListener(fds []int, m message) error {
 		if k.listeners[i] != nil {
 			continue
 		}
+		k.report(message{Index: i}, fds...)
 		if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID}, fds...); err != nil {
+			k.report(message{Index: i})
 			return err
 		}
 		k.listeners[i], k.next = fds, i+1
@@ -339,8 +345,11 @@ func (k *keeper) awaitHangup(i int, fds []int) {
 	defer k.mu.Unlock()
 	fdpass.Close(fds)
 	k.listeners[i] = nil
-	if k.anyListener() == nil {
-		k.worker.Close()
+	k.report(message{Index: i})
+	if k.listeners.any() == nil {
+		if k.worker.UnixConn != nil { // nil: a keeper that the witness has started has not started it yet
+			k.worker.Close()
+		}
 		close(k.done)
 	}
 }

@@ -3,17 +3,19 @@ package supervisor
 import (
 	"log/slog"
 	"time"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // A worker whose keeper has been killed starts a new keeper, as a keeper starts a new
-// worker. The container loses its supervisor only if both die at the same time.
+// worker. If both die at the same time, the witness does it.
 
 // serving reports whether any task is left that needs the worker.
 func (w *worker) serving() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.listeners {
-		if l != nil && !l.hungUp() {
+		if l != nil && !unotify.HungUp(l.fd) {
 			return true
 		}
 	}
@@ -44,14 +46,24 @@ func (w *worker) startKeeper() error {
 	if err != nil {
 		return err
 	}
-	pid, err := startKeeper(w.cfg, theirs, w.log)
+	pid, err := startKeeper(w.cfg, theirs, w.log, w.witness)
 	theirs.Close() // otherwise, the death of the new keeper would go unnoticed
 	if err != nil {
 		ours.Close()
 		return err
 	}
 	go reap(pid)
-	if err := w.handToKeeper(ours); err != nil {
+	w.mu.Lock()
+	var held listenerSet
+	for i, l := range w.listeners {
+		if l != nil {
+			held[i] = l.fds
+		}
+	}
+	held = held.living()
+	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0}, &held)
+	w.mu.Unlock()
+	if err != nil {
 		ours.Close()
 		return err
 	}
@@ -59,28 +71,8 @@ func (w *worker) startKeeper() error {
 	return nil
 }
 
-// handToKeeper sends the journal, the decoy and all listeners to the new keeper at c.
-func (w *worker) handToKeeper(c conn) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var living []int
-	for i, l := range w.listeners {
-		if l != nil && !l.hungUp() {
-			living = append(living, i)
-		}
-	}
-	if err := c.request(message{Config: &w.cfg, Adopt: len(living)}, workerJournal, 0); err != nil {
-		return err
-	}
-	for _, i := range living {
-		if err := c.request(message{Index: i}, w.listeners[i].fds...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// adopt takes over the worker of a dead keeper. The worker, at c, has sent m and fds.
+// adopt takes over from a dead keeper: the worker, at c, has sent m and fds; or the witness,
+// if the worker is dead, too.
 func (k *keeper) adopt(c conn, m message, fds []int) error {
 	if len(fds) != adoptFDs {
 		return errDescriptors(len(fds), adoptFDs)
@@ -88,7 +80,7 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 	k.setFiles(fds[fdJournal], fds[fdDecoy])
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.worker = c
+	k.report(message{Config: &k.cfg}, fds...)
 	err := c.answer(nil)
 	for range m.Adopt {
 		if err != nil {
@@ -105,6 +97,19 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 		go k.awaitHangup(next.Index, fds)
 		err = c.answer(nil)
 	}
-	go k.restartWorker(c, 0)
+	for i, fds := range k.listeners { // some may have hung up while there was no keeper
+		k.report(message{Index: i}, fds...)
+	}
+	if !m.Orphaned {
+		k.worker = c
+		go k.restartWorker(c, 0)
+		return err
+	}
+	c.Close()
+	go func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.replaceWorker("unknown")
+	}()
 	return err
 }

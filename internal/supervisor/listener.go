@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -104,13 +102,6 @@ func (l *listener) addReceiver() error {
 		return fmt.Errorf("cannot start a thread that answers system calls: %w", err)
 	}
 	return nil
-}
-
-// hungUp reports whether no task is left to which the listener's filter applies.
-func (l *listener) hungUp() bool {
-	fds := []unix.PollFd{{Fd: int32(l.fd)}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
 }
 
 // stuckAfter is how long all receivers may be busy with the same calls before another

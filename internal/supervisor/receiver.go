@@ -106,7 +106,7 @@ func (r *receiver) serve(l *listener) {
 				slog.Error("cannot receive notifications from the seccomp listener", "err", e)
 				return
 			}
-			if l.hungUp() {
+			if unotify.HungUp(l.fd) {
 				return
 			}
 			continue

@@ -27,10 +27,11 @@ func Start(cfg Config, first Process) error {
 
 // Prepared is the keeper of a container that has not started yet.
 type Prepared struct {
-	cfg    Config
-	conn   conn
-	serves bool
-	ended  chan struct{} // closed when the keeper has ended
+	cfg     Config
+	conn    conn
+	witness conn // see witness
+	serves  bool
+	ended   chan struct{} // closed when the keeper has ended
 }
 
 // Prepare starts a keeper while its container is still being set up. As long as the
@@ -42,19 +43,27 @@ func Prepare(cfg Config) (*Prepared, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	logs, log, err := os.Pipe()
+	witness, reports, err := socketpair()
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
-	pid, err := startKeeper(cfg, theirs, log)
+	defer reports.Close()
+	logs, log, err := os.Pipe()
+	if err != nil {
+		c.Close()
+		witness.Close()
+		return nil, err
+	}
+	pid, err := startKeeper(cfg, theirs, log, reports)
 	log.Close()
 	if err != nil {
 		logs.Close()
 		c.Close()
+		witness.Close()
 		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
-	p := &Prepared{cfg: cfg, conn: c, ended: make(chan struct{})}
+	p := &Prepared{cfg: cfg, conn: c, witness: witness, ended: make(chan struct{})}
 	go func() {
 		// Returns when the keeper and its worker have exited.
 		_, _ = io.Copy(os.Stderr, logs)
@@ -81,6 +90,7 @@ func (p *Prepared) Enter(task int) {
 // Serve passes the container's first process to the keeper. It returns when the worker
 // answers notifications, or with the reason why it cannot. Keeper and worker outlive
 // the caller; they exit when no task is left to which the container's filters apply.
+// As long as the caller lives, it starts them again if both die together.
 func (p *Prepared) Serve(first Process) error {
 	fds, err := openRequest(first)
 	if err != nil {
@@ -95,6 +105,7 @@ func (p *Prepared) Serve(first Process) error {
 		return fmt.Errorf("cannot start the supervisor of process %d: %w", first.Pid, err)
 	}
 	p.serves = true
+	go (&witness{cfg: p.cfg, socket: p.witness}).watch()
 	return nil
 }
 
@@ -103,13 +114,14 @@ func (p *Prepared) Serve(first Process) error {
 func (p *Prepared) Close() {
 	p.conn.Close()
 	if !p.serves {
+		p.witness.Close()
 		<-p.ended
 	}
 }
 
-// startKeeper starts the keeper's process, which inherits its end of a socket pair and
-// the file for its log.
-func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
+// startKeeper starts the keeper's process, which inherits its end of a socket pair, the file
+// for its log, and its end of the witness's socket.
+func startKeeper(cfg Config, conn, log, witness *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -120,7 +132,7 @@ func startKeeper(cfg Config, conn, log *os.File) (pid int, err error) {
 		Path:      "/proc/self/exe",
 		Args:      []string{KeeperName, cfg.ID},
 		Env:       os.Environ(),
-		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd())},
+		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd())},
 	}
 	return cmd.Start()
 }

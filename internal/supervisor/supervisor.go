@@ -1,7 +1,8 @@
 // Package supervisor answers the notifications of containers. Each container has two
 // processes. The worker, inside the container's user namespace, answers. The keeper,
 // outside of it, holds duplicates of the listeners and the journal, and starts a new
-// worker if the old one dies; the worker does the same for the keeper.
+// worker if the old one dies; the worker does the same for the keeper. If both die, the
+// witness, which is the process that started them, does it, as long as it lives.
 //
 // # Threads
 //
@@ -16,8 +17,12 @@
 // (keeper.awaitHangup), and one for each connection serves a request for a further
 // listener (keeper.serve).
 //
+// In the process that starts the supervisor, one goroutine for each container is the
+// witness (witness.watch), and one copies the supervisor's log.
+//
 // # Fields and their locks
 //
+//   - witness: belongs to its goroutine.
 //   - keeper: the fields before mu are set before other goroutines use them. mu
 //     protects the rest. It is held during round trips to the worker, so that requests
 //     do not mix; the worker never waits for mu.

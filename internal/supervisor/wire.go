@@ -31,9 +31,11 @@ type message struct {
 	User  *identity.User `json:",omitempty"`
 	// RunningPID is the process that executes the program already; 0: none yet.
 	RunningPID int `json:",omitempty"`
-	// Adopt, if not 0, means that the sender is a worker whose keeper has died. It is
-	// the number of requests that will follow, one for each of its listeners.
-	Adopt int `json:",omitempty"`
+	// Adopt, if not 0, means that the sender is a worker whose keeper has died, or, with
+	// Orphaned, the witness after the death of both. It is the number of requests that
+	// will follow, one for each listener.
+	Adopt    int  `json:",omitempty"`
+	Orphaned bool `json:",omitempty"`
 	// Error says why a request has failed; it is empty for success.
 	Error string `json:",omitempty"`
 }
@@ -77,6 +79,15 @@ func socketpair() (conn, *os.File, error) {
 func inherited(fd int) (conn, error) {
 	c, err := fdpass.Conn(os.NewFile(uintptr(fd), "supervisor socket"))
 	return conn{c}, err
+}
+
+// inheritedAlso is inherited for a descriptor that stays open, because others inherit it, too.
+func inheritedAlso(fd int) (conn, error) {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return conn{}, os.NewSyscallError("fcntl", err)
+	}
+	return inherited(dup)
 }
 
 // send sends m with duplicates of the descriptors fds.

@@ -27,6 +27,7 @@ const (
 	workerConn = 3 + iota
 	workerJournal
 	workerLog
+	workerWitness
 )
 
 // processStart is when this process started, in nanoseconds since 1970: after the death
@@ -40,6 +41,7 @@ var processStart = time.Now().UnixNano()
 type worker struct {
 	keeper    conn
 	log       *os.File
+	witness   *os.File // the keeper's end of the witness's socket, for a new keeper
 	journal   *journal
 	dispatch  *syscalls.Dispatch
 	owners    *owner.Store
@@ -74,7 +76,7 @@ func WorkerMain() int {
 		slog.Error("the worker cannot start", "err", err)
 		return 1
 	}
-	w := &worker{keeper: keeper, log: log, dispatch: syscalls.NewDispatch()}
+	w := &worker{keeper: keeper, log: log, witness: os.NewFile(workerWitness, "witness"), dispatch: syscalls.NewDispatch()}
 	if err := w.run(); err != nil {
 		slog.Error("the worker failed", "err", err)
 		return 1

@@ -75,6 +75,14 @@ func WaitHangup(listener int) error {
 	}
 }
 
+// HungUp reports whether no task is left to which the filter of listener applies.
+// It needs Linux 5.8.
+func HungUp(listener int) bool {
+	fds := []unix.PollFd{{Fd: int32(listener)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+}
+
 // CheckSizes fails if the kernel does not support seccomp user notification, or if
 // its structures have other sizes than ours: it would write past our buffers.
 func CheckSizes() error {

@@ -1,6 +1,7 @@
 package userns
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -56,6 +57,9 @@ func (c *Command) Start() (pid int, err error) {
 	for i, fd := range spare {
 		if spare[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstSpare); err != nil {
 			err = fmt.Errorf("duplicating descriptor %d: %w", fd, err)
+			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EMFILE) {
+				err = fmt.Errorf("%w (the limit on open files is too low: raise it with ulimit -n to 64 or more)", err)
+			}
 			spare = spare[:i]
 			break
 		}
