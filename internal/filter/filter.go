@@ -84,15 +84,18 @@ func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
 // On x86-64, numbers with the x32 bit belong to another ABI. So do, on old kernels,
 // the numbers from 512 to 547 without it.
 //
-// Negative numbers come from tracers, which set the number to -1 to skip a call. On
-// x86-64 they have the x32 bit. Elsewhere they are allowed: an errno of the filter
-// would replace the result that the tracer has set.
+// Negative numbers belong to no ABI. They come from tracers, which set the number to -1
+// to skip a call. They are allowed: another verdict would replace the result that the
+// tracer has set.
 func compileRest(a syscalls.Arch) []bpf.Instruction {
-	highest := bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(a.Highest()), SkipTrue: 1}
-	if a == syscalls.X8664 {
-		return []bpf.Instruction{highest, allow, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: syscalls.X32Bit, SkipFalse: 1}, notify, enosys}
+	rest := []bpf.Instruction{
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(a.Highest()), SkipTrue: 1}, allow,
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: firstNegative, SkipFalse: 1}, allow,
 	}
-	return []bpf.Instruction{highest, allow, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: firstNegative, SkipFalse: 1}, allow, enosys}
+	if a == syscalls.X8664 {
+		rest = append(rest, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: syscalls.X32Bit, SkipFalse: 1}, notify)
+	}
+	return append(rest, enosys)
 }
 
 // firstNegative is the lowest number that is negative as an int.
