@@ -60,18 +60,9 @@ func (c Credentials) Capable(capability int) bool { return c.Effective.Has(capab
 // credentials(7), of the file system ids: "These IDs, in conjunction with the
 // supplementary group IDs described below, are used to determine permissions for
 // accessing files".
-func (c Credentials) InGroup(gid uint32) bool { return gid == c.GID.FS || c.inSupplementary(gid) }
-
-// InEGroup reports whether gid is the effective group id or a supplementary group: what
-// permissions on anything other than files depend on.
-func (c Credentials) InEGroup(gid uint32) bool {
-	return gid == c.GID.Effective || c.inSupplementary(gid)
-}
-
-// inSupplementary reports whether gid is a supplementary group.
-func (c Credentials) inSupplementary(gid uint32) bool {
-	_, found := slices.BinarySearch(c.Groups, gid)
-	return found
+func (c Credentials) InGroup(gid uint32) bool {
+	_, supplementary := slices.BinarySearch(c.Groups, gid)
+	return supplementary || gid == c.GID.FS
 }
 
 // MaxGroups is NGROUPS_MAX of <linux/limits.h>.
