@@ -143,6 +143,9 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	if len(a) > 0 && !a.Valid() {
 		return Errno(unix.EINVAL)
 	}
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH)
+	}
 	c.load(i)
 	if foreign {
 		e = c.setUnmappedACL(i, kind, a)

@@ -40,6 +40,9 @@ func (c *Call) chmod(o object, mode uint32) Result {
 	if e != 0 {
 		return denyStatusChange(i, e)
 	}
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH)
+	}
 	if !i.mayHaveSetID() && (i.kind() != unix.S_IFREG || to&unix.S_ISVTX == 0) {
 		return Errno(sys.FchmodOPath(i.fd, to))
 	}

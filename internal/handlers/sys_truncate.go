@@ -41,26 +41,27 @@ func (c *Call) truncate(length int64) Result {
 	if e := c.permits(i, perm.Write); e != 0 {
 		return Errno(e)
 	}
-	if !c.lacksCap(unix.CAP_FSETID) {
-		if !i.mayHaveSetID() {
-			return Continue
-		}
-		return c.withRecordedSetID(i, func() Result {
-			if length > i.stat.Size {
-				return Continue // the caller has its own RLIMIT_FSIZE
-			}
-			return Errno(sys.TruncateOPath(i.fd, length))
-		})
-	}
-	return c.clearSetID(i)
-}
-
-// clearSetID clears the set-id bits that a regular file loses when the caller truncates it.
-// The kernel, which sees root, would keep them.
-func (c *Call) clearSetID(i *inode) Result {
-	if !i.mayHaveSetID() {
+	if !i.mayHaveSetID() || length > i.stat.Size && !c.Target.MayEnlarge(length) { // EFBIG, and SIGXFSZ
 		return Continue
 	}
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH)
+	}
+	if c.lacksCap(unix.CAP_FSETID) {
+		return c.clearSetID(i)
+	}
+	return c.withRecordedSetID(i, func() Result {
+		e := sys.TruncateOPath(i.fd, length)
+		if e == unix.EFBIG { // by the supervisor's own limit
+			return Continue
+		}
+		return Errno(e)
+	})
+}
+
+// clearSetID clears the set-id bits that a regular file, which may have some, loses when the
+// caller truncates it. The kernel, which sees root, would keep them.
+func (c *Call) clearSetID(i *inode) Result {
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
 	if e := c.refresh(i); e != 0 {

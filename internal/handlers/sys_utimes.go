@@ -95,6 +95,9 @@ func (c *Call) utimes(o object, f TimeFormat, addr uintptr) Result {
 	if e := perm.Utimes(c.identity().Credentials, v, now, writable); e != 0 {
 		return denyStatusChange(i, e)
 	}
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH)
+	}
 	return Errno(sys.FutimensOPath(i.fd, &times))
 }
 

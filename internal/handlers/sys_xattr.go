@@ -271,6 +271,9 @@ func (c *Call) changeAttribute(o object, a *xattrName, change func(i *inode) uni
 	if e := c.mayChangeAttribute(i, a, value); e != 0 {
 		return deny(i, e)
 	}
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH)
+	}
 	return Result{Errno: change(i), Final: true} // XATTR_CREATE, ENODATA
 }
 

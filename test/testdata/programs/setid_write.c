@@ -3,7 +3,9 @@
 #include "call.h"
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
 enum caller { ROOT, NO_FSETID, USER, USER_FSETID, CALLERS };
@@ -100,6 +102,21 @@ static void truncates(int unused) {
 	CALL(truncate("file", 1));
 }
 
+// enlarges truncates the file beyond its end, with a limit.
+static void enlarges(int unused) {
+	(void)unused;
+	struct rlimit limit = {1 << 20, 1 << 20};
+	must(setrlimit(RLIMIT_FSIZE, &limit));
+	must(signal(SIGXFSZ, SIG_IGN) == SIG_ERR ? -1 : 0);
+	CALL(truncate("file", (1 << 20) + 1));
+	show("file");
+	CALL(truncate("file", 1 << 20));
+	show("file");
+	must(signal(SIGXFSZ, SIG_DFL) == SIG_ERR ? -1 : 0);
+	fflush(stdout);
+	CALL(truncate("file", (1 << 20) + 1));
+}
+
 static void each(mode_t mode, uid_t uid, gid_t gid, const char *content) {
 	for (enum caller c = ROOT; c < CALLERS; c++) {
 		for (size_t w = 0; w <= sizeof(ways) / sizeof(*ways); w++) {
@@ -149,6 +166,16 @@ int main(void) {
 	each(04755, 1000, 1000, "content");
 	each(07777, 0, 1000, "content");
 	each(01777, 0, 0, "content");
+
+	for (enum caller c = ROOT; c < CALLERS; c++) {
+		printf("%s enlarges\n", callers[c]);
+		make_file("file", 06755);
+		must(chown("file", 1000, 1000));
+		must(chmod("file", 06755));
+		in_child(c, enlarges, 0);
+		show("file");
+		must(unlink("file"));
+	}
 
 	// While root has it open.
 	static const mode_t modes[] = {0755, 0644, 04755, 02755, 06711, 01755, 07755, 01644};
