@@ -208,7 +208,7 @@ func TestInjectOpens(t *testing.T) {
 		profile string
 		rules   int // with openat in their names
 	}{
-		"allow all":    {`{"defaultAction": "SCMP_ACT_ALLOW"}`, 5},
+		"allow all":    {`{"defaultAction": "SCMP_ACT_ALLOW"}`, 6},
 		"of an engine": {`{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["openat"], "action": "SCMP_ACT_ALLOW"}]}`, 23},
 	} {
 		before, after := parseProfile(t, tt.profile), parseProfile(t, tt.profile)
@@ -226,11 +226,11 @@ func TestInjectOpens(t *testing.T) {
 		}
 		for _, flags := range []uint64{
 			unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR, unix.O_WRONLY | unix.O_RDWR, unix.O_RDONLY | unix.O_CREAT, unix.O_TMPFILE | unix.O_RDWR,
-			unix.O_TMPFILE, unix.O_DIRECTORY, unix.O_PATH, unix.O_CLOEXEC | unix.O_RDONLY, unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, unix.O_RDONLY | unix.O_TRUNC,
+			unix.O_TMPFILE, unix.O_DIRECTORY, unix.O_PATH, unix.O_CLOEXEC | unix.O_RDONLY, unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, unix.O_RDONLY | unix.O_TRUNC, unix.O_NOFOLLOW | unix.O_CLOEXEC,
 		} {
 			checkVerdict(t, before, after, row, [6]uint64{2: flags})
 			notified := verdict(t, after, "openat", [6]uint64{2: flags}) == string(specs.ActNotify)
-			if want := flags == 0 || flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TMPFILE&^unix.O_DIRECTORY) != 0; notified != want {
+			if want := flags == 0 || flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_TMPFILE&^unix.O_DIRECTORY) != 0; notified != want {
 				t.Errorf("%s, flags %#x: notified %v", name, flags, notified)
 			}
 		}

@@ -26,11 +26,11 @@ const allFlags = 1<<23 - 1
 
 // opens returns the tests for the flags of open(2), which are argument index. They
 // select calls that may write or create a file: O_WRONLY, O_RDWR (and both bits, a
-// valid access mode), O_CREAT, __O_TMPFILE. They also select calls without any
+// valid access mode), O_CREAT, O_TRUNC, __O_TMPFILE. They also select calls without any
 // flag, as fopen(3) makes to read /proc/PID/status.
 func opens(index uint) []ArgTest {
 	var tests []ArgTest
-	for _, bit := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_CREAT, unix.O_TMPFILE &^ unix.O_DIRECTORY} {
+	for _, bit := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_CREAT, unix.O_TRUNC, unix.O_TMPFILE &^ unix.O_DIRECTORY} {
 		tests = append(tests, ArgTest{index, bit, bit})
 	}
 	// This test comes last, where package bundle needs the fewest rules for its

@@ -135,8 +135,8 @@ func (s Support) String() string {
 // with EACCES. With permissions off, the handler still records the owners of new
 // files, and opens devices and /proc/PID/status. So the row is ChecksMore, and
 // WhenUnchecked tests the flags, argument 2: opens(2) returns a test of one bit for
-// each of O_WRONLY, O_RDWR, O_CREAT and __O_TMPFILE, and a test for no flags at all.
-// openat(AT_FDCWD, path, O_RDONLY|O_CLOEXEC) matches none of them: it is not
+// each of O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and __O_TMPFILE, and a test for no flags at
+// all. openat(AT_FDCWD, path, O_RDONLY|O_CLOEXEC) matches none of them: it is not
 // notified.
 type Row struct {
 	// Name is the name in the man pages, with its suffix for the 32-bit variants.
