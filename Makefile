@@ -23,7 +23,7 @@ oracle: ## Run the differential fuzzer, as root: N=10000 SEED=1 FS=ext4,tmpfs,ov
 	go run ./test/oracle -n $(N) -seed $(SEED) -fs $(FS) -keep test/oracle/testdata
 
 suites: export SUBUIDLESS_SUITES = all
-suites: ## Run the complete test suites of coreutils, tar and Python, as root (docs/suites.md)
+suites: ## Run the complete test suites of acl, attr, coreutils, tar and Python, as root (docs/suites.md)
 	@go run ./test/stage suites
 
 COMPARE =

@@ -35,6 +35,8 @@ type suite struct {
 }
 
 var suites = []suite{
+	{name: "acl"},
+	{name: "attr"},
 	{name: "python"},
 	// Without those that read gigabytes of holes.
 	{"tar", []string{"1-63", "65-166", "168", "170-"}},

@@ -1,0 +1,3 @@
+# Usage: acl.sh USER. Runs the tests of getfacl and setfacl.
+. /test/functions
+commands acl "$1"
