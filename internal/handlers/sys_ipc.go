@@ -35,8 +35,10 @@ func IPC(c *Call) Result {
 	// The upper half is a version, for changes of the arguments.
 	version := c.uint32(0) >> 16
 	switch c.uint32(0) & 0xffff {
-	case ipcSemop, ipcSemtimedop:
-		return c.semop(first, ptr, second)
+	case ipcSemop:
+		return c.semop(first, ptr, second, Timespec32, 0)
+	case ipcSemtimedop:
+		return c.semop(first, ptr, second, Timespec32, c.addr(5))
 	case IPCSemget:
 		return c.ipcGet(sys.Semaphores, first, uintptr(second), third)
 	case IPCSemctl:

@@ -46,8 +46,13 @@ func (c *Call) shmat(id int32, addr uintptr, flags uint32) Result {
 	return Errno(e)
 }
 
-// Semop handles semop(semid, sops, nsops), and semtimedop, which has a timeout as well.
-func Semop(c *Call) Result { return c.semop(c.int32(0), c.addr(1), c.uint32(2)) }
+// Semop handles semop(semid, sops, nsops).
+func Semop(c *Call) Result { return c.semop(c.int32(0), c.addr(1), c.uint32(2), Timespec, 0) }
+
+// Semtimedop handles semtimedop(semid, sops, nsops, timeout).
+func Semtimedop(f TimeFormat) Handler {
+	return func(c *Call) Result { return c.semop(c.int32(0), c.addr(1), c.uint32(2), f, c.addr(3)) }
+}
 
 // sembuf is struct sembuf of <linux/sem.h>.
 type sembuf struct {
@@ -59,17 +64,49 @@ type sembuf struct {
 // maxSembufs is the default of SEMOPM, the maximum number of operations in a call.
 const maxSembufs = 500
 
-func (c *Call) semop(id int32, addr uintptr, count uint32) Result {
+// semop handles a call with count operations at addr, and a timeout in the format f unless
+// its address is 0.
+func (c *Call) semop(id int32, addr uintptr, count uint32, f TimeFormat, timeout uintptr) Result {
 	if count == 0 || !c.checksIPC() {
 		return Continue
 	}
+	want, highest := uint32(perm.Write), uint16(0)
+	if count <= maxSembufs {
+		var e unix.Errno
+		if want, highest, e = c.readSembufs(addr, count); e != 0 {
+			return Errno(e)
+		}
+	}
+	e := c.needsIPC(sys.Semaphores, id, want)
+	if e == 0 {
+		return Continue
+	}
+	// The kernel checks these first, in this order. They are in memory that may change, so it
+	// cannot be left to find the errors.
+	valid, read := c.validTimeout(f, timeout)
+	switch {
+	case read != 0:
+		return Errno(read)
+	case count > maxSembufs:
+		return Errno(unix.E2BIG)
+	case !valid:
+		return Errno(unix.EINVAL)
+	case uint64(highest) >= c.ipc.status.Count():
+		return Errno(unix.EFBIG)
+	}
+	return Errno(e)
+}
+
+// readSembufs reads count operations at addr, and returns the permission that they need and
+// the highest number of a semaphore. The error is EFAULT.
+func (c *Call) readSembufs(addr uintptr, count uint32) (want uint32, highest uint16, e unix.Errno) {
 	var sops [8]sembuf
-	want, highest := uint32(perm.Read), uint16(0)
-	for done := uint32(0); done < min(count, maxSembufs+1); {
+	want = perm.Read
+	for done := uint32(0); done < count; {
 		part := sops[:min(count-done, uint32(len(sops)))]
 		b := unsafe.Slice((*byte)(unsafe.Pointer(&part[0])), len(part)*int(unsafe.Sizeof(part[0])))
 		if n, e := c.Target.Read(addr, b); e != 0 || n < len(b) {
-			return Errno(unix.EFAULT)
+			return 0, 0, unix.EFAULT
 		}
 		for _, s := range part {
 			// semop(2): an operation that is not 0 needs "alter permission on the semaphore set".
@@ -81,18 +118,21 @@ func (c *Call) semop(id int32, addr uintptr, count uint32) Result {
 		done += uint32(len(part))
 		addr += uintptr(len(b))
 	}
-	e := c.needsIPC(sys.Semaphores, id, want)
-	switch {
-	case e == 0:
-		return Continue
-	// The kernel checks these first. The operations are in memory that may change, so it
-	// cannot be left to find the errors.
-	case count > maxSembufs:
-		return Errno(unix.E2BIG)
-	case uint64(highest) >= c.ipc.status.Count():
-		return Errno(unix.EFBIG)
+	return want, highest, 0
+}
+
+// validTimeout reports whether the timeout of semtimedop(2) at addr, in the format f, is
+// NULL or in range. The error is EFAULT.
+func (c *Call) validTimeout(f TimeFormat, addr uintptr) (bool, unix.Errno) {
+	if addr == 0 {
+		return true, 0
 	}
-	return Errno(e)
+	var b [16]byte
+	if n, e := c.Target.Read(addr, b[:2*f.word]); e != 0 || n < 2*f.word {
+		return false, unix.EFAULT
+	}
+	t := f.decode(b[:])
+	return t.Sec >= 0 && t.Nsec >= 0 && t.Nsec < 1e9, 0
 }
 
 // Msgsnd handles msgsnd(msqid, msgp, msgsz, msgflg).

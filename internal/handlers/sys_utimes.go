@@ -114,12 +114,8 @@ func (c *Call) readTimes(f TimeFormat, addr uintptr, times *[2]unix.Timespec) (v
 	}
 	valid = true
 	for i := range times {
-		t := unix.Timespec{Sec: f.at(b[i*size:])}
+		t := f.decode(b[i*size:])
 		if f.unit != 0 {
-			t.Nsec = f.at(b[i*size+f.word:])
-			if f.low {
-				t.Nsec &= 0xffffffff
-			}
 			special := f.unit == 1 && (t.Nsec == unix.UTIME_NOW || t.Nsec == unix.UTIME_OMIT)
 			if !special && (t.Nsec < 0 || t.Nsec >= 1e9/f.unit) {
 				valid = false
@@ -129,6 +125,18 @@ func (c *Call) readTimes(f TimeFormat, addr uintptr, times *[2]unix.Timespec) (v
 		times[i] = t
 	}
 	return valid, 0
+}
+
+// decode returns the time at the start of b, with the fraction in f.unit.
+func (f TimeFormat) decode(b []byte) unix.Timespec {
+	t := unix.Timespec{Sec: f.at(b)}
+	if f.unit != 0 {
+		t.Nsec = f.at(b[f.word:])
+	}
+	if f.low {
+		t.Nsec &= 0xffffffff
+	}
+	return t
 }
 
 // at returns the word at the start of b.

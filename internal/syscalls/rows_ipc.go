@@ -6,8 +6,8 @@ import "github.com/rootless-containers/subuidless/internal/handlers"
 // name: see sysvipc(7) and mq_overview(7).
 var ipcRows = []Row{
 	{Name: "semop", Handler: handlers.Semop, Args: []Arg{Int, Ptr, Size}, Checks: ChecksOnly, Note: ipcAccessNote},
-	{Name: "semtimedop", Handler: handlers.Semop, Args: []Arg{Int, Ptr, Size, Ptr}, Checks: ChecksOnly, Note: ipcAccessNote},
-	{Name: "semtimedop_time64", Handler: handlers.Semop, Args: []Arg{Int, Ptr, Size, Ptr}, Checks: ChecksOnly, Note: ipcAccessNote},
+	{Name: "semtimedop", Handler: handlers.Semtimedop(handlers.Timespec), Args: []Arg{Int, Ptr, Size, Ptr}, Checks: ChecksOnly, Note: ipcAccessNote},
+	{Name: "semtimedop_time64", Handler: handlers.Semtimedop(handlers.TimespecI386), Args: []Arg{Int, Ptr, Size, Ptr}, Checks: ChecksOnly, Note: ipcAccessNote},
 	{Name: "msgsnd", Handler: handlers.Msgsnd, I386: handlers.Msgsnd32, Args: []Arg{Int, Ptr, Size, Flags}, Checks: ChecksOnly, Note: ipcAccessNote},
 	{Name: "msgrcv", Handler: handlers.Msgrcv, I386: handlers.Msgrcv32, Args: []Arg{Int, Ptr, Size, Int, Flags}, Checks: ChecksOnly, Note: ipcAccessNote},
 	{Name: "shmat", Handler: handlers.Shmat, Args: []Arg{Int, Ptr, Flags}, Checks: ChecksOnly, Note: ipcAccessNote},

@@ -18,10 +18,22 @@ static const char *kinds[] = {"shm", "sem", "msg"};
 #define semget(...) (int)syscall(SYS_semget, __VA_ARGS__)
 #define semctl(...) (int)syscall(SYS_semctl, __VA_ARGS__)
 #define semop(...) (int)syscall(SYS_semtimedop_time64, __VA_ARGS__, NULL)
+#define semtimedop semtimedop_time64
 #define msgget(...) (int)syscall(SYS_msgget, __VA_ARGS__)
 #define msgctl(...) (int)syscall(SYS_msgctl, __VA_ARGS__)
 #define msgsnd(...) (int)syscall(SYS_msgsnd, __VA_ARGS__)
 #define msgrcv(...) (int)syscall(SYS_msgrcv, __VA_ARGS__)
+#endif
+
+#ifdef DIRECT
+static int semtimedop_time64(int id, struct sembuf *s, size_t count, const struct timespec *t) {
+	int64_t time[2];
+	if ((uintptr_t)t > 8) {
+		time[0] = t->tv_sec, time[1] = t->tv_nsec;
+		t = (void *)time;
+	}
+	return syscall(SYS_semtimedop_time64, id, s, count, t);
+}
 #endif
 
 #define KEY 0x5b1d
@@ -100,6 +112,30 @@ static long alter(int id, int op, int num) {
 	return semop(id, s, 2);
 }
 
+// timed calls semtimedop, whose errors have an order.
+static void timed(int id) {
+	struct sembuf up = {0, 1, IPC_NOWAIT}, missing = {9, 1, IPC_NOWAIT};
+	static const struct { const char *what; struct timespec t; } timeouts[] = {
+		{"a second", {1, 0}}, {"negative", {-1, 0}}, {"negative fraction", {0, -1}}, {"fraction too large", {0, 1000000000}},
+	};
+	for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
+		printf("  timeout: %s\n", timeouts[i].what);
+		expect(SEM, "alter", semtimedop(id, &up, 1, &timeouts[i].t));
+		expect(SEM, "alter a missing one", semtimedop(id, &missing, 1, &timeouts[i].t));
+		expect(SEM, "alter nothing", semtimedop(id, &up, 0, &timeouts[i].t));
+		expect(SEM, "alter too much", semtimedop(id, &up, 100000, &timeouts[i].t));
+		expect(SEM, "bad pointer", semtimedop(id, (void *)8, 1, &timeouts[i].t));
+		expect(SEM, "too many at a bad pointer", semtimedop(id, (void *)8, 100000, &timeouts[i].t));
+		expect(SEM, "alter none", semtimedop(-1, &up, 1, &timeouts[i].t));
+	}
+#ifndef COPIES
+	expect(SEM, "bad timeout", semtimedop(id, &up, 1, (void *)8));
+	expect(SEM, "bad timeout, too much", semtimedop(id, &up, 100000, (void *)8));
+	expect(SEM, "bad timeout of nothing", semtimedop(id, &up, 0, (void *)8));
+#endif
+	expect(SEM, "alter without a timeout", semtimedop(id, &up, 1, NULL));
+}
+
 struct message { long type; char text[16]; };
 
 // use does all that needs permissions.
@@ -136,6 +172,7 @@ static void use(void) {
 	expect(SEM, "wait for a missing one", alter(id, 0, 3));
 	expect(SEM, "nothing", semop(id, NULL, 0));
 	expect(SEM, "bad pointer", semop(id, (void *)8, 1));
+	timed(id);
 	expect(SEM, "GETVAL", semctl(id, 0, GETVAL));
 	expect(SEM, "GETVAL of a missing one", semctl(id, 7, GETVAL));
 	expect(SEM, "GETALL", semctl(id, 0, GETALL, values));
