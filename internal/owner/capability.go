@@ -36,10 +36,21 @@ var (
 //	8  gid
 //	12 device number, as in unix.Stat_t
 //	16 magic, and the type of a device or another letter
+//
+// capabilities(7): version 3 has, in addition, "the user ID of root in the user namespace".
+// The kernel stores that version, for the root of the namespace that set the value, and shows
+// version 2 to this root. In a namespace that maps another id than 0, it shows version 3 with
+// that id, and takes no other.
 type capabilityValue [20]byte
 
-// capabilityVersion is VFS_CAP_REVISION_2.
-const capabilityVersion = 0x02000000
+// Versions of the attribute.
+const (
+	capabilityVersion  = 0x02000000 // VFS_CAP_REVISION_2
+	capabilityVersion3 = 0x03000000 // VFS_CAP_REVISION_3
+)
+
+// capabilitySize3 is the size of a value of version 3, in bytes.
+const capabilitySize3 = len(capabilityValue{}) + 4
 
 // The last number of the value. Real capabilities never have it: it stands where the
 // inheritable capabilities from 32 up are.
@@ -109,8 +120,15 @@ func (r *Record) parseCapability(value []byte) bool {
 // IsCapabilityRecord reports whether the value of a capability attribute is a record, and not
 // capabilities.
 func IsCapabilityRecord(value []byte) bool {
-	return len(value) == len(capabilityValue{}) &&
-		binary.LittleEndian.Uint32(value) == capabilityVersion &&
+	version := uint32(capabilityVersion)
+	switch len(value) {
+	case len(capabilityValue{}):
+	case capabilitySize3:
+		version = capabilityVersion3
+	default:
+		return false
+	}
+	return binary.LittleEndian.Uint32(value) == version &&
 		binary.LittleEndian.Uint32(value[16:])&capabilityMagicMask == capabilityMagic
 }
 
@@ -134,10 +152,11 @@ func HasAttributeFile(value []byte) bool {
 }
 
 // setCapability makes r the record in the capability attribute of the object, or removes the
-// attribute if r is redundant. Capabilities stay as they are.
-func (o *object) setCapability(r *Record, redundant bool) unix.Errno {
+// attribute if r is redundant. Capabilities stay as they are. Flags are those of setxattr(2),
+// and mapped is the mapped uid.
+func (o *object) setCapability(r *Record, redundant bool, flags, mapped uint32) unix.Errno {
 	if redundant {
-		var old capabilityValue
+		var old [capabilitySize3]byte
 		n, e := o.getxattr(capabilityName, old[:])
 		if e != 0 || !IsCapabilityRecord(old[:n]) {
 			return 0
@@ -148,5 +167,12 @@ func (o *object) setCapability(r *Record, redundant bool) unix.Errno {
 	if !ok {
 		return unix.EOPNOTSUPP
 	}
-	return o.setxattr(capabilityName, value[:], 0)
+	if mapped == 0 {
+		return o.setxattr(capabilityName, value[:], flags)
+	}
+	var value3 [capabilitySize3]byte
+	copy(value3[:], value[:])
+	binary.LittleEndian.PutUint32(value3[:], capabilityVersion3)
+	binary.LittleEndian.PutUint32(value3[len(value):], mapped)
+	return o.setxattr(capabilityName, value3[:], flags)
 }

@@ -31,9 +31,9 @@ import (
 //   - symlinkat(2) creates an entry only if there is none, renameat(2) replaces one
 //     atomically, and a single readlinkat(2) reads it. Of two writers of the same entry,
 //     one wins; readers see the old record or a new one, never a mix.
-//   - The first word of the file "used" is 1 if there may be an entry. Every process maps
-//     it shared. A writer sets it atomically before it creates an entry, and nobody clears
-//     it: a reader that sees 0 may skip the look-up.
+//   - The first word of the file "used" is not 0 if there may be an entry. Every process maps
+//     it shared: a reader that sees 0 may skip the look-up. A writer sets it atomically before
+//     it creates an entry, and once more afterwards, in case ClearUsed has not seen the entry.
 //   - The fields of Sidecar are constant after OpenSidecar.
 type Sidecar struct {
 	dir      int        // O_PATH descriptor: entries of inodes that outlive a reboot
@@ -41,13 +41,19 @@ type Sidecar struct {
 	used     *usedWords // mapped from usedFile
 }
 
-// usedWords say what the containers of a user have ever had, so that the others need no system
-// call to look for it. A word is 1 if there may be such a thing.
+// usedWords say what the containers of a user have had, so that the others need no system
+// call to look for it. A word is not 0 if there may be such a thing.
 type usedWords struct {
 	entries  atomic.Uint32 // entries of the sidecar
 	devices  atomic.Uint32 // placeholders of devices, with records in the sidecar or in inodes
 	security atomic.Uint32 // stored security.* attributes: see Store.SecurityInUse
 }
+
+// Values of usedWords.entries besides 0.
+const (
+	entriesUsed     = 1
+	entriesCounting = 2 // ClearUsed is looking for entries
+)
 
 // usedFile is the name of the file that begins with usedWords.
 const usedFile = "used"
@@ -242,7 +248,8 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	}
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
-	s.used.entries.Store(1) // before the entry can be seen
+	s.used.entries.Store(entriesUsed)       // before the entry can be seen
+	defer s.used.entries.Store(entriesUsed) // see ClearUsed
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e

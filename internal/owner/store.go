@@ -257,7 +257,7 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 		if e != unix.EOPNOTSUPP {
 			return r, false, buf
 		}
-	} else if n, e := o.getxattr(capabilityName, buf[:len(capabilityValue{})]); e == 0 && r.parseCapability(buf[:n]) {
+	} else if n, e := o.getxattr(capabilityName, buf[:capabilitySize3]); e == 0 && r.parseCapability(buf[:n]) {
 		if !r.validFor(mode) {
 			s.report(o.fd, bytes.Clone(buf[:n]))
 			return Record{ID: Unchanged}, false, buf
@@ -362,40 +362,96 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	if r.SetID != 0 {
 		return unix.EOPNOTSUPP
 	}
-	inInode := !hasUserXattrs(mode)
-	if inInode {
+	if redundant {
+		// First the entry: it would count again as soon as the inode has no record.
+		if e := s.removeEntry(o); e != 0 || hasUserXattrs(mode) {
+			return e
+		}
+	}
+	if !hasUserXattrs(mode) {
 		r.attributes = r.attributes || r.hasACL()
-		switch e := o.setCapability(r, redundant); e {
+		switch e := o.setCapability(r, redundant, 0, s.Mapped.UID); e {
 		case 0:
-			redundant = true // for the sidecar
 			if r.attributes {
 				if e := s.setACLs(o, r); e != 0 {
 					return e
 				}
 			}
+			_ = s.removeEntry(o) // the record in the inode comes first
+			return 0
 		case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
 			return e
 		default: // the file system, or the user namespace, cannot
-			inInode = false
+			if redundant {
+				return 0
+			}
 		}
-	}
-	if redundant && !s.sidecar.inUse() {
-		return 0
 	}
 	if s.sidecar == nil {
 		return unix.EROFS
 	}
 	var k key
 	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
-		if inInode {
-			return 0
-		}
 		return e
 	}
-	if redundant {
-		return s.sidecar.remove(&k)
-	}
 	return s.sidecar.set(&k, r)
+}
+
+// removeEntry removes the sidecar's entry of o, if there is one.
+func (s *Store) removeEntry(o *object) unix.Errno {
+	if !s.sidecar.inUse() {
+		return 0
+	}
+	var k key
+	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+		return e
+	}
+	return s.sidecar.remove(&k)
+}
+
+// MoveToInode moves the record of the object that the descriptor fd, which may be an O_PATH
+// one, refers to, from the sidecar into the inode. Mode is the object's st_mode. Moved is
+// false if there is no such record, or if the inode cannot carry it. A record that the inode
+// has already stays, because it counts before the sidecar's.
+//
+// The error is EROFS, ENOSPC, EDQUOT, or that of unlinkat(2).
+func (s *Store) MoveToInode(fd int, mode uint32) (moved bool, e unix.Errno) {
+	o := object{fd: fd}
+	var k key
+	r := Record{ID: Unchanged}
+	if k.fill(fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 || !s.sidecar.get(&k, &r) || !r.validFor(mode) {
+		return false, 0
+	}
+	if hasUserXattrs(mode) {
+		var small [smallValue]byte
+		e = o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE)
+	} else {
+		s.noteDevice(&r)
+		e = o.setCapability(&r, false, unix.XATTR_CREATE, s.Mapped.UID)
+	}
+	switch e {
+	case 0:
+		if e := sys.Unlinkat(s.sidecar.dirOf(&k), &k.name[0], 0); e == unix.ENOENT {
+			// A container has changed the owner to one that needs no record, in between.
+			if hasUserXattrs(mode) {
+				return false, o.removexattr(attributeName)
+			}
+			return false, o.setCapability(&r, true, 0, 0)
+		}
+		return e == 0, e
+	case unix.EEXIST:
+		if !hasUserXattrs(mode) {
+			var value [capabilitySize3]byte
+			if n, e := o.getxattr(capabilityName, value[:]); e != 0 || !IsCapabilityRecord(value[:n]) {
+				return false, 0 // capabilities
+			}
+		}
+		e = s.sidecar.remove(&k)
+		return e == 0, e
+	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
+		return false, e
+	}
+	return false, 0
 }
 
 // SetInInode records id, as Set does, for an object whose record the kernel's chown(2) would
@@ -414,12 +470,8 @@ func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno)
 	if !recorded && r.ownerOnly() && id == s.Mapped {
 		return false, 0
 	}
-	value, fits := r.capabilityValue()
-	if !fits {
-		return false, 0
-	}
 	// Set removes what says no more than the kernel; but first it must not be lost.
-	switch e := o.setxattr(capabilityName, value[:], 0); e {
+	switch e := o.setCapability(&r, false, 0, s.Mapped.UID); e {
 	case 0:
 		return true, s.set(&o, mode, &r)
 	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
