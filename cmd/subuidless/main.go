@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -33,6 +34,7 @@ var helpers = map[string]func() int{
 	supervisor.WorkerName: supervisor.WorkerMain,
 	launch.StageName:      launch.StageMain,
 	launch.InitName:       launch.InitMain,
+	sidecar.HelperName:    sidecar.HelperMain,
 }
 
 // The groups of commands in the help of the root command.
@@ -72,6 +74,7 @@ files, so it persists between runs.`,
 		newDoctorCommand(),
 		newExecCommand(),
 		newRunCommand(),
+		newSidecarCommand(),
 		newSpecCommand(),
 	)
 	return root

@@ -12,7 +12,7 @@ import (
 
 // Numbers of character devices, encoded as in unix.Stat_t.
 const (
-	devNull = 1<<8 | 3
+	devNull = owner.DevNull
 	devTTY  = 5 << 8
 	devPTMX = 5<<8 | 2
 	devTUN  = 10<<8 | 200

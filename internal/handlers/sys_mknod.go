@@ -33,7 +33,7 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 			return c.refuseDevice(dirfd, arg, mode)
 		}
 		rec.Type, rec.Rdev = kind, uint64(dev)
-		kind, dev = placeholderType(&rec), 0
+		kind, dev = rec.PlaceholderType(), 0
 	default: // EPERM or EINVAL, before the path is resolved
 		return Continue
 	}
@@ -59,15 +59,3 @@ func (c *Call) refuseDevice(dirfd int32, arg int, mode uint32) Result {
 // whiteout is the number of the character device with which overlayfs marks removed files.
 // Every user may create it.
 const whiteout = 0
-
-// placeholderType returns the file type of the placeholder for a device.
-//
-// The filter does not notify an open for reading only, so that the placeholder itself has
-// to behave right then. An empty file reads like /dev/null. A socket cannot be opened:
-// ENXIO, as for a device that does not exist.
-func placeholderType(rec *owner.Record) uint32 {
-	if rec.Type == unix.S_IFCHR && rec.Rdev == devNull {
-		return unix.S_IFREG
-	}
-	return unix.S_IFSOCK
-}

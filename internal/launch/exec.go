@@ -9,6 +9,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // ExecOptions are the options of Exec.
@@ -38,7 +39,7 @@ func Exec(o ExecOptions) (status int, err error) {
 	// The stage stays in the front's process group, so that a shell's job control
 	// affects the command as if the shell had started it. The new mount namespace belongs
 	// to the new user namespace, so root can call mount(2) in it.
-	st, err := startStage(o.Args, stageAttr{sys: newUserNamespace(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
+	st, err := startStage(o.Args, stageAttr{sys: userns.NewProcAttr(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
 	if err != nil {
 		return StatusFailed, err
 	}

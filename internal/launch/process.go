@@ -12,20 +12,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// newUserNamespace returns the attributes of a process in a new user namespace, which maps
-// root to the caller's uid and gid and nothing else. Namespaces are the clone(2) flags of
-// further new namespaces.
-func newUserNamespace(namespaces uintptr) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | namespaces,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-		// The kernel accepts a gid mapping from a process without CAP_SETGID only
-		// after setgroups(2) has been disabled: user_namespaces(7).
-		GidMappingsEnableSetgroups: false,
-	}
-}
-
 // startProcess starts a child process. The caller must wait for it with waitFor.
 func startProcess(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
 	own := &syscall.ProcAttr{Dir: attr.Dir, Env: attr.Env, Sys: attr.Sys}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // RunOptions are the options of Run.
@@ -120,7 +121,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 	}
 	attr := &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs, spec},
-		Sys:   newUserNamespace(c.namespaces()),
+		Sys:   userns.NewProcAttr(c.namespaces()),
 		// Otherwise, the Go runtime keeps files of the host's cgroup open, which
 		// processes in the container could reach through /proc/1/fd.
 		Env: []string{"GODEBUG=containermaxprocs=0"},

@@ -197,6 +197,22 @@ func canBePlaceholder(mode uint32) bool {
 	return t == unix.S_IFREG || t == unix.S_IFSOCK
 }
 
+// DevNull is the number of the character device null, as in unix.Stat_t.
+const DevNull = 1<<8 | 3
+
+// PlaceholderType returns the file type, such as unix.S_IFSOCK, of the placeholder for the
+// device that r describes.
+//
+// The filter does not notify every open for reading only, so that the placeholder itself has
+// to behave right then. An empty file reads like /dev/null. A socket cannot be opened:
+// ENXIO, as for a device that does not exist.
+func (r *Record) PlaceholderType() uint32 {
+	if r.Type == unix.S_IFCHR && r.Rdev == DevNull {
+		return unix.S_IFREG
+	}
+	return unix.S_IFSOCK
+}
+
 // ownerOnly reports whether r has an owner and nothing else.
 func (r *Record) ownerOnly() bool {
 	return r.Type == 0 && !r.hasACL() && !r.attributes && r.SetID == 0
