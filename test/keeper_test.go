@@ -51,6 +51,18 @@ func TestKeeperAndWorkerKilled(t *testing.T) {
 	c.end()
 }
 
+// TestWorkerStopped stops the worker. The keeper continues it.
+func TestWorkerStopped(t *testing.T) {
+	c := startChowner(t)
+	for i := range 10 {
+		if err := unix.Kill(c.await("subuidless-worker", 0), unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		c.chown(fmt.Sprintf("%d:%d", i+1, i+2))
+	}
+	c.end()
+}
+
 // chowner is a command under supervision that changes owners when it is asked to.
 type chowner struct {
 	t      *testing.T

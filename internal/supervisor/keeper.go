@@ -251,11 +251,10 @@ func (k *keeper) activateWorker(serve func() error) error {
 // container still runs. Pid is 0 if the worker is not a child of this process.
 func (k *keeper) restartWorker(c conn, pid int) {
 	status := "unknown"
-	if err := c.waitHangup(); err != nil {
-		slog.Error("cannot wait for the end of the worker", "container", k.cfg.ID, "err", err)
-	}
 	if pid != 0 {
-		status = describe(reap(pid))
+		status = describe(k.awaitExit(pid))
+	} else if err := c.waitHangup(); err != nil {
+		slog.Error("cannot wait for the end of the worker", "container", k.cfg.ID, "err", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -282,6 +281,24 @@ func (k *keeper) replaceWorker(status string) {
 		k.mu.Unlock() // the container may end meanwhile
 		time.Sleep(wait)
 		k.mu.Lock()
+	}
+}
+
+// awaitExit waits until the worker exits, and returns its status. A worker that a signal stops
+// would stop its container, too: it is continued.
+func (k *keeper) awaitExit(pid int) (status unix.WaitStatus) {
+	for {
+		_, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil || !status.Stopped():
+			return status
+		default:
+			slog.Warn("a signal has stopped the worker; continuing it", "container", k.cfg.ID, "signal", unix.SignalName(status.StopSignal()))
+			if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+				slog.Error("cannot continue the worker", "pid", pid, "err", err)
+			}
+		}
 	}
 }
 
