@@ -165,7 +165,7 @@ const mqDirectory = unix.S_IFDIR | unix.S_ISVTX | 0o777
 
 // MqUnlink handles mq_unlink(name).
 func MqUnlink(c *Call) Result {
-	if !c.Restricted() || !c.Target.InOwnUserNamespace() {
+	if !c.Restricted() && !c.Owners.Forgets() || !c.Target.InOwnUserNamespace() {
 		return Continue
 	}
 	var name mqName
@@ -191,8 +191,11 @@ func MqUnlink(c *Call) Result {
 	}
 	defer c.release(i)
 	dir := perm.Inode{UID: c.Owners.Mapped.UID, GID: c.Owners.Mapped.GID, Mode: mqDirectory}
-	if e := perm.MayDelete(*c.subject(), dir, c.visible(i)); e != 0 {
-		return Errno(e)
+	if c.Restricted() {
+		if e := perm.MayDelete(*c.subject(), dir, c.visible(i)); e != 0 {
+			return Errno(e)
+		}
 	}
+	c.forget(i)
 	return Continue
 }

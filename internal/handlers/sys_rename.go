@@ -19,7 +19,13 @@ const renameFlags = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE | unix.RENAME_W
 
 func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, flags uint32) Result {
 	exchange := flags&unix.RENAME_EXCHANGE != 0
-	if !c.Restricted() || flags&^renameFlags != 0 || exchange && flags != unix.RENAME_EXCHANGE {
+	if flags&^renameFlags != 0 || exchange && flags != unix.RENAME_EXCHANGE {
+		return Continue // EINVAL
+	}
+	if !c.Restricted() {
+		if flags&^unix.RENAME_WHITEOUT == 0 {
+			c.forgetPath(newDirfd, newArg)
+		}
 		return Continue
 	}
 	oldParent, oldName, oldSlash, e := c.openParent(oldDirfd, oldArg)
@@ -59,6 +65,9 @@ func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, fl
 	e = c.mayRename(oldParent, newParent, &source, &destination, exchange, moves)
 	if e != 0 && sys.MountID(oldParent.fd) != sys.MountID(newParent.fd) {
 		return Continue // EXDEV
+	}
+	if e == 0 && !exchange && destination.exists() {
+		c.forget(destination.inode)
 	}
 	return continueOrDeny(oldParent, e)
 }

@@ -24,6 +24,7 @@ func Rmdir(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, true) }
 // remove handles a call that removes a name.
 func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 	if !c.Restricted() {
+		c.forgetPath(dirfd, arg)
 		return Continue
 	}
 	parent, name, slash, e := c.openParent(dirfd, arg)
@@ -40,5 +41,35 @@ func (c *Call) remove(dirfd int32, arg int, directory bool) Result {
 	if !victim.exists() {
 		return Continue // ENOENT
 	}
-	return continueOrDeny(parent, c.mayDeleteEntry(parent, &victim))
+	if e := c.mayDeleteEntry(parent, &victim); e != 0 {
+		return continueOrDeny(parent, e)
+	}
+	c.forget(victim.inode)
+	return Continue
+}
+
+// forgetPath makes the sidecar forget what the path in argument arg names, as soon as it is
+// gone. The caller is about to remove the name, and may.
+func (c *Call) forgetPath(dirfd int32, arg int) {
+	if !c.Owners.Forgets() {
+		return
+	}
+	p, e := c.Target.Path(dirfd, c.addr(arg), unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case e != 0:
+	case p.ViaProcSelf():
+		if i, e := c.openPath(p); e == 0 {
+			c.forget(i)
+			c.close(i)
+		}
+	default:
+		c.Owners.ForgetPath(p.Ptr)
+	}
+}
+
+// forget is forgetPath for an inode.
+func (c *Call) forget(i *inode) {
+	if c.Owners.Forgets() {
+		c.Owners.Forget(i.fd)
+	}
 }

@@ -68,18 +68,19 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		return nil, e
 	}
-	end := bytes.IndexByte(k.name[:], 0)
-	copy(k.name[end:], attributeFileSuffix+"\x00")
+	name := k.attributeFileName()
 	dir := s.sidecar.dirOf(&k)
 	if create {
-		file, e := sys.Openat(dir, &k.name[0], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+		s.used.note(k.numbers[1])
+		s.used.files.Store(1)
+		file, e := sys.Openat(dir, &name[0], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 		if e != 0 {
 			return nil, e
 		}
 		unix.Close(file)
 	}
 	b := append(sys.AppendFD(p[:0], dir), '/')
-	_ = append(b, k.name[:end+len(attributeFileSuffix)+1]...)
+	_ = append(b, name[:bytes.IndexByte(name[:], 0)+1]...)
 	return &p[0], 0
 }
 

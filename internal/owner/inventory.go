@@ -147,7 +147,8 @@ func (s *Sidecar) Remove(e Entry) error {
 func (s *Sidecar) ClearUsed() error {
 	// A container that creates an entry meanwhile changes the word afterwards, too. So either
 	// the entry is seen here, or the word does not stay 0.
-	if !s.used.entries.CompareAndSwap(entriesUsed, entriesCounting) {
+	before, counting := s.used.entries.Load(), entriesUsed+uint32(os.Getpid())
+	if before == 0 || !s.used.entries.CompareAndSwap(before, counting) {
 		return nil
 	}
 	list, err := s.Entries()
@@ -157,7 +158,7 @@ func (s *Sidecar) ClearUsed() error {
 		}
 	}
 	if err == nil {
-		s.used.entries.CompareAndSwap(entriesCounting, 0)
+		s.used.entries.CompareAndSwap(counting, 0)
 	}
 	return err
 }

@@ -34,6 +34,7 @@ import (
 //   - The first word of the file "used" is not 0 if there may be an entry. Every process maps
 //     it shared: a reader that sees 0 may skip the look-up. A writer sets it atomically before
 //     it creates an entry, and once more afterwards, in case ClearUsed has not seen the entry.
+//     The same file has a Bloom filter of the numbers of inodes that have an entry.
 //   - The fields of Sidecar are constant after OpenSidecar.
 type Sidecar struct {
 	dir      int        // O_PATH descriptor: entries of inodes that outlive a reboot
@@ -47,13 +48,39 @@ type usedWords struct {
 	entries  atomic.Uint32 // entries of the sidecar
 	devices  atomic.Uint32 // placeholders of devices, with records in the sidecar or in inodes
 	security atomic.Uint32 // stored security.* attributes: see Store.SecurityInUse
+	files    atomic.Uint32 // attribute files
+	filtered atomic.Uint32 // all entries of earlier versions are in filter
+
+	// A Bloom filter: the bit that an inode's number selects is 1 if an inode with this number
+	// may have an entry or attribute file.
+	filter [filterWords]atomic.Uint32
 }
 
-// Values of usedWords.entries besides 0.
-const (
-	entriesUsed     = 1
-	entriesCounting = 2 // ClearUsed is looking for entries
-)
+// filterWords is the size of the filter. Most sidecars have far fewer entries than bits, and a
+// page has room for it.
+const filterWords = 512
+
+// bit returns the place of the bit of an inode's number in the filter.
+func (*usedWords) bit(ino uint64) (word int, mask uint32) {
+	h := ino * 0x9e3779b97f4a7c15 >> 50 // Fibonacci hashing: the upper 14 bits
+	return int(h / 32), 1 << (h % 32)
+}
+
+// note puts an inode's number into the filter.
+func (u *usedWords) note(ino uint64) {
+	word, mask := u.bit(ino)
+	u.filter[word].Or(mask)
+}
+
+// mayHave reports whether an inode with this number may have an entry or attribute file.
+func (u *usedWords) mayHave(ino uint64) bool {
+	word, mask := u.bit(ino)
+	return u.filter[word].Load()&mask != 0
+}
+
+// entriesUsed is what a writer sets usedWords.entries to. Higher values are those of processes
+// that look for entries: see ClearUsed.
+const entriesUsed = 1
 
 // usedFile is the name of the file that begins with usedWords.
 const usedFile = "used"
@@ -105,7 +132,26 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	if s.volatile, err = unix.Open(volatile, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: volatile, Err: err}
 	}
-	return s, nil
+	return s, s.fillFilter()
+}
+
+// fillFilter puts the entries of earlier versions, which had no filter, into it.
+func (s *Sidecar) fillFilter() error {
+	if s.used.filtered.Load() != 0 {
+		return nil
+	}
+	entries, err := s.Entries()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		s.used.note(e.Inode.Inode)
+		if e.Attributes {
+			s.used.files.Store(1)
+		}
+	}
+	s.used.filtered.Store(1)
+	return nil
 }
 
 // removeOtherBoots removes the directories of volatile entries in dir, except current.
@@ -178,9 +224,18 @@ type fileHandle struct {
 // fill makes k the key of the object at path, relative to dirfd. Flags are those of
 // statx(2). The error is that of statx(2).
 func (k *key) fill(dirfd int, path *byte, flags int) unix.Errno {
+	return k.fillIf(dirfd, path, flags, nil)
+}
+
+// fillIf is fill for an inode that may have an entry, according to the filter in used. The
+// error is ENODATA for others.
+func (k *key) fillIf(dirfd int, path *byte, flags int, used *usedWords) unix.Errno {
 	var st unix.Statx_t
 	if e := sys.Statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
 		return e
+	}
+	if used != nil && !used.mayHave(st.Ino) {
+		return unix.ENODATA
 	}
 	handle := fileHandle{bytes: uint32(len(fileHandle{}.data))}
 	var mountID int32
@@ -248,6 +303,7 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	}
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
+	s.used.note(k.numbers[1])
 	s.used.entries.Store(entriesUsed)       // before the entry can be seen
 	defer s.used.entries.Store(entriesUsed) // see ClearUsed
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])

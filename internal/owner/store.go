@@ -37,6 +37,7 @@ type Store struct {
 	malformed atomic.Uint64
 	setID     atomic.Bool // see SetIDInUse
 	locks     inodeLocks
+	removals  removals // see Forget
 }
 
 // NewStore returns a Store for a container with this mapped id. If sidecar is nil, inodes
@@ -182,8 +183,12 @@ func (s *Store) peekKeyed(path *byte, follow bool, none Presence) Presence {
 			return None
 		}
 	}
+	filter := s.used
+	if s.Host.inUse() {
+		filter = nil
+	}
 	var k key
-	if k.fill(unix.AT_FDCWD, path, flags) != 0 {
+	if k.fillIf(unix.AT_FDCWD, path, flags, filter) != 0 {
 		return none
 	}
 	var r Record
@@ -276,7 +281,7 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 		return r, false, buf
 	}
 	var k key
-	if k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 {
+	if k.fillIf(o.fd, sys.Empty, unix.AT_EMPTY_PATH, s.used) != 0 {
 		return r, false, buf
 	}
 	ok := s.sidecar.get(&k, &r)

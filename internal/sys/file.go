@@ -279,3 +279,10 @@ func TruncateOPath(fd int, length int64) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_TRUNCATE, uintptr(unsafe.Pointer(p.Of(fd))), uintptr(length), 0)
 	return e
 }
+
+// InotifyAddWatch watches the object at path for the events in mask, and returns the watch
+// descriptor: inotify_add_watch(2).
+func InotifyAddWatch(fd int, path *byte, mask uint32) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_INOTIFY_ADD_WATCH, uintptr(fd), uintptr(unsafe.Pointer(path)), uintptr(mask))
+	return result(n, e)
+}
