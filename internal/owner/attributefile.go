@@ -40,6 +40,9 @@ func (s *Store) Attributes(fd int, mode uint32, create bool, p *AttributePath) (
 	r, _, _ := s.read(&o, mode, small[:])
 	switch {
 	case create:
+		if e := s.moveCapabilities(&o); e != 0 {
+			return nil, e
+		}
 		// Written even if it says so already, because real attributes would change the ctime,
 		// too. First of all, because overlayfs makes another inode of it.
 		r.attributes = true
@@ -82,6 +85,30 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	b := append(sys.AppendFD(p[:0], dir), '/')
 	_ = append(b, name[:bytes.IndexByte(name[:], 0)+1]...)
 	return &p[0], 0
+}
+
+// storedCapabilityName is the name under which an attribute file has the capabilities of its
+// inode.
+var storedCapabilityName = &[]byte(Xattr + "." + CapabilityXattr + "\x00")[0]
+
+// moveCapabilities moves capabilities of the special file o into its attribute file, because
+// its record is about to take their place. Only a change of the owner removes them.
+func (s *Store) moveCapabilities(o *object) unix.Errno {
+	var value [capabilitySize3]byte
+	n, e := o.getxattr(capabilityName, value[:])
+	if e != 0 || IsCapabilityRecord(value[:n]) {
+		return 0
+	}
+	// On overlayfs, this makes the inode that the attribute file belongs to.
+	if e := o.setxattr(capabilityName, value[:n], 0); e != 0 {
+		return e
+	}
+	var p AttributePath
+	path, e := s.attributeFile(o, true, &p)
+	if e != 0 {
+		return e
+	}
+	return sys.Setxattr(path, storedCapabilityName, value[:n], 0)
 }
 
 // readACLs returns the value of the record in the attribute file of o, which has ACLs only, or

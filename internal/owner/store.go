@@ -375,6 +375,11 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	}
 	if !hasUserXattrs(mode) {
 		r.attributes = r.attributes || r.hasACL()
+		if r.hasACL() {
+			if e := s.moveCapabilities(o); e != 0 {
+				return e
+			}
+		}
 		switch e := o.setCapability(r, redundant, 0, s.Mapped.UID); e {
 		case 0:
 			if r.attributes {
