@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -125,6 +126,20 @@ func (c *Call) openHostDevice(rec *owner.Record, flags int) (int, unix.Errno) {
 		return -1, unix.ENXIO
 	}
 	return sys.Reopen(fd, flags)
+}
+
+// placeholderPaths are where a root file system has devices that programs open, NUL-terminated.
+var placeholderPaths = []string{"dev/null\x00", "dev/zero\x00", "dev/full\x00", "dev/random\x00", "dev/urandom\x00", "dev/tty\x00"}
+
+// LookForDevices looks for placeholders below the root directory root, a path that ends with a
+// slash. A tree that has been made elsewhere has some that no container of this user has seen.
+func LookForDevices(s *owner.Store, root string) {
+	if s.DevicesInUse() {
+		return
+	}
+	for _, path := range placeholderPaths {
+		s.SeeDevice(unsafe.StringData(root + path))
+	}
 }
 
 // isShared reports whether the inode is a device, FIFO or socket of the host that other

@@ -22,7 +22,7 @@ const maxDirents = 32 << 10
 
 // Getdents64 handles getdents64(fd, dirp, count): it shows the type of a device in place of
 // that of its placeholder. Placeholders of null are regular files, which are too many to
-// check.
+// check: only those that are called null are.
 func Getdents64(c *Call) Result {
 	if !c.Owners.DevicesInUse() || c.inRuntime() {
 		return Continue
@@ -43,8 +43,9 @@ func Getdents64(c *Call) Result {
 	entries = entries[:n]
 	for rest := entries; len(rest) > direntName; {
 		length := int(le.Uint16(rest[direntReclen:]))
-		if rest[direntType] == unix.DT_SOCK {
-			c.showDevice(fd, rest[:length])
+		entry := rest[:length]
+		if entry[direntType] == unix.DT_SOCK || entry[direntType] == unix.DT_REG && bytes.HasPrefix(entry[direntName:], nullName) {
+			c.showDevice(fd, entry)
 		}
 		rest = rest[length:]
 	}
@@ -58,6 +59,9 @@ func Getdents64(c *Call) Result {
 	}
 	return Return(n)
 }
+
+// nullName is the name of null in a directory entry.
+var nullName = []byte("null\x00")
 
 // rewind sets the position of the directory fd to that of the first attempt at this call. A
 // signal, or the death of a worker, may have discarded the entries that were read.
@@ -73,8 +77,8 @@ func (c *Call) rewind(fd int) unix.Errno {
 	return e
 }
 
-// showDevice sets the type of a socket's entry in the directory fd if the socket is the
-// placeholder of a device.
+// showDevice sets the type of an entry in the directory fd if it is the placeholder of a
+// device.
 func (c *Call) showDevice(fd int, entry []byte) {
 	name := entry[direntName:]
 	if bytes.IndexByte(name, 0) < 0 {

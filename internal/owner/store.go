@@ -73,6 +73,20 @@ func (s *Store) noteDevice(r *Record) {
 	}
 }
 
+// SeeDevice makes DevicesInUse true if path leads to the placeholder of a device. It does not
+// follow a symbolic link in the final component.
+func (s *Store) SeeDevice(path *byte) {
+	var buf [smallValue]byte
+	var r Record
+	if n, e := sys.Getxattr(path, false, capabilityName, buf[:]); e == 0 && r.parseCapability(buf[:n]) {
+		s.noteDevice(&r)
+	} else if n, e := sys.Getxattr(path, false, attributeName, buf[:]); e == 0 {
+		if r, err := Parse(buf[:n]); err == nil {
+			s.noteDevice(&r)
+		}
+	}
+}
+
 // SecurityInUse reports whether files may have security.* attributes that the container has
 // set. It is false until NoteSecurity has been called for a container of this user. Programs
 // such as ls(1) read security.selinux of every file, which must cost nothing.

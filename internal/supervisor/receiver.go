@@ -212,7 +212,7 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 // to be the same.
 func (r *receiver) adoptRoot() unix.Errno {
 	roots, tid := &r.worker.roots, r.call.PID
-	roots.called(tid)
+	changed := roots.called(tid)
 	if roots.kept(r.root, tid) {
 		return 0
 	}
@@ -221,6 +221,9 @@ func (r *receiver) adoptRoot() unix.Errno {
 	e := r.call.Target.AdoptRoot()
 	if e == 0 {
 		r.root = now
+		if changed {
+			handlers.LookForDevices(r.worker.owners, "/")
+		}
 	}
 	return e
 }

@@ -66,10 +66,11 @@ func (r *rootCache) SearchDenied(st *unix.Stat_t) {
 	}
 }
 
-// called notes a call of the task tid: its pending change, if any, has been made.
-func (r *rootCache) called(tid uint32) {
+// called notes a call of the task tid, and reports whether its root directory has changed
+// since its last call.
+func (r *rootCache) called(tid uint32) (changed bool) {
 	if r.pending.Load() == 0 {
-		return
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,8 +79,10 @@ func (r *rootCache) called(tid uint32) {
 			r.changer[i] = 0
 			r.changes.Add(1)
 			r.pending.Add(-1)
+			changed = true
 		}
 	}
+	return changed
 }
 
 // adoptedRoot says whose root directory a receiver's thread has.

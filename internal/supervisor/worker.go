@@ -184,6 +184,7 @@ func (w *worker) handleMessage(m message, fds []int) error {
 		if err := unix.Fstat(fds[fdRoot], &w.roots.root); err != nil {
 			return fmt.Errorf("fstat the container's root directory: %w", err)
 		}
+		handlers.LookForDevices(w.owners, fmt.Sprintf("/proc/self/fd/%d/", fds[fdRoot]))
 	}
 	return w.serve(m.Index, fds)
 }

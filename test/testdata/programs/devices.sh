@@ -25,6 +25,9 @@ mknod dev/null c 1 3 2>/dev/null || echo "refused"
 
 echo "find, test"
 find dev -gid 6 | sort
+find dev -type c | sort # by the types in directory entries
+find dev -type b | sort
+find dev -type f -o -type s
 test -c dev/null
 test -b dev/sda
 test ! -f dev/null
