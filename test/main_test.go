@@ -122,6 +122,7 @@ func prepareAndRun() (status int, err error) {
 		if err := mountOdd(work, user); err != nil {
 			return 0, err
 		}
+		mountDisks(work, user)
 		attr.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}
 	}
 	if err := populate(work, user); err != nil {

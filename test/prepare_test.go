@@ -1,9 +1,11 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -70,6 +72,41 @@ func mountOdd(work string, user int) error {
 		}
 	}
 	return nil
+}
+
+// diskImage is the size of the image of a file system, in bytes. mkfs.xfs needs 300 MiB; the
+// image is sparse.
+const diskImage = 320 << 20
+
+// mountDisks mounts new file systems of kinds that keep records on disk, and gives them to the
+// user. It leaves out those that this machine lacks.
+func mountDisks(work string, user int) {
+	for _, kind := range []string{"btrfs", "xfs"} {
+		if err := mountDisk(filepath.Join(work, kind), kind, user); err != nil {
+			fmt.Fprintf(os.Stderr, "no %s: %v\n", kind, err)
+		}
+	}
+}
+
+// mountDisk mounts a new file system at dir.
+func mountDisk(dir, kind string, user int) error {
+	image, mount := dir+".img", dir+".mount"
+	f, err := os.Create(image)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(diskImage), f.Close(), os.Mkdir(mount, 0o755)); err != nil {
+		return err
+	}
+	for _, argv := range [][]string{{"mkfs." + kind, "-q", image}, {"mount", "-t", kind, "-o", "loop", image, mount}} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", argv[0], err, out)
+		}
+	}
+	if err := os.Chown(mount, user, user); err != nil {
+		return err
+	}
+	return os.Symlink(mount, dir) // now it exists
 }
 
 func unmountAll(work string) {

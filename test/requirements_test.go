@@ -17,8 +17,10 @@ type requirement struct {
 
 var requirements = map[string]requirement{
 	"busybox":     {program("busybox"), "apt-get install busybox-static"},
+	"btrfs":       {file("btrfs"), "load the kernel's btrfs and loop, apt-get install btrfs-progs, and run the tests as root"},
 	"cc":          {file("testdata/programs/chown"), "apt-get install gcc libc6-dev"},
 	"cc32":        {file("testdata/programs/ids_i386"), "apt-get install gcc-multilib"},
+	"cpio":        {program("cpio"), "apt-get install cpio"},
 	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":      {file("debian12.tar"), builtByPrepare},
 	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},
@@ -38,6 +40,7 @@ var requirements = map[string]requirement{
 	"suites":      {file(suitesTar), builtByPrepare},
 	"tun":         {openable("/dev/net/tun"), "load the kernel's tun, and run the tests as root"},
 	"umoci":       {program("umoci"), "apt-get install umoci"},
+	"xfs":         {file("xfs"), "load the kernel's xfs and loop, apt-get install xfsprogs, and run the tests as root"},
 }
 
 const builtByPrepare = "sudo test/prepare; set SUBUIDLESS_CACHE if another user ran it"

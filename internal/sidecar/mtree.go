@@ -115,7 +115,7 @@ func readFiles(r io.Reader) ([]file, error) {
 		}
 		files = append(files, f)
 	}
-	if len(files) == 0 && len(spec.Entries) > 0 && spec.Entries[0].Type != mtree.SignatureType {
+	if len(files) == 0 && (len(spec.Entries) == 0 || spec.Entries[0].Type != mtree.SignatureType) {
 		return nil, errors.New("this is not an mtree specification: it names no file")
 	}
 	return files, nil

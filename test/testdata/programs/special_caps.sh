@@ -1,5 +1,5 @@
-# Needs: getfattr setfacl
 # Capabilities of special files have no effect, but they stay until the owner changes.
+# Needs: getfattr getfacl
 umask 022
 caps=0x0100000200200000000000000000000000000000
 show() { getfattr -h -d -m '^(security.capability|trusted)' -e hex "$1" 2>&1; stat -c '%F %u:%g' "$1"; }
