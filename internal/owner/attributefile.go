@@ -75,7 +75,8 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	dir := s.sidecar.dirOf(&k)
 	if create {
 		s.used.note(k.numbers[1])
-		s.used.files.Store(1)
+		s.used.files.Store(mayExist)
+		defer s.used.files.Store(mayExist) // see ClearUsed
 		file, e := sys.Openat(dir, &name[0], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 		if e != 0 {
 			return nil, e

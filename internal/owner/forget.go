@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ import (
 type removals struct {
 	mu      sync.Mutex
 	started bool
-	events  *os.File          // the inotify instance; nil if there is none
+	events  syscall.RawConn   // the inotify instance; nil if there is none
 	watched map[int32]removal // by watch descriptor
 }
 
@@ -123,16 +124,13 @@ func (w *removals) watch(fd int, r removal, from *Sidecar) {
 	if w.events == nil || len(w.watched) >= maxWatched {
 		return
 	}
-	var own unix.Errno
 	var descriptor int
-	raw, err := w.events.SyscallConn()
-	if err != nil {
-		return
-	}
-	if raw.Control(func(events uintptr) {
+	var e unix.Errno
+	err := w.events.Control(func(events uintptr) {
 		var p sys.FDPath
-		descriptor, own = sys.InotifyAddWatch(int(events), p.Of(fd), unix.IN_DELETE_SELF)
-	}) != nil || own != 0 {
+		descriptor, e = sys.InotifyAddWatch(int(events), p.Of(fd), unix.IN_DELETE_SELF)
+	})
+	if err != nil || e != 0 {
 		return
 	}
 	r.linked = r.linked || w.watched[int32(descriptor)].linked
@@ -145,26 +143,45 @@ func (w *removals) start(from *Sidecar) {
 	if err != nil {
 		return
 	}
-	w.events = os.NewFile(uintptr(fd), "inotify")
+	// Never closed: it lives as long as its process.
+	if w.events, err = os.NewFile(uintptr(fd), "inotify").SyscallConn(); err != nil {
+		return
+	}
 	w.watched = map[int32]removal{}
-	go w.serve(from)
+	go func() {
+		_ = w.events.Read(func(events uintptr) bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.handle(int(events), from)
+			return false // wait for more
+		})
+	}()
 }
 
-// serve reads events as long as the process lives.
-func (w *removals) serve(from *Sidecar) {
+// ForgetGone handles what the kernel has already said about inodes that are gone: the process
+// is about to end.
+func (s *Store) ForgetGone() {
+	w := &s.removals
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.events != nil {
+		_ = w.events.Control(func(events uintptr) { w.handle(int(events), s.sidecar) })
+	}
+}
+
+// handle handles the events that there are. The caller holds mu.
+func (w *removals) handle(events int, from *Sidecar) {
 	var buf [4096]byte // events without names have 16 bytes
 	for {
-		n, err := w.events.Read(buf[:])
-		if err != nil {
-			return
+		n, e := sys.Read(events, buf[:])
+		if e != 0 {
+			return // EAGAIN
 		}
 		for at := 0; at+unix.SizeofInotifyEvent <= n; {
 			event := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(event.Len)
-			w.mu.Lock()
 			r, ok := w.watched[event.Wd]
 			delete(w.watched, event.Wd)
-			w.mu.Unlock()
 			if ok && !r.linked && event.Mask&unix.IN_DELETE_SELF != 0 {
 				from.forget(&r)
 			}

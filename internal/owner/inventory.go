@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -143,22 +144,28 @@ func (s *Sidecar) Remove(e Entry) error {
 	return nil
 }
 
-// ClearUsed lets containers skip the look-up in the sidecar from now on, if it has no entries.
+// ClearUsed lets containers skip the look-up of entries, or of attribute files, from now on, if
+// the sidecar has none.
 func (s *Sidecar) ClearUsed() error {
-	// A container that creates an entry meanwhile changes the word afterwards, too. So either
-	// the entry is seen here, or the word does not stay 0.
-	before, counting := s.used.entries.Load(), entriesUsed+uint32(os.Getpid())
-	if before == 0 || !s.used.entries.CompareAndSwap(before, counting) {
+	return errors.Join(s.clear(&s.used.entries, false), s.clear(&s.used.files, true))
+}
+
+// clear makes word 0 if the sidecar has no attribute files, or no entries.
+func (s *Sidecar) clear(word *atomic.Uint32, attributes bool) error {
+	// A container that creates one meanwhile changes the word afterwards, too. So either it is
+	// seen here, or the word does not stay 0.
+	before, counting := word.Load(), mayExist+uint32(os.Getpid())
+	if before == 0 || !word.CompareAndSwap(before, counting) {
 		return nil
 	}
 	list, err := s.Entries()
 	for _, e := range list {
-		if !e.Attributes {
+		if e.Attributes == attributes {
 			return nil
 		}
 	}
 	if err == nil {
-		s.used.entries.CompareAndSwap(counting, 0)
+		word.CompareAndSwap(counting, 0)
 	}
 	return err
 }

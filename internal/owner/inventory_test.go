@@ -86,6 +86,30 @@ func TestClearUsed(t *testing.T) {
 	}
 }
 
+// The same applies to attribute files.
+func TestClearUsedOfAttributeFiles(t *testing.T) {
+	enterProc(t)
+	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
+	record(t, s, makeFIFO(t, t.TempDir()))
+	for _, want := range []bool{true, false} {
+		if err := s.sidecar.ClearUsed(); err != nil {
+			t.Fatal(err)
+		}
+		if s.Forgets() != want {
+			t.Errorf("may forget: %v, want %v", s.Forgets(), want)
+		}
+		list, err := s.sidecar.Entries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if err := s.sidecar.Remove(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // An entry that appears while ClearUsed looks is found afterwards.
 func TestClearUsedMeetsWriter(t *testing.T) {
 	s := openSidecar(t, t.TempDir())

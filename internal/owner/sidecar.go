@@ -78,9 +78,9 @@ func (u *usedWords) mayHave(ino uint64) bool {
 	return u.filter[word].Load()&mask != 0
 }
 
-// entriesUsed is what a writer sets usedWords.entries to. Higher values are those of processes
-// that look for entries: see ClearUsed.
-const entriesUsed = 1
+// mayExist is what a writer sets a word of usedWords to. Higher values are those of processes
+// that look whether it can be 0: see ClearUsed.
+const mayExist = 1
 
 // usedFile is the name of the file that begins with usedWords.
 const usedFile = "used"
@@ -147,7 +147,7 @@ func (s *Sidecar) fillFilter() error {
 	for _, e := range entries {
 		s.used.note(e.Inode.Inode)
 		if e.Attributes {
-			s.used.files.Store(1)
+			s.used.files.Store(mayExist)
 		}
 	}
 	s.used.filtered.Store(1)
@@ -304,8 +304,8 @@ func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
 	s.used.note(k.numbers[1])
-	s.used.entries.Store(entriesUsed)       // before the entry can be seen
-	defer s.used.entries.Store(entriesUsed) // see ClearUsed
+	s.used.entries.Store(mayExist)       // before the entry can be seen
+	defer s.used.entries.Store(mayExist) // see ClearUsed
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e

@@ -71,7 +71,11 @@ func writeTable(out io.Writer, entries []owner.Entry, paths map[string][]string,
 	fmt.Fprintln(w, "ENTRY\tHOLDS\tOWNER\tAGE\tPATH")
 	for _, e := range entries {
 		found := paths[e.Name]
-		if len(found) == 0 {
+		switch {
+		case len(found) > 0:
+		case e.Volatile:
+			found = []string{"(in memory)"}
+		default:
 			found = []string{"-"}
 		}
 		for _, path := range found {

@@ -86,6 +86,11 @@ func WorkerMain() int {
 
 // run handles the messages of the keeper until the last listener has hung up.
 func (w *worker) run() error {
+	defer func() {
+		if w.owners != nil {
+			w.owners.ForgetGone()
+		}
+	}()
 	for {
 		m, fds, err := w.keeper.receive()
 		if err == nil {
