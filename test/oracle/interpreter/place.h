@@ -31,9 +31,9 @@ static void new_directory(const char *name, word mode, word uid, word gid) {
 	must("lower chmod", raw(fchmodat, AT_FDCWD, name, mode));
 }
 
-// new_lower fills the working directory with files of several owners. There are no
-// symbolic links and FIFOs, because overlayfs replaces them by new inodes that have no
-// records (docs/ownership.md), and no hard links, because it breaks them.
+// new_lower fills the working directory with files of several owners. There are no FIFOs,
+// because programs that do not know of them wait for ever in open(2), and no hard links,
+// because overlayfs breaks them.
 static void new_lower(void) {
 	new_file("a", 0644, 0, 0, "lower a");
 	new_file("b", 0600, 1000, 1000, "lower b");
@@ -42,6 +42,8 @@ static void new_lower(void) {
 	new_file("d1/a", 0640, 1000, 1001, "lower d1/a");
 	new_directory("d2", 0775, 1000, 1001);
 	new_file("d2/b", 0666, 65534, 0, "");
+	must("lower symlink", raw(symlinkat, "d1/a", AT_FDCWD, "l"));
+	must("lower chown", raw(fchownat, AT_FDCWD, "l", 1000, 1001, AT_SYMLINK_NOFOLLOW));
 }
 
 // set_search sets the effective capability CAP_DAC_READ_SEARCH and returns its former
