@@ -13,7 +13,7 @@ import (
 )
 
 // The sidecar forgets an inode when nothing can ask for its record any more. Removing the last
-// name is too early: who has the file open may still call fstat(2), or give it a new name.
+// name is too early: a task that has the file open may call fstat(2), or give it a new name.
 // inotify(7) knows the moment: IN_DELETE_SELF comes when the last name and the last
 // descriptor are gone. So an inode with an entry gets a watch before a name is removed. If the
 // removal fails, the watch stays and does no harm.
@@ -115,26 +115,40 @@ func (s *Sidecar) entryStat(k *key) (st unix.Stat_t) {
 
 // watch watches the inode of fd, and makes the sidecar forget it when it is gone.
 func (w *removals) watch(fd int, r removal, from *Sidecar) {
+	events := w.instance(from)
+	if events == nil {
+		return
+	}
+	// Without the lock: the kernel may ask the server of a FUSE file system, which may be
+	// waiting for another receiver. If the inode goes meanwhile, its event is missed.
+	var descriptor int
+	var e unix.Errno
+	err := events.Control(func(instance uintptr) {
+		var p sys.FDPath
+		descriptor, e = sys.InotifyAddWatch(int(instance), p.Of(fd), unix.IN_DELETE_SELF)
+	})
+	if err != nil || e != 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.linked = r.linked || w.watched[int32(descriptor)].linked
+	w.watched[int32(descriptor)] = r
+}
+
+// instance returns the inotify instance, and creates it if needed. It is nil if that fails, or
+// if there are too many watches.
+func (w *removals) instance(from *Sidecar) syscall.RawConn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.started {
 		w.started = true
 		w.start(from)
 	}
-	if w.events == nil || len(w.watched) >= maxWatched {
-		return
+	if len(w.watched) >= maxWatched {
+		return nil
 	}
-	var descriptor int
-	var e unix.Errno
-	err := w.events.Control(func(events uintptr) {
-		var p sys.FDPath
-		descriptor, e = sys.InotifyAddWatch(int(events), p.Of(fd), unix.IN_DELETE_SELF)
-	})
-	if err != nil || e != 0 {
-		return
-	}
-	r.linked = r.linked || w.watched[int32(descriptor)].linked
-	w.watched[int32(descriptor)] = r
+	return w.events
 }
 
 // start creates the inotify instance. The caller holds mu.
