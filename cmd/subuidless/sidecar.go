@@ -68,8 +68,8 @@ carry it, and remove what belongs to files that no longer exist.
 
 A file no longer exists if a newer one in DIR has its inode number. With --complete,
 it does not exist either if no DIR has it: name every tree with files that may have
-entries. What a running process has open stays, and so does what concerns other
-devices than those of DIR. Containers may run meanwhile.`,
+entries, on mounted file systems. What a running process has open stays, and so does
+what concerns other devices than those of DIR. Containers may run meanwhile.`,
 		Example: `  subuidless sidecar gc --dry-run ./rootfs
   subuidless sidecar gc --complete ~/rootfs1 ~/rootfs2 /mnt/nfs`,
 		Args: cobra.MinimumNArgs(1),
