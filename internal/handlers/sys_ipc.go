@@ -52,10 +52,14 @@ func IPC(c *Call) Result {
 	case ipcMsgsnd:
 		return c.msgsnd(first, ptr, uint64(int64(int32(second))), 4)
 	case ipcMsgrcv:
-		if version == 0 && c.badPointer(4) {
-			return Continue // EFAULT: struct ipc_kludge
+		if version == 0 {
+			var kludge [8]byte // struct ipc_kludge: the buffer, and the type
+			if n, e := c.Target.Read(ptr, kludge[:]); e != 0 || n < len(kludge) {
+				return Continue // EFAULT, or EINVAL
+			}
+			ptr = uintptr(binary.LittleEndian.Uint32(kludge[:]))
 		}
-		return c.msgrcv(first, int64(int32(second)), third)
+		return c.msgrcv(first, ptr, int64(int32(second)), third)
 	case IPCMsgget:
 		return c.ipcGet(sys.MessageQueue, first, 0, second)
 	case IPCMsgctl:

@@ -37,17 +37,17 @@ func (c *Call) mqOpen(i386 bool) Result {
 		return Continue
 	}
 	o := target.MessageQueue{Flags: flags, Mode: c.uint32(2)}
-	var name mqName
-	if e := c.readMqName(&name); e != 0 {
-		return Errno(e)
-	}
-	o.Name = name[:]
-	if flags&unix.O_CREAT != 0 && c.addr(3) != 0 {
+	if c.addr(3) != 0 { // the kernel reads it first, even if it creates nothing
 		if e := c.readMqAttr(&o.Attr, i386); e != 0 {
 			return Errno(e)
 		}
 		o.HasAttr = true
 	}
+	var name mqName
+	if e := c.readMqName(&name); e != 0 {
+		return Errno(e)
+	}
+	o.Name = name[:]
 	if _, e := c.Target.EnterIPC(); e != 0 {
 		return Continue
 	}

@@ -166,13 +166,22 @@ func (c *Call) messageError(addr uintptr, size uint64, long int, e unix.Errno) u
 	if kind < 1 || int64(size) < 0 || size > c.maxMessage() {
 		return unix.EINVAL
 	}
-	for at := uint64(0); at < size; at += uint64(unix.Getpagesize()) {
-		var b [1]byte
-		if n, e := c.Target.Read(addr+uintptr(long)+uintptr(at), b[:]); e != 0 || n == 0 {
-			return unix.EFAULT
-		}
+	if !c.isReadable(addr+uintptr(long), size) {
+		return unix.EFAULT
 	}
 	return e
+}
+
+// isReadable reports whether size bytes of the caller's memory at addr can be read.
+func (c *Call) isReadable(addr uintptr, size uint64) bool {
+	var b [1]byte
+	page, end := uintptr(unix.Getpagesize()), addr+uintptr(size)
+	for at := addr; at < end; at = at&^(page-1) + page {
+		if n, e := c.Target.Read(at, b[:]); e != 0 || n == 0 {
+			return false
+		}
+	}
+	return addr <= end // otherwise there is no such memory
 }
 
 // maxMessage returns MSGMAX, the maximum size of a message.
@@ -186,10 +195,14 @@ func (c *Call) maxMessage() uint64 {
 }
 
 // Msgrcv handles msgrcv(msqid, msgp, msgsz, msgtyp, msgflg).
-func Msgrcv(c *Call) Result { return c.msgrcv(c.int32(0), int64(c.addr(2)), c.uint32(4)) }
+func Msgrcv(c *Call) Result {
+	return c.msgrcv(c.int32(0), c.addr(1), int64(c.addr(2)), c.uint32(4))
+}
 
 // Msgrcv32 handles msgrcv of i386.
-func Msgrcv32(c *Call) Result { return c.msgrcv(c.int32(0), int64(c.int32(2)), c.uint32(4)) }
+func Msgrcv32(c *Call) Result {
+	return c.msgrcv(c.int32(0), c.addr(1), int64(c.int32(2)), c.uint32(4))
+}
 
 // Flags of msgrcv(2), from <linux/msg.h>.
 const (
@@ -197,13 +210,17 @@ const (
 	msgCopy   = 0o40000
 )
 
-func (c *Call) msgrcv(id int32, size int64, flags uint32) Result {
+func (c *Call) msgrcv(id int32, addr uintptr, size int64, flags uint32) Result {
 	e := c.needsIPC(sys.MessageQueue, id, perm.Read)
 	// msgrcv(2), MSG_COPY: "This flag must be specified in conjunction with IPC_NOWAIT", and
 	// "may not both be specified" with MSG_EXCEPT.
 	bad := size < 0 || flags&msgCopy != 0 && (flags&msgExcept != 0 || flags&unix.IPC_NOWAIT == 0)
 	if e == 0 || bad { // EINVAL
 		return Continue
+	}
+	// For MSG_COPY, the kernel first fills a message with what is in the buffer.
+	if flags&msgCopy != 0 && !c.isReadable(addr, min(uint64(size), c.maxMessage())) {
+		return Errno(unix.EFAULT)
 	}
 	return Errno(e)
 }

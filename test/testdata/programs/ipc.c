@@ -188,6 +188,11 @@ static void use(void) {
 	expect(MSG, "send", msgsnd(id, &m, sizeof m.text, IPC_NOWAIT));
 	expect(MSG, "receive", msgrcv(id, &m, sizeof m.text, 0, IPC_NOWAIT));
 	expect(MSG, "receive, negative size", msgrcv(id, &m, -1, 0, IPC_NOWAIT));
+	expect(MSG, "copy", msgrcv(id, &m, sizeof m.text, 0, IPC_NOWAIT | MSG_COPY));
+	expect(MSG, "copy, bad pointer", msgrcv(id, (void *)8, sizeof m.text, 0, IPC_NOWAIT | MSG_COPY));
+	expect(MSG, "copy, end of memory", msgrcv(id, end_of_page() - 8, 8, 0, IPC_NOWAIT | MSG_COPY));
+	expect(MSG, "copy, too little memory", msgrcv(id, end_of_page() - 8, 9, 0, IPC_NOWAIT | MSG_COPY));
+	expect(MSG, "copy, waiting", msgrcv(id, (void *)8, sizeof m.text, 0, MSG_COPY));
 	expect(MSG, "send, bad pointer", msgsnd(id, (void *)8, 1, IPC_NOWAIT));
 	expect(MSG, "send, bad text", msgsnd(id, end_of_page() - sizeof(long), 1, IPC_NOWAIT));
 	expect(MSG, "send, too long", msgsnd(id, &m, 1 << 24, IPC_NOWAIT));
