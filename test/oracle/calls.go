@@ -1,6 +1,10 @@
 package main
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // call is a system call that programs can make.
 type call struct {
@@ -8,6 +12,7 @@ type call struct {
 	number  int
 	params  []param
 	fd      bool   // returns a descriptor
+	returns int    // aNumber, anObject or anAddress
 	feature string // that -without can exclude
 	weight  int    // relative frequency; 0 means 10, -1 never
 }
@@ -20,9 +25,9 @@ const (
 
 // features are the names that -without accepts. Calls and arguments belong to them.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower"}
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower", "ipc"}
 
-var calls = append([]call{
+var calls = slices.Concat([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},
 	{name: "thread", number: numberThread, params: []param{actor}, feature: "threads", weight: 6},
 
@@ -116,7 +121,7 @@ var calls = append([]call{
 
 	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, feature: "inotify", weight: -1},
 	{name: "inotify_add_watch", number: unix.SYS_INOTIFY_ADD_WATCH, params: []param{watch, path, inotifyMask}, feature: "inotify"},
-}, legacyCalls...)
+}, ipcCalls, legacyCalls)
 
 // callNamed maps names to calls.
 var callNamed = func() map[string]*call {

@@ -23,6 +23,9 @@ type generator struct {
 	proc     bool                  // /proc exists
 	linkable bool                  // hard links may exist
 	exec     bool                  // an executable program named x exists
+	ipc      bool                  // System V IPC and message queues are used
+	results  []result
+	command  string // of the current shmctl(2), semctl(2) or msgctl(2)
 
 	base  string // the directory at which the current path starts
 	named file   // the file that the last path probably leads to
@@ -36,6 +39,7 @@ func generate(seed uint64, without map[string]bool) program {
 	g.special = !without["special"] && g.chance(30)
 	g.proc = g.proc && !g.special // a socket reopened by a path counts as the caller's (docs/ownership.md)
 	g.exec = !without["exec"] && g.chance(30)
+	g.ipc = !without["ipc"] && g.chance(15)
 	g.linkable = !without["hardlinks"] && (without["lower"] || g.chance(50))
 	if !without["inotify"] && g.chance(10) {
 		g.proc = false // the descriptor could be reopened there
@@ -70,6 +74,14 @@ func weight(c *call) int {
 }
 
 func (g *generator) pickCall() *call {
+	if g.ipc && g.chance(60) {
+		return g.pickFrom(ipcCalls)
+	}
+	return g.pickFrom(calls)
+}
+
+// pickFrom returns one of the calls that the program may make.
+func (g *generator) pickFrom(calls []call) *call {
 	total := 0
 	for i := range calls {
 		total += weight(&calls[i])
@@ -87,7 +99,7 @@ func (g *generator) pickCall() *call {
 			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
 				break // from above the root directory to below it
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) && !(c.feature == "ipc" && !g.ipc) {
 				return c
 			}
 			break
@@ -108,12 +120,22 @@ func (g *generator) by(actor int, name string, words ...string) string {
 			g.sockets = append(g.sockets, o.Store)
 		}
 	}
+	if c.returns != aNumber && len(g.opened) < maxVariables-1 {
+		o.Store = len(g.opened)
+		g.opened = append(g.opened, file{})
+	}
+	if c.feature == "ipc" && o.Store >= 0 {
+		g.results = append(g.results, result{o.Store, c})
+	}
 	g.p.Ops = append(g.p.Ops, o)
 	return "f" + strconv.Itoa(max(o.Store, 0))
 }
 
 // add adds an operation with random arguments.
 func (g *generator) add(actor int, c *call) {
+	if maker, missing := g.makerOf(c); missing {
+		c = maker
+	}
 	g.actor, g.base, g.named = actor, g.cwd[actor], file{}
 	switch c.name {
 	case "fork", "thread":

@@ -1,5 +1,5 @@
 // Command oracle is a differential fuzzer: it runs random programs of system calls about
-// files and identities both as real root and under subuidless, as a user without
+// files, identities and IPC objects both as real root and under subuidless, as a user without
 // subordinate ids. The kernel is the oracle: both must see the same.
 //
 //	go run ./test/oracle -n 1000 -seed 1 -fs ext4,tmpfs,overlay

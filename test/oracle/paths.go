@@ -216,7 +216,7 @@ func (g *generator) fdOf(kinds ...kind) string {
 	if len(of) > 0 && g.chance(90) {
 		f = of[g.IntN(len(of))]
 	}
-	if f == g.watch0 || slices.Contains(g.sockets, f) {
+	if f == g.watch0 || slices.Contains(g.sockets, f) || !g.isDescriptor(f) {
 		return "-1"
 	}
 	g.named = g.opened[f]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,6 +41,11 @@ func (o op) String() string {
 		words = append(words, "->", "f"+strconv.Itoa(o.Store))
 	}
 	return strings.Join(words, " ")
+}
+
+// usesIPC reports whether the program needs an IPC namespace of its own.
+func (p program) usesIPC() bool {
+	return slices.ContainsFunc(p.Ops, func(o op) bool { return o.Call.feature == "ipc" })
 }
 
 func (p program) String() string {

@@ -17,6 +17,9 @@ func (g *generator) prepare() {
 	for range 1 + g.IntN(2) {
 		scenes[g.IntN(len(scenes))](g)
 	}
+	if g.ipc {
+		g.objects()
+	}
 	if g.chance(50) {
 		g.hold()
 	}

@@ -25,4 +25,7 @@ var legacyCalls = []call{
 	{name: "readlink", number: unix.SYS_READLINK, params: []param{path, bytesOut}},
 }
 
+// semNsems is the offset of sem_nsems in struct semid64_ds.
+const semNsems = 80
+
 const sysNewfstatat = unix.SYS_NEWFSTATAT

@@ -8,4 +8,7 @@ var statLayout = struct{ mode, nlink, uid, gid, rdev, size int }{mode: 16, nlink
 // legacyCalls exist on older architectures only.
 var legacyCalls []call
 
+// semNsems is the offset of sem_nsems in struct semid64_ds.
+const semNsems = 64
+
 const sysNewfstatat = unix.SYS_FSTATAT

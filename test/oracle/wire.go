@@ -94,11 +94,13 @@ func encode(p program, imageSize int64, allCaps uint64) (wire, error) {
 	}
 	w.bytes = binary.LittleEndian.AppendUint32(nil, uint32(e.dataStart+len(e.data)))
 	w.bytes = binary.LittleEndian.AppendUint32(w.bytes, uint32(len(p.Ops)))
-	chroot := uint64(0)
-	if p.Chroot {
-		chroot = 1
+	for _, flag := range []bool{p.Chroot, p.usesIPC()} {
+		n := uint32(0)
+		if flag {
+			n = 1
+		}
+		w.bytes = binary.LittleEndian.AppendUint32(w.bytes, n)
 	}
-	w.bytes = binary.LittleEndian.AppendUint64(w.bytes, chroot)
 	w.bytes = append(append(w.bytes, e.ops...), e.data...)
 	if len(w.bytes) > maxProgram {
 		return wire{}, fmt.Errorf("the program has %d bytes, more than %d", len(w.bytes), maxProgram)
@@ -138,11 +140,12 @@ type outcome struct {
 // decode decodes the results that the interpreter returned.
 func decode(p program, w wire, ran, tree []byte) (outcome, error) {
 	var o outcome
+	names := make(namer)
 	for i := range p.Ops {
 		at := headerSize + (i+1)*opSize - 8
 		result := int64(binary.LittleEndian.Uint64(ran[at:]))
 		o.Hung = o.Hung || result == resultHung
-		line := showResult(result)
+		line := names.show(p.Ops[i].Call, result)
 		for _, out := range w.outs[i] {
 			if result >= 0 {
 				line += " " + out.show(ran[out.start:out.end], result)

@@ -223,7 +223,7 @@ func (g *generator) acl() string {
 }
 
 var capNames = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-	"CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETFCAP"}
+	"CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETFCAP", "CAP_IPC_OWNER", "CAP_SYS_ADMIN"}
 
 func (g *generator) capSet() string {
 	if g.chance(50) {
@@ -239,7 +239,7 @@ func (g *generator) capSet() string {
 // someCaps returns a few capabilities, mostly about files.
 func (g *generator) someCaps() string {
 	return g.pick("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_CHOWN,CAP_FOWNER", "CAP_DAC_OVERRIDE,CAP_FSETID",
-		"CAP_SETUID,CAP_SETGID", "CAP_SETFCAP", "CAP_MKNOD,CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT")
+		"CAP_SETUID,CAP_SETGID", "CAP_SETFCAP", "CAP_MKNOD,CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT", "CAP_IPC_OWNER", "CAP_SYS_ADMIN")
 }
 
 func (g *generator) fileCaps() string {

@@ -239,6 +239,8 @@ static void first_actor(void) {
 	must("open .", raw(openat, AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0));
 	must("dup", raw(dup3, 0, 1, 0));
 	must("dup", raw(dup3, 0, 2, 0));
+	if (program->ipc)
+		must("unshare", raw(unshare, CLONE_NEWIPC));
 	if (program->chroot) {
 		must("chroot", raw(chroot, "."));
 		must("chdir", raw(chdir, "/"));

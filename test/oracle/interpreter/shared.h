@@ -56,7 +56,7 @@ struct shared {
 struct program {
 	uint32_t size; // of all, in bytes
 	uint32_t ops;
-	uint32_t chroot, spare;
+	uint32_t chroot, ipc; // booleans: in a root directory, in an IPC namespace of its own
 	struct op op[];
 };
 
