@@ -1,4 +1,3 @@
-# Needs: setpriv
 # What belongs to nobody in the user namespace is not the overflow user's.
 f=$(mktemp /tmp/subuidless-nobody-XXXXXX)
 chmod 644 "$f"
