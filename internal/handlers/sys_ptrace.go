@@ -97,6 +97,38 @@ func Kcmp(c *Call) Result {
 	return Continue
 }
 
+// GetRobustList handles get_robust_list(pid, head_ptr, len_ptr).
+func GetRobustList(c *Call) Result { return c.inspectProcess(c.int32(0)) }
+
+// MigratePages handles migrate_pages(pid, maxnode, old_nodes, new_nodes).
+func MigratePages(c *Call) Result {
+	if c.Data.Args[1] > 1 && (c.badPointer(2) || c.badPointer(3)) { // EFAULT
+		return Continue
+	}
+	return c.inspectProcess(c.int32(0))
+}
+
+// moveFlags are the flags of move_pages(2): MPOL_MF_MOVE and MPOL_MF_MOVE_ALL of
+// <linux/mempolicy.h>.
+const moveFlags = 2 | 4
+
+// MovePages handles move_pages(pid, count, pages, nodes, status, flags).
+func MovePages(c *Call) Result {
+	if c.uint32(5)&^moveFlags != 0 { // EINVAL
+		return Continue
+	}
+	return c.inspectProcess(c.int32(0))
+}
+
+// inspectProcess lets the kernel execute a call that concerns the process pid, or the caller
+// if it is 0, if the caller may trace that process.
+func (c *Call) inspectProcess(pid int32) Result {
+	if pid != 0 && c.lacksCap(unix.CAP_SYS_PTRACE) && c.mayNotTrace(pid) {
+		return Errno(unix.EPERM)
+	}
+	return Continue
+}
+
 // PidfdGetfd handles pidfd_getfd(pidfd, targetfd, flags).
 func PidfdGetfd(c *Call) Result {
 	if c.uint32(2) != 0 || !c.lacksCap(unix.CAP_SYS_PTRACE) {

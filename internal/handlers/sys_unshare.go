@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"encoding/binary"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/sys"
@@ -47,13 +45,50 @@ func cloneable(flags uint64) bool {
 // Clone handles clone(flags, ...) if it creates namespaces.
 func Clone(c *Call) Result { return c.clone(uint64(c.uint32(0)) &^ newTime) }
 
+// Offsets in struct clone_args of <linux/sched.h>, and its size with set_tid.
+const (
+	cloneSetTID     = 64
+	cloneSetTIDSize = 72
+	cloneArgsSize   = 80
+)
+
 // Clone3 handles clone3(cl_args, size), whose flags the filter cannot see.
 func Clone3(c *Call) Result {
-	var flags [8]byte
-	if n, e := c.Target.Read(c.addr(0), flags[:]); e != 0 || n < len(flags) {
+	var args [cloneArgsSize]byte
+	known := args[:min(c.Data.Args[1], uint64(len(args)))]
+	if n, e := c.Target.Read(c.addr(0), known); e != 0 || n < len(known) {
 		return Continue // EFAULT
 	}
-	return c.clone(binary.LittleEndian.Uint64(flags[:]))
+	flags := le.Uint64(args[:])
+	r := c.clone(flags)
+	if count := le.Uint64(args[cloneSetTIDSize:]); r.Continue && count > 0 && c.setsTID(flags, uintptr(le.Uint64(args[cloneSetTID:])), count) {
+		return Errno(unix.EPERM)
+	}
+	return r
+}
+
+// maxPIDLevels is MAX_PID_NS_LEVEL of <linux/pid_namespace.h>.
+const maxPIDLevels = 32
+
+// setsTID reports whether a clone3 with these flags, and count thread ids at addr for the new
+// thread, is to be refused.
+//
+// clone(2), set_tid: "EPERM set_tid_size is greater than zero, and the caller lacks the
+// CAP_SYS_ADMIN capability in one or more of the user namespaces that own the corresponding
+// PID namespaces." CAP_CHECKPOINT_RESTORE suffices, too.
+func (c *Call) setsTID(flags uint64, addr uintptr, count uint64) bool {
+	if !c.lacksCap(unix.CAP_SYS_ADMIN) || !c.lacksCap(unix.CAP_CHECKPOINT_RESTORE) {
+		return false
+	}
+	if count > maxPIDLevels || !cloneable(flags) { // EINVAL
+		return false
+	}
+	// The first id is that in the innermost namespace, which may be a new one of the caller.
+	var first [4]byte
+	if n, e := c.Target.Read(addr, first[:]); e != 0 || n < len(first) || int32(le.Uint32(first[:])) < 1 {
+		return false // EFAULT, EINVAL
+	}
+	return flags&unix.CLONE_NEWUSER == 0
 }
 
 func (c *Call) clone(flags uint64) Result {

@@ -32,6 +32,9 @@ var taskRows = []Row{
 	{Name: "process_vm_readv", Handler: handlers.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: ptraceNote},
 	{Name: "process_vm_writev", Handler: handlers.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: ptraceNote},
 	{Name: "kcmp", Handler: handlers.Kcmp, Args: []Arg{Int, Int, Int, Int, Int}, Note: ptraceNote},
+	{Name: "get_robust_list", Handler: handlers.GetRobustList, Args: []Arg{Int, Ptr, Ptr}, Note: ptraceNote},
+	{Name: "move_pages", Handler: handlers.MovePages, Args: []Arg{Int, Size, Ptr, Ptr, Ptr, Flags}, Note: ptraceNote},
+	{Name: "migrate_pages", Handler: handlers.MigratePages, Args: []Arg{Int, Size, Ptr, Ptr}, Note: ptraceNote},
 	{Name: "pidfd_getfd", Handler: handlers.PidfdGetfd, Args: []Arg{FD, FD, Flags}, Note: ptraceNote},
 
 	// Sandboxing.

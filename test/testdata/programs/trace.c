@@ -42,12 +42,43 @@ static void trace(void) {
 	CALL(syscall(SYS_kcmp, getpid(), target, KCMP_FS, 0, 0) > 0);
 	CALL(syscall(SYS_kcmp, target, target, KCMP_FS, 0, 0));
 	CALL(syscall(SYS_kcmp, target, getpid(), 100, 0, 0));
+	void *robust;
+	size_t length;
+	CALL(syscall(SYS_get_robust_list, target, &robust, &length));
+	CALL(syscall(SYS_get_robust_list, target, BAD, &length));
+	CALL(syscall(SYS_get_robust_list, 0, &robust, &length));
+	CALL(syscall(SYS_move_pages, target, 0, NULL, NULL, NULL, 0));
+	CALL(syscall(SYS_move_pages, target, 0, NULL, NULL, NULL, 1));
+	CALL(syscall(SYS_move_pages, 0, 0, NULL, NULL, NULL, 0));
+	unsigned long node = 1, *nodes = &node;
+	CALL(syscall(SYS_migrate_pages, target, 8, nodes, nodes));
+	CALL(syscall(SYS_migrate_pages, target, 8, BAD, nodes));
+	CALL(syscall(SYS_migrate_pages, target, 8, nodes, BAD));
+	CALL(syscall(SYS_migrate_pages, 0, 8, nodes, nodes));
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1, 0) > 0);
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1000, 0));
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1, 1));
 	CALL(syscall(SYS_pidfd_getfd, -1, 1, 0));
 	CALL(syscall(SYS_pidfd_getfd, 1, 1, 0));
 	close(pidfd);
+}
+
+// clones asks for processes with certain ids.
+static void clones(void) {
+	int ids[2] = {1, 1}, none[1] = {0};
+	struct { uint64_t flags, pidfd, child, parent, signal, stack, size, tls, ids, count; } args = {.signal = SIGCHLD};
+	args.ids = (uintptr_t)ids, args.count = 1;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	args.count = 33;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	args.count = 1, args.ids = (uintptr_t)none;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	args.ids = (uintptr_t)BAD;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	args.ids = 0;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	args.ids = (uintptr_t)ids, args.flags = CLONE_NEWNS | CLONE_FS;
+	CALL(syscall(SYS_clone3, &args, sizeof(args)));
 }
 
 static void nobody(void) {
@@ -59,6 +90,11 @@ static void nobody(void) {
 	CALL(syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1, 0));
 	CALL(syscall(SYS_kcmp, getpid(), 0x7ffffff0, KCMP_FS, 0, 0));
 	CALL(syscall(SYS_kcmp, 0, getpid(), KCMP_FS, 0, 0));
+	CALL(syscall(SYS_get_robust_list, 0x7ffffff0, BAD, BAD));
+	CALL(syscall(SYS_move_pages, 0x7ffffff0, 0, NULL, NULL, NULL, 0));
+	CALL(syscall(SYS_migrate_pages, 0x7ffffff0, 0, NULL, NULL));
+	if (geteuid() != 0) // root may, in a PID namespace of the container
+		clones();
 }
 
 static const struct someone root = {0, 0, 0};
