@@ -207,6 +207,19 @@ func (i *inode) isAnonymous() bool {
 // in procfs count as immutable, too.
 func (i *inode) isImmutable() bool { return sys.Access(i.fd, unix.W_OK) == unix.EPERM }
 
+// preferReadOnlyFS returns EROFS instead of e, why the caller may not have the permissions
+// want, if it wants to write and the file system of the inode is read-only, which the kernel
+// checks first. Whether the mount is, it checks later.
+func (c *Call) preferReadOnlyFS(i *inode, want uint32, e unix.Errno) unix.Errno {
+	switch i.kind() {
+	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
+		if e != 0 && want&perm.Write != 0 && c.Target.IsReadOnlyFS(i.fd) {
+			return unix.EROFS
+		}
+	}
+	return e
+}
+
 // preferEROFS returns EROFS instead of the permission error e if the inode is on a
 // read-only mount, which the kernel checks first.
 func (i *inode) preferEROFS(e unix.Errno) unix.Errno {

@@ -134,7 +134,7 @@ func (c *Call) reach(o object, want uint32) Result {
 	i, e := c.openObject(o)
 	if e == 0 {
 		if want != 0 {
-			e = c.permits(i, want)
+			e = c.preferReadOnlyFS(i, want, c.permits(i, want))
 		}
 		c.close(i)
 	}

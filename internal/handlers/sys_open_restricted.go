@@ -136,9 +136,9 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	if e := c.permits(i, want); e != 0 {
 		// Before it truncates a file, the kernel checks whether the mount is writable.
 		if regular && flags&unix.O_TRUNC != 0 {
-			e = i.preferEROFS(e)
+			return Errno(i.preferEROFS(e))
 		}
-		return Errno(e)
+		return Errno(c.preferReadOnlyFS(i, want, e))
 	}
 	// open(2): "EPERM The O_NOATIME flag was specified, but the effective user ID of the
 	// caller did not match the owner of the file and the caller was not privileged."

@@ -39,7 +39,7 @@ func (c *Call) truncate(length int64) Result {
 		return Errno(unix.EINVAL)
 	}
 	if e := c.permits(i, perm.Write); e != 0 {
-		return Errno(e)
+		return Errno(c.preferReadOnlyFS(i, perm.Write, e))
 	}
 	if !i.mayHaveSetID() || length > i.stat.Size && !c.Target.MayEnlarge(length) { // EFBIG, and SIGXFSZ
 		return Continue

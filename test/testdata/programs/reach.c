@@ -49,6 +49,23 @@ static void on_mounts(void) {
 	CALL(access("ro/fifo", W_OK));
 }
 
+// on_read_only writes to a file system that is read-only, not only mounted so.
+static void on_read_only(void) {
+	static const char *const names[] = {"rofs/root", "rofs/closed", "rofs/own", "rofs/dir", "rofs/fifo", "rofs/link", "rofs/none", "rofs/dir/x"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *name = names[i];
+		printf("%s\n", name);
+		CALL(try_open(name, O_RDONLY | O_NONBLOCK));
+		CALL(try_open(name, O_WRONLY | O_NONBLOCK));
+		CALL(try_open(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK));
+		CALL(try_open(name, O_RDWR | O_CREAT | O_NONBLOCK));
+		CALL(try_open(name, O_RDONLY | O_TRUNC | O_NONBLOCK));
+		CALL(access(name, W_OK));
+		CALL(truncate(name, 0));
+		CALL(utimensat(AT_FDCWD, name, NULL, 0));
+	}
+}
+
 static void removed(void) {
 	struct stat st;
 	CALL(mkdir("x", 0755));
@@ -343,6 +360,18 @@ int main(void) {
 	make_file("rw/root", 0644);
 	puts("mounts");
 	as_user(on_mounts);
+	must(mkdir("rofs", 0755));
+	must(mount("tmpfs", "rofs", "tmpfs", 0, NULL));
+	make_file("rofs/root", 0644);
+	make_file("rofs/closed", 0600);
+	make_file("rofs/own", 0644);
+	must(chown("rofs/own", 1000, 1000));
+	must(mkdir("rofs/dir", 0700));
+	must(mkfifo("rofs/fifo", 0644));
+	must(symlink("root", "rofs/link"));
+	must(mount(NULL, "rofs", NULL, MS_REMOUNT | MS_RDONLY, NULL));
+	puts("a read-only file system");
+	as_user(on_read_only);
 
 	must(mkdir("gone", 0755));
 	must(chdir("gone"));
