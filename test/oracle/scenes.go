@@ -42,7 +42,7 @@ func (g *generator) prepare() {
 // removeLower removes the files of an overlay's lower layer (place.h). With a second
 // name, such a file becomes two inodes with independent modes.
 func (g *generator) removeLower() {
-	for _, name := range []string{"a", "b", "x", "l", "d1/a", "d2/b"} {
+	for _, name := range []string{"a", "b", "x", "l", "d1/a", "d2/b", "d2/m", "d2/p"} {
 		g.line("unlinkat", "AT_FDCWD", strconv.Quote(name), "0")
 	}
 	for _, name := range []string{"d1", "d2"} {

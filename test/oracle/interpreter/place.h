@@ -31,9 +31,19 @@ static void new_directory(const char *name, word mode, word uid, word gid) {
 	must("lower chmod", raw(fchmodat, AT_FDCWD, name, mode));
 }
 
-// new_lower fills the working directory with files of several owners. There are no FIFOs,
-// because programs that do not know of them wait for ever in open(2), and no hard links,
-// because overlayfs breaks them.
+static void new_link(const char *name, const char *target, word uid, word gid) {
+	must("lower symlink", raw(symlinkat, target, AT_FDCWD, name));
+	must("lower lchown", raw(fchownat, AT_FDCWD, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+static void new_fifo(const char *name, word mode, word uid, word gid) {
+	must("lower mkfifo", raw(mknodat, AT_FDCWD, name, 0010000 | mode, 0));
+	must("lower chown", raw(fchownat, AT_FDCWD, name, uid, gid, 0));
+}
+
+// new_lower fills the working directory with files of several owners. There are no hard
+// links, because overlayfs breaks them. Programs have no name for the FIFO, which could block
+// them, but move its directory.
 static void new_lower(void) {
 	new_file("a", 0644, 0, 0, "lower a");
 	new_file("b", 0600, 1000, 1000, "lower b");
@@ -42,8 +52,9 @@ static void new_lower(void) {
 	new_file("d1/a", 0640, 1000, 1001, "lower d1/a");
 	new_directory("d2", 0775, 1000, 1001);
 	new_file("d2/b", 0666, 65534, 0, "");
-	must("lower symlink", raw(symlinkat, "d1/a", AT_FDCWD, "l"));
-	must("lower chown", raw(fchownat, AT_FDCWD, "l", 1000, 1001, AT_SYMLINK_NOFOLLOW));
+	new_link("l", "d1", 1000, 1001);
+	new_link("d2/m", "../a", 65534, 1000);
+	new_fifo("d2/p", 0640, 1001, 1000);
 }
 
 // set_search sets the effective capability CAP_DAC_READ_SEARCH and returns its former
