@@ -21,17 +21,20 @@ const (
 
 var ipcCalls = ofFeature("ipc", []call{
 	{name: "shmget", number: unix.SYS_SHMGET, params: []param{ipcKey, shmSize, ipcFlags}, returns: anObject},
-	{name: "shmctl", number: unix.SYS_SHMCTL, params: []param{shm, ipcCommand, shmStatus}, weight: 20},
+	{name: "shmctl", number: unix.SYS_SHMCTL, params: []param{shm, shmCommand, shmStatus}, weight: 20},
+	{name: "shmctl_index", number: unix.SYS_SHMCTL, params: []param{ipcIndex, shmIndexCommand, shmStatus}, returns: anObject, weight: 5},
 	{name: "shmat", number: unix.SYS_SHMAT, params: []param{shm, shmAddress, shmFlags}, returns: anAddress},
 	{name: "shmdt", number: unix.SYS_SHMDT, params: []param{attachment}, weight: 5},
 	{name: "semget", number: unix.SYS_SEMGET, params: []param{ipcKey, semCount, ipcFlags}, returns: anObject},
 	{name: "semctl", number: unix.SYS_SEMCTL, params: []param{sem, semNumber, ipcCommand, semStatus}, weight: 20},
+	{name: "semctl_index", number: unix.SYS_SEMCTL, params: []param{ipcIndex, zero, semIndexCommand, semStatus}, returns: anObject, weight: 5},
 	{name: "semctl_value", number: unix.SYS_SEMCTL, params: []param{sem, semNumber, semCommand, semValue}},
 	{name: "semctl_all", number: unix.SYS_SEMCTL, params: []param{sem, zero, semAllCommand, semValues}, weight: 5},
 	{name: "semop", number: unix.SYS_SEMOP, params: []param{sem, semOperations}},
 	{name: "semtimedop", number: unix.SYS_SEMTIMEDOP, params: []param{sem, semOperations, semTimeout}},
 	{name: "msgget", number: unix.SYS_MSGGET, params: []param{ipcKey, ipcFlags}, returns: anObject},
 	{name: "msgctl", number: unix.SYS_MSGCTL, params: []param{msg, ipcCommand, msgStatus}, weight: 20},
+	{name: "msgctl_index", number: unix.SYS_MSGCTL, params: []param{ipcIndex, msgIndexCommand, msgStatus}, returns: anObject, weight: 5},
 	{name: "msgsnd", number: unix.SYS_MSGSND, params: []param{msg, message, msgSendFlags}},
 	{name: "msgrcv", number: unix.SYS_MSGRCV, params: []param{msg, messageOut, msgType, msgReceiveFlags}},
 
@@ -51,6 +54,11 @@ var (
 	ipcKey          = numeric("ipcKey")
 	ipcFlags        = numeric("ipcFlags")
 	ipcCommand      = numeric("ipcCommand")
+	ipcIndex        = numeric("ipcIndex")
+	shmCommand      = numeric("shmCommand")
+	shmIndexCommand = numeric("shmIndexCommand")
+	semIndexCommand = numeric("semIndexCommand")
+	msgIndexCommand = numeric("msgIndexCommand")
 	shmSize         = numeric("shmSize")
 	shmAddress      = numeric("shmAddress")
 	shmFlags        = numeric("shmFlags")
@@ -268,8 +276,8 @@ func showMessage(b []byte, n int64) string {
 	return fmt.Sprintf("type %d %s", u64(b, 0), quote(b[8:8+n]))
 }
 
-// namer names the objects of a program in the order of their creation, because their ids need
-// not be the same on both sides.
+// namer names the objects of a program in the order in which they first appear, because their
+// ids need not be the same on both sides. The first three letters of a call are their kind.
 type namer map[string]int
 
 func (n namer) show(c *call, result int64) string {
@@ -279,7 +287,7 @@ func (n namer) show(c *call, result int64) string {
 	case c.returns == anAddress:
 		return "attached"
 	}
-	key := c.name + strconv.FormatInt(result, 10)
+	key := c.name[:3] + strconv.FormatInt(result, 10)
 	if n[key] == 0 {
 		n[key] = len(n) + 1
 	}

@@ -102,6 +102,22 @@ func (g *generator) ipcStatus() string {
 	return g.orBad("&")
 }
 
+func (g *generator) shmCommand() string {
+	if g.chance(15) {
+		g.command = g.pick("SHM_LOCK", "SHM_UNLOCK")
+		return g.command
+	}
+	return g.ipcCommand()
+}
+
+// indexCommand returns a function that returns one of the commands, which take an index.
+func indexCommand(commands ...string) func(*generator) string {
+	return func(g *generator) string {
+		g.command = g.pick(commands...)
+		return g.command
+	}
+}
+
 func (g *generator) ipcCommand() string {
 	g.command = g.pick("IPC_STAT", "IPC_STAT", "IPC_STAT", "IPC_STAT", "IPC_SET", "IPC_SET", "IPC_SET", "IPC_RMID")
 	return g.command
@@ -113,8 +129,14 @@ func init() {
 		"ipcFlags":   (*generator).ipcFlags,
 		"ipcCommand": (*generator).ipcCommand,
 		"ipcStatus":  (*generator).ipcStatus,
-		"shmSize":    func(g *generator) string { return g.pick("4096", "4096", "100", "8192", "0", "-1") },
-		"shmAddress": func(g *generator) string { return g.pick("0", "0", "0", "0", "0x1001") },
+		"ipcIndex":   func(g *generator) string { return g.pick("0", "0", "1", "2", "7", "-1") },
+		"shmCommand": (*generator).shmCommand,
+
+		"shmIndexCommand": indexCommand("SHM_STAT", "SHM_STAT", "SHM_STAT_ANY"),
+		"semIndexCommand": indexCommand("SEM_STAT", "SEM_STAT", "SEM_STAT_ANY"),
+		"msgIndexCommand": indexCommand("MSG_STAT", "MSG_STAT", "MSG_STAT_ANY"),
+		"shmSize":         func(g *generator) string { return g.pick("4096", "4096", "100", "8192", "0", "-1") },
+		"shmAddress":      func(g *generator) string { return g.pick("0", "0", "0", "0", "0x1001") },
 		"shmFlags": func(g *generator) string {
 			return g.pick("0", "0", "SHM_RDONLY", "SHM_RDONLY", "SHM_RDONLY|SHM_EXEC", "SHM_EXEC", "SHM_REMAP", "SHM_RND")
 		},
