@@ -134,6 +134,9 @@ func (c *Call) setSecurity(i *inode, a *xattrName, value []byte, flags uint32) u
 		return unix.EOPNOTSUPP
 	}
 	if flags != 0 {
+		if _, e := getxattrOPath(i.fd, &a[0], nil); e == unix.EOPNOTSUPP {
+			return e
+		}
 		exists := c.hasSecurity(i, a, &stored)
 		switch {
 		case exists && flags&unix.XATTR_CREATE != 0:
