@@ -49,7 +49,7 @@ func (c *Call) hasOwnerOptions() bool {
 
 // dropOwnerOptions removes ids that are not mapped from the options at addr, which the
 // kernel is about to read. It changes the caller's own memory: the mount must be the
-// caller's, in its own mount namespace, and programs build the text for this one call.
+// caller's, in its own mount namespace, and programs use the text for mounts only.
 func (c *Call) dropOwnerOptions(addr uintptr) {
 	var b [maxOptions]byte
 	n, e := c.Target.ReadString(addr, b[:])
@@ -73,9 +73,9 @@ func (c *Call) dropOwnerOptions(addr uintptr) {
 			changed = true
 		}
 	}
-	if changed {
-		// If the memory cannot be written, the kernel refuses the option and reports it.
-		_ = c.write(addr, b[:n])
+	if changed && c.write(addr, b[:n]) == unix.EFAULT {
+		// If that fails, too, the kernel refuses the option and reports it.
+		_ = c.Target.WriteConstant(addr, b[:n])
 	}
 }
 

@@ -168,6 +168,23 @@ func (t *Task) Write(addr uintptr, b []byte) unix.Errno {
 	return 0
 }
 
+// WriteConstant is Write for memory that the task may be unable to write, such as constants. If
+// it is mapped privately, the task gets a copy of the page, as from a debugger: see
+// proc_pid_mem(5). The error is EFAULT, also if the kernel is configured to refuse that.
+func (t *Task) WriteConstant(addr uintptr, b []byte) unix.Errno {
+	var path [prefixRoom]byte
+	_ = append(t.appendTID(path[:0]), "mem\x00"...)
+	fd, e := sys.Openat(unix.AT_FDCWD, &path[0], unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if e != 0 {
+		return unix.EFAULT
+	}
+	defer unix.Close(fd)
+	if n, err := unix.Pwrite(fd, b, int64(addr)); err != nil || n < len(b) {
+		return unix.EFAULT
+	}
+	return 0
+}
+
 // firstRead is the size of the first read of a string, in bytes: most are shorter.
 const firstRead = 256
 
