@@ -31,16 +31,23 @@ const (
 // pointer returns a function that encodes NULL and BAD, and other words like good.
 func pointer(good func(e *encoder, word string) error) func(*encoder, string) error {
 	return func(e *encoder, word string) error {
-		switch word {
-		case "NULL":
-			e.number(nullPointer)
-		case "BAD":
-			e.number(badPointer)
-		default:
-			return good(e, word)
+		if address, ok := nowhere(word); ok {
+			e.number(address)
+			return nil
 		}
-		return nil
+		return good(e, word)
 	}
+}
+
+// nowhere returns the address that NULL or BAD stands for.
+func nowhere(word string) (address int64, ok bool) {
+	switch word {
+	case "NULL":
+		return nullPointer, true
+	case "BAD":
+		return badPointer, true
+	}
+	return 0, false
 }
 
 func encodeNumber(e *encoder, word string) error {
@@ -363,8 +370,8 @@ func encodeOut(size int) func(*encoder, string) error {
 
 // encodeBuffer encodes &N as a pointer to N bytes, and N; 0 as a null pointer and 0.
 func encodeBuffer(e *encoder, word string) error {
-	if word == "NULL" || word == "BAD" {
-		e.number(map[string]int64{"NULL": nullPointer, "BAD": badPointer}[word])
+	if address, ok := nowhere(word); ok {
+		e.number(address)
 		e.number(64)
 		return nil
 	}

@@ -167,8 +167,8 @@ func showBytesOf(size int) func([]byte, int64) string {
 // encodeOperations encodes [NUMBER:VALUE,NUMBER:VALUEu] as operations on semaphores, and
 // their count. u means SEM_UNDO.
 func encodeOperations(e *encoder, word string) error {
-	if word == "NULL" || word == "BAD" {
-		e.number(map[string]int64{"NULL": nullPointer, "BAD": badPointer}[word])
+	if address, ok := nowhere(word); ok {
+		e.number(address)
 		e.number(1)
 		return nil
 	}
@@ -233,8 +233,8 @@ func encodeLongs(e *encoder, word string, n int) error {
 
 // encodeMessage encodes [TYPE,"TEXT"] as a struct msgbuf and the size of its text.
 func encodeMessage(e *encoder, word string) error {
-	if word == "NULL" || word == "BAD" {
-		e.number(map[string]int64{"NULL": nullPointer, "BAD": badPointer}[word])
+	if address, ok := nowhere(word); ok {
+		e.number(address)
 		e.number(4)
 		return nil
 	}
@@ -257,7 +257,7 @@ func encodeMessage(e *encoder, word string) error {
 
 // encodeMessageOut encodes &N as a pointer to room for a message with N bytes of text, and N.
 func encodeMessageOut(e *encoder, word string) error {
-	if word == "NULL" || word == "BAD" {
+	if _, ok := nowhere(word); ok {
 		return encodeMessage(e, word)
 	}
 	size, err := strconv.Atoi(strings.TrimPrefix(word, "&"))

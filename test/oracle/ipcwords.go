@@ -17,7 +17,7 @@ func (g *generator) isDescriptor(variable int) bool {
 	return !slices.ContainsFunc(g.results, func(r result) bool { return r.variable == variable && r.of.returns != aNumber })
 }
 
-// makers are the calls whose results the params of these names are.
+// makers maps the names of params to the calls that return what they stand for.
 var makers = map[string]string{"shm": "shmget", "sem": "semget", "msg": "msgget", "attachment": "shmat", "queue": "mq_open"}
 
 // makerOf returns the call to make instead of c if there is no object yet that it could use.
