@@ -101,3 +101,10 @@ func Capset(c *Capabilities) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(c)), 0)
 	return e
 }
+
+// PidfdSendSignal is pidfd_send_signal(2): it sends sig to the process or thread that pidfd
+// refers to.
+func PidfdSendSignal(pidfd int, sig unix.Signal) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(pidfd), uintptr(sig), 0, 0, 0, 0)
+	return e
+}

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 
@@ -41,4 +42,31 @@ func PeerCredentials(fd int, c *unix.Ucred) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERCRED,
 		uintptr(unsafe.Pointer(c)), uintptr(unsafe.Pointer(&size)), 0)
 	return e
+}
+
+// Getsockopt is getsockopt(2). It returns the size of the option in value.
+func Getsockopt(fd, level, name int, value []byte) (int, unix.Errno) {
+	size := uint32(len(value))
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(unsafe.Pointer(&size)), 0)
+	return int(size), e
+}
+
+// SocketOption returns an option of the level SOL_SOCKET whose value is an int: socket(7).
+func SocketOption(fd, name int) (int, unix.Errno) {
+	var v [4]byte
+	_, e := Getsockopt(fd, unix.SOL_SOCKET, name, v[:])
+	return int(int32(binary.NativeEndian.Uint32(v[:]))), e
+}
+
+// Recvmsg is recvmsg(2). Flags must have MSG_DONTWAIT: the thread must not block.
+func Recvmsg(fd int, m *unix.Msghdr, flags uint32) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), uintptr(flags))
+	return result(n, e)
+}
+
+// Sendmsg is sendmsg(2). Flags must have MSG_DONTWAIT: the thread must not block.
+func Sendmsg(fd int, m *unix.Msghdr, flags uint32) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), uintptr(flags))
+	return result(n, e)
 }

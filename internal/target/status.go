@@ -78,6 +78,18 @@ func (t *Task) Signalled() bool {
 	return e == 0 && hasPendingSignal(status)
 }
 
+// PendingSignal is Signalled, and reports whether the task itself will handle the signal: if not,
+// another thread may.
+func (t *Task) PendingSignal() (signalled, own bool) {
+	var b [maxStatus]byte
+	status, e := t.status(&b)
+	if e != 0 || !hasPendingSignal(status) {
+		return false, false
+	}
+	threads, _ := valueOf(status, "Threads")
+	return true, string(threads) == "1" || signalSet(status, "SigPnd")&^signalSet(status, "SigBlk") != 0
+}
+
 // hasPendingSignal is Signalled for the text of /proc/TID/status.
 func hasPendingSignal(status []byte) bool {
 	return (signalSet(status, "SigPnd")|signalSet(status, "ShdPnd"))&^signalSet(status, "SigBlk") != 0

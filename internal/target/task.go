@@ -269,3 +269,14 @@ func (t *Task) appendFD(b []byte, fd int32, end byte) []byte {
 	b = append(t.appendTID(b), "fd/"...)
 	return append(strconv.AppendInt(b, int64(fd), 10), end)
 }
+
+// Signal sends a signal to the task itself. Nothing happens if the task is gone, or before Linux
+// 6.9.
+func (t *Task) Signal(sig unix.Signal) {
+	if t.pidfd < 0 || t.pidfdTID != t.TID {
+		if t.openPidfd() != 0 {
+			return
+		}
+	}
+	_ = sys.PidfdSendSignal(t.pidfd, sig)
+}
