@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -48,6 +49,19 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 		}
 	}
 	c.newIPC()
+	message := make([]byte, 56)
+	withControl := make([]byte, 56)
+	binary.NativeEndian.PutUint64(withControl[32:], address(make([]byte, 64)))
+	binary.NativeEndian.PutUint64(withControl[40:], 64)
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(sockets[0])
+		unix.Close(sockets[1])
+	})
+	c.call.Sockets.pass()
 	semaphores := c.object(sys.Semaphores, unix.IPC_PRIVATE, 0o666)
 	return c, map[string]func() Result{
 		"stat, no record":  call(StatPath(LayoutNative), address(plain), address(st)),
@@ -60,6 +74,11 @@ func hotCalls(t testing.TB) (c *caller, calls map[string]func() Result) {
 		"chmod":            call(Chmod, address(owned), 0o640),
 		"getuid":           call(Getuid),
 		"semop":            call(Semop, uint64(semaphores), address(make([]byte, 6)), 1),
+
+		"sendmsg":                 call(Sendmsg, uint64(sockets[0]), address(message)),
+		"sendmsg, control":        call(Sendmsg, uint64(sockets[0]), address(withControl)),
+		"recvmsg":                 call(Recvmsg, uint64(sockets[0]), address(message)),
+		"recvmsg, no SO_PASSCRED": call(Recvmsg, uint64(sockets[0]), address(withControl)),
 	}
 }
 
@@ -103,7 +122,7 @@ func closeFile(r Result) {
 // BenchmarkHandlers measures handlers alone, without the round trip of a notification.
 func BenchmarkHandlers(b *testing.B) {
 	for _, who := range []string{"root", "restricted"} {
-		for _, name := range []string{"stat, no record", "stat, record", "stat, missing", "open for reading", "open, create", "chown", "access", "chmod", "getuid"} {
+		for _, name := range []string{"stat, no record", "stat, record", "stat, missing", "open for reading", "open, create", "chown", "access", "chmod", "getuid", "sendmsg", "sendmsg, control", "recvmsg"} {
 			// each on its own thread: see newCaller
 			b.Run(who+"/"+name, func(b *testing.B) {
 				c, calls := hotCalls(b)

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/binary"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ type Call struct {
 	Owners     *owner.Store    // stores the records of inodes
 	Identities *identity.Table // maps tasks to emulated credentials
 	IPC        *svipc.Table    // stores the owners of System V IPC objects
+	Sockets    *Sockets        // what concerns the credentials of messages
 	Roots      RootWatch       // is notified of changes of root directories
 	Devices    Devices         // the host's devices that placeholders stand for
 	Protected  perm.Protected  // the fs.protected_* settings of this kernel
@@ -96,6 +98,7 @@ func (c *Call) identity() *identity.State {
 			s.Permitted, s.Effective = cred.AllCaps, cred.AllCaps
 		}
 		c.self, c.known = s, true
+		c.noteSender()
 	}
 	return &c.self
 }
@@ -109,6 +112,7 @@ func (c *Call) become(s *identity.State) unix.Errno {
 	e := c.Identities.Set(c.PID, s)
 	if e == 0 {
 		c.self, c.known = *s, true
+		c.noteSender()
 	}
 	return e
 }
@@ -131,10 +135,17 @@ type Result struct {
 	File        bool
 	CloseOnExec bool // of the new descriptor
 
+	// Wait means that the call has to wait until the supervisor's descriptor Val is ready:
+	// events of poll(2), such as POLLIN. The handler runs again then, or the call fails with
+	// EAGAIN after Timeout, if that is not 0. A signal interrupts the wait. The descriptor is
+	// closed.
+	Wait    int16
+	Timeout time.Duration
+
 	// Final means that the handler must not run twice for the call, although it notes no
 	// Intent. If a signal interrupts the caller before the answer, the call gets the same
-	// answer when the kernel restarts it. It is for calls that write nothing to the
-	// caller's memory.
+	// answer when the kernel restarts it. What the handler has written to the caller's
+	// memory is still there.
 	Final bool
 }
 

@@ -23,6 +23,10 @@
 // comment next to Continue names the error that the kernel will return. On a read-only mount
 // EROFS comes before a missing permission (preferEROFS).
 //
+// Wait makes the call wait until one of our descriptors is ready, without a receiver; the handler
+// then runs again from the beginning. It is for calls that the kernel would let wait, and that it
+// may not execute (receive in sys_recvmsg.go).
+//
 // The check and the kernel's execution are separate steps, and the caller's memory may change
 // in between. Where the difference matters, the handler makes the change itself, on the
 // descriptor that it has checked (permission.go).
@@ -58,7 +62,7 @@
 //     IPC namespace of a target. They stay, so each handler that depends on them must set them first.
 //   - asCaller drops effective capabilities while it calls a function, which must not panic.
 //
-// Receivers run handlers concurrently. They share Owners, Identities, IPC, Roots, Devices and
+// Receivers run handlers concurrently. They share Owners, Identities, IPC, Sockets, Roots, Devices and
 // Protected, which are safe for that.
 //
 // Locks: makeIn holds the owner lock of the directory, so that one inode is created in it at

@@ -77,7 +77,8 @@ func newCaller(t testing.TB) *caller {
 	c := &caller{t, Call{
 		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr,
 		NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities, IPC: ipc,
-		Roots: new(rootWatch), Listener: ownListener{},
+		Sockets: NewSockets(new(SocketRecords)),
+		Roots:   new(rootWatch), Listener: ownListener{},
 	}}
 	c.call.PID = tr.TID
 	return c

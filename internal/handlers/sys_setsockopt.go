@@ -7,7 +7,7 @@ import (
 )
 
 // Setsockopt handles setsockopt(sockfd, level, optname, optval, optlen) for options that
-// need a capability.
+// need a capability, and for SO_PASSCRED.
 func Setsockopt(c *Call) Result {
 	return c.setsockopt(c.int32(0), c.int32(1), c.int32(2), c.addr(3), c.int32(4))
 }
@@ -29,6 +29,10 @@ func privilegedOption(level, name int32) bool {
 }
 
 func (c *Call) setsockopt(sock, level, name int32, value uintptr, size int32) Result {
+	if level == unix.SOL_SOCKET && name == unix.SO_PASSCRED {
+		c.Sockets.pass()
+		return Continue
+	}
 	if !privilegedOption(level, name) || !c.lacksAnyCap(netCaps) || size < 0 {
 		return Continue
 	}

@@ -13,6 +13,10 @@ const (
 	SocketcallConnect    = 3
 	SocketcallSetsockopt = 14
 	SocketcallGetsockopt = 15
+	SocketcallSendmsg    = 16
+	SocketcallRecvmsg    = 17
+	SocketcallRecvmmsg   = 19
+	SocketcallSendmmsg   = 20
 )
 
 // Socketcall handles socketcall(call, args) of i386, which C libraries built for kernels
@@ -20,8 +24,11 @@ const (
 func Socketcall(c *Call) Result {
 	var args [5]uint32
 	call, count := c.uint32(0), 5
-	if call <= SocketcallConnect {
+	switch call {
+	case SocketcallSocket, SocketcallBind, SocketcallConnect, SocketcallSendmsg, SocketcallRecvmsg:
 		count = 3
+	case SocketcallSendmmsg:
+		count = 4
 	}
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&args)), 4*count)
 	if n, e := c.Target.Read(c.addr(1), b); e != 0 || n < len(b) {
@@ -36,6 +43,14 @@ func Socketcall(c *Call) Result {
 		return c.connect(int32(args[0]), uintptr(args[1]), args[2])
 	case SocketcallSetsockopt:
 		return c.setsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), int32(args[4]))
+	case SocketcallSendmsg:
+		return c.sendmsg(int32(args[0]), uintptr(args[1]), args[2], 4)
+	case SocketcallRecvmsg:
+		return c.recvmsg(int32(args[0]), uintptr(args[1]), args[2], 4)
+	case SocketcallRecvmmsg:
+		return c.recvmmsg(int32(args[0]), uintptr(args[1]), args[2], args[3], 4)
+	case SocketcallSendmmsg:
+		return c.sendmmsg(int32(args[0]), uintptr(args[1]), args[2], args[3], 4)
 	}
 	return c.getsockopt(int32(args[0]), int32(args[1]), int32(args[2]), uintptr(args[3]), uintptr(args[4]))
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,7 +153,7 @@ func (r *receiver) interrupted(final bool) {
 	r.worker.replays.add(s.notif.PID, &call)
 }
 
-// awaitFirstTry waits while another receiver handles a notification of the same target.
+// awaitFirstTry waits while another receiver, or that of the waiting room, handles a notification of the same target.
 // That notification must have been interrupted, and the other receiver will store the
 // call when it is done. The result is false if the notification in the slot is
 // interrupted, too.
@@ -178,12 +179,11 @@ const firstTryWait = 100 * time.Millisecond
 func (l *listener) isCallerBusy(r *receiver) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, other := range l.receivers {
-		if other != r && other.caller.Load() == r.slot.notif.PID && other.busy.Load() != 0 {
-			return true
-		}
+	handles := func(other *receiver) bool {
+		return other != r && other.caller.Load() == r.slot.notif.PID && other.busy.Load() != 0
 	}
-	return false
+	room := l.room.Load()
+	return slices.ContainsFunc(l.receivers, handles) || room != nil && handles(room.receiver)
 }
 
 // awaitInterruption waits until a target with a pending signal is interrupted, if it

@@ -26,6 +26,8 @@ type journal struct {
 	slots       [maxListeners * maxReceivers]slot
 	interrupted interruptedTable
 	hostOwners  owner.HostOwners
+	sockets     handlers.SocketRecords
+	waiting     [maxWaiting]waitingCall
 }
 
 const (

@@ -22,10 +22,12 @@ type listener struct {
 	view   target.View
 	slots  []slot
 
-	multiple  atomic.Bool // there are at least two receivers
+	multiple  atomic.Bool // there are at least two receivers, or a waiting room
 	mu        sync.Mutex
 	receivers []*receiver
 	running   sync.WaitGroup // counts the receivers
+
+	room atomic.Pointer[waitingRoom] // nil: no call has waited yet
 
 	watchAsleep atomic.Bool   // watch waits for wakeWatch
 	wakeWatch   chan struct{} // wakes watch; has room for one element
@@ -59,6 +61,11 @@ func (w *worker) serve(index int, fds []int) error {
 			return err
 		}
 	}
+	if w.waiting.any(index) {
+		if err := l.openRoom(); err != nil {
+			return err
+		}
+	}
 	w.mu.Lock()
 	w.listeners[index] = l
 	w.mu.Unlock()
@@ -84,7 +91,7 @@ func (l *listener) addReceiver() error {
 		if err == nil {
 			l.receivers = append(l.receivers, r)
 			l.running.Add(1)
-			l.multiple.Store(len(l.receivers) > 1)
+			l.multiple.Store(len(l.receivers) > 1 || l.room.Load() != nil)
 			if len(l.receivers) == 1 {
 				l.worker.saveInterrupted(l.fd, l.slots, r.call.Target)
 			}

@@ -18,6 +18,7 @@ import (
 // fields belong to that thread, except for the atomic ones.
 type receiver struct {
 	worker   *worker
+	of       *listener
 	listener int
 	index    int // of the listener, in the container
 	slot     *slot
@@ -39,9 +40,9 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{worker: l.worker, listener: l.fd, index: l.index, slot: s, wakeUp: wakeUpPolicy{clock: time.Now}}
+	r := &receiver{worker: l.worker, of: l, listener: l.fd, index: l.index, slot: s, wakeUp: wakeUpPolicy{clock: time.Now}}
 	r.call = handlers.Call{
-		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities, IPC: l.worker.ipc,
+		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities, IPC: l.worker.ipc, Sockets: l.worker.sockets,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
 		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions,
 	}
@@ -134,6 +135,10 @@ func (r *receiver) answer() {
 // reply answers the notification in the slot with the result of its handler.
 func (r *receiver) reply(result handlers.Result) {
 	r.final, r.fdAdded, r.file = result.Final, false, fileID{}
+	if result.Wait != 0 {
+		r.of.waitFor(r, result)
+		return
+	}
 	if result.File {
 		r.replyFD(result)
 		return
@@ -172,8 +177,10 @@ func (r *receiver) answerTraced() {
 	result := r.handle(row, handler)
 	// Before the answer: this may be the last call of the last task, after which the
 	// worker exits.
-	r.line = appendResult(r.line, result, time.Since(start))
-	r.worker.trace.write(r.line)
+	if result.Wait == 0 {
+		r.line = appendResult(r.line, result, time.Since(start))
+		r.worker.trace.write(r.line)
+	}
 	r.reply(result)
 }
 

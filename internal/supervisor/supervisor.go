@@ -12,6 +12,9 @@
 // because it changes the thread's root directory and namespaces; it executes the
 // handlers.
 //
+// A call that has to wait for a socket moves to the waiting room of its listener
+// (waitingRoom), one more thread of that kind, which starts with the first such call.
+//
 // In the keeper, one goroutine waits for the end of the worker and starts the next one
 // (keeper.restartWorker), one for each listener waits until it hangs up
 // (keeper.awaitHangup), and one for each connection serves a request for a further
@@ -34,16 +37,21 @@
 //     slot points to. Only busy and caller are read by others: they are atomic.
 //   - rootCache: root is set before the first listener. mu protects changer, and is
 //     held for changes of the atomic fields, which receivers read without it.
+//   - waitingRoom: belongs to its own thread, except for the channel entering, the eventfd
+//     wake, and receiver, which is constant.
+//   - waitingCalls: mu protects which calls are taken; a call belongs to its listener's
+//     waiting room from when it enters until remove.
 //   - replays: mu protects the calls. has reads the thread ids without it.
 //
-// Lock order: listener.mu before replays.mu. No other two of these mutexes are held at
+// Lock order: listener.mu before replays.mu and waitingCalls.mu. No other two of these mutexes are held at
 // the same time. Handlers are called without any of them.
 //
 // # Shared memory
 //
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
-// inodes (owner.HostOwners), the table of identities (package identity) and the owners of
+// inodes (owner.HostOwners), what handlers note about sockets (handlers.SocketRecords), the
+// calls in waiting rooms, the table of identities (package identity) and the owners of
 // System V IPC objects (package svipc). One worker at a time uses it.
 //
 // The kernel writes notifications right into slot.notif, in SECCOMP_IOCTL_NOTIF_RECV.

@@ -53,9 +53,11 @@ type worker struct {
 
 	identities *identity.Table
 	ipc        *svipc.Table
+	sockets    *handlers.Sockets
 	roots      rootCache
 
 	replays replays
+	waiting waitingCalls
 
 	cfg Config
 
@@ -119,6 +121,8 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	w.roots.journal = w.journal
+	w.sockets = handlers.NewSockets(&w.journal.sockets)
+	w.waiting.calls = &w.journal.waiting
 	w.replays.open(&w.journal.interrupted)
 	if w.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open /proc: %w", err)
@@ -225,6 +229,9 @@ func (w *worker) removeListener(l *listener, index int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fdpass.Close(l.fds)
+	if room := l.room.Load(); room != nil {
+		unix.Close(room.wake)
+	}
 	if w.listeners[index] == l { // not another one that uses the index already
 		w.listeners[index] = nil
 	}
