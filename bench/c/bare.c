@@ -84,39 +84,24 @@ static int install_filter(const char *path)
 	return listener;
 }
 
-union fd_message {
-	char bytes[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr align;
-};
-
-static void send_fd(int sock, int fd)
+// The filter notifies sendmsg(2), so the child sends only the number of its listener. It closes
+// the listener in execve(2), which is notified, and waits until the parent has a duplicate.
+static void send_number(int sock, int fd)
 {
-	union fd_message control = { 0 };
-	struct iovec byte = { "", 1 };
-	struct msghdr msg = { .msg_iov = &byte, .msg_iovlen = 1,
-			      .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(header), &fd, sizeof fd);
-	if (sendmsg(sock, &msg, 0) < 0)
-		die("sendmsg");
+	if (write(sock, &fd, sizeof fd) != sizeof fd)
+		die("write");
 }
 
-// A child that failed has printed why and closed the socket; there is no descriptor to
-// receive.
-static int receive_fd(int sock)
+// A child that failed has printed why and closed the socket; there is no number to receive.
+static int duplicate(pid_t child, int sock)
 {
-	union fd_message control;
-	char byte;
-	struct iovec bytes = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &bytes, .msg_iovlen = 1,
-			      .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
-	int fd;
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) <= 0 || !CMSG_FIRSTHDR(&msg))
+	int number, pidfd = syscall(SYS_pidfd_open, child, 0);
+	if (read(sock, &number, sizeof number) != sizeof number)
 		exit(125);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+	int fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	if (fd < 0)
+		die("pidfd_getfd");
+	close(pidfd);
 	return fd;
 }
 
@@ -189,13 +174,12 @@ int main(int argc, char **argv)
 		close(pair[0]);
 		enter_user_namespace();
 		int listener = install_filter(argv[1]);
-		send_fd(pair[1], listener);
-		close(listener);
+		send_number(pair[1], listener);
 		execvp(argv[2], argv + 2);
 		die(argv[2]);
 	}
 	close(pair[1]);
-	int listener = receive_fd(pair[0]);
+	int listener = duplicate(command, pair[0]);
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0)
 		fprintf(stderr, "bare: no SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP before Linux 6.6: slower round trips\n");
 

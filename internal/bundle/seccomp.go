@@ -42,6 +42,11 @@ func injection(sec *specs.LinuxSeccomp, rows []syscalls.Row) (*edit, error) {
 	decided := map[string]bool{}  // calls that passed by an unconditional rule
 	for i := range rows {
 		row := &rows[i]
+		if len(row.WhenBundled) > 0 {
+			bundled := *row
+			bundled.When = row.WhenBundled
+			row = &bundled
+		}
 		if row.Support == syscalls.Native && !p.notifiesUnchecked(row) {
 			continue
 		}

@@ -174,6 +174,20 @@ func checkVerdict(t *testing.T, before, after *specs.LinuxSeccomp, row *syscalls
 	}
 }
 
+// WhenBundled replaces When.
+func TestInjectWhenBundled(t *testing.T) {
+	rows := []syscalls.Row{{Name: "sendmsg", WhenBundled: []syscalls.ArgTest{{Index: 2, Mask: 0x4000, Value: 0x4000}}}}
+	sec := parseProfile(t, profiles["allow all"])
+	if err := inject(sec, rows); err != nil {
+		t.Fatal(err)
+	}
+	for flags, want := range map[uint64]string{0: string(specs.ActAllow), 0x40: string(specs.ActAllow), 0x4040: string(specs.ActNotify)} {
+		if got := verdict(t, sec, "sendmsg", [6]uint64{0, 0, flags}); got != want {
+			t.Errorf("sendmsg with flags %#x: %s, want %s", flags, got, want)
+		}
+	}
+}
+
 // If a profile allows calls by name, those that are not notified need conditional rules. Many
 // of them make libseccomp's filter long, and containers slow to start.
 func TestInjectFewRules(t *testing.T) {

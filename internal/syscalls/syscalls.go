@@ -150,6 +150,10 @@ type Row struct {
 	// WhenUnchecked replaces When with --permissions=off. It is set if, and only
 	// if, Checks is ChecksMore.
 	WhenUnchecked []ArgTest
+	// WhenBundled replaces When in the config.json of an OCI bundle, if it is not empty:
+	// some runtimes make the call themselves when they hand the listener over, and
+	// nobody would answer.
+	WhenBundled []ArgTest
 	// Handler answers the call. It is set if, and only if, Support is Emulated.
 	Handler handlers.Handler
 	// I386 answers the call on i386, if its arguments or structures differ there.
