@@ -105,6 +105,9 @@ var rows = []row{
 	identity(micro("geteuid", "geteuid")),
 	identity(micro("setresuid there and back", "setresuid")).unless(columnBare),
 	micro("fork, exec of sh -c :, wait", "shell"),
+	// The others do not look at messages.
+	micro("sendmsg and recvmsg", "message").unless("fakeroot", "proot -0", "pseudo"),
+	micro("echo by TCP: 2 sendmsg, 2 recvmsg", "echo").unless("fakeroot", "proot -0", "pseudo"),
 	{
 		name:    "find -ls, 50k files",
 		needs:   []string{"find"},

@@ -6,9 +6,12 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -103,6 +106,76 @@ static void call_shell(unsigned n)
 	}
 }
 
+static void send_byte(int to)
+{
+	char byte = 0;
+	struct iovec part = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+	if (sendmsg(to, &m, MSG_NOSIGNAL) != 1)
+		die("sendmsg");
+}
+
+// receive_byte returns 0 if the peer has ended.
+static int receive_byte(int from)
+{
+	char byte, control[64];
+	struct iovec part = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	ssize_t n = recvmsg(from, &m, 0);
+	if (n < 0)
+		die("recvmsg");
+	return n;
+}
+
+// A message to itself.
+static void call_message(unsigned n)
+{
+	static int pair[2];
+	(void)n;
+	if (!pair[1] && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		die("socketpair");
+	send_byte(pair[0]);
+	receive_byte(pair[1]);
+}
+
+// connect_tcp connects two sockets by the loopback interface.
+static void connect_tcp(int pair[2])
+{
+	struct sockaddr_in a = { AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof a;
+	int on = 1, listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listening, (struct sockaddr *)&a, size) < 0 || listen(listening, 1) < 0 ||
+	    getsockname(listening, (struct sockaddr *)&a, &size) < 0)
+		die("a listening socket");
+	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(pair[0], (struct sockaddr *)&a, size) < 0 || (pair[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) < 0)
+		die("a connection");
+	for (int i = 0; i < 2; i++)
+		setsockopt(pair[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	close(listening);
+}
+
+// A byte to another process, and back.
+static void call_echo(unsigned n)
+{
+	static int pair[2];
+	(void)n;
+	if (!pair[1]) {
+		connect_tcp(pair);
+		pid_t child = fork();
+		if (child < 0)
+			die("fork");
+		if (child == 0) {
+			close(pair[0]);
+			while (receive_byte(pair[1]))
+				send_byte(pair[1]);
+			_exit(0);
+		}
+	}
+	send_byte(pair[0]);
+	receive_byte(pair[0]);
+}
+
 static const struct {
 	const char *name;
 	void (*call)(unsigned);
@@ -116,6 +189,8 @@ static const struct {
 	{ "setresuid", call_setresuid, 0 },
 	{ "mkdir", call_mkdir, 0 },
 	{ "shell", call_shell, 0 },
+	{ "message", call_message, 0 },
+	{ "echo", call_echo, 0 },
 };
 
 static double now(void)
