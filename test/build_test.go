@@ -21,6 +21,7 @@ func build(work string) error {
 	}
 	builds := [][]string{
 		{"go", "build", "-buildvcs=false", "-o", bin, "../cmd/subuidless"},
+		{"go", "build", "-buildvcs=false", "-o", bin, "./busclient"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gouser"},

@@ -20,7 +20,7 @@ func TestProgramsInContainer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, name := range []string{"kill", "guard", "peer", "trace", "network", "ipc", "mq"} {
+	for _, name := range []string{"kill", "guard", "peer", "credentials", "credentials_wait", "trace", "network", "ipc", "mq"} {
 		t.Run(name, func(t *testing.T) {
 			if err := copyFile(filepath.Join(root, "root", name), filepath.Join(programsDir(work()), name)); err != nil {
 				t.Fatal(err)

@@ -130,7 +130,7 @@ func install(work, rootfs string) error {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(work, "testdata", "services"))); err != nil {
 		return err
 	}
-	for _, program := range []string{"rawids", "goids"} {
+	for _, program := range []string{"rawids", "goids", "busclient"} {
 		if err := copyFile(filepath.Join(dir, program), filepath.Join(work, "bin", program)); err != nil {
 			return err
 		}

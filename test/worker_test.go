@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -204,4 +205,64 @@ func workers(front int) []int {
 		}
 	}
 	return found
+}
+
+// receiveScript prints the ids of the sender of a message, which another user sends when the
+// script may read a line.
+const receiveScript = `
+import os, socket, struct, sys
+sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+ready, started = os.pipe()
+if os.fork() == 0:
+    os.setresgid(8, 8, 8)
+    os.setresuid(7, 7, 7)
+    os.write(started, b"x")
+    os.read(0, 1)
+    sender.send(b"x")
+    os._exit(0)
+os.read(ready, 1)
+print("waits", flush=True)
+control = receiver.recvmsg(1, 100)[1]
+print(*struct.unpack("3i", control[0][2])[1:])
+os.wait()
+`
+
+// TestWorkerKilledWhileCallWaits kills workers while a program waits for a message.
+func TestWorkerKilledWhileCallWaits(t *testing.T) {
+	needs(t, "python3")
+	cmd := command(t, "subuidless", "exec", "--", "python3", "-c", receiveScript)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages strings.Builder
+	cmd.Stderr = &messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	output := bufio.NewReader(stdout)
+	if line, err := output.ReadString('\n'); line != "waits\n" {
+		t.Fatalf("the script printed %q (%v)\n%s", line, err, messages.String())
+	}
+	victim := 0
+	for range 3 {
+		victim = nextWorker(t, cmd.Process.Pid, victim)
+		if err := unix.Kill(victim, unix.SIGKILL); err != nil {
+			t.Fatalf("killing worker %d: %v", victim, err)
+		}
+	}
+	if _, err := stdin.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := output.ReadString('\n'); line != "7 8\n" {
+		t.Errorf("the message comes from %q (%v), want 7 8", line, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, messages.String())
+	}
 }

@@ -35,3 +35,9 @@ su ann -c 'python3 /test/dbus-client.py root'
 su ann -c 'python3 /test/dbus-client.py ann' | cut -c 1-3
 ask RequestName string:com.example.Test uint32:0
 su ann -c "dbus-send --system --print-reply --dest=$bus / $bus.ListNames >/dev/null && echo listed"
+
+# GLib's library, and one of Go, send credentials of their own before they authenticate.
+for user in root ann; do
+	su $user -c "gdbus call --system --dest $bus --object-path / --method $bus.ListNames" | cut -c 1-3
+	su $user -c '/test/busclient unix:path=/run/dbus/system_bus_socket'
+done
