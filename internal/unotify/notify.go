@@ -54,8 +54,13 @@ func SetSyncWakeUp(listener int, on bool) unix.Errno {
 // id. If it does, what has been read from its memory or /proc before was really the
 // target's: its thread id cannot have been reused.
 func Waits(listener int, id uint64) bool {
-	_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
-	return e == 0
+	for {
+		_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
+		// As in Send, a signal can interrupt the kernel while it acquires the filter's lock.
+		if e != unix.EINTR {
+			return e == 0
+		}
+	}
 }
 
 // WaitHangup blocks until no task is left to which the filter of listener applies.
