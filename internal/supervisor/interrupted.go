@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -161,14 +162,23 @@ func (r *receiver) awaitFirstTry(l *listener) bool {
 	if !l.multiple.Load() {
 		return true
 	}
-	for end := time.Now().Add(firstTryWait); l.isCallerBusy(r) && time.Now().Before(end); {
+	tries := 0
+	for end := time.Now().Add(firstTryWait); l.isCallerBusy(r) && time.Now().Before(end); tries++ {
 		if !r.Waits() {
 			return false
 		}
-		time.Sleep(firstTryWait / 1000)
+		// Most often the other receiver has just answered, and needs a moment to note that.
+		if tries < firstTryYields {
+			sys.SchedYield()
+		} else {
+			time.Sleep(firstTryWait / 1000)
+		}
 	}
 	return true
 }
+
+// firstTryYields is how often awaitFirstTry yields the CPU before it sleeps.
+const firstTryYields = 100
 
 // firstTryWait is how long awaitFirstTry waits. A first try that is blocked in a FUSE
 // file system may depend on the very receiver that waits.

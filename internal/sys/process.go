@@ -108,3 +108,6 @@ func PidfdSendSignal(pidfd int, sig unix.Signal) unix.Errno {
 	_, _, e := syscall.RawSyscall6(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(pidfd), uintptr(sig), 0, 0, 0, 0)
 	return e
 }
+
+// SchedYield is sched_yield(2).
+func SchedYield() { syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
