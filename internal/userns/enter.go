@@ -13,16 +13,29 @@ import (
 // Command is a program to start in another user namespace.
 type Command struct {
 	Namespace int      // descriptor of the user namespace; -1: that of the caller
+	Place     *Place   // where in another mount namespace; nil: where the caller is
 	Path      string   // path of the program
 	Args      []string // arguments, including argv[0]; at least one
 	Env       []string // environment
 	Files     []int    // descriptors that become 0, 1, 2, ...; fewer than 32
 }
 
+// Place is a working directory in another mount namespace, which belongs to
+// Command.Namespace.
+type Place struct {
+	MountNS int    // descriptor of the mount namespace
+	Dir     string // absolute path of the working directory in it
+}
+
 // Start starts the program and returns its process id. The caller must wait for the process:
-// wait(2). The program inherits Files and no other descriptors. If Namespace is not -1, it
-// has all capabilities in that namespace, also as ambient ones, so that it keeps them if its
-// id there is not 0 (capabilities(7)).
+// wait(2).
+//
+// Without a Place, the program inherits Files and no other descriptors. If Namespace is not
+// -1, it has all capabilities in that namespace, also as ambient ones, so that it keeps them
+// if its id there is not 0 (capabilities(7)).
+//
+// With a Place, the program starts as a child of clone(CLONE_NEWUSER | CLONE_NEWNS) would: it
+// also inherits descriptors that are not close-on-exec, and has no ambient capabilities.
 //
 // After an error, no process is left. If the child failed, the error names its step and wraps
 // the errno: setns(CLONE_NEWUSER) or execve, for example.
@@ -54,6 +67,15 @@ func (c *Command) Start() (pid int, err error) {
 	if c.Namespace >= 0 {
 		spare = append(spare, c.Namespace)
 	}
+	var dir *byte
+	if c.Place != nil {
+		spare = append(spare, c.Place.MountNS)
+		if dir, err = syscall.BytePtrFromString(c.Place.Dir); err != nil {
+			unix.Close(p[1])
+			return 0, err
+		}
+		restoreFileLimit()
+	}
 	for i, fd := range spare {
 		if spare[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstSpare); err != nil {
 			err = fmt.Errorf("duplicating descriptor %d: %w", fd, err)
@@ -73,13 +95,16 @@ func (c *Command) Start() (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	files, failed, ns := spare[:len(c.Files)], spare[len(c.Files)], -1
+	files, failed, ns, mount := spare[:len(c.Files)], spare[len(c.Files)], -1, -1
 	if c.Namespace >= 0 {
 		ns = spare[len(c.Files)+1]
 	}
+	if c.Place != nil {
+		mount = spare[len(spare)-1]
+	}
 
 	syscall.ForkLock.Lock()
-	pid, e := fork(ns, path, &argv[0], &envv[0], files, failed)
+	pid, e := fork(ns, mount, dir, path, &argv[0], &envv[0], files, failed)
 	syscall.ForkLock.Unlock()
 	unix.Close(failed)
 	spare = append(spare[:len(c.Files)], spare[len(c.Files)+1:]...)
@@ -102,9 +127,18 @@ func (c *Command) Start() (pid int, err error) {
 		if err != nil {
 			return 0, os.NewSyscallError("read", err)
 		}
-		return 0, fmt.Errorf("starting %s in the container's user namespace: %s: %w", c.Args[0], steps[failure[0]], syscall.Errno(failure[1]))
+		step := steps[failure[0]]
+		if failure[0] == stepChdir {
+			step = fmt.Sprintf(step, c.Place.Dir)
+		}
+		return 0, fmt.Errorf("starting %s in the container's user namespace: %s: %w", c.Args[0], step, syscall.Errno(failure[1]))
 	}
 }
+
+// restoreFileLimit restores the soft limit on open files, which the Go runtime has raised for
+// itself, so that the program gets the caller's. The runtime remembers the original limit
+// privately. Exec restores it before execve(2), and leaves it so if that fails.
+func restoreFileLimit() { _ = syscall.Exec("", []string{""}, nil) }
 
 // firstSpare is greater than the number of any descriptor in the program: len(Command.Files)
 // must be smaller.
@@ -114,6 +148,8 @@ const firstSpare = 32
 const (
 	stepDup = iota
 	stepSetns
+	stepMount
+	stepChdir
 	stepCapget
 	stepCapset
 	stepExec
@@ -122,6 +158,8 @@ const (
 var steps = [...]string{
 	stepDup:    "dup3",
 	stepSetns:  "setns(CLONE_NEWUSER)",
+	stepMount:  "setns(CLONE_NEWNS)",
+	stepChdir:  "chdir to %s",
 	stepCapget: "capget",
 	stepCapset: "capset",
 	stepExec:   "execve",
@@ -137,7 +175,7 @@ const maxCap = 64
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
+func fork(ns, mount int, dir, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
 	var (
 		pid, step uintptr
 		e         syscall.Errno
@@ -164,6 +202,21 @@ func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, 
 		if _, _, e = syscall.RawSyscall(unix.SYS_SETNS, uintptr(ns), unix.CLONE_NEWUSER, 0); e != 0 {
 			goto fail
 		}
+	}
+	if mount >= 0 {
+		// setns(2) refuses a process that shares its root directory with another one.
+		// The child of a fork does not.
+		step = stepMount
+		if _, _, e = syscall.RawSyscall(unix.SYS_SETNS, uintptr(mount), unix.CLONE_NEWNS, 0); e != 0 {
+			goto fail
+		}
+		step = stepChdir
+		if _, _, e = syscall.RawSyscall(syscall.SYS_CHDIR, uintptr(unsafe.Pointer(dir)), 0, 0); e != 0 {
+			goto fail
+		}
+		goto exec
+	}
+	if ns >= 0 {
 		step = stepCapget
 		if _, _, e = syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&caps)), 0); e != 0 {
 			goto fail
@@ -180,6 +233,7 @@ func fork(ns int, path *byte, argv, envv **byte, files []int, failed int) (int, 
 	// Close what the caller inherited without close-on-exec: the program would otherwise
 	// keep open, for example, a pipe whose reader waits for the end of the file. Linux 5.11.
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC)
+exec:
 	step = stepExec
 	_, _, e = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envv)))
 fail:
