@@ -40,6 +40,7 @@ var helpers = map[string]func() int{
 // The groups of commands in the help of the root command.
 const (
 	groupRun     = "run"
+	groupEngine  = "engine"
 	groupRuntime = "runtime"
 	groupOther   = "other"
 )
@@ -64,6 +65,7 @@ files, so it persists between runs.`,
 	root.Flags().Bool("version", false, "print the version and exit")
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run a command:"},
+		&cobra.Group{ID: groupEngine, Title: "Work with container engines:"},
 		&cobra.Group{ID: groupRuntime, Title: "Work with OCI runtimes:"},
 		&cobra.Group{ID: groupOther, Title: "Other commands:"},
 	)
@@ -71,9 +73,12 @@ files, so it persists between runs.`,
 	root.SetCompletionCommandGroupID(groupOther)
 	root.AddCommand(
 		newAgentCommand(),
+		newBuildahCommand(),
 		newDoctorCommand(),
 		newExecCommand(),
+		newPodmanCommand(),
 		newRunCommand(),
+		newSessionCommand(),
 		newSidecarCommand(),
 		newSpecCommand(),
 	)

@@ -111,6 +111,23 @@ func Read(c *net.UnixConn, b []byte) (n int, m Message, err error) {
 	return n, m, err
 }
 
+// Peer returns the credentials of the process that connected to c, or that listens on the
+// socket to which c has been connected, as the calling process's namespaces show them: unix(7),
+// SO_PEERCRED. The error is that of getsockopt(2).
+func Peer(c *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var peer *unix.Ucred
+	var inner error
+	err = raw.Control(func(fd uintptr) { peer, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err == nil {
+		err = os.NewSyscallError("getsockopt(SO_PEERCRED)", inner)
+	}
+	return peer, err
+}
+
 // Close closes received descriptors. It ignores errors: the descriptors have nothing to flush,
 // and close(2) frees them whatever it returns.
 func Close(fds []int) {

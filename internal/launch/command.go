@@ -16,17 +16,21 @@ const (
 	StatusNotFound      = 127 // the command does not exist
 )
 
-// execute replaces the calling process with the command args. It returns only on failure.
-func execute(args []string) (status int, err error) {
+// execute replaces the calling process with the command args, in the environment env (nil:
+// the caller's). It returns, with the exit status, only on failure.
+func execute(args, env []string) (status int, err error) {
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
 	if err != nil {
 		return status, err
 	}
-	return execPath(path, args)
+	return execPath(path, args, env)
 }
 
-func execPath(path string, args []string) (status int, err error) {
-	return describeExec(path, unix.Exec(path, args, os.Environ()))
+func execPath(path string, args, env []string) (status int, err error) {
+	if env == nil {
+		env = os.Environ()
+	}
+	return describeExec(path, unix.Exec(path, args, env))
 }
 
 // describeExec returns the exit status and the message for an error of execve(2).

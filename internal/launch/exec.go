@@ -15,6 +15,7 @@ import (
 // ExecOptions are the options of Exec.
 type ExecOptions struct {
 	Args       []string          // the command and its arguments; at least one
+	Env        []string          // its environment; nil: the caller's
 	Supervisor supervisor.Config // Exec sets the ID
 }
 
@@ -28,27 +29,102 @@ type ExecOptions struct {
 func Exec(o ExecOptions) (status int, err error) {
 	if supervisor.Active() {
 		warnIneffective(o.Supervisor)
-		return execute(o.Args)
+		return execute(o.Args, o.Env)
 	}
 	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
-	sup, err := supervisor.Prepare(o.Supervisor)
+	c, err := Start(o)
 	if err != nil {
 		return StatusFailed, err
+	}
+	return c.Run()
+}
+
+// Command is a command that is supervised and waits for Run.
+type Command struct {
+	stage *stage
+	ended bool // before it was supervised: it has told the user why
+}
+
+// Start starts the supervisor o.Supervisor and the stage of the command, in new user and
+// mount namespaces. The caller must call Run.
+func Start(o ExecOptions) (*Command, error) {
+	sup, err := supervisor.Prepare(o.Supervisor)
+	if err != nil {
+		return nil, err
 	}
 	defer sup.Close()
 	// The stage stays in the front's process group, so that a shell's job control
 	// affects the command as if the shell had started it. The new mount namespace belongs
 	// to the new user namespace, so root can call mount(2) in it.
-	st, err := startStage(o.Args, stageAttr{sys: userns.NewProcAttr(unix.CLONE_NEWNS), inherit: true, noPermissions: o.Supervisor.NoPermissions})
+	attr := o.stageAttr()
+	attr.sys = userns.NewProcAttr(unix.CLONE_NEWNS)
+	st, err := startStage(o.Args, attr)
 	if err != nil {
-		return StatusFailed, err
+		return nil, err
 	}
 	sup.Enter(st.pid)
-	if err := serveStage(st, sup); err != nil {
-		if errors.Is(err, errStageEnded) {
-			return waitFor(st.pid, false)
-		}
-		return StatusFailed, errors.Join(err, killAndReap(st.pid))
+	return supervise(st, sup.Serve)
+}
+
+// StartIn starts the stage of the command in the namespaces of a session, whose supervisor
+// serves it. The configuration of that supervisor stays as it is, except for the filter:
+// o.Supervisor.NoPermissions must be that of the session. The caller must call Run.
+func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("working directory: %w", errnoOf(err))
+	}
+	attr := o.stageAttr()
+	attr.entry, attr.dir = session, dir
+	st, err := startStage(o.Args, attr)
+	if err != nil {
+		return nil, err
+	}
+	return supervise(st, session.Join)
+}
+
+// stageAttr returns the attributes of the command's stage, without its namespaces.
+func (o *ExecOptions) stageAttr() stageAttr {
+	return stageAttr{env: o.Env, inherit: true, noPermissions: o.Supervisor.NoPermissions}
+}
+
+// supervise passes the listener of the stage to serve.
+func supervise(st *stage, serve func(supervisor.Process) error) (*Command, error) {
+	listener, err := st.listener()
+	if errors.Is(err, errStageEnded) {
+		return &Command{stage: st, ended: true}, nil
+	}
+	if err == nil {
+		defer listener.Close()
+		err = serve(supervisor.Process{Listener: listener, Pid: st.pid, User: &identity.User{}})
+	}
+	if err != nil {
+		return nil, errors.Join(err, killAndReap(st.pid))
+	}
+	return &Command{stage: st}, nil
+}
+
+// Ended reports whether the stage has ended before it was supervised, because there is no
+// such command, for example. The user has been told why, and Run returns its status.
+func (c *Command) Ended() bool { return c.ended }
+
+// Abort ends the command instead of running it.
+func (c *Command) Abort() error { return killAndReap(c.stage.pid) }
+
+// Detach lets the command run without waiting for its end.
+func (c *Command) Detach() error {
+	if c.ended {
+		_, err := waitFor(c.stage.pid, false)
+		return errors.Join(errStageEnded, err)
+	}
+	return c.stage.release()
+}
+
+// Run lets the command run, forwards signals to it, and returns its exit status: see Exec.
+func (c *Command) Run() (status int, err error) {
+	pid := c.stage.pid
+	if c.ended {
+		return waitFor(pid, false)
 	}
 	interactive := isTerminal(os.Stdin)
 	var skip []os.Signal
@@ -58,21 +134,11 @@ func Exec(o ExecOptions) (status int, err error) {
 		// front.
 		skip = sentByTerminal
 	}
-	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), st.pid, skip...)
-	if err := st.release(); err != nil {
-		return StatusFailed, errors.Join(err, killAndReap(st.pid))
+	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), pid, skip...)
+	if err := c.stage.release(); err != nil {
+		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
-	return waitFor(st.pid, interactive)
-}
-
-// serveStage passes the listener of the stage to the supervisor.
-func serveStage(st *stage, sup *supervisor.Prepared) error {
-	listener, err := st.listener()
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
-	return sup.Serve(supervisor.Process{Listener: listener, Pid: st.pid, User: &identity.User{}})
+	return waitFor(pid, interactive)
 }
 
 // killAndReap kills the child pid and waits for its end.

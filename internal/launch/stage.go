@@ -13,6 +13,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/filter"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
@@ -34,12 +35,14 @@ type stage struct {
 // stageAttr holds the attributes of a new stage.
 type stageAttr struct {
 	sys           *syscall.SysProcAttr
-	env           []string   // nil: the environment of the caller
-	stdio         []*os.File // nil: the standard streams of the caller
-	inherit       bool       // inherit descriptors above 2 that are not close-on-exec
-	noPermissions bool       // use the filter of syscalls.WithoutPermissions
-	unfiltered    bool       // use no filter: an outer supervisor has one
-	user          *account   // the user to run the command as; nil: that of the stage
+	entry         *supervisor.Entry // start in the namespaces of this session; nil: see sys
+	dir           string            // working directory in the session
+	env           []string          // nil: the environment of the caller
+	stdio         []*os.File        // nil: the standard streams of the caller
+	inherit       bool              // inherit descriptors above 2 that are not close-on-exec
+	noPermissions bool              // use the filter of syscalls.WithoutPermissions
+	unfiltered    bool              // use no filter: an outer supervisor has one
+	user          *account          // the user to run the command as; nil: that of the stage
 }
 
 // The filter of a stage, in its arguments.
@@ -79,11 +82,36 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		filter = filterNoPermissions
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.user.String()}, args...)
-	pid, err := startProcess("/proc/self/exe", argv, attr)
+	start := startProcess
+	if a.entry != nil {
+		start = a.startEntered
+	}
+	pid, err := start("/proc/self/exe", argv, attr)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
 	return &stage{pid: pid, socket: ours}, nil
+}
+
+// startEntered is startProcess in the namespaces of a session. The process inherits all
+// descriptors that are not close-on-exec.
+func (a *stageAttr) startEntered(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
+	cmd := userns.Command{
+		Namespace: int(a.entry.UserNS.Fd()),
+		Place:     &userns.Place{MountNS: int(a.entry.MountNS.Fd()), Dir: a.dir},
+		Path:      exe,
+		Args:      argv,
+		Env:       attr.Env,
+	}
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	for _, f := range attr.Files {
+		cmd.Files = append(cmd.Files, int(f.Fd()))
+	}
+	pid, err = cmd.Start()
+	runtime.KeepAlive(attr)
+	return pid, err
 }
 
 // listener waits until the stage has installed its filter, and returns a duplicate of the
@@ -167,7 +195,7 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	if err != nil {
 		return StatusFailed, err
 	}
-	return execPath(path, args)
+	return execPath(path, args, nil)
 }
 
 // installFilter installs the filter for rows on this thread, and sends the number of the

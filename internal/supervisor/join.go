@@ -84,14 +84,16 @@ func (cfg *Config) socketName() string {
 }
 
 // listen creates the keeper's socket, unless Config.SocketDir is empty, and serves it
-// until the keeper exits.
-func (k *keeper) listen() {
+// until the keeper exits. It logs the error that it returns.
+func (k *keeper) listen() error {
 	if k.cfg.SocketDir == "" {
-		return
+		return nil
 	}
-	if err := k.openSocket(); err != nil {
+	err := k.openSocket()
+	if err != nil {
 		slog.Error("cannot listen on the container's socket; processes that the runtime's exec starts will not be supervised", "container", k.cfg.ID, "err", err)
 	}
+	return err
 }
 
 // openSocket creates the keeper's socket and starts to accept connections.
@@ -123,20 +125,54 @@ func (k *keeper) openSocket() error {
 	return nil
 }
 
-// serve answers a request for a further listener. Only the user can connect, because of
-// the permissions of the socket's directory.
+// removeSocket removes the keeper's socket, if there is one.
+func (k *keeper) removeSocket() error {
+	if k.socket == "" {
+		return nil
+	}
+	err := os.Remove(k.socket)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// serve answers the requests of a connection. Only the user can connect, because of the
+// permissions of the socket's directory. Root could, but does not belong here: its process
+// would be supervised with the user's privileges.
 func (k *keeper) serve(c conn) {
 	defer c.Close()
-	m, fds, err := c.receive()
-	if err != nil {
+	if peer, err := fdpass.Peer(c.UnixConn); err != nil || int(peer.Uid) != os.Geteuid() {
+		slog.Warn("another user has connected to the container's socket", "container", k.cfg.ID, "peer", peer, "err", err)
 		return
 	}
-	err = k.join(fds, m)
-	if err != nil {
+	entered := false
+	for {
+		m, fds, err := c.receive()
+		if err != nil {
+			break
+		}
+		switch m.Request {
+		case requestListener:
+			if err = k.join(fds, m); err == nil {
+				fds = nil // the keeper's own now
+			}
+			err = c.answer(err)
+		case requestEnter:
+			err = k.enter(c, &entered)
+		case requestEnd:
+			err = c.answer(k.endSession())
+		default:
+			err = c.answer(fmt.Errorf("this supervisor is older than subuidless %s", m.Request))
+		}
 		fdpass.Close(fds)
+		if err != nil {
+			slog.Warn("the process that asked the supervisor exited before the answer", "container", k.cfg.ID, "err", err)
+			break
+		}
 	}
-	if err := c.answer(err); err != nil {
-		slog.Warn("the agent exited before the answer", "container", k.cfg.ID, "err", err)
+	if entered {
+		k.leave()
 	}
 }
 
@@ -147,12 +183,12 @@ func (k *keeper) join(fds []int, m message) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	first := k.listeners.any()
-	if first == nil {
-		return errors.New("the container has just ended")
+	home := k.namespaces()
+	if k.ended || home == nil {
+		return errEnded
 	}
 	if len(fds) == 1 {
-		for _, fd := range first[fdListener+1:] {
+		for _, fd := range home[fdListener+1:] {
 			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {
 				fdpass.Close(fds[1:])
@@ -161,7 +197,7 @@ func (k *keeper) join(fds []int, m message) error {
 			fds = append(fds, dup)
 		}
 	}
-	same, err := userns.Equal(first[fdUserNS], fds[fdUserNS])
+	same, err := userns.Equal(home[fdUserNS], fds[fdUserNS])
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,10 @@ type keeper struct {
 	workerPID int  // 0 if the worker is not a child of this process
 	watched   bool // the witness reads what is reported
 	listeners listenerSet
-	next      int           // index that addListener tries first
-	done      chan struct{} // closed when the last listener has hung up
+	next      int // index that addListener tries first
+	session   session
+	ended     bool
+	done      chan struct{} // closed when the container has ended
 }
 
 // KeeperMain is the main function of the keeper's process. It returns the exit status.
@@ -106,24 +108,18 @@ func (k *keeper) run(c conn) error {
 		if err := k.adopt(c, m, fds); err != nil {
 			return err
 		}
-		k.listen()
+		_ = k.listen() // the processes that are running do not need the socket
 	} else {
 		err := k.start(fds, m)
-		if err == nil {
-			k.listen() // before the answer, after which others may call Join
-		}
 		if e := c.answer(err); e != nil && err == nil {
 			slog.Warn("the process that started this supervisor exited before the answer", "err", e)
 		}
 		c.Close()
-		if err != nil {
-			return nil // the answer has reported it
+		if err != nil { // the answer has reported it
+			return k.removeSocket()
 		}
 	}
 	<-k.done
-	if k.socket != "" {
-		return os.Remove(k.socket)
-	}
 	return nil
 }
 
@@ -140,7 +136,14 @@ func (k *keeper) start(fds []int, m message) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.activateWorker(func() error { return k.addListener(fds, m) })
+	return k.activateWorker(func() error {
+		// Before the answer, after which others may call Join. A session is useless if
+		// nobody can.
+		if err := k.listen(); err != nil && k.cfg.Session != nil {
+			return err
+		}
+		return k.addListener(fds, m)
+	})
 }
 
 // prepare starts the first worker, in the user namespace of the descriptor ns. It does
@@ -265,12 +268,12 @@ func (k *keeper) restartWorker(c conn, pid int) {
 // the dead worker. The caller holds k.mu.
 func (k *keeper) replaceWorker(status string) {
 	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
-		first := k.listeners.any()
-		if first == nil {
+		home := k.namespaces()
+		if k.ended || home == nil {
 			return
 		}
 		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
-		err := k.startWorker(first[fdUserNS])
+		err := k.startWorker(home[fdUserNS])
 		if err == nil {
 			err = k.activateWorker(k.sendListeners)
 		}
@@ -348,7 +351,7 @@ func (k *keeper) addListener(fds []int, m message) error {
 		}
 		k.listeners[i], k.next = fds, i+1
 		go k.awaitHangup(i, fds)
-		return nil
+		return k.keepNamespaces(fds)
 	}
 	return fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
 }
@@ -364,9 +367,32 @@ func (k *keeper) awaitHangup(i int, fds []int) {
 	k.listeners[i] = nil
 	k.report(message{Index: i})
 	if k.listeners.any() == nil {
-		if k.worker.UnixConn != nil { // nil: a keeper that the witness has started has not started it yet
-			k.worker.Close()
-		}
-		close(k.done)
+		k.session.idleSince = time.Now()
+		k.endIfUnused()
 	}
+}
+
+// endIfUnused ends the container if no task is left, and nobody is about to start one. A
+// session lingers first. The caller holds k.mu.
+func (k *keeper) endIfUnused() {
+	switch {
+	case k.ended || k.listeners.any() != nil:
+	case k.cfg.Session != nil:
+		k.linger()
+	default:
+		k.end()
+	}
+}
+
+// end ends the container. The caller holds k.mu.
+func (k *keeper) end() {
+	// Before others can notice the end: they may create a socket with this name.
+	if err := k.removeSocket(); err != nil {
+		slog.Warn("cannot remove the container's socket", "container", k.cfg.ID, "err", err)
+	}
+	k.ended = true
+	if k.worker.UnixConn != nil { // nil: a keeper that the witness has started has not started it yet
+		k.worker.Close()
+	}
+	close(k.done)
 }

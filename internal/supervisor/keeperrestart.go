@@ -95,7 +95,7 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 		}
 		k.listeners[next.Index] = fds
 		go k.awaitHangup(next.Index, fds)
-		err = c.answer(nil)
+		err = c.answer(k.keepNamespaces(fds))
 	}
 	for i, fds := range k.listeners { // some may have hung up while there was no keeper
 		k.report(message{Index: i}, fds...)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -49,7 +50,7 @@ func Prepare(cfg Config) (*Prepared, error) {
 		return nil, err
 	}
 	defer reports.Close()
-	logs, log, err := os.Pipe()
+	logs, log, err := openLog(cfg)
 	if err != nil {
 		c.Close()
 		witness.Close()
@@ -72,6 +73,16 @@ func Prepare(cfg Config) (*Prepared, error) {
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// openLog returns the file for the log of the keeper and its workers, and where to read what
+// the caller is to show of it. The log of a session, which outlives the caller, is a file.
+func openLog(cfg Config) (logs io.ReadCloser, log *os.File, err error) {
+	if cfg.Session == nil {
+		return os.Pipe()
+	}
+	log, err = os.OpenFile(cfg.Session.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	return io.NopCloser(strings.NewReader("")), log, err
 }
 
 // Enter passes the user namespace of the process task, which is the container's, to

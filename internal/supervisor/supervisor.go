@@ -27,8 +27,8 @@
 //
 //   - witness: belongs to its goroutine.
 //   - keeper: the fields before mu are set before other goroutines use them. mu
-//     protects the rest. It is held during round trips to the worker, so that requests
-//     do not mix; the worker never waits for mu.
+//     protects the rest, and the fields of session. It is held during round trips to the
+//     worker, so that requests do not mix; the worker never waits for mu.
 //   - worker: keeper belongs to the goroutine of worker.run. The fields that setUp sets
 //     are constant from the first listener on. mu protects listeners.
 //   - listener: mu protects receivers. multiple and watchAsleep are atomic; the rest is
@@ -92,6 +92,9 @@ type Config struct {
 	// NoPermissions turns off the permission checks for files. The container's filter
 	// may then be made from syscalls.WithoutPermissions.
 	NoPermissions bool
+	// Session, if not nil, lets others start processes in the container's namespaces:
+	// see Enter.
+	Session *Session `json:",omitempty"`
 }
 
 // Process is a process to supervise, together with its descendants.

@@ -36,9 +36,20 @@ type message struct {
 	// will follow, one for each listener.
 	Adopt    int  `json:",omitempty"`
 	Orphaned bool `json:",omitempty"`
+	// Request says what a connection to the keeper's socket asks for.
+	Request string `json:",omitempty"`
+	// Status is the answer to requestEnter.
+	Status *Status `json:",omitempty"`
 	// Error says why a request has failed; it is empty for success.
 	Error string `json:",omitempty"`
 }
+
+// The values of message.Request.
+const (
+	requestListener = ""      // supervise a further listener
+	requestEnter    = "enter" // send the namespaces, and stay until the connection ends
+	requestEnd      = "end"   // end the session, in which no task is left
+)
 
 // The descriptors that accompany a request, in this order: a listener, and for the
 // process of its filter, the user and mount namespaces and the root directory.

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/engine"
+	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/session"
+)
+
+func newSessionCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "session",
+		GroupID: groupEngine,
+		Short:   "List and stop the sessions of container engines, or run a command in one",
+		Long: `Commands of container engines under subuidless share a session: one user
+namespace, one mount namespace and one supervisor. So "subuidless podman exec"
+reaches the containers that "subuidless podman run" has started.
+
+The first command starts the session. It ends by itself when no command has run
+and no container has been left in it for 5 minutes.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newSessionExecCommand(), newSessionListCommand(), newSessionStopCommand())
+	return cmd
+}
+
+func newSessionExecCommand() *cobra.Command {
+	o := session.Options{Name: session.DefaultName, Linger: session.DefaultLinger}
+	cmd := &cobra.Command{
+		Use:   "exec [flags] [--] COMMAND [ARG...]",
+		Short: "Run a command in a session",
+		Long: `Run a command in a session, and start the session if it does not exist. Container
+engines and tools that call them (podman, buildah, skopeo, podman-compose,
+scripts) then work there without subordinate ids: "subuidless podman ARG..." is
+short for "subuidless session exec -- podman ARG...".
+
+--trace, --permissions, --sidecar and --linger concern the session's supervisor:
+they have an effect only on the command that starts the session. The exit status
+is the same as that of subuidless exec.`,
+		Example: `  subuidless session exec -- sh -c 'podman build -t app . && podman push app registry.example.org/app'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				exit(launch.StatusFailed, errors.New("session exec: no COMMAND given; see subuidless session exec --help"))
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := makeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
+				return err
+			}
+			o.Args = args
+			exit(engine.Exec(o))
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // flags after COMMAND are the command's own
+	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
+	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
+	addSupervisorFlags(cmd, &o.Supervisor)
+	cmd.SetFlagErrorFunc(exitFlagError)
+	return cmd
+}
+
+func newSessionListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List your sessions",
+		Long: `List your sessions: the name, the process id of the supervisor, since when the
+session exists, how many containers and processes are running in it, and whether
+it is idle, so that it will end.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			infos, err := session.List()
+			if err != nil {
+				return err
+			}
+			return session.Print(os.Stdout, infos)
+		},
+	}
+}
+
+func newSessionStopCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "stop [--force] [NAME]",
+		Short: "End a session and all its processes",
+		Long: `End the session NAME ("default" if omitted) with all its processes. Images,
+containers and volumes stay on disk. If containers are running, that is an error,
+unless --force is given: they then get SIGTERM, and SIGKILL after ten seconds.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := session.DefaultName
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return session.Stop(name, force)
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "also end running containers")
+	return cmd
+}

@@ -1,0 +1,43 @@
+// Package engine runs container engines in sessions. It knows what podman and buildah, which
+// share a storage library, have to be told: that the user namespace they find themselves in is
+// the one they would have created, whose namespace it is, and which storage driver to use.
+package engine
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rootless-containers/subuidless/internal/session"
+)
+
+// Exec runs the command o.Args, an engine or a program that calls one, in a session: see
+// session.Exec. It sets o.Env.
+func Exec(o session.Options) (status int, err error) {
+	o.Env = environment(os.Environ(), os.Geteuid(), os.Getegid())
+	return session.Exec(o)
+}
+
+// environment returns env with the variables by which rootless podman and buildah tell their
+// own second process, in the user namespace that they have created, that it exists and whose
+// it is. With them, they use the storage, the runroot and the sockets of the user, and do not
+// create another namespace. The interface is internal to them: it has been the same from
+// podman 1.6 to 5.
+func environment(env []string, uid, gid int) []string {
+	return setVariables(env, [][2]string{
+		{"_CONTAINERS_USERNS_CONFIGURED", "done"},
+		{"_CONTAINERS_ROOTLESS_UID", strconv.Itoa(uid)},
+		{"_CONTAINERS_ROOTLESS_GID", strconv.Itoa(gid)},
+	})
+}
+
+// setVariables returns env with the variables set, given by name and value.
+func setVariables(env []string, variables [][2]string) []string {
+	env = slices.Clone(env)
+	for _, v := range variables {
+		env = slices.DeleteFunc(env, func(have string) bool { return strings.HasPrefix(have, v[0]+"=") })
+		env = append(env, v[0]+"="+v[1])
+	}
+	return env
+}

@@ -1,0 +1,156 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// sessions is the directory of all sessions of the user.
+type sessions struct {
+	path string
+	lock *os.File // the directory, locked with flock(2)
+}
+
+// openSessions opens the directory, creates it if it does not exist, and locks it. The caller
+// must call close.
+func openSessions() (*sessions, error) {
+	path, err := directory()
+	if err != nil {
+		return nil, err
+	}
+	s := &sessions{path: path}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, s.explain(err)
+	}
+	if s.lock, err = os.OpenFile(path, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0); err != nil {
+		return nil, s.explain(err)
+	}
+	if err := checkPrivate(s.lock); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	for {
+		err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return s, nil
+		}
+		if err != unix.EINTR {
+			return nil, errors.Join(s.explain(fmt.Errorf("flock: %w", err)), s.lock.Close())
+		}
+	}
+}
+
+func (s *sessions) explain(err error) error {
+	return fmt.Errorf("directory of the sessions: %w (it must be writable: set XDG_RUNTIME_DIR to a directory of yours on this machine)", err)
+}
+
+// close unlocks the directory.
+func (s *sessions) close() { s.lock.Close() }
+
+// directory returns the path of the directory of all sessions.
+func directory() (string, error) {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("XDG_RUNTIME_DIR is %q: it must be an absolute path", dir)
+		}
+		return filepath.Join(dir, "subuidless", "sessions"), nil
+	}
+	uid := strconv.Itoa(os.Geteuid())
+	// Where systemd-logind puts it, if the session of the user did not set the variable
+	// (su, sudo); container engines look there, too.
+	var st unix.Stat_t
+	if dir := "/run/user/" + uid; unix.Stat(dir, &st) == nil && int(st.Uid) == os.Geteuid() {
+		return filepath.Join(dir, "subuidless", "sessions"), nil
+	}
+	return "/tmp/subuidless-" + uid, nil
+}
+
+// checkPrivate returns an error if other users have access to the directory dir.
+func checkPrivate(dir *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return fmt.Errorf("stat %s: %w", dir.Name(), err)
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return fmt.Errorf("directory %s has owner %d and mode %04o; it must be yours alone: remove it, or run chmod 700 on it", dir.Name(), st.Uid, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// validName is what a session may be called: the name of a file that no shell expands, and
+// that fits into the address of a socket.
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
+
+func checkName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("session name %q: must be 1 to 40 letters, digits, and _ . - after the first character", name)
+	}
+	return nil
+}
+
+// names returns the names of the sessions, in alphabetical order.
+func (s *sessions) names() ([]string, error) {
+	entries, err := os.ReadDir(s.path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && validName.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (s *sessions) dir(name string) string { return filepath.Join(s.path, name) }
+
+// config returns the part of the supervisor's configuration that follows from the name.
+func (s *sessions) config(name string) supervisor.Config {
+	return supervisor.Config{ID: name, SocketDir: s.dir(name)}
+}
+
+// remove removes the directory of a session that has ended.
+func (s *sessions) remove(name string) error { return os.RemoveAll(s.dir(name)) }
+
+// record is what outlives the supervisor of a session.
+type record struct {
+	UserNS uint64 // inode number of the user namespace
+}
+
+func (s *sessions) writeRecord(name string, r record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.dir(name), "session.json")
+	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// readRecord returns the record of a session. Ok is false if there is none, because the
+// session has not been started completely.
+func (s *sessions) readRecord(name string) (r record, ok bool, err error) {
+	path := filepath.Join(s.dir(name), "session.json")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return record{}, false, nil
+	}
+	if err != nil {
+		return record{}, false, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return record{}, false, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, true, nil
+}

@@ -1,0 +1,214 @@
+package session
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// process is a process in a session.
+type process struct {
+	pid  int
+	args []string
+}
+
+// isWorker reports whether it is a worker of the supervisor, which is in the session's user
+// namespace, too.
+func (p *process) isWorker() bool { return len(p.args) > 0 && p.args[0] == supervisor.WorkerName }
+
+// container returns the id and the name of the container whose monitor the process is: each
+// container of podman has a conmon, which starts with it and ends after it.
+func (p *process) container() (id, name string, ok bool) {
+	if len(p.args) == 0 || filepath.Base(p.args[0]) != "conmon" {
+		return "", "", false
+	}
+	for i := 1; i+1 < len(p.args); i++ {
+		switch p.args[i] {
+		case "-c", "--cid":
+			id = p.args[i+1]
+		case "-n", "--name":
+			name = p.args[i+1]
+		}
+	}
+	return id, name, id != ""
+}
+
+// members are the processes of a session.
+type members struct {
+	processes []process // without the worker
+	worker    bool      // there is one
+}
+
+// containers returns the names of the containers that are running, in alphabetical order.
+func (m *members) containers() []string {
+	byID := map[string]string{} // exec has a monitor of its own
+	for i := range m.processes {
+		if id, name, ok := m.processes[i].container(); ok {
+			byID[id] = name
+		}
+	}
+	var names []string
+	for id, name := range byID {
+		if name == "" {
+			name = id[:min(len(id), 12)]
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// findMembers returns the processes in the user namespace with this inode number, and in
+// those that have been created in it.
+func findMembers(userNS uint64) (*members, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	inside := map[uint64]bool{userNS: true} // by inode number
+	m := new(members)
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || !isInside(dir, inside) {
+			continue
+		}
+		if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
+			continue // it has ended, and its parent has not waited for it
+		}
+		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil {
+			continue // it has just ended
+		}
+		p := process{pid: pid, args: strings.Split(string(bytes.TrimRight(cmdline, "\x00")), "\x00")}
+		if p.isWorker() {
+			m.worker = true
+		} else {
+			m.processes = append(m.processes, p)
+		}
+	}
+	return m, nil
+}
+
+// isInside reports whether the process of the directory dir in /proc is in one of the user
+// namespaces in known, or in one that has been created in them. It completes known.
+func isInside(dir string, known map[uint64]bool) bool {
+	ns, err := unix.Open(filepath.Join(dir, "ns", "user"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // another user's process, or it has ended
+	}
+	var seen []uint64
+	found := false
+	for {
+		inode, err := inodeOf(ns)
+		is, isKnown := known[inode]
+		if err != nil || isKnown {
+			found = is
+			break
+		}
+		seen = append(seen, inode)
+		// EPERM at the caller's own namespace: ioctl_ns(2).
+		parent, err := unix.IoctlRetInt(ns, unix.NS_GET_PARENT)
+		if err != nil {
+			break
+		}
+		unix.Close(ns)
+		ns = parent
+	}
+	unix.Close(ns)
+	for _, inode := range seen {
+		known[inode] = found
+	}
+	return found
+}
+
+// inodeOf returns the inode number of the namespace ns.
+func inodeOf(ns int) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(ns, &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Ino, nil
+}
+
+// signal sends a signal to processes, except to those that have ended.
+func signal(list []process, s unix.Signal) error {
+	for i := range list {
+		if err := unix.Kill(list[i].pid, s); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("kill process %d (%s): %w", list[i].pid, strings.Join(list[i].args, " "), err)
+		}
+	}
+	return nil
+}
+
+// pollEvery is how often the processes of a session are counted while they end.
+const pollEvery = 20 * time.Millisecond
+
+// awaitEnd waits until no process of the session is left, or the time is over. It returns
+// those that are left.
+func awaitEnd(userNS uint64, patience time.Duration) ([]process, error) {
+	for end := time.Now().Add(patience); ; time.Sleep(pollEvery) {
+		m, err := findMembers(userNS)
+		if err != nil || len(m.processes) == 0 || time.Now().After(end) {
+			if err != nil {
+				return nil, err
+			}
+			return m.processes, nil
+		}
+	}
+}
+
+// The times that processes get to end: after SIGTERM, as much as container engines give
+// containers, and after SIGKILL.
+const (
+	termPatience = 10 * time.Second
+	killPatience = 10 * time.Second
+)
+
+// endAll ends all processes of the session: with SIGTERM, if that is allowed to take its time,
+// and with SIGKILL.
+func endAll(userNS uint64, gently bool) error {
+	if gently {
+		m, err := findMembers(userNS)
+		if err != nil {
+			return err
+		}
+		if err := signal(m.outside(), unix.SIGTERM); err != nil {
+			return err
+		}
+		if left, err := awaitEnd(userNS, termPatience); err != nil || len(left) == 0 {
+			return err
+		}
+	}
+	for end := time.Now().Add(killPatience); ; {
+		m, err := findMembers(userNS)
+		if err != nil || len(m.processes) == 0 {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d (%s) does not end", m.processes[0].pid, strings.Join(m.processes[0].args, " "))
+		}
+		if err := signal(m.processes, unix.SIGKILL); err != nil {
+			return err
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// outside returns the processes that are not in a container: commands of the engine, and the
+// monitors, which pass SIGTERM on to the first process of their container.
+func (m *members) outside() []process {
+	own, err := os.Readlink("/proc/self/ns/pid")
+	return slices.DeleteFunc(slices.Clone(m.processes), func(p process) bool {
+		ns, e := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", p.pid))
+		return err == nil && e == nil && ns != own
+	})
+}

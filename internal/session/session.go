@@ -1,0 +1,194 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// DefaultName is the name of the session that commands use if the user gives none.
+const DefaultName = "default"
+
+// DefaultLinger is how long a session stays when nothing is left in it: long enough for the
+// next command that somebody types, which then needs no new namespaces.
+const DefaultLinger = 5 * time.Minute
+
+// Options are the options of Exec.
+type Options struct {
+	Name string   // of the session
+	Args []string // the command and its arguments; at least one
+	Env  []string // its environment
+	// Linger is how long a new session stays when nothing is left in it.
+	Linger time.Duration
+	// Supervisor is the configuration of a new session's supervisor. Exec sets the ID,
+	// the directory and the session.
+	Supervisor supervisor.Config
+}
+
+// Exec runs a command in a session, which it starts if it does not exist, and returns its exit
+// status like launch.Exec. If the caller is supervised already, Exec replaces the calling
+// process with the command.
+func Exec(o Options) (status int, err error) {
+	if supervisor.Active() {
+		return launch.Exec(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: o.Supervisor})
+	}
+	if err := checkName(o.Name); err != nil {
+		return launch.StatusFailed, err
+	}
+	c, err := start(o)
+	if err != nil {
+		return launch.StatusFailed, err
+	}
+	return c.Run()
+}
+
+// start starts a command in its session, but does not let it run yet.
+func start(o Options) (*launch.Command, error) {
+	s, err := openSessions()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	entry, err := s.enter(o.Name)
+	if errors.Is(err, supervisor.ErrNoKeeper) {
+		if err := s.bury(o.Name); err != nil {
+			return nil, err
+		}
+		return s.startFirst(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer entry.Close()
+	warnOfDifferences(o, entry.Config)
+	o.Supervisor.NoPermissions = entry.Config.NoPermissions
+	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: o.Supervisor}, entry)
+}
+
+// startFirst starts the session, and its first command.
+func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
+	dir := s.dir(o.Name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, s.explain(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.remove(o.Name))
+		}
+	}()
+	cfg := o.Supervisor
+	cfg.ID, cfg.SocketDir = o.Name, dir
+	cfg.Session = &supervisor.Session{
+		Linger:  o.Linger,
+		Started: time.Now(),
+		Log:     filepath.Join(dir, "log"),
+		Lock:    s.path,
+	}
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: cfg})
+	if err != nil {
+		return nil, err
+	}
+	if c.Ended() {
+		return c, s.remove(o.Name)
+	}
+	entry, err := supervisor.Enter(cfg)
+	if err != nil {
+		return nil, errors.Join(err, c.Abort())
+	}
+	defer entry.Close()
+	inode, err := inodeOf(int(entry.UserNS.Fd()))
+	if err == nil {
+		err = s.writeRecord(o.Name, record{UserNS: inode})
+	}
+	if err != nil {
+		return nil, errors.Join(s.explain(err), c.Abort(), endSession(entry))
+	}
+	return c, nil
+}
+
+// restartPatience is how long a worker may take to replace its keeper.
+const restartPatience = 5 * time.Second
+
+// enter asks the keeper of a session for its namespaces. The error is supervisor.ErrNoKeeper if
+// there is none, nor a worker that could start one.
+func (s *sessions) enter(name string) (*supervisor.Entry, error) {
+	for end := time.Now().Add(restartPatience); ; time.Sleep(pollEvery) {
+		entry, err := supervisor.Enter(s.config(name))
+		if errors.Is(err, os.ErrNotExist) { // there is no such directory
+			return nil, supervisor.ErrNoKeeper
+		}
+		if !errors.Is(err, supervisor.ErrNoKeeper) || time.Now().After(end) {
+			return entry, err
+		}
+		r, ok, rerr := s.readRecord(name)
+		if rerr != nil || !ok {
+			return nil, errors.Join(err, rerr)
+		}
+		m, merr := findMembers(r.UserNS)
+		if merr != nil || !m.worker {
+			return nil, errors.Join(err, merr)
+		}
+	}
+}
+
+// bury removes what is left of a session whose supervisor has died: its processes, which
+// nobody can serve any more, and its directory.
+func (s *sessions) bury(name string) error {
+	r, ok, err := s.readRecord(name)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "subuidless: %v: removing what is left of session %s\n", err, name)
+	}
+	if ok {
+		m, err := findMembers(r.UserNS)
+		if err != nil {
+			return err
+		}
+		if len(m.processes) > 0 {
+			fmt.Fprintf(os.Stderr, "subuidless: the supervisor of session %s was killed; ending the %s that it left behind%s\n",
+				name, count(len(m.processes), "process", "processes"), list(m.containers(), ", of the containers "))
+		}
+		if err := endAll(r.UserNS, false); err != nil {
+			return fmt.Errorf("the supervisor of session %s was killed, and %w", name, err)
+		}
+	}
+	return s.remove(name)
+}
+
+// count returns a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// list returns names after an introduction, or nothing if there are none.
+func list(names []string, introduction string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return introduction + strings.Join(names, ", ")
+}
+
+// warnOfDifferences warns the user about options that have no effect, because the supervisor
+// of the session has been started with others.
+func warnOfDifferences(o Options, has supervisor.Config) {
+	for _, d := range []struct {
+		flag  string
+		given bool
+	}{
+		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace},
+		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions},
+		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar},
+	} {
+		if d.given {
+			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect: session %s has been started without it; stop that session first, or choose another one with --session\n", d.flag, o.Name)
+		}
+	}
+}
