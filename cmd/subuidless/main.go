@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
@@ -35,6 +36,7 @@ var helpers = map[string]func() int{
 	launch.StageName:      launch.StageMain,
 	launch.InitName:       launch.InitMain,
 	sidecar.HelperName:    sidecar.HelperMain,
+	engine.ProbeName:      engine.ProbeMain,
 }
 
 // The groups of commands in the help of the root command.

@@ -4,18 +4,31 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/session"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // Exec runs the command o.Args, an engine or a program that calls one, in a session: see
-// session.Exec. It sets o.Env.
+// session.Exec. It sets o.Env and o.Notice.
 func Exec(o session.Options) (status int, err error) {
 	o.Env = environment(os.Environ(), os.Geteuid(), os.Getegid())
+	if os.Getenv("STORAGE_DRIVER") == "" && !supervisor.Active() {
+		s, err := findStorage(os.Getenv)
+		if err != nil {
+			return launch.StatusFailed, fmt.Errorf("storage of the engine: %w", err)
+		}
+		var driver string
+		if driver, o.Notice = s.chooseDriver(overlayWorks); driver != "" {
+			o.Env = setVariables(o.Env, [][2]string{{"STORAGE_DRIVER", driver}})
+		}
+	}
 	return session.Exec(o)
 }
 

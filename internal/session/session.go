@@ -29,6 +29,8 @@ type Options struct {
 	// Supervisor is the configuration of a new session's supervisor. Exec sets the ID,
 	// the directory and the session.
 	Supervisor supervisor.Config
+	// Notice is shown to the user if the command starts the session; empty: nothing.
+	Notice string
 }
 
 // Exec runs a command in a session, which it starts if it does not exist, and returns its exit
@@ -96,6 +98,9 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 	}
 	if c.Ended() {
 		return c, s.remove(o.Name)
+	}
+	if o.Notice != "" {
+		fmt.Fprintln(os.Stderr, "subuidless:", o.Notice)
 	}
 	entry, err := supervisor.Enter(cfg)
 	if err != nil {
