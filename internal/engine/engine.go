@@ -16,7 +16,8 @@ import (
 )
 
 // Exec runs the command o.Args, an engine or a program that calls one, in a session: see
-// session.Exec. It sets o.Env and o.Notice.
+// session.Exec. It sets o.Env, o.Notice and
+// o.Recover.
 func Exec(o session.Options) (status int, err error) {
 	o.Env = environment(os.Environ(), os.Geteuid(), os.Getegid())
 	if os.Getenv("STORAGE_DRIVER") == "" && !supervisor.Active() {
@@ -29,7 +30,14 @@ func Exec(o session.Options) (status int, err error) {
 			o.Env = setVariables(o.Env, [][2]string{{"STORAGE_DRIVER", driver}})
 		}
 	}
+	o.Recover = recoverContainers
 	return session.Exec(o)
+}
+
+// recoverContainers returns the command by which podman releases the mounts and networks of
+// containers that it had mounted in a namespace that exists no longer.
+func recoverContainers(ids []string) []string {
+	return append([]string{"podman", "container", "cleanup"}, ids...)
 }
 
 // environment returns env with the variables by which rootless podman and buildah tell their

@@ -16,6 +16,7 @@ import (
 type ExecOptions struct {
 	Args       []string          // the command and its arguments; at least one
 	Env        []string          // its environment; nil: the caller's
+	Stdio      []*os.File        // its standard streams; nil: the caller's
 	Supervisor supervisor.Config // Exec sets the ID
 }
 
@@ -85,7 +86,7 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 
 // stageAttr returns the attributes of the command's stage, without its namespaces.
 func (o *ExecOptions) stageAttr() stageAttr {
-	return stageAttr{env: o.Env, inherit: true, noPermissions: o.Supervisor.NoPermissions}
+	return stageAttr{env: o.Env, stdio: o.Stdio, inherit: true, noPermissions: o.Supervisor.NoPermissions}
 }
 
 // supervise passes the listener of the stage to serve.

@@ -114,7 +114,8 @@ func Stop(name string, force bool) error {
 	}
 	entry, err := s.enter(name)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
-		return s.bury(name)
+		_, err := s.bury(name)
+		return err
 	}
 	if err != nil {
 		return err
@@ -131,7 +132,7 @@ func Stop(name string, force bool) error {
 	if running := m.containers(); len(running) > 0 && !force {
 		return fmt.Errorf("session %s has running containers%s: stop them first, or end them with --force", name, list(running, ": "))
 	}
-	if err := endAll(userNS, true); err != nil {
+	if err := endGently(userNS); err != nil {
 		return fmt.Errorf("session %s: %w", name, err)
 	}
 	if err := endSession(entry); err != nil {

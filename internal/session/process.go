@@ -25,21 +25,29 @@ type process struct {
 // namespace, too.
 func (p *process) isWorker() bool { return len(p.args) > 0 && p.args[0] == supervisor.WorkerName }
 
-// container returns the id and the name of the container whose monitor the process is: each
-// container of podman has a conmon, which starts with it and ends after it.
-func (p *process) container() (id, name string, ok bool) {
+// monitor is what the arguments of a conmon say. Each container of podman has one, which
+// starts with it and ends after it.
+type monitor struct {
+	id, name string // of the container
+	exitDir  string // where it writes exit statuses
+}
+
+// monitor returns the monitor that the process is. Ok is false if it is none.
+func (p *process) monitor() (m monitor, ok bool) {
 	if len(p.args) == 0 || filepath.Base(p.args[0]) != "conmon" {
-		return "", "", false
+		return m, false
 	}
 	for i := 1; i+1 < len(p.args); i++ {
-		switch p.args[i] {
+		switch value := p.args[i+1]; p.args[i] {
 		case "-c", "--cid":
-			id = p.args[i+1]
+			m.id = value
 		case "-n", "--name":
-			name = p.args[i+1]
+			m.name = value
+		case "--exit-dir":
+			m.exitDir = value
 		}
 	}
-	return id, name, id != ""
+	return m, m.id != ""
 }
 
 // members are the processes of a session.
@@ -48,16 +56,21 @@ type members struct {
 	worker    bool      // there is one
 }
 
-// containers returns the names of the containers that are running, in alphabetical order.
-func (m *members) containers() []string {
-	byID := map[string]string{} // exec has a monitor of its own
+// byID returns the names of the containers that are running, by their ids.
+func (m *members) byID() map[string]string {
+	names := map[string]string{} // exec has a monitor of its own, of the same container
 	for i := range m.processes {
-		if id, name, ok := m.processes[i].container(); ok {
-			byID[id] = name
+		if c, ok := m.processes[i].monitor(); ok {
+			names[c.id] = c.name
 		}
 	}
+	return names
+}
+
+// containers returns the names of the containers that are running, in alphabetical order.
+func (m *members) containers() []string {
 	var names []string
-	for id, name := range byID {
+	for id, name := range m.byID() {
 		if name == "" {
 			name = id[:min(len(id), 12)]
 		}
@@ -167,28 +180,41 @@ func awaitEnd(userNS uint64, patience time.Duration) ([]process, error) {
 }
 
 // The times that processes get to end: after SIGTERM, as much as container engines give
-// containers, and after SIGKILL.
+// containers; for the monitors of killed containers, to note the end; and after SIGKILL.
 const (
-	termPatience = 10 * time.Second
-	killPatience = 10 * time.Second
+	termPatience    = 10 * time.Second
+	monitorPatience = 5 * time.Second
+	killPatience    = 10 * time.Second
 )
 
-// endAll ends all processes of the session: with SIGTERM, if that is allowed to take its time,
-// and with SIGKILL.
-func endAll(userNS uint64, gently bool) error {
-	if gently {
+// endGently ends all processes of the session: with SIGTERM, and then with SIGKILL, the
+// containers before their monitors. So the engine knows that the containers have ended.
+func endGently(userNS uint64) error {
+	for _, step := range []struct {
+		inContainers bool
+		signal       unix.Signal
+		patience     time.Duration
+	}{
+		{false, unix.SIGTERM, termPatience}, // the monitors pass it on
+		{true, unix.SIGKILL, monitorPatience},
+	} {
 		m, err := findMembers(userNS)
 		if err != nil {
 			return err
 		}
-		if err := signal(m.outside(), unix.SIGTERM); err != nil {
+		if err := signal(m.inContainers(step.inContainers), step.signal); err != nil {
 			return err
 		}
-		if left, err := awaitEnd(userNS, termPatience); err != nil || len(left) == 0 {
+		if left, err := awaitEnd(userNS, step.patience); err != nil || len(left) == 0 {
 			return err
 		}
 	}
-	for end := time.Now().Add(killPatience); ; {
+	return kill(userNS)
+}
+
+// kill ends all processes of the session with SIGKILL.
+func kill(userNS uint64) error {
+	for end := time.Now().Add(killPatience); ; time.Sleep(pollEvery) {
 		m, err := findMembers(userNS)
 		if err != nil || len(m.processes) == 0 {
 			return err
@@ -199,16 +225,17 @@ func endAll(userNS uint64, gently bool) error {
 		if err := signal(m.processes, unix.SIGKILL); err != nil {
 			return err
 		}
-		time.Sleep(pollEvery)
 	}
 }
 
-// outside returns the processes that are not in a container: commands of the engine, and the
-// monitors, which pass SIGTERM on to the first process of their container.
-func (m *members) outside() []process {
+// inContainers returns the processes that are in a container (want), which have a PID
+// namespace of their own, or those that are not: commands of the engine, and the monitors of
+// containers.
+func (m *members) inContainers(want bool) []process {
 	own, err := os.Readlink("/proc/self/ns/pid")
 	return slices.DeleteFunc(slices.Clone(m.processes), func(p process) bool {
 		ns, e := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", p.pid))
-		return err == nil && e == nil && ns != own
+		inside := err == nil && e == nil && ns != own
+		return inside != want
 	})
 }

@@ -31,6 +31,11 @@ type Options struct {
 	Supervisor supervisor.Config
 	// Notice is shown to the user if the command starts the session; empty: nothing.
 	Notice string
+	// Recover returns a command that brings containers into a state in which they can be
+	// started, after the session and their processes were killed. Nil: none is needed.
+	Recover func(containers []string) []string
+
+	stdio []*os.File // nil: the caller's
 }
 
 // Exec runs a command in a session, which it starts if it does not exist, and returns its exit
@@ -59,9 +64,17 @@ func start(o Options) (*launch.Command, error) {
 	defer s.close()
 	entry, err := s.enter(o.Name)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
-		if err := s.bury(o.Name); err != nil {
-			return nil, err
+		dead, e := s.bury(o.Name)
+		if e == nil && len(dead) > 0 && o.Recover != nil {
+			if e = s.recover(o, dead); e == nil {
+				entry, err = s.enter(o.Name)
+			}
 		}
+		if e != nil {
+			return nil, e
+		}
+	}
+	if errors.Is(err, supervisor.ErrNoKeeper) {
 		return s.startFirst(o)
 	}
 	if err != nil {
@@ -70,7 +83,23 @@ func start(o Options) (*launch.Command, error) {
 	defer entry.Close()
 	warnOfDifferences(o, entry.Config)
 	o.Supervisor.NoPermissions = entry.Config.NoPermissions
-	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: o.Supervisor}, entry)
+	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Supervisor: o.Supervisor}, entry)
+}
+
+// recover starts the session again, after it died with containers, and recovers these.
+func (s *sessions) recover(o Options, containers []string) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	o.Args, o.stdio = o.Recover(containers), []*os.File{null, null, os.Stderr}
+	c, err := s.startFirst(o)
+	if err != nil {
+		return err
+	}
+	_, err = c.Run() // an error of the command concerns its containers only
+	return err
 }
 
 // startFirst starts the session, and its first command.
@@ -92,7 +121,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 		Log:     filepath.Join(dir, "log"),
 		Lock:    s.path,
 	}
-	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: cfg})
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Supervisor: cfg})
 	if err != nil {
 		return nil, err
 	}
@@ -140,29 +169,6 @@ func (s *sessions) enter(name string) (*supervisor.Entry, error) {
 			return nil, errors.Join(err, merr)
 		}
 	}
-}
-
-// bury removes what is left of a session whose supervisor has died: its processes, which
-// nobody can serve any more, and its directory.
-func (s *sessions) bury(name string) error {
-	r, ok, err := s.readRecord(name)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "subuidless: %v: removing what is left of session %s\n", err, name)
-	}
-	if ok {
-		m, err := findMembers(r.UserNS)
-		if err != nil {
-			return err
-		}
-		if len(m.processes) > 0 {
-			fmt.Fprintf(os.Stderr, "subuidless: the supervisor of session %s was killed; ending the %s that it left behind%s\n",
-				name, count(len(m.processes), "process", "processes"), list(m.containers(), ", of the containers "))
-		}
-		if err := endAll(r.UserNS, false); err != nil {
-			return fmt.Errorf("the supervisor of session %s was killed, and %w", name, err)
-		}
-	}
-	return s.remove(name)
 }
 
 // count returns a number with its noun.
