@@ -24,6 +24,21 @@ func newBuildahCommand() *cobra.Command {
   subuidless buildah push app docker://registry.example.org/app`)
 }
 
+func newDockerCommand() *cobra.Command {
+	cmd := newEngineCommand("docker", `Run docker under supervision: images and containers can have files and processes
+of every user id.`, `  subuidless docker run -d --name web -p 127.0.0.1:8080:80 nginx
+  subuidless docker exec -u www-data web id`)
+	cmd.Long += `
+
+Docker's command line needs a server. subuidless starts that of podman in the
+session (podman system service), so images and containers are those of
+"subuidless podman". If DOCKER_HOST or DOCKER_CONTEXT is set, or --host or --context
+is the first argument, the client uses that server instead. If there is no docker
+command, podman understands the same arguments.`
+	cmd.RunE = runEngine("docker", engine.Docker)
+	return cmd
+}
+
 // newEngineCommand returns the command that runs an engine in a session. What it does comes
 // first in its help.
 func newEngineCommand(name, what, example string) *cobra.Command {
@@ -41,22 +56,30 @@ configuration are those of your own %[2]s.
 "subuidless %[2]s --help" shows the help of %[2]s.`, what, name),
 		Example:            example,
 		DisableFlagParsing: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			o := session.Options{Name: session.DefaultName, Linger: session.DefaultLinger}
-			var err error
-			if o.Name, args, err = cutSession(o.Name, args); err != nil {
-				exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless help %s", name, err, name))
-			}
-			o.Args = append([]string{name}, args...)
-			exit(engine.Exec(o))
-			return nil
-		},
+		RunE: runEngine(name, func(o session.Options) (int, error) {
+			o.Args = append([]string{name}, o.Args...)
+			return engine.Exec(o)
+		}),
+	}
+}
+
+// runEngine returns the RunE of a command that runs an engine. Run gets the arguments of the
+// engine, without its name.
+func runEngine(name string, run func(session.Options) (int, error)) func(*cobra.Command, []string) error {
+	return func(_ *cobra.Command, args []string) error {
+		o := session.Options{Linger: session.DefaultLinger}
+		var err error
+		if o.Name, o.Args, err = cutSession(args); err != nil {
+			exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless help %s", name, err, name))
+		}
+		exit(run(o))
+		return nil
 	}
 }
 
 // cutSession returns the session that the first of args, the arguments of an engine, names,
-// or else the one given, and the rest.
-func cutSession(name string, args []string) (string, []string, error) {
+// or else the default, and the rest.
+func cutSession(args []string) (name string, rest []string, err error) {
 	const flag = "--session"
 	switch {
 	case len(args) == 0:
@@ -67,5 +90,5 @@ func cutSession(name string, args []string) (string, []string, error) {
 	case args[0] == flag:
 		return args[1], args[2:], nil
 	}
-	return name, args, nil
+	return session.DefaultName, args, nil
 }

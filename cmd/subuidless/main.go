@@ -76,6 +76,7 @@ files, so it persists between runs.`,
 	root.AddCommand(
 		newAgentCommand(),
 		newBuildahCommand(),
+		newDockerCommand(),
 		newDoctorCommand(),
 		newExecCommand(),
 		newPodmanCommand(),

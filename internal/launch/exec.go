@@ -17,6 +17,7 @@ type ExecOptions struct {
 	Args       []string          // the command and its arguments; at least one
 	Env        []string          // its environment; nil: the caller's
 	Stdio      []*os.File        // its standard streams; nil: the caller's
+	Setsid     bool              // run it in a new session of the terminal: setsid(2)
 	Supervisor supervisor.Config // Exec sets the ID
 }
 
@@ -59,6 +60,7 @@ func Start(o ExecOptions) (*Command, error) {
 	// to the new user namespace, so root can call mount(2) in it.
 	attr := o.stageAttr()
 	attr.sys = userns.NewProcAttr(unix.CLONE_NEWNS)
+	attr.sys.Setsid = o.Setsid
 	st, err := startStage(o.Args, attr)
 	if err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 		return nil, fmt.Errorf("working directory: %w", errnoOf(err))
 	}
 	attr := o.stageAttr()
-	attr.entry, attr.dir = session, dir
+	attr.entry, attr.place = session, userns.Place{MountNS: int(session.MountNS.Fd()), Dir: dir, Setsid: o.Setsid}
 	st, err := startStage(o.Args, attr)
 	if err != nil {
 		return nil, err
@@ -112,13 +114,17 @@ func (c *Command) Ended() bool { return c.ended }
 // Abort ends the command instead of running it.
 func (c *Command) Abort() error { return killAndReap(c.stage.pid) }
 
-// Detach lets the command run without waiting for its end.
-func (c *Command) Detach() error {
+// Detach lets the command run. The returned channel is closed when it has ended.
+func (c *Command) Detach() (ended <-chan struct{}, err error) {
+	done := make(chan struct{})
+	go func() {
+		_, _ = waitFor(c.stage.pid, false)
+		close(done)
+	}()
 	if c.ended {
-		_, err := waitFor(c.stage.pid, false)
-		return errors.Join(errStageEnded, err)
+		return done, nil
 	}
-	return c.stage.release()
+	return done, c.stage.release()
 }
 
 // Run lets the command run, forwards signals to it, and returns its exit status: see Exec.

@@ -36,7 +36,7 @@ type stage struct {
 type stageAttr struct {
 	sys           *syscall.SysProcAttr
 	entry         *supervisor.Entry // start in the namespaces of this session; nil: see sys
-	dir           string            // working directory in the session
+	place         userns.Place      // where in the session
 	env           []string          // nil: the environment of the caller
 	stdio         []*os.File        // nil: the standard streams of the caller
 	inherit       bool              // inherit descriptors above 2 that are not close-on-exec
@@ -98,7 +98,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 func (a *stageAttr) startEntered(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
 	cmd := userns.Command{
 		Namespace: int(a.entry.UserNS.Fd()),
-		Place:     &userns.Place{MountNS: int(a.entry.MountNS.Fd()), Dir: a.dir},
+		Place:     &a.place,
 		Path:      exe,
 		Args:      argv,
 		Env:       attr.Env,

@@ -26,7 +26,8 @@ type process struct {
 func (p *process) isWorker() bool { return len(p.args) > 0 && p.args[0] == supervisor.WorkerName }
 
 // monitor is what the arguments of a conmon say. Each container of podman has one, which
-// starts with it and ends after it.
+// starts with it and ends after it. Those of commands that exec has started in a container may
+// end long after that, and are of no interest here.
 type monitor struct {
 	id, name string // of the container
 	exitDir  string // where it writes exit statuses
@@ -37,17 +38,20 @@ func (p *process) monitor() (m monitor, ok bool) {
 	if len(p.args) == 0 || filepath.Base(p.args[0]) != "conmon" {
 		return m, false
 	}
+	unique := "" // id of the container, or of the command
 	for i := 1; i+1 < len(p.args); i++ {
 		switch value := p.args[i+1]; p.args[i] {
 		case "-c", "--cid":
 			m.id = value
 		case "-n", "--name":
 			m.name = value
+		case "-u", "--cuuid":
+			unique = value
 		case "--exit-dir":
 			m.exitDir = value
 		}
 	}
-	return m, m.id != ""
+	return m, m.id != "" && unique == m.id
 }
 
 // members are the processes of a session.
@@ -58,7 +62,7 @@ type members struct {
 
 // byID returns the names of the containers that are running, by their ids.
 func (m *members) byID() map[string]string {
-	names := map[string]string{} // exec has a monitor of its own, of the same container
+	names := map[string]string{}
 	for i := range m.processes {
 		if c, ok := m.processes[i].monitor(); ok {
 			names[c.id] = c.name

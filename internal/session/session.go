@@ -35,7 +35,11 @@ type Options struct {
 	// started, after the session and their processes were killed. Nil: none is needed.
 	Recover func(containers []string) []string
 
-	stdio []*os.File // nil: the caller's
+	// Server is a server that the command connects to; nil: none.
+	Server *Server
+
+	stdio  []*os.File // nil: the caller's
+	setsid bool
 }
 
 // Exec runs a command in a session, which it starts if it does not exist, and returns its exit
@@ -62,6 +66,16 @@ func start(o Options) (*launch.Command, error) {
 		return nil, err
 	}
 	defer s.close()
+	if o.Server != nil {
+		if o.Env, err = s.serve(o); err != nil {
+			return nil, err
+		}
+	}
+	return s.start(o)
+}
+
+// start starts a command in its session, but does not let it run yet.
+func (s *sessions) start(o Options) (*launch.Command, error) {
 	entry, err := s.enter(o.Name)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
 		dead, e := s.bury(o.Name)
@@ -83,7 +97,7 @@ func start(o Options) (*launch.Command, error) {
 	defer entry.Close()
 	warnOfDifferences(o, entry.Config)
 	o.Supervisor.NoPermissions = entry.Config.NoPermissions
-	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Supervisor: o.Supervisor}, entry)
+	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Supervisor: o.Supervisor}, entry)
 }
 
 // recover starts the session again, after it died with containers, and recovers these.
@@ -121,7 +135,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 		Log:     filepath.Join(dir, "log"),
 		Lock:    s.path,
 	}
-	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Supervisor: cfg})
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Supervisor: cfg})
 	if err != nil {
 		return nil, err
 	}

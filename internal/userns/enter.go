@@ -25,6 +25,7 @@ type Command struct {
 type Place struct {
 	MountNS int    // descriptor of the mount namespace
 	Dir     string // absolute path of the working directory in it
+	Setsid  bool   // start the program in a new session: setsid(2)
 }
 
 // Start starts the program and returns its process id. The caller must wait for the process:
@@ -104,7 +105,7 @@ func (c *Command) Start() (pid int, err error) {
 	}
 
 	syscall.ForkLock.Lock()
-	pid, e := fork(ns, mount, dir, path, &argv[0], &envv[0], files, failed)
+	pid, e := fork(ns, mount, dir, c.Place != nil && c.Place.Setsid, path, &argv[0], &envv[0], files, failed)
 	syscall.ForkLock.Unlock()
 	unix.Close(failed)
 	spare = append(spare[:len(c.Files)], spare[len(c.Files)+1:]...)
@@ -175,7 +176,7 @@ const maxCap = 64
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(ns, mount int, dir, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
+func fork(ns, mount int, dir *byte, setsid bool, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
 	var (
 		pid, step uintptr
 		e         syscall.Errno
@@ -213,6 +214,9 @@ func fork(ns, mount int, dir, path *byte, argv, envv **byte, files []int, failed
 		step = stepChdir
 		if _, _, e = syscall.RawSyscall(syscall.SYS_CHDIR, uintptr(unsafe.Pointer(dir)), 0, 0); e != 0 {
 			goto fail
+		}
+		if setsid { // EPERM is impossible: the child of a fork leads no process group
+			syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0)
 		}
 		goto exec
 	}
