@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,6 +52,7 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("XDG_RUNTIME_DIR", run)
 	env.Setenv("TOP", work())
+	env.Setenv("UID", strconv.Itoa(os.Getuid()))
 	return os.Mkdir(home, 0o755)
 }
 
