@@ -39,7 +39,12 @@ func setUp(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Defer(func() { os.RemoveAll(run) })
+	env.Defer(func() {
+		if err := stopSessions(run); err != nil {
+			env.T().Log(err) // the test of leftovers fails
+		}
+		os.RemoveAll(run)
+	})
 	// Non-root users must be able to search them.
 	for _, dir := range []string{filepath.Dir(env.WorkDir), env.WorkDir} {
 		if err := os.Chmod(dir, 0o755); err != nil {
