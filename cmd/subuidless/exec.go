@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,8 @@ failed.`,
 // exitFlagError reports a wrong flag, and exits with StatusFailed: any other status could
 // be that of the command to run.
 func exitFlagError(cmd *cobra.Command, err error) error {
-	exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless %s --help", cmd.Name(), err, cmd.Name()))
+	name := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+	exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless %[1]s --help", name, err))
 	return nil
 }
 
