@@ -16,6 +16,7 @@ type requirement struct {
 }
 
 var requirements = map[string]requirement{
+	"buildah":     {program("buildah"), "apt-get install buildah"},
 	"busybox":     {program("busybox"), "apt-get install busybox-static"},
 	"btrfs":       {file("btrfs"), "load the kernel's btrfs and loop, apt-get install btrfs-progs, and run the tests as root"},
 	"cc":          {file("testdata/programs/chown"), "apt-get install gcc libc6-dev"},
@@ -24,10 +25,12 @@ var requirements = map[string]requirement{
 	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":      {file("debian12.tar"), builtByPrepare},
 	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},
+	"docker":      {program("docker"), "apt-get install docker.io"},
 	"fuse":        {openable("/dev/fuse"), "load the kernel's fuse, and run the tests as root"},
 	"getfacl":     {program("getfacl"), "apt-get install acl"},
 	"getfattr":    {program("getfattr"), "apt-get install attr"},
 	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
+	"podman":      {program("podman"), "apt-get install podman"},
 	"python3":     {program("python3"), "apt-get install python3"},
 	"ramfs":       {file("ramfs"), "run the tests as root"},
 	"repository":  {file("repository"), builtByPrepare},
@@ -36,6 +39,7 @@ var requirements = map[string]requirement{
 	"runc":        {program("runc"), "apt-get install runc"},
 	"services":    {file(servicesTar), builtByPrepare},
 	"setcap":      {program("setcap"), "apt-get install libcap2-bin"},
+	"slirp4netns": {program("slirp4netns"), "apt-get install slirp4netns"},
 	"small":       {file("small"), "run the tests as root"},
 	"suites":      {file(suitesTar), builtByPrepare},
 	"tun":         {openable("/dev/net/tun"), "load the kernel's tun, and run the tests as root"},
