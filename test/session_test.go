@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"testing"
 )
 
 // stopSessions ends the sessions below the runtime directory run, with everything in them.
@@ -22,4 +24,22 @@ func stopSessions(run string) error {
 		}
 	}
 	return err
+}
+
+// newSession starts a session, which is stopped at the end of the test, and returns its name.
+func newSession(t *testing.T) string {
+	t.Helper()
+	name := strings.ReplaceAll(t.Name(), "/", "-")
+	if out, err := command(t, "subuidless", "session", "exec", "--session", name, "--", "true").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		if err := stopSessions(os.Getenv("XDG_RUNTIME_DIR")); err != nil {
+			t.Error(err)
+		}
+		if err := os.RemoveAll(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "subuidless")); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
 }

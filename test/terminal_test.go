@@ -22,6 +22,9 @@ func TestJobControl(t *testing.T) {
 		command func(t *testing.T) []string
 	}{
 		{"exec", func(*testing.T) []string { return []string{"subuidless", "exec", "--", "bash", "--norc", "-i"} }},
+		{"session", func(t *testing.T) []string {
+			return []string{"subuidless", "session", "exec", "--session", newSession(t), "--", "bash", "--norc", "-i"}
+		}},
 		{"run", func(t *testing.T) []string {
 			return []string{"subuidless", "run", debianRootfs(t), "--", "bash", "--norc", "-i"}
 		}},

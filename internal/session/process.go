@@ -169,25 +169,12 @@ func signal(list []process, s unix.Signal) error {
 // pollEvery is how often the processes of a session are counted while they end.
 const pollEvery = 20 * time.Millisecond
 
-// awaitEnd waits until no process of the session is left, or the time is over. It returns
-// those that are left.
-func awaitEnd(userNS uint64, patience time.Duration) ([]process, error) {
-	for end := time.Now().Add(patience); ; time.Sleep(pollEvery) {
-		m, err := findMembers(userNS)
-		if err != nil || len(m.processes) == 0 || time.Now().After(end) {
-			if err != nil {
-				return nil, err
-			}
-			return m.processes, nil
-		}
-	}
-}
-
 // The times that processes get to end: after SIGTERM, as much as container engines give
-// containers; for the monitors of killed containers, to note the end; and after SIGKILL.
+// containers; for the monitors of killed containers, to note the end and clean up; and after
+// SIGKILL.
 const (
 	termPatience    = 10 * time.Second
-	monitorPatience = 5 * time.Second
+	monitorPatience = 30 * time.Second
 	killPatience    = 10 * time.Second
 )
 
@@ -198,9 +185,11 @@ func endGently(userNS uint64) error {
 		inContainers bool
 		signal       unix.Signal
 		patience     time.Duration
+		done         func(*members) bool
 	}{
-		{false, unix.SIGTERM, termPatience}, // the monitors pass it on
-		{true, unix.SIGKILL, monitorPatience},
+		// The monitors pass it on.
+		{false, unix.SIGTERM, termPatience, func(m *members) bool { return len(m.processes) == 0 }},
+		{true, unix.SIGKILL, monitorPatience, func(m *members) bool { return len(m.byID()) == 0 }},
 	} {
 		m, err := findMembers(userNS)
 		if err != nil {
@@ -209,8 +198,11 @@ func endGently(userNS uint64) error {
 		if err := signal(m.inContainers(step.inContainers), step.signal); err != nil {
 			return err
 		}
-		if left, err := awaitEnd(userNS, step.patience); err != nil || len(left) == 0 {
-			return err
+		for end := time.Now().Add(step.patience); !step.done(m) && time.Now().Before(end); {
+			time.Sleep(pollEvery)
+			if m, err = findMembers(userNS); err != nil {
+				return err
+			}
 		}
 	}
 	return kill(userNS)

@@ -70,6 +70,9 @@ func TestMessages(t *testing.T) {
 		{Config: &Config{ID: "id", SocketDir: "/s", Trace: "/t", Sidecar: "/c"}, Index: 1},
 		{Config: &Config{ID: strings.Repeat("long ", 8000)}},
 		{Adopt: 3, Index: 2},
+		{Config: &Config{Session: &Session{Linger: 1, Started: time.Unix(2, 3).UTC(), Log: "/l", Lock: "/k"}}},
+		{Request: requestEnter},
+		{Status: &Status{Config: Config{ID: "id"}, Listeners: 4, Idle: 5}},
 		{Error: "it\x00 \"fails\"\nand how: ☃"},
 	} {
 		for n := range requestFDs + 1 {

@@ -40,8 +40,28 @@ func showSelf() {
 		panic(err)
 	}
 	var st unix.Stat_t
+	if os.Getenv(show) == "place" {
+		showPlace()
+	}
 	fmt.Printf("%q uid %d mapped %d dac_override %v ambient %v fd 3 %v fd 100 %v\n", os.Args, os.Getuid(), mapped,
 		caps[0].Effective&(1<<unix.CAP_DAC_OVERRIDE) != 0, ambient == 1, unix.Fstat(3, &st), unix.Fstat(100, &st))
+}
+
+// showPlace prints where this process is.
+func showPlace() {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	ns, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		panic(err)
+	}
+	sid, err := unix.Getsid(0)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%s in %s, leads a session: %v; ", dir, ns, sid == os.Getpid())
 }
 
 // newNamespace returns a descriptor of a user namespace in which id is mapped to the
@@ -112,6 +132,74 @@ func TestStart(t *testing.T) {
 	}
 	if got := run(t, -1); !strings.Contains(got, fmt.Sprintf(" uid %d ", os.Getuid())) {
 		t.Errorf("without a namespace: %s", got)
+	}
+}
+
+// With a Place, the program starts as a child of clone(CLONE_NEWUSER | CLONE_NEWNS) does.
+func TestStartInPlace(t *testing.T) {
+	cmd := exec.Command("/bin/cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { in.Close(); cmd.Wait() }()
+	open := func(name string) int {
+		fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/%s", cmd.Process.Pid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	user, mount := open("user"), open("mnt")
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setsid := range []bool{false, true} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		// A descriptor that the program inherits.
+		if err := unix.Dup3(int(w.Fd()), 100, 0); err != nil {
+			t.Fatal(err)
+		}
+		out := int(w.Fd())
+		c := Command{
+			Namespace: user, Place: &Place{MountNS: mount, Dir: "/usr", Setsid: setsid},
+			Path: "/proc/self/exe", Args: []string{"name"}, Env: append(os.Environ(), show+"=place"), Files: []int{out, out, 2, out},
+		}
+		pid, err := c.Start()
+		w.Close()
+		unix.Close(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("/usr in %s, leads a session: %v; [\"name\"] uid 0 mapped 0 dac_override true ambient false fd 3 <nil> fd 100 <nil>\n", link, setsid)
+		if diff := cmp.Diff(want, string(b)); diff != "" {
+			t.Errorf("setsid %v (-want +got):\n%s", setsid, diff)
+		}
+	}
+	c := Command{Namespace: user, Place: &Place{MountNS: mount, Dir: "/nonexistent"}, Path: "/proc/self/exe", Args: []string{"name"}, Env: os.Environ()}
+	if _, err := c.Start(); err == nil || !strings.Contains(err.Error(), "chdir to /nonexistent: no such file") {
+		t.Errorf("the error is %v", err)
 	}
 }
 
