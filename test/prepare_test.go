@@ -136,6 +136,9 @@ func populate(work string, user int) error {
 	if err := copyFile(filepath.Join(work, "suites.md"), filepath.Join("..", "docs", "suites.md")); err != nil {
 		return err
 	}
+	if err := os.CopyFS(filepath.Join(work, "engines"), os.DirFS(filepath.Join("..", "docs", "engines"))); err != nil {
+		return err
+	}
 	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, "repository"} {
 		if err := linkCache(work, name); err != nil {
 			return err

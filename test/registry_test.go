@@ -38,7 +38,7 @@ func serveRegistry() (net.Listener, error) {
 	go func() { _ = http.Serve(l, registry.New(registry.Logger(log.New(io.Discard, "", 0)))) }()
 	layer, err := baseLayer()
 	if err == nil {
-		err = pushImage(l.Addr().String(), baseImage, layer)
+		err = pushImage(l.Addr().String(), baseImage, layer, "sh")
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -74,7 +74,7 @@ func baseLayer() ([]byte, error) {
 			err = errors.Join(err, e)
 		}
 	}
-	for _, dir := range []string{"bin", "dev", "etc", "owned", "proc", "root", "sys", "tmp"} {
+	for _, dir := range []string{"bin", "dev", "etc", "owned", "proc", "root", "srv", "sys", "tmp"} {
 		mode := int64(0o755)
 		if dir == "tmp" {
 			mode = 0o1777
@@ -130,8 +130,9 @@ type manifest struct {
 	Layers        []blob `json:"layers"`
 }
 
-// pushImage pushes an image with one layer, an uncompressed tar archive, to a registry.
-func pushImage(addr, name string, layer []byte) error {
+// pushImage pushes an image with one layer, an uncompressed tar archive, to a registry. Command
+// is what its containers run by default.
+func pushImage(addr, name string, layer []byte, command ...string) error {
 	var compressed bytes.Buffer
 	z := gzip.NewWriter(&compressed)
 	if _, err := z.Write(layer); err != nil {
@@ -143,7 +144,7 @@ func pushImage(addr, name string, layer []byte) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
+		"config":       map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": command},
 		"history":      []map[string]any{{"created_by": "test"}},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{newBlob("", layer).Digest}},
 	})

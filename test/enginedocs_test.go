@@ -1,0 +1,70 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// engineDocs are the pages whose commands are run: the name of the page, and what the commands
+// require.
+var engineDocs = map[string][]string{
+	"podman":  {"podman", "slirp4netns", "tun"},
+	"buildah": {"buildah", "podman", "slirp4netns", "tun"},
+	"docker":  {"docker", "podman", "slirp4netns", "tun"},
+}
+
+// TestEngineDocs runs the commands on the pages in docs/engines as they stand there, those of a
+// page in one shell. The registries that they name are on the loopback interface.
+func TestEngineDocs(t *testing.T) {
+	for name, requirements := range engineDocs {
+		t.Run(name, func(t *testing.T) {
+			needs(t, append(requirements, "busybox")...)
+			page, err := os.ReadFile(work("engines", name+".md"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := newEngine(t)
+			layer, err := baseLayer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var registries strings.Builder
+			for image, command := range map[string][]string{"debian": {"sh"}, "nginx": {"httpd", "-f"}} {
+				if err := pushImage(e.addr, image, layer, command...); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&registries, "[[registry]]\nprefix = \"docker.io/library/%s\"\nlocation = \"%s/%[1]s\"\ninsecure = true\n", image, e.addr)
+			}
+			registries.WriteString("[[registry]]\nlocation = \"registry.example.org\"\ninsecure = true\n")
+			// Pushes go to the host that is named, through the proxy, which answers itself.
+			e.env = append(e.env, "HTTP_PROXY=http://"+e.addr)
+			e.configure("registries.conf", registries.String())
+			dir := e.home("project")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM docker.io/library/debian\nRUN chown 33:33 /root\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			cmd := e.command("sh", "-eux", "-c", indentedBlocks(string(page)))
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// indentedBlocks returns the lines of a Markdown page that are indented as code.
+func indentedBlocks(page string) string {
+	var code strings.Builder
+	for line := range strings.Lines(page) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			code.WriteString(command)
+		}
+	}
+	return code.String()
+}
