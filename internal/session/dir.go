@@ -126,22 +126,50 @@ type record struct {
 	UserNS uint64 // inode number of the user namespace
 }
 
+func (s *sessions) recordPath(name string) string {
+	return filepath.Join(s.dir(name), "session.json")
+}
+
+// writeRecord writes the record of a session. The calling process, which has started the
+// supervisor, is its witness: as long as it lives, it starts keepers.
 func (s *sessions) writeRecord(name string, r record) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir(name), "session.json")
+	path := s.recordPath(name)
 	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
 		return err
 	}
+	// The lock ends with this process: the descriptor stays open until then.
+	fd, err := unix.Open(path+".new", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(fd, unix.LOCK_SH); err != nil {
+		return fmt.Errorf("flock: %w", err)
+	}
 	return os.Rename(path+".new", path)
+}
+
+// witnessed reports whether the process that has started the supervisor of a session lives.
+func (s *sessions) witnessed(name string) (bool, error) {
+	f, err := os.Open(s.recordPath(name))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		return true, nil
+	}
+	return false, err
 }
 
 // readRecord returns the record of a session. Ok is false if there is none, because the
 // session has not been started completely.
 func (s *sessions) readRecord(name string) (r record, ok bool, err error) {
-	path := filepath.Join(s.dir(name), "session.json")
+	path := s.recordPath(name)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return record{}, false, nil

@@ -160,27 +160,34 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 	return c, nil
 }
 
-// restartPatience is how long a worker may take to replace its keeper.
-const restartPatience = 5 * time.Second
+// restartPatience is how long a worker or witness may take to replace a keeper.
+const restartPatience = 10 * time.Second
 
 // enter asks the keeper of a session for its namespaces. The error is supervisor.ErrNoKeeper if
-// there is none, nor a worker that could start one.
+// there is none, nor a worker or witness that could start one.
 func (s *sessions) enter(name string) (*supervisor.Entry, error) {
 	for end := time.Now().Add(restartPatience); ; time.Sleep(pollEvery) {
 		entry, err := supervisor.Enter(s.config(name))
 		if errors.Is(err, os.ErrNotExist) { // there is no such directory
 			return nil, supervisor.ErrNoKeeper
 		}
-		if !errors.Is(err, supervisor.ErrNoKeeper) || time.Now().After(end) {
+		if !errors.Is(err, supervisor.ErrNoKeeper) {
 			return entry, err
 		}
 		r, ok, rerr := s.readRecord(name)
 		if rerr != nil || !ok {
 			return nil, errors.Join(err, rerr)
 		}
-		m, merr := findMembers(r.UserNS)
-		if merr != nil || !m.worker {
-			return nil, errors.Join(err, merr)
+		m, e := findMembers(r.UserNS)
+		witnessed := false
+		if e == nil && !m.worker {
+			witnessed, e = s.witnessed(name)
+		}
+		switch {
+		case e != nil || !m.worker && !witnessed:
+			return nil, errors.Join(err, e)
+		case time.Now().After(end):
+			return nil, fmt.Errorf("the supervisor of session %s is being started again, but does not answer: try again, or see %s", name, filepath.Join(s.dir(name), "log"))
 		}
 	}
 }

@@ -112,6 +112,10 @@ func (k *keeper) openSocket() error {
 		return err
 	}
 	l.SetUnlinkOnClose(false) // the descriptor in its address is closed
+	if err := unix.Stat(k.cfg.SocketDir, &k.socketDir); err != nil {
+		l.Close()
+		return &os.PathError{Op: "stat", Path: k.cfg.SocketDir, Err: err}
+	}
 	go func() {
 		for {
 			u, err := l.AcceptUnix()
@@ -125,9 +129,16 @@ func (k *keeper) openSocket() error {
 	return nil
 }
 
+// ownsDirectory reports whether Config.SocketDir is the directory in which the keeper has
+// created its socket. Somebody may have removed that, and others have created another one.
+func (k *keeper) ownsDirectory() bool {
+	var now unix.Stat_t
+	return unix.Stat(k.cfg.SocketDir, &now) == nil && now.Dev == k.socketDir.Dev && now.Ino == k.socketDir.Ino
+}
+
 // removeSocket removes the keeper's socket, if there is one.
 func (k *keeper) removeSocket() error {
-	if k.socket == "" {
+	if k.socket == "" || !k.ownsDirectory() {
 		return nil
 	}
 	err := os.Remove(k.socket)

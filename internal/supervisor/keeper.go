@@ -33,6 +33,8 @@ type keeper struct {
 	decoy   *os.File // descriptors 0 to 2 of the workers
 	witness conn     // see report
 	socket  string   // path of the socket, see listen; empty: none
+	// socketDir is the status of Config.SocketDir when the socket was created.
+	socketDir unix.Stat_t
 
 	mu        sync.Mutex
 	worker    conn
@@ -352,6 +354,9 @@ func (k *keeper) addListener(fds []int, m message) error {
 		k.listeners[i], k.next = fds, i+1
 		go k.awaitHangup(i, fds)
 		return k.keepNamespaces(fds)
+	}
+	if k.cfg.Session != nil {
+		return fmt.Errorf("session %s already has %d commands and containers, the maximum: wait until one ends, or use another session", k.cfg.ID, maxListeners)
 	}
 	return fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
 }

@@ -222,13 +222,12 @@ func (k *keeper) lingered() {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		slog.Warn("cannot lock the sessions", "session", k.cfg.ID, "err", err)
 	}
-	k.end()
-	if err == nil {
-		err = os.RemoveAll(k.cfg.SocketDir)
+	if k.ownsDirectory() {
+		if err := os.RemoveAll(k.cfg.SocketDir); err != nil {
+			slog.Warn("cannot remove the session's directory", "session", k.cfg.ID, "err", err)
+		}
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		slog.Warn("cannot remove the session's directory", "session", k.cfg.ID, "err", err)
-	}
+	k.end() // the process exits
 }
 
 // endSession answers requestEnd.
