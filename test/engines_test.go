@@ -220,6 +220,23 @@ func endPause(e *engine) error {
 	return nil
 }
 
+// TestPodmanTerminal uses a container at a terminal, whose size and keys reach it.
+func TestPodmanTerminal(t *testing.T) {
+	needs(t, "busybox", "podman")
+	e := newEngine(t)
+	e.run("podman", "pull", "-q", e.base())
+	// Podman sets the size after the start.
+	const script = `until [ "$(stty size)" = "33 77" ]; do sleep 0.05; done
+		trap 'echo; echo interrupted; exit 6' INT; echo ready; while :; do sleep 0.1; done`
+	term := startOnTerminal(t, append(append([]string{"env", "-i"}, e.env...), "subuidless", "podman", "run", "--rm", "-it", "--network=none", e.base(), "sh", "-c", script)...)
+	term.expect("ready")
+	term.typeKey('C')
+	term.expect("interrupted")
+	if status := term.wait(); status != 6 {
+		t.Errorf("exit status %d, want 6", status)
+	}
+}
+
 // TestPodmanNetwork reaches a server in a container from the host.
 func TestPodmanNetwork(t *testing.T) {
 	needs(t, "busybox", "podman", "slirp4netns", "tun")

@@ -42,7 +42,7 @@ command, podman understands the same arguments.`
 // newEngineCommand returns the command that runs an engine in a session. What it does comes
 // first in its help.
 func newEngineCommand(name, what, example string) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     name + " [--session NAME] [ARG...]",
 		GroupID: groupEngine,
 		Short:   fmt.Sprintf("Run %s with every user id", name),
@@ -54,13 +54,18 @@ like those of a plain %[2]s: see subuidless session --help. Storage and
 configuration are those of your own %[2]s.
 
 "subuidless %[2]s --help" shows the help of %[2]s.`, what, name),
-		Example:            example,
-		DisableFlagParsing: true,
+		Example:               example,
+		DisableFlagParsing:    true,
+		DisableFlagsInUseLine: true,
 		RunE: runEngine(name, func(o session.Options) (int, error) {
 			o.Args = append([]string{name}, o.Args...)
 			return engine.Exec(o)
 		}),
 	}
+	// --help is the engine's.
+	cmd.Flags().BoolP("help", "h", false, "")
+	cmd.Flag("help").Hidden = true
+	return cmd
 }
 
 // runEngine returns the RunE of a command that runs an engine. Run gets the arguments of the

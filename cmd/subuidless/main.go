@@ -58,6 +58,7 @@ user notification and answers them itself. File ownership is stored with the
 files, so it persists between runs.`,
 		Example: `  subuidless exec -- tar -xpf rootfs.tar -C ./rootfs   # keeps the owners
   subuidless run ./rootfs -- sh                        # a container
+  subuidless podman run -it docker.io/library/debian   # podman, without subuids
   subuidless agent ~/.subuidless.sock                  # for crun, runc, podman`,
 		Version:       buildVersion(),
 		SilenceErrors: true,

@@ -5,9 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // ProbeName is argv[0] of the process that tries to mount an overlay: a process with this name
@@ -31,11 +32,7 @@ func overlayWorks(dir string) bool {
 	defer func() { _ = removeOverlay(dir) }()
 	cmd := exec.Command("/proc/self/exe", dir)
 	cmd.Args[0] = ProbeName
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-	}
+	cmd.SysProcAttr = userns.NewProcAttr(unix.CLONE_NEWNS)
 	return cmd.Run() == nil
 }
 
