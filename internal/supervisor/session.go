@@ -191,9 +191,13 @@ func (k *keeper) leave() {
 	k.endIfUnused()
 }
 
-// linger ends the session after its time, unless a process is started in it meanwhile. The
-// caller holds k.mu.
+// linger ends the session after its time, unless a process is started in it meanwhile. If its
+// directory is gone, nobody can do that. The caller holds k.mu.
 func (k *keeper) linger() {
+	if !k.ownsDirectory() {
+		k.end()
+		return
+	}
 	if k.session.timer != nil {
 		k.session.timer.Stop()
 	}
