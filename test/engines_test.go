@@ -448,9 +448,10 @@ func TestDocker(t *testing.T) {
 			e.expect("33\n", "docker", "exec", "-u", "33", "box", "id", "-u")
 			e.expect("box\n", "podman", "ps", "--format", "{{.Names}}")
 			e.run("docker", "build", "--build-arg", "base="+e.base(), "--target", "first", "-t", "built", ".")
-			e.expect("46:47\n", "docker", "run", "--rm", "--network=none", "built", "stat", "-c", "%u:%g", "/srv/link")
-			e.run("docker", "kill", "box")
-			e.run("docker", "rm", "box")
+			e.run("docker", "run", "-d", "--name", "new", "--network=none", "built", "sleep", "1000")
+			e.expect("46:47\n", "docker", "exec", "new", "stat", "-c", "%u:%g", "/srv/link")
+			e.run("docker", "kill", "box", "new")
+			e.run("docker", "rm", "box", "new")
 			e.run("session", "stop") // not the server
 		})
 	}

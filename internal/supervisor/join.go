@@ -172,7 +172,7 @@ func (k *keeper) serve(c conn) {
 		case requestEnter:
 			err = k.enter(c, &entered)
 		case requestEnd:
-			err = c.answer(k.endSession())
+			err = k.endSession(c)
 		default:
 			err = c.answer(fmt.Errorf("this supervisor is older than subuidless %s", m.Request))
 		}

@@ -234,18 +234,19 @@ func (k *keeper) lingered() {
 	k.end() // the process exits
 }
 
-// endSession answers requestEnd.
-func (k *keeper) endSession() error {
+// endSession answers requestEnd, and ends the session if no task is left.
+func (k *keeper) endSession(c conn) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
 	case k.ended:
-		return errEnded
+		return c.answer(errEnded)
 	case k.cfg.Session == nil:
-		return errors.New("it is not a session, and ends with its last task")
+		return c.answer(errors.New("it is not a session, and ends with its last task"))
 	case k.listeners.any() != nil:
-		return errors.New("tasks of the session are still running")
+		return c.answer(errors.New("tasks of the session are still running"))
 	}
+	err := c.answer(nil) // before the process exits
 	k.end()
-	return nil
+	return err
 }
