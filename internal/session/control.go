@@ -98,6 +98,9 @@ func (i *Info) state() string {
 	return "active"
 }
 
+// stoppedPatience is how long the monitor of a container that has ended may take to end.
+const stoppedPatience = time.Second
+
 // Stop ends a session with all its processes. If containers are running, it does that only
 // with force: they get SIGTERM, and ten seconds to end.
 func Stop(name string, force bool) error {
@@ -126,6 +129,11 @@ func Stop(name string, force bool) error {
 		return err
 	}
 	m, err := findMembers(userNS)
+	// The monitors of containers that have just been stopped take a moment.
+	for end := time.Now().Add(stoppedPatience); err == nil && len(m.byID()) > 0 && !force && time.Now().Before(end); {
+		time.Sleep(pollEvery)
+		m, err = findMembers(userNS)
+	}
 	if err != nil {
 		return err
 	}

@@ -65,9 +65,9 @@ func directory() (string, error) {
 	}
 	uid := strconv.Itoa(os.Geteuid())
 	// Where systemd-logind puts it, if the session of the user did not set the variable
-	// (su, sudo); container engines look there, too.
+	// (su, sudo); container engines look there, too. Those of root create it.
 	var st unix.Stat_t
-	if dir := "/run/user/" + uid; unix.Stat(dir, &st) == nil && int(st.Uid) == os.Geteuid() {
+	if dir := "/run/user/" + uid; uid != "0" && unix.Stat(dir, &st) == nil && int(st.Uid) == os.Geteuid() {
 		return filepath.Join(dir, "subuidless", "sessions"), nil
 	}
 	return "/tmp/subuidless-" + uid, nil
