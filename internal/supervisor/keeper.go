@@ -396,8 +396,6 @@ func (k *keeper) end() {
 		slog.Warn("cannot remove the container's socket", "container", k.cfg.ID, "err", err)
 	}
 	k.ended = true
-	if k.worker.UnixConn != nil { // nil: a keeper that the witness has started has not started it yet
-		k.worker.Close()
-	}
+	k.worker.Close()
 	close(k.done)
 }

@@ -100,12 +100,12 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 	for i, fds := range k.listeners { // some may have hung up while there was no keeper
 		k.report(message{Index: i}, fds...)
 	}
+	k.worker = c
 	if !m.Orphaned {
-		k.worker = c
 		go k.restartWorker(c, 0)
 		return err
 	}
-	c.Close()
+	c.Close() // until there is a worker, requests to it fail
 	go func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
