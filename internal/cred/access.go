@@ -11,7 +11,7 @@ import "golang.org/x/sys/unix"
 func (c Credentials) Access() Credentials {
 	c.UID.FS, c.GID.FS = c.UID.Real, c.GID.Real
 	if c.Securebits&SecbitNoSetuidFixup == 0 {
-		if c.UID.Real == 0 {
+		if c.UID.Real == c.Namespace.root() {
 			c.Effective = c.Permitted
 		} else {
 			c.Effective = 0
@@ -23,6 +23,8 @@ func (c Credentials) Access() Credentials {
 // bypassCaps has the capabilities that bypass all permission checks on files.
 const bypassCaps Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER
 
-// ReachesAll reports whether c has the capabilities to bypass file permission checks. A
-// thread that does not is a restricted caller.
-func (c *Credentials) ReachesAll() bool { return c.Effective&bypassCaps == bypassCaps }
+// ReachesAll reports whether c has the capabilities to bypass file permission checks for every
+// file. A thread that does not is a restricted caller.
+func (c *Credentials) ReachesAll() bool {
+	return c.Effective&bypassCaps == bypassCaps && c.Namespace == nil
+}

@@ -43,7 +43,9 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 	// effective IDs are not performed (i.e., the set-user-ID and set-group-ID bits are
 	// ignored) if [...] the no_new_privs attribute is set for the calling thread [...],
 	// the underlying filesystem is mounted nosuid [...]".
-	if !f.NoSuid && !f.NoNewPrivs {
+	// The bits of a file whose owner is not mapped in the user namespace count as little.
+	root := c.Namespace.root()
+	if !f.NoSuid && !f.NoNewPrivs && c.Namespace.Maps(f.UID, f.GID) {
 		if f.Mode&unix.S_ISUID != 0 {
 			c.UID.Effective = f.UID
 		}
@@ -56,11 +58,9 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 
 	// "Note: during the capability transitions described above, file capabilities may be
 	// ignored (treated as empty) for the same reasons" - except no_new_privs, which only
-	// takes back what is gained. "Capabilities are conferred only if the binary is
-	// executed by a process that resides in a user namespace whose UID 0 maps to the root
-	// user ID that is saved in the extended attribute".
+	// takes back what is gained.
 	var file FileCaps
-	hasCaps := f.Caps != nil && !f.NoSuid && f.Caps.RootID == 0
+	hasCaps := f.Caps != nil && !f.NoSuid && c.Namespace.HasRoot(f.Caps.RootID)
 	if hasCaps {
 		file = *f.Caps
 		file.Permitted &= AllCaps
@@ -77,16 +77,16 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 	// be all ones)" if "(a) the binary that is being executed has capabilities attached and
 	// (b) the real user ID of the process is not 0 (root) and (c) the effective user ID of
 	// the process is 0 (root)".
-	rootRules := c.Securebits&SecbitNoRoot == 0 && !(hasCaps && c.UID.Real != 0 && c.UID.Effective == 0)
+	rootRules := c.Securebits&SecbitNoRoot == 0 && !(hasCaps && c.UID.Real != root && c.UID.Effective == root)
 	if rootRules {
 		// "If the real or effective user ID of the process is 0 (root), then the file
 		// inheritable and permitted sets are [...] considered to be all ones".
-		if c.UID.Real == 0 || c.UID.Effective == 0 {
+		if c.UID.Real == root || c.UID.Effective == root {
 			c.Permitted = c.Bounding | c.Inheritable
 		}
 		// "If the effective user ID of the process is 0 (root) [...], then the file
 		// effective bit is notionally defined to be one".
-		if c.UID.Effective == 0 {
+		if c.UID.Effective == root {
 			file.Effective = true
 		}
 	}
@@ -128,6 +128,6 @@ func (c Credentials) Exec(f ExecFile) (to Credentials, secure bool, e unix.Errno
 	// or the real and effective group IDs differ." "A process with a non-root user ID
 	// executed a binary that conferred capabilities to the process."
 	secure = changed || c.UID.Effective != c.UID.Real || c.GID.Effective != c.GID.Real ||
-		c.UID.Real != 0 && (file.Effective || c.Permitted != c.Ambient)
+		c.UID.Real != root && (file.Effective || c.Permitted != c.Ambient)
 	return c, secure, 0
 }

@@ -167,7 +167,8 @@ func (c Credentials) changeUID(to IDs) Credentials {
 	// and as a result of the UID changes all of these IDs have a nonzero value, then
 	// all capabilities are cleared from the permitted, effective, and ambient
 	// capability sets." With SECBIT_KEEP_CAPS, only from the ambient set.
-	if from.contains(0) && !to.contains(0) {
+	root := c.Namespace.root()
+	if from.contains(root) && !to.contains(root) {
 		if c.Securebits&SecbitKeepCaps == 0 {
 			c.Permitted, c.Effective = 0, 0
 		}
@@ -175,12 +176,12 @@ func (c Credentials) changeUID(to IDs) Credentials {
 	}
 	// "If the effective user ID is changed from 0 to nonzero, then all capabilities are
 	// cleared from the effective set."
-	if from.Effective == 0 && to.Effective != 0 {
+	if from.Effective == root && to.Effective != root {
 		c.Effective = 0
 	}
 	// "If the effective user ID is changed from nonzero to 0, then the permitted set is
 	// copied to the effective set."
-	if from.Effective != 0 && to.Effective == 0 {
+	if from.Effective != root && to.Effective == root {
 		c.Effective = c.Permitted
 	}
 	return c
@@ -196,10 +197,10 @@ func (c Credentials) adjustFSCaps(old uint32) Credentials {
 	// the following capabilities are cleared from the effective set: [...]. If the
 	// filesystem UID is changed from nonzero to 0, then any of these capabilities that
 	// are enabled in the permitted set are enabled in the effective set."
-	switch {
-	case old == 0 && c.UID.FS != 0:
+	switch root := c.Namespace.root(); {
+	case old == root && c.UID.FS != root:
 		c.Effective &^= fsCaps
-	case old != 0 && c.UID.FS == 0:
+	case old != root && c.UID.FS == root:
 		c.Effective |= c.Permitted & fsCaps
 	}
 	return c

@@ -18,7 +18,7 @@ func MaySignal(sender, target Credentials, sig unix.Signal, sameSession bool) bo
 	// the same session."
 	s, t := sender.UID, target.UID
 	return s.Effective == t.Saved || s.Effective == t.Real || s.Real == t.Saved || s.Real == t.Real ||
-		sender.Capable(unix.CAP_KILL) || sig == unix.SIGCONT && sameSession
+		sender.CapableIn(target.Namespace, unix.CAP_KILL) || sig == unix.SIGCONT && sameSession
 }
 
 // MaySchedule reports whether a thread with the credentials sender may change how one with
@@ -30,7 +30,7 @@ func MaySignal(sender, target Credentials, sig unix.Signal, sameSession bool) bo
 // match the real or effective user ID of the process who", or CAP_SYS_NICE.
 func MaySchedule(sender, target Credentials) bool {
 	return sender.UID.Effective == target.UID.Real || sender.UID.Effective == target.UID.Effective ||
-		sender.Capable(unix.CAP_SYS_NICE)
+		sender.CapableIn(target.Namespace, unix.CAP_SYS_NICE)
 }
 
 // MaySetIOPriority reports whether a thread with the credentials sender may change the I/O
@@ -41,7 +41,7 @@ func MaySchedule(sender, target Credentials) bool {
 // which has the CAP_SYS_NICE capability can change the priority of any process."
 func MaySetIOPriority(sender, target Credentials) bool {
 	return target.UID.Real == sender.UID.Effective || target.UID.Real == sender.UID.Real ||
-		sender.Capable(unix.CAP_SYS_NICE)
+		sender.CapableIn(target.Namespace, unix.CAP_SYS_NICE)
 }
 
 // MayPrlimit reports whether a thread with the credentials sender may read or change
@@ -55,7 +55,7 @@ func MaySetIOPriority(sender, target Credentials) bool {
 // group ID of the caller."
 func MayPrlimit(sender, target Credentials) bool {
 	uid, gid := sender.UID.Real, sender.GID.Real
-	return target.UID.allEqual(uid) && target.GID.allEqual(gid) || sender.Capable(unix.CAP_SYS_RESOURCE)
+	return target.UID.allEqual(uid) && target.GID.allEqual(gid) || sender.CapableIn(target.Namespace, unix.CAP_SYS_RESOURCE)
 }
 
 // allEqual reports whether the real, effective and saved id are id.
@@ -83,7 +83,7 @@ func MayPing(c Credentials, low, high uint32) bool {
 // and must be checked separately.
 func MayPtrace(caller, target Credentials, fscreds bool) bool {
 	// "the caller has the CAP_SYS_PTRACE capability in the user namespace of the target"
-	if caller.Capable(unix.CAP_SYS_PTRACE) {
+	if caller.CapableIn(target.Namespace, unix.CAP_SYS_PTRACE) {
 		return true
 	}
 	// "If the access mode specifies PTRACE_MODE_FSCREDS, then [...] employ the caller's
@@ -94,7 +94,7 @@ func MayPtrace(caller, target Credentials, fscreds bool) bool {
 	}
 	// "The real, effective, and saved-set user IDs of the target match the caller's user
 	// ID, and the real, effective, and saved-set group IDs of the target match the caller's
-	// group ID", and "the caller's capabilities are a superset of the target process's
-	// permitted capabilities".
-	return target.UID.allEqual(uid) && target.GID.allEqual(gid) && target.Permitted.subsetOf(caps)
+	// group ID", and "the caller and the target process are in the same user namespace, and the
+	// caller's capabilities are a superset of the target process's permitted capabilities".
+	return caller.Namespace == target.Namespace && target.UID.allEqual(uid) && target.GID.allEqual(gid) && target.Permitted.subsetOf(caps)
 }
