@@ -38,3 +38,23 @@ func (a ACL) only(tag Tag, b ACL) ACL {
 	}
 	return b
 }
+
+// Translated returns the ACL with the ids of named users and groups translated by the functions,
+// which may return NoID.
+func (a ACL) Translated(user, group func(id uint32) uint32) ACL {
+	to := slices.Clone(a)
+	for i := range to {
+		switch e := &to[i]; e.Tag {
+		case User:
+			e.ID = user(e.ID)
+		case Group:
+			e.ID = group(e.ID)
+		}
+	}
+	return to
+}
+
+// NamesNobody reports whether a named user or group has the id NoID.
+func (a ACL) NamesNobody() bool {
+	return slices.ContainsFunc(a, func(e Entry) bool { return e.named() && e.ID == NoID })
+}

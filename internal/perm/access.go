@@ -25,10 +25,10 @@ func Access(c cred.Credentials, i Inode, a acl.ACL, want uint32) unix.Errno {
 	// capabilities(7), CAP_DAC_OVERRIDE: "Bypass file read, write, and execute permission
 	// checks." path_resolution(7): it "grants execute permission" of a file only "if at
 	// least one of the file's three execute permission bits is set".
-	case c.Capable(unix.CAP_DAC_OVERRIDE) && (dir || want&Exec == 0 || i.Mode&0o111 != 0),
+	case c.CapableOver(i.UID, i.GID, unix.CAP_DAC_OVERRIDE) && (dir || want&Exec == 0 || i.Mode&0o111 != 0),
 		// CAP_DAC_READ_SEARCH: "Bypass file read permission checks and directory read and
 		// execute permission checks".
-		c.Capable(unix.CAP_DAC_READ_SEARCH) && (want == Read || dir && want&Write == 0):
+		c.CapableOver(i.UID, i.GID, unix.CAP_DAC_READ_SEARCH) && (want == Read || dir && want&Write == 0):
 		return 0
 	}
 	return unix.EACCES

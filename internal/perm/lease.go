@@ -13,5 +13,5 @@ import (
 // UID (owner) matches the filesystem UID of the process. A process with the CAP_LEASE
 // capability may take out leases on arbitrary files."
 func Lease(c cred.Credentials, i Inode) bool {
-	return c.UID.FS == i.UID || c.Capable(unix.CAP_LEASE)
+	return c.UID.FS == i.UID || c.CapableInContainer(unix.CAP_LEASE)
 }

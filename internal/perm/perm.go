@@ -5,7 +5,9 @@
 // It does not decide what depends on other state: search permission on the path, and
 // errors of the file system (EROFS, immutable and append-only inodes).
 //
-// A caller is given by its credentials, and ids are emulated ids. Functions that return
+// A caller is given by its credentials, and ids are emulated ids of the container's user
+// namespace. Capabilities of a caller in another one count for inodes whose owner is mapped
+// there: cred.Credentials.CapableOver. Functions that return
 // an error number return 0 if the caller may do the operation.
 package perm
 
@@ -36,15 +38,15 @@ func (i Inode) isType(fileType uint32) bool { return i.Mode&unix.S_IFMT == fileT
 // capabilities(7), CAP_FOWNER: "Bypass permission checks on operations that normally
 // require the filesystem UID of the process to match the UID of the file".
 func Owner(c cred.Credentials, i Inode) bool {
-	return c.UID.FS == i.UID || c.Capable(unix.CAP_FOWNER)
+	return c.UID.FS == i.UID || c.Capable(unix.CAP_FOWNER) && c.Namespace.MapsUID(i.UID)
 }
 
-// maySetgid reports whether the caller may leave S_ISGID set on an inode of the group gid.
+// maySetgid reports whether the caller may leave S_ISGID set on the inode, of the group gid.
 //
 // capabilities(7), CAP_FSETID: "set the set-group-ID bit for a file whose GID does not
 // match the filesystem or any of the supplementary GIDs of the calling process."
-func maySetgid(c cred.Credentials, gid uint32) bool {
-	return c.InGroup(gid) || c.Capable(unix.CAP_FSETID)
+func maySetgid(c cred.Credentials, i Inode, gid uint32) bool {
+	return c.InGroup(gid) || c.CapableOver(i.UID, i.GID, unix.CAP_FSETID)
 }
 
 // Chmod returns the mode of the inode, with its file type, after a chmod(2) to mode. The
@@ -60,7 +62,7 @@ func Chmod(c cred.Credentials, i Inode, mode uint32) (newMode uint32, e unix.Err
 	// capability), and the group of the file does not match the effective group ID of the
 	// process or one of its supplementary group IDs, the S_ISGID bit will be turned off,
 	// but this will not cause an error to be returned."
-	if !maySetgid(c, i.GID) {
+	if !maySetgid(c, i, i.GID) {
 		mode &^= unix.S_ISGID
 	}
 	return i.Mode&^permissions | mode&permissions, 0
@@ -81,7 +83,7 @@ func Chown(c cred.Credentials, i Inode, uid, gid uint32) (Inode, unix.Errno) {
 
 	owns := c.UID.FS == i.UID
 	switch {
-	case c.Capable(unix.CAP_CHOWN):
+	case c.CapableOver(i.UID, i.GID, unix.CAP_CHOWN):
 	// "Only a privileged process (Linux: one with the CAP_CHOWN capability) may change
 	// the owner of a file."
 	case uid != unchanged && !(owns && uid == i.UID),
@@ -110,11 +112,11 @@ func chownMode(c cred.Credentials, i Inode, gid uint32) uint32 {
 		return i.Mode
 	}
 	mode := i.Mode &^ unix.S_ISUID
-	if i.Mode&unix.S_IXGRP != 0 || !maySetgid(c, i.GID) {
+	if i.Mode&unix.S_IXGRP != 0 || !maySetgid(c, i, i.GID) {
 		mode &^= unix.S_ISGID
 	}
 	// With the new group, the rule of chmod(2) applies too if the mode changes.
-	if mode != i.Mode && !maySetgid(c, gid) {
+	if mode != i.Mode && !maySetgid(c, i, gid) {
 		mode &^= unix.S_ISGID
 	}
 	return mode
@@ -148,7 +150,8 @@ func Utimes(c cred.Credentials, i Inode, now, writable bool) unix.Errno {
 // that of the directory containing it, and the process is not privileged (Linux: does not
 // have the CAP_FOWNER capability)."
 func MayDelete(c cred.Credentials, dir, victim Inode) unix.Errno {
-	if dir.Mode&unix.S_ISVTX == 0 || c.UID.FS == dir.UID || Owner(c, victim) {
+	if dir.Mode&unix.S_ISVTX == 0 || c.UID.FS == dir.UID || c.UID.FS == victim.UID ||
+		c.CapableOver(victim.UID, victim.GID, unix.CAP_FOWNER) {
 		return 0
 	}
 	return unix.EPERM
@@ -174,7 +177,7 @@ func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 		case i.isType(unix.S_IFDIR):
 			i.Mode |= unix.S_ISGID
 		// A set-group-ID program of another group would give the caller its rights.
-		case i.Mode&unix.S_IXGRP != 0 && !maySetgid(c, parent.GID):
+		case i.Mode&unix.S_IXGRP != 0 && !maySetgid(c, parent, parent.GID):
 			i.Mode &^= unix.S_ISGID
 		}
 	}
@@ -189,7 +192,7 @@ func NewInode(c cred.Credentials, parent Inode, mode, umask uint32) Inode {
 // write by an unprivileged user clears them. capabilities(7), CAP_FSETID: "Don't clear
 // set-user-ID and set-group-ID mode bits when a file is modified".
 func Written(c cred.Credentials, i Inode) uint32 {
-	if !i.isType(unix.S_IFREG) || c.Capable(unix.CAP_FSETID) {
+	if !i.isType(unix.S_IFREG) || c.CapableInContainer(unix.CAP_FSETID) {
 		return i.Mode
 	}
 	mode := i.Mode &^ unix.S_ISUID

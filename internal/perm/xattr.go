@@ -17,12 +17,12 @@ func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
 	case name == "security.capability":
 		// capabilities(7): "Writing to this extended attribute requires the CAP_SETFCAP
 		// capability."
-		allowed = c.Capable(unix.CAP_SETFCAP)
+		allowed = c.CapableOver(i.UID, i.GID, unix.CAP_SETFCAP)
 	case strings.HasPrefix(name, "security."), strings.HasPrefix(name, "trusted."):
 		// xattr(7): "When no security module is loaded, [...] write access is limited to
 		// processes that have the CAP_SYS_ADMIN capability." "Trusted extended attributes are
 		// visible and accessible only to processes that have the CAP_SYS_ADMIN capability."
-		allowed = c.Capable(unix.CAP_SYS_ADMIN)
+		allowed = c.CapableInContainer(unix.CAP_SYS_ADMIN)
 	case name == "system.posix_acl_access", name == "system.posix_acl_default":
 		// acl(5): the permission is the same as for chmod(2).
 		allowed = Owner(c, i)
