@@ -8,8 +8,8 @@ package identity
 // So no table of processes is necessary, a child whose parent has died has the right
 // identity, and a cookie disappears with its process.
 //
-//	63  62..50  49         48       47..26     25..13  12..0
-//	0   tag     perThread  pending  signature  after   state
+//	63  62..50  49         48       47      46..26     25..13  12..0
+//	0   tag     perThread  pending  moving  signature  after   state
 //
 // The tag is that of the table, or markedTag. A process whose limit has another tag has
 // the initial state, or belongs to another container.
@@ -18,10 +18,11 @@ type cookie uint64
 const (
 	perThread cookie = 1 << 49 // threads may have their own state, in their timer slack
 	pending   cookie = 1 << 48 // an execve(2) is in progress, and changes the state to "after" if it succeeds
+	moving    cookie = 1 << 47 // the process may be in another user namespace than its state: see Move
 
 	tagShift, tagMask             = 50, 1<<14 - 1 // with the top bit
 	markedTag                     = 1<<13 - 1     // see Mark, which knows no table
-	signatureShift, signatureMask = 26, 1<<22 - 1
+	signatureShift, signatureMask = 26, 1<<21 - 1
 	afterShift, stateMask         = 13, maxStates - 1
 )
 
@@ -48,7 +49,9 @@ func (c cookie) withPending(after uint16, signature uint32) cookie {
 }
 
 // withoutPending returns c without the fields of an execve(2) in progress.
-func (c cookie) withoutPending() cookie { return c & (tagMask<<tagShift | perThread | stateMask) }
+func (c cookie) withoutPending() cookie {
+	return c & (tagMask<<tagShift | perThread | moving | stateMask)
+}
 
 // withState returns c with another state.
 func (c cookie) withState(state uint16) cookie { return c&^stateMask | cookie(state) }

@@ -113,7 +113,7 @@ func (t *Table) signature(tid uint32) (uint32, unix.Errno) {
 	}
 	inode := [2]uint64{uint64(st.Dev_major)<<32 | uint64(st.Dev_minor), st.Ino}
 	h = fnv32a(h, unsafe.Slice((*byte)(unsafe.Pointer(&inode)), unsafe.Sizeof(inode)))
-	return (h ^ h>>22) & signatureMask, 0
+	return (h ^ h>>21) & signatureMask, 0
 }
 
 // threads lists the threads of the process of tid. The error is ESRCH if it has exited.

@@ -20,9 +20,10 @@
 // need no lock. Fields:
 //
 //   - tag, fixed[initial]: written by Map, before there are other users.
-//   - inUse: atomic; set for good before the first task gets a state other than initial.
+//   - inUse, moved: atomic; set for good before the first task gets a state other than initial,
+//     or another user namespace.
 //   - toStart: atomic; one element for each listener.
-//   - initialTaken, top, hashes, fixed, groups: written under mu.
+//   - initialTaken, top, hashes, fixed, groups, namespaces: written under mu.
 //
 // The kernel changes cookies and timer slacks by itself, when tasks fork, and a task
 // may exit at any time.
@@ -75,14 +76,18 @@ type fixed struct {
 	groups                                               uint32 // their number
 	locks                                                unix.Rlimit
 	slack                                                uint64
-	undumpable                                           uint64 // wide, so that the struct has no padding: see hash
+	undumpable                                           uint32 // a bool without padding: see hash
+	namespace                                            uint32 // index
 }
 
 // fixed returns s as the table stores it.
 func (s *State) fixed() fixed {
-	var undumpable uint64
+	var undumpable, namespace uint32
 	if s.Undumpable {
 		undumpable = 1
+	}
+	if s.Namespace != nil {
+		namespace = s.Namespace.Index
 	}
 	return fixed{
 		uid: s.UID, gid: s.GID,
@@ -92,10 +97,11 @@ func (s *State) fixed() fixed {
 		locks:      s.Locks,
 		slack:      s.Slack,
 		undumpable: undumpable,
+		namespace:  namespace,
 	}
 }
 
-// state returns the State of f, whose groups are the first of groups.
+// state returns the State of f, whose groups are the first of groups, without its namespace.
 func (f *fixed) state(groups []uint32) State {
 	return State{
 		Credentials: cred.Credentials{

@@ -34,7 +34,9 @@ type Table struct {
 	// wherever a cookie changes: see the package comment.
 	mu sync.Mutex
 
-	reportFull, reportLimit sync.Once // errors are logged once
+	namespaces [maxNamespaces]atomic.Pointer[cred.Namespace] // nil: the container's, or none
+
+	reportFull, reportLimit, reportNamespaces sync.Once // errors are logged once
 }
 
 // shared is the memory of a table: see the package comment. Its file is sparse: only
@@ -44,10 +46,13 @@ type shared struct {
 	inUse        uint32               // some task may have another state than the initial one
 	initialTaken uint32               // the first program has begun, with the initial state
 	top          uint32               // all indexes from here on are free
+	moved        uint32               // some task may be in another user namespace: see Move
 	toStart      [MaxListeners]uint32 // see Prepare
 	hashes       [maxStates]uint32    // a hash of the state; 0: the index is free
 	fixed        [maxStates]fixed
 	groups       [maxStates][maxGroups]uint32
+	namespaces   [maxNamespaces]namespace
+	maps         [maxNamespaces]maps
 }
 
 // MaxListeners is the maximum number of seccomp listeners of one container: that of its
@@ -82,6 +87,10 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 		t.shared.tag = 1 + rand.Uint32N(markedTag-1)
 		t.shared.top = first
 	}
+	if e := t.noteContainer(); e != 0 {
+		return nil, fmt.Errorf("cannot identify the user namespace of the container: %w", e)
+	}
+	t.loadNamespaces()
 	return t, nil
 }
 
@@ -91,7 +100,10 @@ func (t *Table) InUse() bool { return atomic.LoadUint32(&t.shared.inUse) != 0 }
 
 // state returns the state with the index i.
 func (t *Table) state(i uint16) State {
-	return t.shared.fixed[i].state(t.shared.groups[i][:])
+	f := &t.shared.fixed[i]
+	s := f.state(t.shared.groups[i][:])
+	s.Namespace = t.namespaces[f.namespace].Load()
+	return s
 }
 
 // put makes s the state with the index i.

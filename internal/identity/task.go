@@ -37,7 +37,7 @@ func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 		return State{}, e
 	case !t.owns(c):
 		return t.state(initial), 0
-	case !c.has(pending | perThread):
+	case !c.has(pending | perThread | moving):
 		return t.state(c.state()), 0
 	}
 	t.mu.Lock()
@@ -51,6 +51,9 @@ func (t *Table) get(tid uint32, w Waiter) (State, unix.Errno) {
 		return State{}, e
 	}
 	i, e := t.threadState(tid, c)
+	if e == 0 && c.has(moving) {
+		i, e = t.arrive(tid, i)
+	}
 	if e != 0 {
 		return State{}, e
 	}
@@ -210,14 +213,14 @@ func (t *Table) cookieOf(tid uint32) (cookie, unix.Errno) {
 
 // waitingCookie is cookieOf for the thread tid, the target of the notification w. If it
 // is the only thread of its process, no execve(2) is in progress, and the result has
-// neither of the flags pending and perThread. The caller holds t.mu.
+// none of the flags pending, perThread and moving. The caller holds t.mu.
 func (t *Table) waitingCookie(tid uint32, w Waiter) (cookie, unix.Errno) {
 	c, e := t.cookieOf(tid)
-	if e != 0 || !c.has(pending|perThread) {
+	if e != 0 || !c.has(pending|perThread|moving) {
 		return c, e
 	}
 	// A pending execve(2) has failed, or not succeeded yet. If there is another thread,
-	// that one may be in execve(2).
+	// that one may be in execve(2), or in clone(2).
 	alone, e := t.singleThreaded(tid)
 	if e != 0 || !alone {
 		return c, e
@@ -225,11 +228,15 @@ func (t *Table) waitingCookie(tid uint32, w Waiter) (cookie, unix.Errno) {
 	if !w.Waits() {
 		return 0, unix.ESRCH
 	}
-	if !c.has(perThread) {
+	if !c.has(perThread | moving) {
 		return c.withoutPending(), t.setCookie(tid, c.withoutPending())
 	}
-	// A process that was forked, or has executed a program, in a process with threads.
+	// A process that was forked, or has executed a program, in a process with threads, or that
+	// may be in another user namespace.
 	i, e := t.threadState(tid, c)
+	if e == 0 && c.has(moving) {
+		i, e = t.arrive(tid, i)
+	}
 	if e != 0 {
 		return 0, e
 	}
