@@ -160,7 +160,7 @@ func TestRows(t *testing.T) {
 		{"prctl(PR_SET_NAME)", "amd64", x86, 157, unix.PR_SET_NAME, allowed},
 		{"prctl(PR_SET_KEEPCAPS)", "amd64", x86, 157, unix.PR_SET_KEEPCAPS, notified},
 		{"io_uring_setup", "amd64", x86, 425, 0, refused},
-		{"unshare of a user namespace", "amd64", x86, 272, unix.CLONE_NEWUSER, allowed},
+		{"unshare of a user namespace", "amd64", x86, 272, unix.CLONE_NEWUSER, notified},
 		{"unshare of a mount namespace", "amd64", x86, 272, unix.CLONE_NEWNS | unix.CLONE_NEWUSER, notified},
 		{"clone of a thread", "amd64", x86, 56, 0x3d0f00, allowed},
 		{"clone with a mount namespace", "amd64", x86, 56, unix.CLONE_NEWNS | 17, notified},

@@ -78,14 +78,19 @@ func (c *Call) getACL(o object, kind aclKind, addr uintptr, size uint64) Result 
 	}
 	defer c.close(i)
 	recorded := *kind.field(&i.record)
-	if recorded == nil || c.badDescriptor(p) {
+	n := c.namespace()
+	if recorded == nil && n == nil || c.badDescriptor(p) {
 		return Continue
 	}
 	native, e := nativeACL(i, kind)
 	if e != 0 {
 		return Errno(e)
 	}
-	return c.returnValue(withRecorded(native, recorded).Append(nil), addr, size)
+	a := withRecorded(native, recorded)
+	if n != nil {
+		a = a.Translated(n.SeenUID, n.SeenGID)
+	}
+	return c.returnValue(a.Append(nil), addr, size)
 }
 
 // returnValue returns value, a list or an attribute, from a call that reads it into size
@@ -117,6 +122,11 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	if e != 0 {
 		return Errno(e)
 	}
+	n := c.namespace()
+	if n != nil {
+		a = a.Translated(n.UID, n.GID)
+		value = a.Append(nil)
+	}
 	foreign := c.namesUnmapped(a)
 	privileged := c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID)
 	if privileged && !foreign && !p.ViaProcSelf() && c.Owners.Peek(p.Ptr, p.Follow, true) == owner.None {
@@ -130,6 +140,9 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 		return Errno(e)
 	}
 	defer c.close(i)
+	if n != nil && a.NamesNobody() {
+		return deny(i, unix.EINVAL) // an id that is not mapped
+	}
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
 	if i.mayHaveSetID() {

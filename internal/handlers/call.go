@@ -32,6 +32,8 @@ type Call struct {
 	// NoPermissions turns permission checks off: every caller may read, write and search
 	// every file.
 	NoPermissions bool
+	// Maps are the uid_map and gid_map files that programs are writing.
+	Maps *MapWrites
 	// Again reports whether the handler may have run for this call before, in a worker that
 	// has died, or before a signal interrupted the call. If so, its effect may have
 	// happened, at Before (nanoseconds since the epoch) at the latest.
@@ -84,6 +86,10 @@ type Listener interface {
 func (c *Call) Begin() {
 	c.Target.Reset(c.PID)
 	c.known, c.asAccess = false, false
+	if c.Identities.NamespacesInUse() {
+		c.Maps.settle(c.Identities)
+		c.identity() // the caller may have entered a namespace, in which the kernel must map an id
+	}
 }
 
 // identity returns the caller's emulated credentials. They are read once per call.

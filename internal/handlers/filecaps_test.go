@@ -13,7 +13,7 @@ import (
 
 // What setcap(8) writes is what execve(2) reads.
 func TestFileCaps(t *testing.T) {
-	newCaller(t)
+	c := newCaller(t)
 	path := filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(path, nil, 0o755); err != nil {
 		t.Fatal(err)
@@ -23,21 +23,22 @@ func TestFileCaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if caps, ok := fileCaps(fd); ok {
+	i := &inode{fd: fd}
+	if caps, ok := c.call.fileCaps(i); ok {
 		t.Errorf("of a file without capabilities: %+v", caps)
 	}
 	want := cred.FileCaps{Permitted: 1<<unix.CAP_NET_RAW | 1<<unix.CAP_BPF, Inheritable: 1 << unix.CAP_CHOWN, Effective: true}
 	if err := unix.Setxattr(path, "security.capability", want.Append(nil), 0); err != nil {
 		t.Fatal(err)
 	}
-	if caps, ok := fileCaps(fd); !ok || caps != want {
+	if caps, ok := c.call.fileCaps(i); !ok || caps != want {
 		t.Errorf("%+v, %t; want %+v", caps, ok, want)
 	}
 	// Those of the root of another namespace do not apply.
 	if err := unix.Setxattr(path, "security.capability", owner.RootIDMark, 0); err != nil {
 		t.Fatal(err)
 	}
-	if caps, ok := fileCaps(fd); ok {
+	if caps, ok := c.call.fileCaps(i); ok {
 		t.Errorf("of another root: %+v", caps)
 	}
 }

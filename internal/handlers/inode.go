@@ -161,15 +161,14 @@ func (c *Call) visible(i *inode) perm.Inode {
 			id = c.fsIDs()
 		}
 	}
-	id = id.Over(c.mappedOwner(&i.stat))
+	id = id.Over(c.mapped(owner.ID{UID: i.stat.Uid, GID: i.stat.Gid}))
 	return perm.Inode{UID: id.UID, GID: id.GID, Mode: i.mode()}
 }
 
-// mappedOwner returns the owner that the kernel shows, with perm.NoID for an id that the
-// user namespace does not map. The kernel shows that as the overflow id, which an emulated
-// user may have, too; but what belongs to nobody in the container is not that user's.
-func (c *Call) mappedOwner(st *unix.Stat_t) owner.ID {
-	id := owner.ID{UID: st.Uid, GID: st.Gid}
+// mapped returns the owner id that the kernel shows, with perm.NoID for an id that the user
+// namespace does not map. The kernel shows that as the overflow id, which an emulated user may
+// have, too; but what belongs to nobody in the container is not that user's.
+func (c *Call) mapped(id owner.ID) owner.ID {
 	if id.UID == overflowID && id.UID != c.Owners.Mapped.UID {
 		id.UID = perm.NoID
 	}

@@ -3,6 +3,7 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/sys"
@@ -49,6 +50,13 @@ type ipcObject struct {
 	status   svipc.Status
 	record   svipc.Record // the container's root if recorded is false
 	recorded bool
+}
+
+// shownIPC translates the owner and creator of an object to what the caller sees.
+func (c *Call) shownIPC(r svipc.Record) svipc.Record {
+	r.UID, r.CUID = c.shownUID(r.UID), c.shownUID(r.CUID)
+	r.GID, r.CGID = c.shownGID(r.GID), c.shownGID(r.CGID)
+	return r
 }
 
 // visible returns owner, creator and mode as the container sees them.
@@ -125,17 +133,15 @@ func (c *Call) needsIPC(kind sys.IPCKind, id int32, want uint32) unix.Errno {
 	if !ok {
 		return 0
 	}
-	e := perm.IPCAccess(c.identity().Credentials, o.visible(), want)
-	if e != 0 && !c.Target.InOwnUserNamespace() { // last, because it takes time
-		return 0
-	}
-	return e
+	return perm.IPCAccess(c.ipcIdentity(), o.visible(), want)
 }
 
-// checksIPC reports whether the caller, in the container's user namespace, needs permissions
-// on objects.
+// ipcIdentity returns the caller's credentials for the objects of its IPC namespace.
+func (c *Call) ipcIdentity() cred.Credentials { return c.identityIn("ipc") }
+
+// checksIPC reports whether the caller needs permissions on objects.
 func (c *Call) checksIPC() bool {
-	return !c.NoPermissions && c.Identities.InUse() && !c.identity().Capable(unix.CAP_IPC_OWNER)
+	return !c.NoPermissions && c.lacksCapInContainer(unix.CAP_IPC_OWNER)
 }
 
 // recordIPC stores r for the object k.

@@ -79,7 +79,8 @@ func (c *Call) dropOwnerOptions(addr uintptr) {
 	}
 }
 
-// setsUnmappedOwner reports whether a mount option sets an owner that is not mapped.
+// setsUnmappedOwner reports whether a mount option sets an owner that the kernel does not map. In
+// a nested user namespace, what it maps is not what the caller means.
 func (c *Call) setsUnmappedOwner(name, value []byte) bool {
 	mapped := c.Owners.Mapped.UID
 	switch string(name) {
@@ -90,5 +91,5 @@ func (c *Call) setsUnmappedOwner(name, value []byte) bool {
 		return false
 	}
 	id, err := strconv.ParseUint(string(value), 0, 32)
-	return err == nil && uint32(id) != mapped
+	return err == nil && (uint32(id) != mapped || c.namespace() != nil)
 }

@@ -17,9 +17,10 @@ import (
 // checked. If the kernel executed the call, the path might lead elsewhere by then.
 
 // kernelDecides reports whether the kernel's own decision is right for the caller: the
-// caller has all of caps, and is not restricted.
+// caller has all of caps in the container's user namespace, and is not restricted.
 func (c *Call) kernelDecides(caps cred.Caps) bool {
-	return c.identity().Effective&caps == caps && !c.Restricted()
+	s := c.identity()
+	return s.Effective&caps == caps && s.Namespace == nil && !c.Restricted()
 }
 
 // Restricted implements target.Guard. It reports whether the caller lacks the capabilities

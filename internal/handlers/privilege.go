@@ -11,13 +11,17 @@ import (
 // the caller no longer has after switching identity. They are refused where the kernel
 // would refuse them; everything else continues.
 
-// lacksCap reports whether the caller lacks a capability over the container's user
-// namespace.
-//
-// user_namespaces(7): a process that has created a user namespace "has a full set of
-// capabilities in that namespace". In there the kernel decides.
+// lacksCap reports whether the caller lacks a capability in its user namespace. If it has the
+// capability, the kernel decides whether it counts for the object of the call: it knows which
+// user namespace the caller is in, and which owns the object.
 func (c *Call) lacksCap(capability int) bool {
-	return c.Identities.InUse() && !c.identity().Capable(capability) && c.Target.InOwnUserNamespace()
+	return c.Identities.InUse() && !c.identity().Capable(capability)
+}
+
+// lacksCapInContainer is lacksCap where the kernel requires the capability in the initial user
+// namespace, but the container's root shall have it.
+func (c *Call) lacksCapInContainer(capability int) bool {
+	return c.Identities.InUse() && !c.identity().CapableInContainer(capability)
 }
 
 // Needs returns the handler of calls for which the kernel checks a capability before
@@ -86,5 +90,5 @@ const netCaps = cred.Caps(1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN |
 // lacksAnyCap is lacksCap for several capabilities: it reports whether any of caps is
 // missing.
 func (c *Call) lacksAnyCap(caps cred.Caps) bool {
-	return c.Identities.InUse() && caps&^c.identity().Effective != 0 && c.Target.InOwnUserNamespace()
+	return c.Identities.InUse() && caps&^c.identity().Effective != 0
 }

@@ -41,7 +41,9 @@ func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 	// "dumpable" attribute is set to a value other than 1." World-readable
 	// directories are excepted.
 	if i.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
-		return owner.ID{}, false
+		// The root is that of the task's user namespace.
+		root := owner.ID{UID: s.Namespace.UID(0), GID: s.Namespace.GID(0)}
+		return root, s.Namespace != nil && root.UID != owner.Noop && root.GID != owner.Noop
 	}
 	return id, true
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Some files of procfs show user ids: /proc/PID/status and those in /proc/sysvipc. Who opens
-// one for reading gets a copy that shows the emulated ids.
+// Some files of procfs show user ids: /proc/PID/status, uid_map and gid_map (procmaps.go), and those
+// in /proc/sysvipc. A program that opens one for reading gets a copy that shows the emulated ids.
 
 // showsIDs reports whether a file with the name of p may be one in /proc whose contents show
 // user ids.
 func showsIDs(p *target.Path) bool {
-	if p.IsNamed(statusName) {
+	if p.IsNamed(statusName) || mapFileNamed(p) != noMapFile {
 		return true
 	}
 	for i := range sysvipcFiles {
@@ -29,18 +29,21 @@ func showsIDs(p *target.Path) bool {
 // openShowingIDs handles an open for reading, with these flags of open(2), of a file for whose
 // path showsIDs is true. The kernel opens files that need no copy.
 func (c *Call) openShowingIDs(p target.Path, flags uint64) Result {
+	f := mapFileNamed(&p)
 	i, e := c.openPath(p)
 	if e != 0 {
 		return Continue
 	}
 	defer c.close(i)
-	return c.openCopy(i, flags)
+	return c.openCopy(i, f, flags)
 }
 
-// openCopy is openShowingIDs for an inode that is open already.
-func (c *Call) openCopy(i *inode, flags uint64) Result {
+// openCopy is openShowingIDs for an inode that is open already. F is the file of mapFileNamed.
+func (c *Call) openCopy(i *inode, f mapFile, flags uint64) Result {
 	var text []byte
-	if task, e := c.taskOf(i); e == 0 {
+	if task, e := c.taskOf(i); e == 0 && f != noMapFile {
+		return c.openMapFile(f, task, flags)
+	} else if e == 0 {
 		text = c.statusText(i, task)
 	} else {
 		text = c.sysvipcText(i)

@@ -31,27 +31,28 @@ func (c *Call) statusText(i *inode, task uint32) []byte {
 	if err != nil {
 		return nil
 	}
-	return rewriteStatus(status, &s)
+	return rewriteStatus(status, &s, c.namespace())
 }
 
 // rewriteStatus returns the contents of /proc/PID/status, with the lines of
-// proc_pid_status(5) about credentials taken from s.
-func rewriteStatus(status []byte, s *identity.State) []byte {
+// proc_pid_status(5) about credentials taken from s, as a reader in the user namespace n sees
+// them.
+func rewriteStatus(status []byte, s *identity.State, n *cred.Namespace) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(status) {
 		name, _, _ := bytes.Cut(line, []byte(":"))
 		switch string(name) {
 		case "Uid":
-			writeIDs(&b, name, s.UID)
+			writeIDs(&b, name, s.UID, n.ShownUID)
 		case "Gid":
-			writeIDs(&b, name, s.GID)
+			writeIDs(&b, name, s.GID, n.ShownGID)
 		case "Groups":
 			b.WriteString("Groups:\t")
 			for i, gid := range s.Groups {
 				if i > 0 {
 					b.WriteByte(' ')
 				}
-				b.Write(strconv.AppendUint(nil, uint64(gid), 10))
+				b.Write(strconv.AppendUint(nil, uint64(n.ShownGID(gid)), 10))
 			}
 			b.WriteString(" \n")
 		case "CapInh":
@@ -71,8 +72,8 @@ func rewriteStatus(status []byte, s *identity.State) []byte {
 	return b.Bytes()
 }
 
-func writeIDs(w io.Writer, name []byte, ids cred.IDs) {
-	fmt.Fprintf(w, "%s:\t%d\t%d\t%d\t%d\n", name, ids.Real, ids.Effective, ids.Saved, ids.FS)
+func writeIDs(w io.Writer, name []byte, ids cred.IDs, show func(uint32) uint32) {
+	fmt.Fprintf(w, "%s:\t%d\t%d\t%d\t%d\n", name, show(ids.Real), show(ids.Effective), show(ids.Saved), show(ids.FS))
 }
 
 func writeCaps(w io.Writer, name []byte, caps cred.Caps) {

@@ -31,13 +31,13 @@ var sysvipcFiles = [...]sysvipcFile{
 // sysvipcText returns the contents of the inode with the emulated owners, if it is a file of
 // /proc/sysvipc. It is nil if the kernel's contents are right.
 func (c *Call) sysvipcText(i *inode) []byte {
-	if !c.IPC.InUse() || !i.isProc() {
+	if !c.IPC.InUse() && c.namespace() == nil || !i.isProc() {
 		return nil
 	}
 	for n := range sysvipcFiles {
 		f := &sysvipcFiles[n]
 		// The files have the same inode number in every procfs.
-		if ino, e := inodeNumber(f.path); e != 0 || ino != i.stat.Ino || !c.Target.InOwnUserNamespace() {
+		if ino, e := inodeNumber(f.path); e != 0 || ino != i.stat.Ino {
 			continue
 		}
 		text, err := c.readSysvipc(f)
@@ -90,12 +90,12 @@ func (c *Call) readSysvipc(f *sysvipcFile) ([]byte, error) {
 			shown[column] = c.seenPID(uint32(pid))
 		}
 		if o, ok := c.loadIPC(ns, f.kind, int32(id), unix.IPC_STAT); ok {
-			r := &o.record
+			r := c.shownIPC(o.record)
 			for n, id := range [...]uint32{r.UID, r.GID, r.CUID, r.CGID} {
 				shown[f.uid+n] = id
 			}
 			if r.Creator != 0 {
-				shown[f.pids[0]] = c.seenCreator(r, pidNS)
+				shown[f.pids[0]] = c.seenCreator(&r, pidNS)
 			}
 		}
 		writeColumns(&b, line, shown)

@@ -63,7 +63,7 @@ func (c *Call) openSetID(i *inode, flags uint64) (r Result, done bool) {
 	}
 	// The supervisor opens the file. If the kernel did it, a call could come in between that
 	// finds no task that writes, and moves the bits.
-	if !c.lacksCap(unix.CAP_FSETID) {
+	if !c.lacksCapInContainer(unix.CAP_FSETID) {
 		return c.withRecordedSetID(i, func() Result { return c.reopen(i, flags) }), true
 	}
 	if flags&unix.O_TRUNC != 0 {

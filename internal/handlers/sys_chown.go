@@ -99,6 +99,10 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH) // the path may belong to another call by now
 	}
+	to, e := c.given(to)
+	if e != 0 {
+		return deny(i, e)
+	}
 	if i.mayHaveSetID() {
 		if e := c.refresh(i); e != 0 {
 			return Errno(e)

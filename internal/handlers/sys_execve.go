@@ -129,13 +129,13 @@ func (c *Call) openProgram(p target.Path) (*inode, unix.Errno) {
 func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	f := cred.ExecFile{Mode: i.stat.Mode}
 	// Nothing can change: there are no capabilities to gain or to lose, and no set-id bits.
-	if i.stat.Mode&owner.SetIDBits == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 {
+	if i.stat.Mode&owner.SetIDBits == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 && self.Namespace == nil {
 		return f
 	}
 	c.settleSetID(i)
 	v := c.visible(i)
 	f.UID, f.GID, f.Mode = v.UID, v.GID, v.Mode
-	if caps, ok := fileCaps(i.fd); ok {
+	if caps, ok := c.fileCaps(i); ok {
 		f.Caps = &caps
 	}
 	var fs unix.Statfs_t
@@ -153,7 +153,7 @@ func (c *Call) tracerForbidsGain(tracer uint32) bool {
 	s, e := c.Identities.Get(tracer)
 	// EPERM: the tracer belongs to another user of the host, and has full control over the
 	// caller anyway.
-	return e == 0 && !s.Capable(unix.CAP_SYS_PTRACE)
+	return e == 0 && !s.CapableIn(c.identity().Namespace, unix.CAP_SYS_PTRACE)
 }
 
 // headSize is BINPRM_BUF_SIZE of <linux/binfmts.h>: execve(2), "a maximum length of 255

@@ -39,13 +39,13 @@ func (c *Call) getsockopt(sock, level, name int32, value, size uintptr) Result {
 		return Continue // EINVAL
 	}
 	if name == unix.SO_PEERGROUPS {
-		return c.writeGroups(s.Groups, int(length), value, size)
+		return c.writeGroups(c.shownGroups(s.Groups), int(length), value, size)
 	}
 	pid, e := c.Target.SeenPID(peer)
 	if e != 0 {
 		return Continue
 	}
-	cred := unix.Ucred{Pid: pid, Uid: s.UID.Effective, Gid: s.GID.Effective}
+	cred := unix.Ucred{Pid: pid, Uid: c.shownUID(s.UID.Effective), Gid: c.shownGID(s.GID.Effective)}
 	return c.writeOption(unsafe.Slice((*byte)(unsafe.Pointer(&cred)), unix.SizeofUcred), int(length), value, size)
 }
 

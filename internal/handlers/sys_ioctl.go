@@ -30,6 +30,8 @@ func Ioctl(c *Call) Result {
 		return c.configureNet()
 	case cmd == unix.TUNSETIFF:
 		return c.attachTUN()
+	case cmd == unix.NS_GET_OWNER_UID && c.Identities.NamespacesInUse():
+		return c.namespaceOwnerUID()
 	}
 	return Continue
 }

@@ -122,7 +122,7 @@ func (c *Call) processDirectory(fd int32) (uint32, unix.Errno) {
 // skipsSignalCheck reports whether the caller may signal every task, or the signal is not
 // valid, for which each of these calls gives EINVAL before EPERM.
 func (c *Call) skipsSignalCheck(sig int32) bool {
-	return !c.Identities.InUse() || sig < 0 || sig > maxSignal || c.identity().Capable(unix.CAP_KILL)
+	return !c.Identities.InUse() || sig < 0 || sig > maxSignal || c.identity().CapableInContainer(unix.CAP_KILL)
 }
 
 // siginfoSize is the size of the kernel's part of siginfo_t. The kernel reads the 128 bytes

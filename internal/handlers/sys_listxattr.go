@@ -93,7 +93,7 @@ func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 		l.more = owner.HasAttributeFile(record)
 	}
 	hiddenTrusted := c.hiddenTrusted(list, path)
-	l.names = filterNames(list, c.identity().Capable(unix.CAP_SYS_ADMIN), hideCapability)
+	l.names = filterNames(list, c.identity().CapableInContainer(unix.CAP_SYS_ADMIN), hideCapability)
 	hidden := n - len(l.names)
 	if hidden == 0 {
 		return l

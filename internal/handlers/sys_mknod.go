@@ -29,7 +29,7 @@ func (c *Call) mknod(dirfd int32, arg int) Result {
 		// (named pipe), or UNIX domain socket, and the caller is not privileged (Linux:
 		// does not have the CAP_MKNOD capability)". The kernel gives the same error, unless
 		// the path gives another one.
-		if !c.identity().Capable(unix.CAP_MKNOD) {
+		if !c.identity().CapableInContainer(unix.CAP_MKNOD) {
 			return c.refuseDevice(dirfd, arg, mode)
 		}
 		rec.Type, rec.Rdev = kind, uint64(dev)

@@ -33,7 +33,7 @@ func (c *Call) mqOpen(i386 bool) Result {
 	}
 	flags := c.uint32(1)
 	creates := flags&unix.O_CREAT != 0 && !c.createsAsRoot()
-	if !creates && !c.Restricted() || !c.Target.InOwnUserNamespace() {
+	if !creates && !c.Restricted() {
 		return Continue
 	}
 	o := target.MessageQueue{Flags: flags, Mode: c.uint32(2)}
@@ -165,7 +165,7 @@ const mqDirectory = unix.S_IFDIR | unix.S_ISVTX | 0o777
 
 // MqUnlink handles mq_unlink(name).
 func MqUnlink(c *Call) Result {
-	if !c.Restricted() && !c.Owners.Forgets() || !c.Target.InOwnUserNamespace() {
+	if !c.Restricted() && !c.Owners.Forgets() {
 		return Continue
 	}
 	var name mqName

@@ -151,6 +151,11 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	if c.resumes() {
 		return c.openNew(p, o) // which checks whether it exists
 	}
+	if f := mapFileNamed(&p); f != noMapFile {
+		if r, done := c.openMapFileAt(p, f, o.how.Flags); done {
+			return r
+		}
+	}
 	found, result := c.find(p, o)
 	if found != missing && found != dangling || kind == 0 || o.how.Flags&unix.O_DIRECTORY != 0 {
 		return result

@@ -60,7 +60,7 @@ func (c *Call) openPermitted(o *opening) Result {
 	if flags&unix.O_PATH != 0 {
 		return Continue
 	}
-	file := procFileNamed(p)
+	file, f := procFileNamed(p), mapFileNamed(&p)
 	if creating {
 		if flags&unix.O_EXCL != 0 {
 			return Errno(unix.EEXIST)
@@ -69,7 +69,7 @@ func (c *Call) openPermitted(o *opening) Result {
 			return Errno(e)
 		}
 	}
-	return c.openExisting(o, i, file)
+	return c.openExisting(o, i, file, f)
 }
 
 // openTrailingSlash handles a call that is to create the file p, whose name ends with a
@@ -122,8 +122,8 @@ func (c *Call) mayOpenShared(o *opening, i *inode) unix.Errno {
 }
 
 // openExisting opens an inode that exists, if the caller may. File is its kind in
-// /proc/PID, by its name.
-func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
+// /proc/PID, by its name, and f the file of mapFileNamed.
+func (c *Call) openExisting(o *opening, i *inode, file procFile, f mapFile) Result {
 	flags := o.how.Flags
 	want := accessMode(flags)
 	switch kind := i.kind(); {
@@ -151,7 +151,11 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile) Result {
 	case i.kind() == unix.S_IFCHR && i.stat.Rdev == devPTMX:
 		return c.openPTMX(i, flags)
 	case regular && want == perm.Read && file == procFileIDs:
-		return c.openCopy(i, flags)
+		return c.openCopy(i, f, flags)
+	case regular && f != noMapFile:
+		if task, e := c.taskOf(i); e == 0 {
+			return c.openMapFile(f, task, flags)
+		}
 	case want == perm.Read && file == procFileGuarded && i.isProc():
 		return continueUnlessDenied(c.mayInspect(i))
 	case regular:

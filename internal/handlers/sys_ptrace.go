@@ -9,9 +9,8 @@ import (
 // Calls that inspect or trace another process. Each checks PTRACE_MODE_REALCREDS of
 // ptrace(2), and fails with EPERM. The kernel, which sees a single user, checks the rest.
 
-// mayTrace reports whether the caller, which has no CAP_SYS_PTRACE, may trace the thread
-// that the supervisor calls target. It is true if there is none: the kernel finds that
-// error.
+// mayTrace reports whether the caller may trace the thread that the supervisor calls target. It
+// is true if there is none: the kernel finds that error.
 func (c *Call) mayTrace(target uint32) bool {
 	// ptrace(2): "If the calling thread and the target thread are in the same thread group,
 	// access is always allowed."
@@ -21,7 +20,8 @@ func (c *Call) mayTrace(target uint32) bool {
 	s, e := c.Identities.Get(target)
 	// "Deny access if the target process "dumpable" attribute has a value other than 1 [...],
 	// and the caller does not have the CAP_SYS_PTRACE capability".
-	return e != 0 || !s.Undumpable && cred.MayPtrace(c.identity().Credentials, s.Credentials, false)
+	caller := c.identity()
+	return e != 0 || caller.CapableIn(s.Namespace, unix.CAP_SYS_PTRACE) || !s.Undumpable && cred.MayPtrace(caller.Credentials, s.Credentials, false)
 }
 
 // mayInspect checks whether the caller may read a file of procfs that
@@ -32,7 +32,7 @@ func (c *Call) mayInspect(i *inode) unix.Errno {
 		return 0
 	}
 	s, e := c.Identities.Get(target)
-	if e != 0 || c.subject().Capable(unix.CAP_SYS_PTRACE) ||
+	if e != 0 || c.subject().CapableIn(s.Namespace, unix.CAP_SYS_PTRACE) ||
 		!s.Undumpable && cred.MayPtrace(*c.subject(), s.Credentials, true) {
 		return 0
 	}
@@ -47,7 +47,7 @@ func (c *Call) mayNotTrace(pid int32) bool {
 
 // Ptrace handles ptrace(request, pid, addr, data) for PTRACE_ATTACH and PTRACE_SEIZE.
 func Ptrace(c *Call) Result {
-	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
+	if !c.lacksCapInContainer(unix.CAP_SYS_PTRACE) {
 		return Continue
 	}
 	// "PTRACE_SEIZE [...] addr must be zero. data contains a bit mask of ptrace options":
@@ -69,7 +69,7 @@ const maxVectors = 1024
 func ProcessVM(c *Call) Result {
 	local, remote := c.Data.Args[2], c.Data.Args[4]
 	switch {
-	case !c.lacksCap(unix.CAP_SYS_PTRACE),
+	case !c.lacksCapInContainer(unix.CAP_SYS_PTRACE),
 		c.Data.Args[5] != 0 || local > maxVectors || remote > maxVectors, // EINVAL
 		local == 0 || remote == 0,          // nothing to do
 		c.badPointer(1) || c.badPointer(3): // EFAULT
@@ -83,7 +83,7 @@ func ProcessVM(c *Call) Result {
 
 // Kcmp handles kcmp(pid1, pid2, type, idx1, idx2).
 func Kcmp(c *Call) Result {
-	if !c.lacksCap(unix.CAP_SYS_PTRACE) {
+	if !c.lacksCapInContainer(unix.CAP_SYS_PTRACE) {
 		return Continue
 	}
 	first, e := c.Target.HostPID(c.int32(0))
@@ -131,7 +131,7 @@ func (c *Call) inspectProcess(pid int32) Result {
 
 // PidfdGetfd handles pidfd_getfd(pidfd, targetfd, flags).
 func PidfdGetfd(c *Call) Result {
-	if c.uint32(2) != 0 || !c.lacksCap(unix.CAP_SYS_PTRACE) {
+	if c.uint32(2) != 0 || !c.lacksCapInContainer(unix.CAP_SYS_PTRACE) {
 		return Continue // EINVAL
 	}
 	target, e := c.Target.PidfdPID(c.int32(0))

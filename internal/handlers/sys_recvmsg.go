@@ -79,7 +79,7 @@ func (c *Call) receive(fd int32, m *message, flags uint32, all bool) Result {
 	}
 	defer unix.Close(socket)
 	passes, e := sys.SocketOption(socket, unix.SO_PASSCRED)
-	if e != 0 || passes == 0 && !c.Sockets.tokens() || !c.Target.InOwnUserNamespace() {
+	if e != 0 || passes == 0 && !c.Sockets.tokens() {
 		return Continue
 	}
 	if offset, e := sys.SocketOption(socket, unix.SO_PEEK_OFF); e == 0 && offset >= 0 {
@@ -223,7 +223,7 @@ func (c *Call) needsIDs(in *incoming) bool {
 		return true
 	}
 	p, ok := c.kernelSender(in)
-	return ok && (p.uid != c.Owners.Mapped.UID || p.gid != c.Owners.Mapped.GID)
+	return ok && (p.uid != c.Owners.Mapped.UID || p.gid != c.Owners.Mapped.GID || c.namespace() != nil)
 }
 
 // kernelSender returns the process that the kernel names as the sender. Ok is false if the kernel's
@@ -249,7 +249,7 @@ func (c *Call) setSender(in *incoming) {
 	p, known := c.kernelSender(in)
 	switch {
 	case in.named:
-		named = unix.Ucred{Uid: in.token.uid, Gid: in.token.gid}
+		named = unix.Ucred{Uid: c.shownUID(in.token.uid), Gid: c.shownGID(in.token.gid)}
 		if ns, e := c.Target.PIDNamespace(); e == 0 && ns == in.token.pidNS {
 			named.Pid = in.token.seen
 		} else if seen, e := c.Target.SeenPID(in.token.host); e == 0 {
@@ -257,7 +257,7 @@ func (c *Call) setSender(in *incoming) {
 		}
 		c.replacePidfd(in)
 	case known:
-		named = unix.Ucred{Pid: p.seen, Uid: p.uid, Gid: p.gid}
+		named = unix.Ucred{Pid: p.seen, Uid: c.shownUID(p.uid), Gid: c.shownGID(p.gid)}
 		if p.seen == 0 && p.pid != 0 {
 			named.Pid, _ = c.Target.SeenPID(p.pid)
 		}

@@ -127,7 +127,7 @@ func (c *Call) prlimitTarget(pid int32, change bool) (uint32, unix.Errno) {
 	case !cred.MayPrlimit(c.identity().Credentials, s.Credentials):
 		return 0, unix.EPERM
 	// Limits of tasks outside of the container must not encode identities.
-	case change && !c.Identities.Own(target) && !c.Target.SameUserNamespace(target):
+	case change && !c.Identities.Own(target) && !c.Target.InContainer(target):
 		return 0, unix.EPERM
 	}
 	return target, 0
@@ -141,7 +141,7 @@ func (c *Call) setLocks(tid uint32, old *unix.Rlimit, to unix.Rlimit) unix.Errno
 		return unix.EINVAL
 	// "EPERM An unprivileged process tried to raise the hard limit; the CAP_SYS_RESOURCE
 	// capability is required to do this."
-	case to.Max > old.Max && !c.identity().Capable(unix.CAP_SYS_RESOURCE):
+	case to.Max > old.Max && !c.identity().CapableInContainer(unix.CAP_SYS_RESOURCE):
 		return unix.EPERM
 	case to == *old:
 		return 0

@@ -15,7 +15,7 @@ import (
 
 // mayScheduleAll reports whether the caller may change the scheduling of every task.
 func (c *Call) mayScheduleAll() bool {
-	return !c.Identities.InUse() || c.identity().Capable(unix.CAP_SYS_NICE)
+	return !c.Identities.InUse() || c.identity().CapableInContainer(unix.CAP_SYS_NICE)
 }
 
 // SchedSetscheduler handles sched_setscheduler(pid, policy, param).
@@ -104,8 +104,11 @@ func (c *Call) prioritize(kind uint32, rule taskRule, nr uintptr) Result {
 	who := c.int32(1)
 	switch {
 	case kind == whoUser:
-		uid := c.uint32(1)
-		if uid == 0 {
+		uid, e := c.givenUID(c.uint32(1))
+		switch {
+		case e != 0:
+			return Errno(e)
+		case c.uint32(1) == 0:
 			uid = c.identity().UID.Real
 		}
 		return c.prioritizeAll(rule, nr, func(_ uint32, s *identity.State) bool { return s.UID.Real == uid })

@@ -47,9 +47,6 @@ func (c *Call) sendControl(fd int32, m *message, flags uint32) Result {
 		return Continue
 	}
 	defer unix.Close(socket)
-	if !c.Target.InOwnUserNamespace() { // the kernel's ids count
-		return Continue
-	}
 	t, native, e := c.checkNamed(control, m.long)
 	if e != 0 {
 		return Errno(e)
@@ -84,9 +81,6 @@ func (c *Call) sendmmsg(fd int32, addr uintptr, count, flags uint32, long int) R
 		return Continue
 	}
 	defer unix.Close(socket)
-	if !c.Target.InOwnUserNamespace() {
-		return Continue
-	}
 	var b [maxControl]byte
 	control, _ := c.readControl(&first, &b)
 	t, _, e := c.checkNamed(control, long)
@@ -179,6 +173,12 @@ func (c *Call) checkNamed(control []byte, long int) (t token, native bool, e uni
 			continue
 		}
 		named, _ := ucredOf(data)
+		if named.Uid, e = c.givenUID(named.Uid); e != 0 {
+			return t, false, e
+		}
+		if named.Gid, e = c.givenGID(named.Gid); e != 0 {
+			return t, false, e
+		}
 		host, missing := c.Target.HostPID(named.Pid)
 		own := missing == 0 && c.Target.SameProcess(host, c.PID)
 		if e := cred.MaySend(id.Credentials, own, named.Uid, named.Gid); e != 0 {
@@ -188,7 +188,7 @@ func (c *Call) checkNamed(control []byte, long int) (t token, native bool, e uni
 			return t, false, unix.ESRCH
 		}
 		t = token{host: host, seen: named.Pid, uid: named.Uid, gid: named.Gid}
-		native = native && own && t.uid == id.UID.Real && t.gid == id.GID.Real && t.uid == mapped.UID && t.gid == mapped.GID
+		native = native && own && c.namespace() == nil && t.uid == id.UID.Real && t.gid == id.GID.Real && t.uid == mapped.UID && t.gid == mapped.GID
 	}
 }
 
@@ -379,7 +379,7 @@ func (c *Call) peerIsOutside(socket int) bool {
 		return false
 	}
 	pid := uint32(peer.Pid)
-	return c.Target.Exists(pid) && !c.Target.SameUserNamespace(pid)
+	return c.Target.Exists(pid) && !c.Target.InContainer(pid) && !c.Identities.Own(pid)
 }
 
 // blocks reports whether a call with these flags blocks.

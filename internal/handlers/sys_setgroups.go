@@ -9,7 +9,7 @@ import (
 // Getgroups handles getgroups(size, list). The kernel's list is never right: it has the
 // overflow id for each group that is not mapped.
 func Getgroups(c *Call) Result {
-	groups := c.identity().Groups
+	groups := c.shownGroups(c.identity().Groups)
 	if e := c.fitsGroups(len(groups)); e != 0 {
 		return Errno(e)
 	}
@@ -23,7 +23,7 @@ func Getgroups(c *Call) Result {
 
 // Getgroups16 handles getgroups of i386, which has 16-bit ids.
 func Getgroups16(c *Call) Result {
-	groups := c.identity().Groups
+	groups := c.shownGroups(c.identity().Groups)
 	if e := c.fitsGroups(len(groups)); e != 0 {
 		return Errno(e)
 	}
@@ -37,6 +37,19 @@ func Getgroups16(c *Call) Result {
 		}
 	}
 	return Return(len(groups))
+}
+
+// shownGroups translates a list of group ids to what the caller sees.
+func (c *Call) shownGroups(groups []uint32) []uint32 {
+	n := c.namespace()
+	if n == nil {
+		return groups
+	}
+	list := make([]uint32, len(groups))
+	for i, gid := range groups {
+		list[i] = n.ShownGID(gid)
+	}
+	return list
 }
 
 // fitsGroups checks argument 0, the size of a list, for n groups.
@@ -86,7 +99,7 @@ func Setgroups16(c *Call) Result {
 // process has insufficient privilege", and only then "EINVAL size is greater than
 // NGROUPS_MAX", setgroups(2).
 func (c *Call) maySetgroups() (uint32, unix.Errno) {
-	if !c.identity().Capable(unix.CAP_SETGID) {
+	if !c.identity().MaySetgroups() {
 		return 0, unix.EPERM
 	}
 	if c.uint32(0) > cred.MaxGroups {
@@ -98,6 +111,13 @@ func (c *Call) maySetgroups() (uint32, unix.Errno) {
 // setgroups sets the caller's groups to list, whose first n elements could be read.
 func (c *Call) setgroups(list []uint32, n int) Result {
 	// The kernel converts one id after another, and stops at the first error.
+	for i := range list[:n] {
+		gid, e := c.givenGID(list[i])
+		if e != 0 {
+			return Errno(e)
+		}
+		list[i] = gid
+	}
 	to, e := c.identity().Setgroups(list[:n])
 	if e == 0 && n < len(list) {
 		e = unix.EFAULT

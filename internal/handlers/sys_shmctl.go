@@ -73,14 +73,14 @@ func (c *Call) ipcControl(call *ipcControl) Result {
 // ipcRemove handles IPC_RMID. The record stays: the kernel may have to execute the call twice,
 // and shared memory exists until the last process has detached it.
 func (c *Call) ipcRemove(call *ipcControl) Result {
-	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
+	if !c.lacksCapInContainer(unix.CAP_SYS_ADMIN) {
 		return Continue
 	}
 	o, ok := c.openIPC(call.kind, call.id)
 	if !ok {
 		return Continue
 	}
-	if e := perm.IPCManage(c.identity().Credentials, o.visible()); e != 0 {
+	if e := perm.IPCManage(c.ipcIdentity(), o.visible()); e != 0 {
 		return Errno(e)
 	}
 	return Continue
@@ -88,24 +88,27 @@ func (c *Call) ipcRemove(call *ipcControl) Result {
 
 // ipcSet handles IPC_SET. The kernel changes all but the owner, which it does not know.
 func (c *Call) ipcSet(call *ipcControl) Result {
-	if !c.Target.InOwnUserNamespace() {
-		return Continue
-	}
 	to, e := c.readIPCChange(call)
 	if e != 0 {
 		return Continue // EFAULT
 	}
+	uid, e := c.givenUID(to.UID)
+	gid, e2 := c.givenGID(to.GID)
 	o, ok := c.openIPC(call.kind, call.id)
 	if !ok {
 		return Continue
 	}
 	if c.Identities.InUse() {
-		if e := perm.IPCManage(c.identity().Credentials, o.visible()); e != 0 {
+		if e := perm.IPCManage(c.ipcIdentity(), o.visible()); e != 0 {
 			return Errno(e)
 		}
 	}
+	if e != 0 || e2 != 0 {
+		return Errno(unix.EINVAL)
+	}
+	to.UID, to.GID = uid, gid
 	mapped := c.Owners.Mapped
-	if !o.recorded && to.UID == mapped.UID && to.GID == mapped.GID && !c.lacksCap(unix.CAP_SYS_RESOURCE) {
+	if !o.recorded && to.UID == mapped.UID && to.GID == mapped.GID && !c.lacksCapInContainer(unix.CAP_SYS_RESOURCE) {
 		return Continue
 	}
 	if !c.Listener.Waits() {
@@ -176,10 +179,11 @@ func (c *Call) ipcStatus(call *ipcControl) Result {
 	switch {
 	case e != 0:
 		return Errno(e)
-	case o == nil, !o.recorded:
+	case o == nil, !o.recorded && c.namespace() == nil:
 		return Continue
 	}
-	o.status.Show(&o.record)
+	shown := c.shownIPC(o.record)
+	o.status.Show(&shown)
 	c.showPIDs(o)
 	b := o.status.Bytes()
 	if call.i386 {
@@ -198,8 +202,8 @@ func (c *Call) ipcStatus(call *ipcControl) Result {
 // ipcToShow returns the object whose status the caller reads, or nil if the kernel knows the
 // answer. The error is EACCES.
 func (c *Call) ipcToShow(call *ipcControl) (*ipcObject, unix.Errno) {
-	checks := !c.NoPermissions && call.cmd != int32(indexStatAny[call.kind]) && c.lacksCap(unix.CAP_IPC_OWNER)
-	if !checks && (!c.IPC.InUse() || !c.Target.InOwnUserNamespace()) {
+	checks := call.cmd != int32(indexStatAny[call.kind]) && c.checksIPC()
+	if !checks && !c.IPC.InUse() && c.namespace() == nil {
 		return nil, 0
 	}
 	open := c.openIPCIndex
@@ -211,7 +215,7 @@ func (c *Call) ipcToShow(call *ipcControl) (*ipcObject, unix.Errno) {
 		return nil, 0
 	}
 	if checks {
-		if e := perm.IPCAccess(c.identity().Credentials, o.visible(), perm.Read); e != 0 {
+		if e := perm.IPCAccess(c.ipcIdentity(), o.visible(), perm.Read); e != 0 {
 			return nil, e
 		}
 	}
@@ -220,7 +224,7 @@ func (c *Call) ipcToShow(call *ipcControl) (*ipcObject, unix.Errno) {
 
 // ipcLock handles SHM_LOCK and SHM_UNLOCK.
 func (c *Call) ipcLock(call *ipcControl) Result {
-	if !c.lacksCap(unix.CAP_IPC_LOCK) {
+	if !c.lacksCapInContainer(unix.CAP_IPC_LOCK) {
 		return Continue
 	}
 	o, ok := c.openIPC(call.kind, call.id)
@@ -231,7 +235,7 @@ func (c *Call) ipcLock(call *ipcControl) Result {
 	if e := sys.Prlimit(c.PID, unix.RLIMIT_MEMLOCK, nil, &limit); e != 0 {
 		return Errno(e)
 	}
-	if e := perm.IPCLock(c.identity().Credentials, o.visible(), call.cmd == shmLock, limit.Cur); e != 0 {
+	if e := perm.IPCLock(c.ipcIdentity(), o.visible(), call.cmd == shmLock, limit.Cur); e != 0 {
 		return Errno(e)
 	}
 	return Continue

@@ -35,8 +35,8 @@ func (c *Call) ipcGet(kind sys.IPCKind, key int32, size uintptr, flags uint32) R
 		flags |= unix.IPC_CREAT | unix.IPC_EXCL
 	}
 	creates := flags&unix.IPC_CREAT != 0 && !c.createsIPCAsRoot()
-	checks := key != unix.IPC_PRIVATE && !c.NoPermissions && !c.identity().Capable(unix.CAP_IPC_OWNER)
-	if !creates && !checks || !c.Target.InOwnUserNamespace() {
+	checks := key != unix.IPC_PRIVATE && c.checksIPC()
+	if !creates && !checks {
 		return Continue
 	}
 	ns, e := c.Target.EnterIPC()
@@ -60,7 +60,7 @@ func (c *Call) ipcGetExisting(ns target.IPCNamespace, kind sys.IPCKind, key int3
 		return Continue // the same error, except that ENOENT lets the kernel create it
 	}
 	if o, ok := c.loadIPC(ns, kind, int32(id), unix.IPC_STAT); ok {
-		if e := perm.IPCAccess(c.identity().Credentials, o.visible(), perm.IPCRequest(flags)); e != 0 {
+		if e := perm.IPCAccess(c.ipcIdentity(), o.visible(), perm.IPCRequest(flags)); e != 0 {
 			return Errno(e)
 		}
 	}
@@ -123,7 +123,7 @@ func (c *Call) permittedIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32, 
 	if !ok {
 		return Return(int(id)) // the kernel has checked the permissions of the host's user
 	}
-	if e := perm.IPCAccess(c.identity().Credentials, o.visible(), perm.IPCRequest(flags)); e != 0 {
+	if e := perm.IPCAccess(c.ipcIdentity(), o.visible(), perm.IPCRequest(flags)); e != 0 {
 		return Errno(e)
 	}
 	return Return(int(id))

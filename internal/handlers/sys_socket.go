@@ -75,7 +75,7 @@ func isPing(domain, kind, protocol int32) bool {
 
 // pingSocket handles a socket for ICMP Echo, which depends on the caller's groups.
 func (c *Call) pingSocket() Result {
-	if !c.Target.InOwnUserNamespace() || c.Target.EnterNetwork() != 0 {
+	if c.Target.EnterNetwork() != 0 {
 		return Continue
 	}
 	low, high, e := c.Target.PingGroups()

@@ -52,7 +52,7 @@ func Statx(c *Call) Result {
 	if sys.Statx(i.fd, sys.Empty, int(flags&^unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH), int(c.uint32(3)), &st) != 0 {
 		return Continue // an unknown flag or mask: the kernel finds the error
 	}
-	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	id := c.shown(i.record.ID, owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
 	if i.stat.Mode&unix.S_ISVTX != 0 {
 		st.Mode = uint16(i.mode())
@@ -90,7 +90,7 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 	}
 	defer c.close(i)
 	st := &i.stat
-	id := i.record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	id := c.shown(i.record.ID, owner.ID{UID: st.Uid, GID: st.Gid})
 	st.Uid, st.Gid = id.UID, id.GID
 	st.Mode = i.mode()
 	if i.record.Type != 0 {
@@ -102,8 +102,11 @@ func (c *Call) statPath(p target.Path, l Layout, buf int) Result {
 
 // openRecorded opens the object that p names if it has a record, and fills the record. The
 // error is EACCES if the caller may not reach it, and another one if there is no record:
-// then the kernel's status is right.
+// then the kernel's status is right. For a caller in a nested user namespace it never is.
 func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
+	if c.namespace() != nil {
+		return c.openShown(p)
+	}
 	_, isFD := p.Descriptor()
 	if !p.ViaProcSelf() && (isFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
 		switch presence := c.Owners.Peek(p.Ptr, p.Follow, c.Identities.InUse()); presence {
@@ -131,6 +134,23 @@ func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	}
 	c.close(i)
 	return c.openAnonymous(p)
+}
+
+// openShown opens the object that p names, whose owner the caller sees in its own user namespace.
+// The record has the owner, if it is not the kernel's.
+func (c *Call) openShown(p target.Path) (*inode, unix.Errno) {
+	i, e := c.openPath(p)
+	if e != 0 {
+		return nil, e
+	}
+	if c.load(i) {
+		c.settleSetID(i)
+	} else if id, ok := c.procOwner(i); ok {
+		i.record.ID = id
+	} else if _, named := p.Descriptor(); named && i.isAnonymous() {
+		i.record.ID = c.fsIDs()
+	}
+	return i, 0
 }
 
 // writeStat writes st to the caller's memory at addr.

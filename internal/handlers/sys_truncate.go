@@ -47,7 +47,7 @@ func (c *Call) truncate(length int64) Result {
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH)
 	}
-	if c.lacksCap(unix.CAP_FSETID) {
+	if c.lacksCapInContainer(unix.CAP_FSETID) {
 		return c.clearSetID(i)
 	}
 	return c.withRecordedSetID(i, func() Result {

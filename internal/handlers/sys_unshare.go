@@ -3,6 +3,7 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
@@ -93,6 +94,11 @@ func (c *Call) setsTID(flags uint64, addr uintptr, count uint64) bool {
 
 func (c *Call) clone(flags uint64) Result {
 	empty := flags&cloneEmptyMountNS != 0
+	if flags&unix.CLONE_NEWUSER != 0 && cloneable(flags) && flags&(unix.CLONE_FS|unix.CLONE_THREAD) == 0 {
+		if e := c.createsNamespace(); e != 0 {
+			return Errno(e)
+		}
+	}
 	switch {
 	case !cloneable(flags): // EINVAL
 	case empty && c.lacksEmptyMountNS(flags), !empty && c.isolates(flags):
@@ -110,6 +116,14 @@ func Unshare(c *Call) Result {
 	if flags&^(unshareFlags|UnshareEmptyMountNS) != 0 {
 		return Continue // EINVAL
 	}
+	if flags&unix.CLONE_NEWUSER != 0 {
+		if threads, e := c.Target.Threads(c.PID); e != 0 || len(threads) > 1 {
+			return Continue // EINVAL
+		}
+		if e := c.createsNamespace(); e != 0 {
+			return Errno(e)
+		}
+	}
 	switch {
 	case empty && c.lacksEmptyMountNS(flags), !empty && c.isolates(flags):
 		return Errno(unix.EPERM)
@@ -117,6 +131,18 @@ func Unshare(c *Call) Result {
 		c.Roots.RootsDiffer(c.PID)
 	}
 	return Continue
+}
+
+// createsNamespace prepares for a call that creates a user namespace. The error is EPERM if the
+// caller may not, or one of identity.Table.Move.
+func (c *Call) createsNamespace() unix.Errno {
+	if c.inRuntime() {
+		return 0
+	}
+	if e := c.identity().MayCreateNamespace(); e != 0 {
+		return e
+	}
+	return c.Identities.Move(c.PID)
 }
 
 // lacksEmptyMountNS reports whether a call with these flags, which asks for an empty mount
@@ -130,10 +156,57 @@ func (c *Call) lacksEmptyMountNS(flags uint64) bool {
 
 // Setns handles setns(fd, nstype).
 func Setns(c *Call) Result {
-	if c.lacksCap(unix.CAP_SYS_ADMIN) && c.enters(c.int32(0), c.uint32(1)) {
+	fd, kinds := c.int32(0), c.uint32(1)
+	if c.lacksCap(unix.CAP_SYS_ADMIN) && c.enters(fd, kinds) {
 		return Errno(unix.EPERM)
 	}
+	if kinds == 0 || kinds&unix.CLONE_NEWUSER != 0 {
+		if e := c.entersNamespace(fd, kinds); e != 0 {
+			return Errno(e)
+		}
+	}
 	return NewRoot(c)
+}
+
+// entersNamespace prepares for a setns(2) that may enter another user namespace. The error is
+// EPERM if the caller may not, or one of identity.Table.Move.
+//
+// setns(2): "A process reassociating itself with a user namespace must have the CAP_SYS_ADMIN
+// capability in the target user namespace."
+func (c *Call) entersNamespace(fd int32, kinds uint32) unix.Errno {
+	if c.inRuntime() || !c.Identities.NamespacesInUse() {
+		return 0 // the kernel finds that there is none to enter
+	}
+	n, found := c.namespaceAt(fd, kinds)
+	if !found {
+		return 0
+	}
+	if !c.identity().CapableIn(n, unix.CAP_SYS_ADMIN) {
+		return unix.EPERM
+	}
+	return c.Identities.Move(c.PID)
+}
+
+// namespaceAt returns the user namespace that the caller's descriptor fd refers to: itself, or
+// that of a process.
+func (c *Call) namespaceAt(fd int32, kinds uint32) (n *cred.Namespace, found bool) {
+	dup, e := c.Target.Dup(fd)
+	if e != 0 {
+		return nil, false
+	}
+	defer unix.Close(dup)
+	if kind, e := sys.IoctlInt(dup, unix.NS_GET_NSTYPE, 0); e == 0 {
+		if kind != unix.CLONE_NEWUSER {
+			return nil, false
+		}
+		return c.Identities.FindNamespace(dup)
+	}
+	pid, e := c.Target.PidfdPID(fd)
+	if e != 0 || kinds == 0 {
+		return nil, false
+	}
+	s, e := c.Identities.Get(pid)
+	return s.Namespace, e == 0
 }
 
 // enters reports whether the caller's descriptor fd leads into namespaces other than user

@@ -184,8 +184,15 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 			return c.setStored(i, &stored, value, args.flags)
 		case kind == xattrSecurity:
 			return c.setSecurity(i, &a, value, args.flags)
-		case kind == xattrCapability && c.namesUnmappedRoot(value):
-			return setUnmappedRootCaps(i, &a, value, args.flags)
+		case kind == xattrCapability:
+			value, e := c.givenFileCaps(value)
+			if e != 0 {
+				return e
+			}
+			if c.namesUnmappedRoot(value) {
+				return setUnmappedRootCaps(i, &a, value, args.flags)
+			}
+			return setxattrOPath(i.fd, &a[0], value, args.flags)
 		}
 		return setxattrOPath(i.fd, &a[0], value, args.flags)
 	}, value)

@@ -47,6 +47,11 @@ func (c *Call) capabilityRecordOf(o object, value *[fileCapsMax]byte) []byte {
 // getCapability handles a call that reads the capability attribute a of o into size bytes at
 // addr.
 func (c *Call) getCapability(o object, a *xattrName, addr uintptr, size uint64) Result {
+	if c.namespace() != nil {
+		if r, done := c.getNestedCapability(o, addr, size); done {
+			return r
+		}
+	}
 	var value [fileCapsMax]byte
 	record := c.capabilityRecordOf(o, &value)
 	switch {

@@ -98,7 +98,7 @@ func (c *Call) appendStored(i *inode, names []byte) (all []byte, hidden int) {
 	c.noteSecurity(stored)
 	var at sys.FDPath
 	hidden = c.hiddenTrusted(stored, at.Of(i.fd))
-	stored = filterStored(stored, c.identity().Capable(unix.CAP_SYS_ADMIN))
+	stored = filterStored(stored, c.identity().CapableInContainer(unix.CAP_SYS_ADMIN))
 	return c.buffer()[:len(names)+len(stored)], hidden
 }
 

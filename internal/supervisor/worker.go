@@ -55,6 +55,7 @@ type worker struct {
 	ipc        *svipc.Table
 	sockets    *handlers.Sockets
 	roots      rootCache
+	maps       handlers.MapWrites
 
 	replays replays
 	waiting waitingCalls

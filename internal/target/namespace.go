@@ -66,13 +66,25 @@ func (t *Task) sharesNamespace(tid uint32, kind string) bool {
 	return e == 0 && e2 == 0 && own == theirs
 }
 
-// SameUserNamespace reports whether the thread tid, an id in the supervisor's PID
-// namespace, is in the task's user namespace.
-func (t *Task) SameUserNamespace(tid uint32) bool { return t.sharesNamespace(tid, "user") }
+// InContainer reports whether the thread tid, an id in the supervisor's PID namespace, is in the
+// worker's user namespace, that of the container.
+func (t *Task) InContainer(tid uint32) bool {
+	own, e := namespaceID(0, "user")
+	theirs, e2 := namespaceID(tid, "user")
+	return e == 0 && e2 == 0 && own == theirs
+}
 
-// InOwnUserNamespace reports whether the task is in the worker's user namespace, that of
-// the container, and not in one that the container has created below it.
-func (t *Task) InOwnUserNamespace() bool { return t.sharesNamespace(0, "user") }
+// NamespaceOwner returns a descriptor of the user namespace that owns the task's namespace of that
+// kind, a name in /proc/TID/ns: see NS_GET_USERNS(2const). The error is EPERM if that is not the
+// worker's, or one below it, and ENOENT if the task is gone.
+func (t *Task) NamespaceOwner(kind string) (int, unix.Errno) {
+	ns, e := openNamespace(t.TID, kind)
+	if e != 0 {
+		return -1, e
+	}
+	defer unix.Close(ns)
+	return sys.IoctlInt(ns, unix.NS_GET_USERNS, 0)
+}
 
 // EnterNetwork moves the receiver into the task's network namespace: see setns(2). The
 // error is EPERM for the host's network namespace, over which the container's user
