@@ -34,6 +34,8 @@ type Call struct {
 	NoPermissions bool
 	// Maps are the uid_map and gid_map files that programs are writing.
 	Maps *MapWrites
+	// Mounts are the file systems whose owner is yet to be recorded.
+	Mounts *NewMounts
 	// Again reports whether the handler may have run for this call before, in a worker that
 	// has died, or before a signal interrupted the call. If so, its effect may have
 	// happened, at Before (nanoseconds since the epoch) at the latest.
@@ -86,9 +88,17 @@ type Listener interface {
 func (c *Call) Begin() {
 	c.Target.Reset(c.PID)
 	c.known, c.asAccess = false, false
+}
+
+// Settle lets earlier calls take effect that the kernel has executed, and which it does not
+// report. The thread must have the root directory of the caller.
+func (c *Call) Settle() {
 	if c.Identities.NamespacesInUse() {
 		c.Maps.settle(c.Identities)
 		c.identity() // the caller may have entered a namespace, in which the kernel must map an id
+	}
+	if c.Mounts.pending.Load() != 0 {
+		c.recordNewMount()
 	}
 }
 

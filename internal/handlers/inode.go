@@ -178,6 +178,14 @@ func (c *Call) mapped(id owner.ID) owner.ID {
 	return id
 }
 
+// path returns the absolute path of the inode, from the root directory of the thread.
+func (i *inode) path() ([]byte, unix.Errno) {
+	path := make([]byte, unix.PathMax)
+	var link sys.FDPath
+	n, e := sys.Readlinkat(unix.AT_FDCWD, link.Of(i.fd), path)
+	return path[:max(n, 0)], e
+}
+
 // isProc reports whether the inode is on procfs.
 func (i *inode) isProc() bool { return sys.FileSystem(i.fd) == unix.PROC_SUPER_MAGIC }
 

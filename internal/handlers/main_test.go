@@ -78,7 +78,7 @@ func newCaller(t testing.TB) *caller {
 		Notif: new(unotify.Notif), Intent: new(Intent), Previous: new(uint32), Target: tr,
 		NoPermissions: true, Owners: owner.NewStore(owner.ID{}, side), Identities: identities, IPC: ipc,
 		Sockets: NewSockets(new(SocketRecords)),
-		Roots:   new(rootWatch), Listener: ownListener{}, Maps: new(MapWrites),
+		Roots:   new(rootWatch), Listener: ownListener{}, Maps: new(MapWrites), Mounts: new(NewMounts),
 	}}
 	c.call.PID = tr.TID
 	return c

@@ -33,18 +33,23 @@ const optionlessFlags = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED |
 // hasOwnerOptions reports whether the call mount(source, target, filesystemtype,
 // mountflags, data) passes options to a file system that has options for owners.
 func (c *Call) hasOwnerOptions() bool {
-	flags := c.Data.Args[3]
-	// "The mountflags argument may have the magic number 0xC0ED (MS_MGC_VAL) in the top
-	// 16 bits."
-	if flags&unix.MS_MGC_MSK == unix.MS_MGC_VAL {
-		flags &^= unix.MS_MGC_MSK
-	}
-	if flags&optionlessFlags != 0 || c.addr(4) == 0 {
+	if c.mountFlags()&optionlessFlags != 0 || c.addr(4) == 0 {
 		return false
 	}
 	var fstype [16]byte
 	n, e := c.Target.ReadString(c.addr(2), fstype[:])
 	return e == 0 && supportsOwnerOptions(fstype[:n])
+}
+
+// mountFlags returns argument 3 of mount(2).
+//
+// "The mountflags argument may have the magic number 0xC0ED (MS_MGC_VAL) in the top 16 bits."
+func (c *Call) mountFlags() uint64 {
+	flags := c.Data.Args[3]
+	if flags&unix.MS_MGC_MSK == unix.MS_MGC_VAL {
+		flags &^= unix.MS_MGC_MSK
+	}
+	return flags
 }
 
 // dropOwnerOptions removes ids that are not mapped from the options at addr, which the

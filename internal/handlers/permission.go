@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"bytes"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/acl"
@@ -150,10 +152,31 @@ func (c *Call) permits(i *inode, want uint32) unix.Errno {
 		return 0
 	}
 	e := c.permitsAs(i, c.visible(i), want)
-	if e != 0 && i.stat.Mode == unix.S_IFDIR|0o500 && i.isProc() && c.isOwnTask(i) {
+	if e == 0 || !i.isProc() {
+		return e
+	}
+	if i.stat.Mode == unix.S_IFDIR|0o500 && c.isOwnTask(i) || c.administersNet(i, want) {
 		return 0
 	}
 	return e
+}
+
+// administersNet reports whether the inode is a parameter in /proc/sys/net of a network namespace
+// that belongs to the caller's nested user namespace. There the permissions in want, which mode and
+// owner do not grant, follow from CAP_NET_ADMIN.
+//
+// In net_ctl_permissions of net/sysctl_net.c: "Allow network administrator to have same access as
+// root."
+func (c *Call) administersNet(i *inode, want uint32) bool {
+	if c.namespace() == nil || i.stat.Mode>>6&want != want {
+		return false
+	}
+	path, e := i.path()
+	if e != 0 || !bytes.Contains(path, []byte("/sys/net/")) {
+		return false
+	}
+	s := c.identityIn("net")
+	return s.Capable(unix.CAP_NET_ADMIN)
 }
 
 // isOwnTask reports whether the inode is a file of procfs about the caller's own process,

@@ -20,6 +20,22 @@ func Mount(c *Call) Result {
 	if !c.inRuntime() && c.hasOwnerOptions() {
 		c.dropOwnerOptions(c.addr(4))
 	}
+	c.noteMount()
+	return Continue
+}
+
+// MoveMount handles move_mount(from_dirfd, from_path, to_dirfd, to_path, flags).
+func MoveMount(c *Call) Result {
+	if c.lacksCap(unix.CAP_SYS_ADMIN) {
+		return Errno(unix.EPERM)
+	}
+	// The mount of fsmount(2), which has no name yet.
+	if c.uint32(4)&unix.MOVE_MOUNT_F_EMPTY_PATH != 0 && !c.createsAsRoot() && c.emptyString(1) {
+		if i, e := c.openPath(c.Target.FD(c.int32(0))); e == 0 {
+			c.recordMountRoot(i, c.fsIDs())
+			c.close(i)
+		}
+	}
 	return Continue
 }
 

@@ -44,7 +44,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 	r.call = handlers.Call{
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities, IPC: l.worker.ipc, Sockets: l.worker.sockets,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
-		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions, Maps: &l.worker.maps,
+		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions, Maps: &l.worker.maps, Mounts: &l.worker.mounts,
 	}
 	t.Guard = &r.call
 	return r, nil
@@ -206,6 +206,7 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 			return handlers.Errno(unix.EIO) // the target has exited: nobody receives this
 		}
 	}
+	r.call.Settle()
 	result = handler(&r.call)
 	if result.Errno != 0 && t.Uninspectable() {
 		// This is the runtime, before it executes the container's program. If it is not

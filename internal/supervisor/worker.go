@@ -56,6 +56,7 @@ type worker struct {
 	sockets    *handlers.Sockets
 	roots      rootCache
 	maps       handlers.MapWrites
+	mounts     handlers.NewMounts
 
 	replays replays
 	waiting waitingCalls

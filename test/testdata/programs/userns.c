@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -60,6 +61,17 @@ static void ids(void) {
 	for (int i = 0; i < n; i++)
 		printf(" %d", (int)groups[i]);
 	printf(" fsuid %ld %ld\n", syscall(SYS_setfsuid, -1), syscall(SYS_setfsgid, -1));
+}
+
+// after_exec shows the capabilities that a program has.
+static void after_exec(void) {
+	fflush(stdout);
+	pid_t pid = must(fork());
+	if (pid == 0) {
+		execl("/bin/grep", "grep", "^Cap[EPBIA]", "/proc/self/status", NULL);
+		must(-1);
+	}
+	reap(pid);
 }
 
 static void caps(void) {
@@ -124,6 +136,7 @@ static void map_range(pid_t pid) {
 static void unmapped(void) {
 	ids();
 	caps();
+	after_exec();
 	print("/proc/self/uid_map");
 	print("/proc/self/setgroups");
 	CALL(setuid(0));
@@ -186,6 +199,15 @@ static void others(void) {
 	CALL(sethostname("x", 1));
 	CALL(chroot("/"));
 	CALL(unshare(CLONE_NEWNS));
+	must(mkdir("mnt", 0755));
+	CALL(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	CALL(mount("none", "mnt", "tmpfs", 0, "mode=750"));
+	show("mnt");
+	CALL(mkdir("mnt/dir", 0755));
+	show("mnt/dir");
+	CALL(chown("mnt/dir", 9, 9));
+	show("mnt/dir");
+	CALL(umount("mnt"));
 	int fd = open("/proc/self/ns/user", O_RDONLY);
 	uid_t owner = 4711;
 	CALL(ioctl(fd, NS_GET_OWNER_UID, &owner));
@@ -244,6 +266,7 @@ static void inside(void) {
 	print("/proc/self/setgroups");
 	ids();
 	caps();
+	after_exec();
 	files();
 	others();
 	enter("below, mapped from within", map_below, below);
@@ -271,6 +294,7 @@ static void own(void) {
 	show("user");
 	show("userroot");
 	CALL(chown("userroot", 0, 0));
+	CALL(setuid(0));
 	CALL(mkdir("mine", 0755));
 	show("mine");
 	CALL(rmdir("mine"));
