@@ -64,6 +64,9 @@ func (t *Table) NamespacesInUse() bool { return atomic.LoadUint32(&t.shared.move
 
 // loadNamespaces restores the entries that an earlier worker has made.
 func (t *Table) loadNamespaces() {
+	if t.shared.namespaces[0].reusable != 0 && t.NamespacesInUse() {
+		t.pinAgain()
+	}
 	for i := range t.namespaces {
 		t.loadNamespace(uint32(i))
 	}
@@ -154,7 +157,7 @@ func (t *Table) namespaceOf(tid uint32, i uint16) (*cred.Namespace, unix.Errno) 
 		return nil, e
 	}
 	defer unix.Close(fd)
-	key, e := keyOf(fd)
+	key, e := t.keyOf(fd)
 	if e != 0 {
 		return nil, e
 	}
@@ -165,7 +168,7 @@ func (t *Table) namespaceOf(tid uint32, i uint16) (*cred.Namespace, unix.Errno) 
 	if found, ok := t.find(key); ok {
 		return t.namespaces[found].Load(), t.mapKernel(tid)
 	}
-	n, e := t.newNamespace(key, t.parentOf(fd, before), i)
+	n, e := t.newNamespace(key, fd, t.parentOf(fd, before), i)
 	if e == 0 {
 		e = t.mapKernel(tid)
 	}
@@ -177,7 +180,7 @@ func (t *Table) namespaceOf(tid uint32, i uint16) (*cred.Namespace, unix.Errno) 
 func (t *Table) FindNamespace(fd int) (n *cred.Namespace, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key, e := keyOf(fd)
+	key, e := t.keyOf(fd)
 	if e != 0 {
 		return nil, false
 	}
@@ -188,17 +191,29 @@ func (t *Table) FindNamespace(fd int) (n *cred.Namespace, ok bool) {
 // namespaceKey identifies a namespace in the kernel.
 type namespaceKey struct {
 	id       uint64
-	reusable uint32 // 1: id is an inode number, which a later namespace may have, too
+	reusable uint32 // 1: id is an inode number, before Linux 6.18: see pin
 }
 
 // keyOf returns the key of the namespace that fd refers to.
-func keyOf(fd int) (namespaceKey, unix.Errno) {
-	if id, e := sys.NamespaceID(fd); e == 0 {
-		return namespaceKey{id: id}, 0
+func (t *Table) keyOf(fd int) (namespaceKey, unix.Errno) {
+	if !t.inodes {
+		if id, e := sys.NamespaceID(fd); e == 0 {
+			return namespaceKey{id: id}, 0
+		}
 	}
 	var st unix.Statx_t
 	e := sys.Statx(fd, sys.Empty, unix.AT_EMPTY_PATH, unix.STATX_INO, &st)
 	return namespaceKey{st.Ino, 1}, e
+}
+
+// keyOfTask returns the key of the namespace of the task tid.
+func (t *Table) keyOfTask(tid uint32) (namespaceKey, unix.Errno) {
+	fd, e := t.open(tid, "ns/user", unix.O_RDONLY|unix.O_CLOEXEC)
+	if e != 0 {
+		return namespaceKey{}, e
+	}
+	defer unix.Close(fd)
+	return t.keyOf(fd)
 }
 
 // hasKey reports whether the entry i has the key.
@@ -210,54 +225,11 @@ func (t *Table) hasKey(i uint32, key namespaceKey) bool {
 // find returns the entry with the key.
 func (t *Table) find(key namespaceKey) (uint32, bool) {
 	for i := range uint32(maxNamespaces) {
-		if t.hasKey(i, key) && (key.reusable == 0 || t.isInhabited(i, key)) {
+		if t.hasKey(i, key) {
 			return i, true
 		}
 	}
 	return 0, false
-}
-
-// isInhabited reports whether a task is in the namespace of the entry i, so that no other
-// namespace can have its key. Before Linux 6.18, one that only a descriptor keeps alive is
-// forgotten when another with its key would be.
-func (t *Table) isInhabited(i uint32, key namespaceKey) bool {
-	if i == 0 {
-		return true
-	}
-	processes, err := t.numbers(".")
-	if err != nil {
-		return false
-	}
-	for _, pid := range processes {
-		c, e := getCookie(pid)
-		if e != 0 || !t.owns(c) || !t.inBelow(c.state(), i) {
-			continue
-		}
-		if t.shared.fixed[c.state()].namespace != i {
-			return true // a descendant keeps it alive
-		}
-		fd, e := t.open(pid, "ns/user", unix.O_RDONLY|unix.O_CLOEXEC)
-		if e != 0 {
-			continue
-		}
-		theirs, e := keyOf(fd)
-		unix.Close(fd)
-		if e == 0 && theirs == key {
-			return true
-		}
-	}
-	return false
-}
-
-// inBelow reports whether a task with the given state is in the namespace of the entry i, or in
-// a descendant of it.
-func (t *Table) inBelow(state uint16, i uint32) bool {
-	for n := t.shared.fixed[state].namespace; n != 0; n = t.shared.namespaces[n].parent {
-		if n == i {
-			return true
-		}
-	}
-	return false
 }
 
 // parentOf returns the entry of the parent of the namespace fd, or before if that is not known.
@@ -267,7 +239,7 @@ func (t *Table) parentOf(fd int, before uint32) uint32 {
 		return before
 	}
 	defer unix.Close(parent)
-	key, e := keyOf(parent)
+	key, e := t.keyOf(parent)
 	if e != 0 || t.hasKey(before, key) {
 		return before
 	}
@@ -277,19 +249,25 @@ func (t *Table) parentOf(fd int, before uint32) uint32 {
 	return before
 }
 
-// newNamespace makes an entry for a namespace that a task with the state i has created. The error
-// is ENOSPC if the table is full.
-func (t *Table) newNamespace(key namespaceKey, parent uint32, i uint16) (*cred.Namespace, unix.Errno) {
+// newNamespace makes an entry for the namespace fd that a task with the state i has created. The
+// error is ENOSPC if the table is full.
+func (t *Table) newNamespace(key namespaceKey, fd int, parent uint32, i uint16) (*cred.Namespace, unix.Errno) {
 	at, ok := t.freeNamespace()
-	if !ok {
+	if !ok || t.pinned > t.maxPinned {
 		t.reclaim() // states, which refer to namespaces
-		t.reclaimNamespaces()
+		t.reclaimNamespaces(parent)
+		t.maxPinned = max(minPinned, 2*t.pinned)
 		if at, ok = t.freeNamespace(); !ok {
 			t.reportNamespaces.Do(func() {
 				slog.Error("a task cannot use its user namespace (ENOSPC): the container already has the maximum number of them",
 					"namespaces", maxNamespaces-1)
 			})
 			return nil, unix.ENOSPC
+		}
+	}
+	if key.reusable != 0 {
+		if e := t.pin(at, fd); e != 0 {
+			return nil, e
 		}
 	}
 	s := t.state(i)
@@ -318,22 +296,103 @@ func (t *Table) freeNamespace() (uint32, bool) {
 	return 0, false
 }
 
-// reclaimNamespaces frees the entries that no state refers to, and which contain no other. A
-// namespace that only a descriptor keeps alive loses its maps.
-func (t *Table) reclaimNamespaces() {
+// reclaimNamespaces frees the entries that no state and no task refers to, and which contain no
+// other, except keep. A namespace that only a descriptor keeps alive loses its maps.
+func (t *Table) reclaimNamespaces(keep uint32) {
 	var used [maxNamespaces]bool
+	mark := func(n uint32) {
+		for ; n != 0; n = t.shared.namespaces[n].parent {
+			used[n] = true
+		}
+	}
+	mark(keep)
 	for s, hash := range t.shared.hashes[:t.shared.top] {
-		if hash == 0 {
+		if hash != 0 {
+			mark(t.shared.fixed[s].namespace)
+		}
+	}
+	processes, err := t.numbers(".")
+	if err != nil {
+		slog.Error("reclaiming unused user namespaces failed", "err", err)
+		return
+	}
+	for _, pid := range processes {
+		c, e := getCookie(pid)
+		if e != 0 || !t.owns(c) || !c.has(moving) {
 			continue
 		}
-		for n := t.shared.fixed[s].namespace; n != 0; n = t.shared.namespaces[n].parent {
-			used[n] = true
+		if key, e := t.keyOfTask(pid); e == 0 {
+			if n, ok := t.find(key); ok {
+				mark(n)
+			}
 		}
 	}
 	for i := uint32(1); i < maxNamespaces; i++ {
 		if !used[i] {
-			atomic.StoreUint32(&t.shared.namespaces[i].used, 0)
-			t.namespaces[i].Store(nil)
+			t.forgetNamespace(i)
+		}
+	}
+}
+
+// forgetNamespace frees the entry i.
+func (t *Table) forgetNamespace(i uint32) {
+	atomic.StoreUint32(&t.shared.namespaces[i].used, 0)
+	t.namespaces[i].Store(nil)
+	if t.pins[i] != 0 {
+		unix.Close(t.pins[i])
+		t.pins[i] = 0
+		t.pinned--
+	}
+}
+
+// minPinned is how many namespaces are pinned before unused ones are looked for.
+const minPinned = 64
+
+// pin keeps the namespace fd of the entry i alive, so that no other gets its inode number. From
+// Linux 6.18 on, namespaces have numbers that are never used again, and are not pinned.
+func (t *Table) pin(i uint32, fd int) unix.Errno {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return err.(unix.Errno)
+	}
+	t.pins[i] = dup
+	t.pinned++
+	return 0
+}
+
+// pinAgain pins the namespaces whose entries an earlier worker has made. It frees the entries of
+// those that no task is in: their inode numbers may belong to others.
+func (t *Table) pinAgain() {
+	processes, err := t.numbers(".")
+	if err != nil {
+		slog.Error("finding the user namespaces of the container failed", "err", err)
+		return
+	}
+	for _, pid := range processes {
+		c, e := getCookie(pid)
+		if e != 0 || !t.owns(c) {
+			continue
+		}
+		fd, e := t.open(pid, "ns/user", unix.O_RDONLY|unix.O_CLOEXEC)
+		if e != 0 {
+			continue
+		}
+		if key, e := t.keyOf(fd); e == 0 {
+			if i, ok := t.find(key); ok && i != 0 && t.pins[i] == 0 && (c.has(moving) || t.shared.fixed[c.state()].namespace == i) {
+				t.pin(i, fd)
+			}
+		}
+		unix.Close(fd)
+	}
+	var alive [maxNamespaces]bool
+	for i := range t.pins {
+		for n := uint32(i); n != 0 && t.pins[i] != 0; n = t.shared.namespaces[n].parent {
+			alive[n] = true
+		}
+	}
+	for i := uint32(1); i < maxNamespaces; i++ {
+		if !alive[i] && t.shared.namespaces[i].reusable != 0 {
+			t.forgetNamespace(i)
 		}
 	}
 }
@@ -356,7 +415,7 @@ func (t *Table) noteContainer() unix.Errno {
 		return e
 	}
 	defer unix.Close(fd)
-	key, e := keyOf(fd)
+	key, e := t.keyOf(fd)
 	if e != 0 {
 		return e
 	}

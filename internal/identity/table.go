@@ -35,6 +35,10 @@ type Table struct {
 	mu sync.Mutex
 
 	namespaces [maxNamespaces]atomic.Pointer[cred.Namespace] // nil: the container's, or none
+	pins       [maxNamespaces]int                            // see pin; 0: none. The lock is mu
+	pinned     int                                           // number of pins
+	maxPinned  int                                           // see minPinned
+	inodes     bool                                          // know namespaces by their inode numbers; in tests
 
 	reportFull, reportLimit, reportNamespaces sync.Once // errors are logged once
 }
@@ -77,7 +81,7 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mmap the table of identities: %w", err)
 	}
-	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates}
+	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned}
 	if t.shared.top == 0 {
 		s := Root()
 		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
