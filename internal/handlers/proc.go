@@ -41,9 +41,9 @@ func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 	// "dumpable" attribute is set to a value other than 1." World-readable
 	// directories are excepted.
 	if i.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
-		// The root is that of the task's user namespace.
-		root := owner.ID{UID: s.Namespace.UID(0), GID: s.Namespace.GID(0)}
-		return root, s.Namespace != nil && root.UID != owner.Noop && root.GID != owner.Noop
+		// In task_dump_owner of fs/proc/base.c: root of the user namespace of the memory.
+		root := owner.ID{UID: s.Program.UID(0), GID: s.Program.GID(0)}
+		return root, s.Program != nil && root.UID != owner.Noop && root.GID != owner.Noop
 	}
 	return id, true
 }

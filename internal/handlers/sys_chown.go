@@ -84,7 +84,7 @@ func (c *Call) chownFD(to owner.ID) Result {
 		return Errno(unix.EBADF)
 	}
 	result := c.chown(i, to, change)
-	if result == Errno(unix.EPERM) && openedAsPath() {
+	if (result == Errno(unix.EPERM) || result == Errno(unix.EINVAL)) && openedAsPath() {
 		return Errno(unix.EBADF)
 	}
 	return result

@@ -58,6 +58,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	} else {
 		next := *self
 		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
+		next.Program = next.Namespace
 		e = c.Identities.Expect(c.PID, &next)
 	}
 	if e != 0 {

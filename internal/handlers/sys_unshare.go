@@ -181,6 +181,12 @@ func (c *Call) entersNamespace(fd int32, kinds uint32) unix.Errno {
 	if !found {
 		return 0
 	}
+	if n == c.identity().Namespace {
+		return 0 // EINVAL
+	}
+	if threads, e := c.Target.Threads(c.PID); e != 0 || len(threads) > 1 {
+		return 0 // EINVAL
+	}
 	if !c.identity().CapableIn(n, unix.CAP_SYS_ADMIN) {
 		return unix.EPERM
 	}

@@ -185,7 +185,32 @@ func (t *Table) FindNamespace(fd int) (n *cred.Namespace, ok bool) {
 		return nil, false
 	}
 	i, ok := t.find(key)
+	if !ok {
+		t.arriveAll(key)
+		i, ok = t.find(key)
+	}
 	return t.namespaces[i].Load(), ok
+}
+
+// arriveAll makes the entry with the key, if a task is there that has made no call since it has
+// entered the namespace.
+func (t *Table) arriveAll(key namespaceKey) {
+	processes, err := t.numbers(".")
+	if err != nil {
+		return
+	}
+	for _, pid := range processes {
+		c, e := getCookie(pid)
+		if e != 0 || !t.owns(c) || !c.has(moving) {
+			continue
+		}
+		if theirs, e := t.keyOfTask(pid); e == 0 && theirs == key {
+			if i, e := t.threadState(pid, c); e == 0 {
+				_, _ = t.arrive(pid, i) // it has exited, or the table is full
+			}
+			return
+		}
+	}
 }
 
 // namespaceKey identifies a namespace in the kernel.
@@ -309,6 +334,7 @@ func (t *Table) reclaimNamespaces(keep uint32) {
 	for s, hash := range t.shared.hashes[:t.shared.top] {
 		if hash != 0 {
 			mark(t.shared.fixed[s].namespace)
+			mark(t.shared.fixed[s].program / 2)
 		}
 	}
 	processes, err := t.numbers(".")

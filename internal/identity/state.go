@@ -47,6 +47,9 @@ type State struct {
 	// Undumpable means that the "dumpable" attribute of the process has been cleared,
 	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2).
 	Undumpable bool
+	// Program is the user namespace in which the process has executed its program; nil is the
+	// container's. Its root owns the files in /proc of an undumpable process.
+	Program *cred.Namespace
 	// Slack is the timer slack that the program has set, in nanoseconds; 0 is the
 	// default.
 	Slack uint64
@@ -76,18 +79,21 @@ type fixed struct {
 	groups                                               uint32 // their number
 	locks                                                unix.Rlimit
 	slack                                                uint64
-	undumpable                                           uint32 // a bool without padding: see hash
 	namespace                                            uint32 // index
+	program                                              uint32 // index, times 2, plus 1 if it is undumpable
 }
 
 // fixed returns s as the table stores it.
 func (s *State) fixed() fixed {
-	var undumpable, namespace uint32
-	if s.Undumpable {
-		undumpable = 1
-	}
+	var namespace, program uint32
 	if s.Namespace != nil {
 		namespace = s.Namespace.Index
+	}
+	if s.Program != nil {
+		program = s.Program.Index * 2
+	}
+	if s.Undumpable {
+		program |= 1
 	}
 	return fixed{
 		uid: s.UID, gid: s.GID,
@@ -96,12 +102,12 @@ func (s *State) fixed() fixed {
 		groups:     uint32(len(s.Groups)),
 		locks:      s.Locks,
 		slack:      s.Slack,
-		undumpable: undumpable,
 		namespace:  namespace,
+		program:    program,
 	}
 }
 
-// state returns the State of f, whose groups are the first of groups, without its namespace.
+// state returns the State of f, whose groups are the first of groups, without its namespaces.
 func (f *fixed) state(groups []uint32) State {
 	return State{
 		Credentials: cred.Credentials{
@@ -113,7 +119,7 @@ func (f *fixed) state(groups []uint32) State {
 		Locks: f.locks,
 		Slack: f.slack,
 
-		Undumpable: f.undumpable != 0,
+		Undumpable: f.program&1 != 0,
 	}
 }
 

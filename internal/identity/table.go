@@ -107,6 +107,7 @@ func (t *Table) state(i uint16) State {
 	f := &t.shared.fixed[i]
 	s := f.state(t.shared.groups[i][:])
 	s.Namespace = t.namespaces[f.namespace].Load()
+	s.Program = t.namespaces[f.program/2].Load()
 	return s
 }
 
