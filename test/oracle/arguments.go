@@ -431,6 +431,7 @@ var (
 	inotifyFlags  = numeric("inotifyFlags")
 	inotifyMask   = numeric("inotifyMask")
 	actor         = numeric("actor")
+	namespaces    = numeric("namespaces")
 
 	fd     = param{name: "fd", encode: encodeFD}
 	socket = param{name: "socket", encode: encodeFD}
@@ -456,6 +457,8 @@ var (
 	caps          = param{name: "caps", encode: encodeCaps}
 	process       = param{name: "actorID", encode: encodeActor(kindProcess)}
 	task          = param{name: "actorID", encode: encodeActor(kindTask)}
+	mapFile       = param{name: "mapFile", encode: encodeString}
+	mapText       = param{name: "mapText", encode: encodeValue}
 
 	handle    = param{name: "handle", encode: encodeHandle}
 	statOut   = param{name: "out", encode: pointer(encodeOut(144)), show: showStat}
@@ -463,6 +466,7 @@ var (
 	statfsOut = param{name: "out", encode: pointer(encodeOut(120))}
 	idOut     = param{name: "out", encode: pointer(encodeOut(4)), show: showID}
 	capsOut   = param{name: "capsOut", encode: encodeCapsOut, show: showCaps}
+	mapOut    = param{name: "mapOut", encode: encodeBuffer, show: showBytes}
 	bytesOut  = param{name: "buffer", encode: encodeBuffer, show: showBytes}
 	namesOut  = param{name: "names", encode: encodeBuffer, show: showNames}
 	dirOut    = param{name: "buffer", encode: encodeBuffer, show: showEntries}

@@ -21,15 +21,21 @@ type call struct {
 const (
 	numberFork   = 100000
 	numberThread = 100001
+	numberMap    = 100002
+	numberEnter  = 100003
 )
 
 // features are the names that -without accepts. Calls and arguments belong to them.
 var features = []string{"identities", "actors", "threads", "exec", "chroot", "special", "devices", "sockets", "acl", "filecaps", "attributes",
-	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower", "ipc"}
+	"pointers", "proc", "nonewprivs", "signals", "long", "sizes", "inotify", "hardlinks", "lower", "ipc", "namespaces"}
 
 var calls = slices.Concat([]call{
 	{name: "fork", number: numberFork, params: []param{actor}, feature: "actors", weight: 20},
 	{name: "thread", number: numberThread, params: []param{actor}, feature: "threads", weight: 6},
+
+	{name: "unshare", number: unix.SYS_UNSHARE, params: []param{namespaces}, feature: "namespaces", weight: 4},
+	{name: "map", number: numberMap, params: []param{process, mapFile, mapText, mapOut}, feature: "namespaces", weight: 6},
+	{name: "enter", number: numberEnter, params: []param{process}, feature: "namespaces", weight: 3},
 
 	{name: "openat", number: unix.SYS_OPENAT, params: []param{dirfd, path, openFlags, mode}, fd: true, weight: 50},
 	{name: "openat2", number: unix.SYS_OPENAT2, params: []param{dirfd, path, how}, fd: true},

@@ -33,6 +33,9 @@ func (g *generator) prepare() {
 		if g.chance(12) {
 			g.leave()
 		}
+		if !g.without["namespaces"] && g.chance(25) {
+			g.nest(g.actors)
+		}
 	}
 	if g.exec && g.actors > 1 && g.chance(60) {
 		g.by(g.actors, "execve", `"x"`, `["x"]`, "[]")
@@ -242,6 +245,23 @@ func (g *generator) leave() {
 		g.forget("d9")
 	} else {
 		g.line("renameat2", "AT_FDCWD", `"d9"`, "AT_FDCWD", `"n"`, "0")
+	}
+}
+
+// nest moves an actor into a user namespace of its own, and mostly maps ids there.
+func (g *generator) nest(actor int) {
+	g.by(actor, "prctl", "PR_SET_DUMPABLE", "1", "0", "0", "0") // as after execve(2): its files in /proc are its own
+	g.by(actor, "unshare", "CLONE_NEWUSER")
+	writer, of := 1, "@"+strconv.Itoa(actor)
+	text := g.pick("0 1000 1\n1 1001 1\n1000 100000 100\n", "0 1000 2\n65534 65534 1\n", "0 0 2000\n", "1000 1000 1\n1001 0 1\n", "0 0 1\n1000 1000 2\n")
+	if g.chance(30) {
+		writer, text = actor, g.pick("0 1000 1\n", "1001 1001 1\n", "5 65534 1\n")
+		g.by(writer, "map", of, `"setgroups"`, `"deny"`, "&1024")
+	}
+	for _, name := range []string{"uid_map", "gid_map"} {
+		if g.chance(90) {
+			g.by(writer, "map", of, strconv.Quote(name), strconv.Quote(text), "&1024")
+		}
 	}
 }
 

@@ -80,7 +80,11 @@ var randomWord = map[string]func(*generator) string{
 		}
 		return g.orBad(g.pick("&4096", "&4096", "&0", "&3"))
 	},
-	"groupsOut": func(g *generator) string { return g.pick("&64", "&64", "&0", "&1") },
+	"namespaces": func(*generator) string { return "CLONE_NEWUSER" },
+	"mapFile":    func(g *generator) string { return strconv.Quote(g.pick("uid_map", "uid_map", "gid_map", "setgroups")) },
+	"mapOut":     func(*generator) string { return "&1024" },
+	"mapText":    func(g *generator) string { return strconv.Quote(g.mapText()) },
+	"groupsOut":  func(g *generator) string { return g.pick("&64", "&64", "&0", "&1") },
 }
 
 func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
@@ -132,6 +136,12 @@ func (g *generator) id() string {
 
 func (g *generator) groups() string {
 	return g.pick("[]", "[0]", "[1000]", "[1001]", "[1000,1001]", "[1001,1,1000]", "[65534]", "[4294967294]")
+}
+
+// mapText returns the text of a uid_map, a gid_map or setgroups. Most are valid for some process.
+func (g *generator) mapText() string {
+	return g.pick("0 1000 1\n", "0 1001 1\n", "1000 1000 1\n", "0 0 1\n", "5 1000 1\n", "0 1000 1\n1 1001 1\n1000 100000 100\n", "0 0 2000\n",
+		"0 1000 2\n65534 65534 1\n", "0 1 1\n1000 0 1\n", "0 0 4294967295\n", "deny", "deny", "allow", "x")
 }
 
 func (g *generator) fileName() string      { return g.pick("a", "a", "b", "c") }

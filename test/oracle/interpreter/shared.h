@@ -19,7 +19,7 @@ enum {
 #define PINNED "1003"
 
 // Numbers that are not system calls.
-enum { FORK = 100000, THREAD };
+enum { FORK = 100000, THREAD, MAP, ENTER };
 
 // Instead of a return value.
 enum { DEAD = -5000, HUNG = -5001 };
