@@ -1,143 +1,121 @@
 package userns
 
 import (
+	"errors"
+	"fmt"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // MapRoot maps root of the user namespace of the thread tid, unless the namespace has a map: to
 // the ids uid and gid, if its parent is the namespace of the caller, or to root of its parent.
 // Proc is a descriptor of a procfs that shows tid. The caller has all capabilities in its own
-// namespace, which contains the thread's.
+// namespace, which contains the thread's. The error is ESRCH if the thread has exited.
 //
 // user_namespaces(7): "The writing process must either be in the user namespace of the process
 // pid or be in the parent user namespace". So in deeper namespaces, a child process writes.
 func MapRoot(proc int, tid uint32, uid, gid uint32) unix.Errno {
-	var files [2]mapFile
-	for i := range files {
-		f := &files[i]
-		id := [...]uint32{uid, gid}[i]
-		f.setPath(tid, [...]string{"uid_map", "gid_map"}[i])
-		f.setText(id)
-	}
-	if mapped, e := files[1].isMapped(proc); mapped || e != 0 {
-		return e
-	}
-	parent, own, e := parentNamespace(proc, tid)
-	if e != 0 {
-		return e
-	}
-	defer unix.Close(parent)
-	if !own {
-		for i := range files {
-			files[i].setText(0)
-		}
-		return forkMap(parent, proc, &files)
-	}
-	for i := range files {
-		if e := files[i].write(proc); e != 0 && e != unix.EPERM { // EPERM: it is mapped
-			return e
-		}
-	}
-	return 0
+	return errnoOf(mapRoot(proc, tid, uid, gid))
 }
 
-// mapFile is a file to write a map to: NUL-terminated path below a procfs, and text.
-type mapFile struct {
-	path [32]byte
-	text [32]byte
-	size int // of text
-}
-
-func (f *mapFile) setPath(tid uint32, name string) {
-	b := append(appendUint(f.path[:0], tid), '/')
-	_ = append(append(b, name...), 0)
-}
-
-// setText sets the text that maps root to the outside id.
-func (f *mapFile) setText(outside uint32) {
-	b := append(f.text[:0], "0 "...)
-	f.size = len(append(appendUint(b, outside), " 1\n"...))
-}
-
-// isMapped reports whether the file has a map.
-func (f *mapFile) isMapped(proc int) (bool, unix.Errno) {
-	fd, e := sys.Openat(proc, &f.path[0], unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if e != 0 {
-		return false, orGone(e)
-	}
-	var b [1]byte
-	n, e := sys.Read(fd, b[:])
-	unix.Close(fd)
-	return n > 0, orGone(e)
-}
-
-func (f *mapFile) write(proc int) unix.Errno {
-	fd, e := sys.Openat(proc, &f.path[0], unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if e != 0 {
-		return orGone(e)
-	}
-	_, e = sys.Write(fd, f.text[:f.size])
-	unix.Close(fd)
-	return orGone(e)
-}
-
-// orGone returns ESRCH for the error of a file of a thread that has exited, otherwise e.
-func orGone(e unix.Errno) unix.Errno {
-	if e == unix.ENOENT {
+// errnoOf returns the errno of err, ESRCH for that of a file of a thread that has exited.
+func errnoOf(err error) unix.Errno {
+	var e unix.Errno
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &e):
+		return unix.EIO
+	case e == unix.ENOENT:
 		return unix.ESRCH
 	}
 	return e
 }
 
-// parentNamespace returns a descriptor of the parent of the user namespace of the thread tid, and
-// reports whether that is the caller's own.
-func parentNamespace(proc int, tid uint32) (fd int, own bool, e unix.Errno) {
-	var path [32]byte
-	_ = append(append(appendUint(path[:0], tid), "/ns/user"...), 0)
-	ns, e := sys.Openat(proc, &path[0], unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if e != 0 {
-		return -1, false, orGone(e)
+func mapRoot(proc int, tid uint32, uid, gid uint32) error {
+	groups := fmt.Sprintf("%d/gid_map", tid) // which is written last
+	if mapped, err := hasText(proc, groups); mapped || err != nil {
+		return err
 	}
-	defer unix.Close(ns)
-	parent, e := sys.IoctlInt(ns, unix.NS_GET_PARENT, 0)
-	if e != 0 {
-		return -1, false, e
-	}
-	self, e := sys.Openat(proc, unsafe.StringData("self/ns/user\x00"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if e != 0 {
-		unix.Close(parent)
-		return -1, false, e
-	}
-	defer unix.Close(self)
-	own, err := Equal(parent, self)
+	parent, own, err := parentNamespace(proc, tid)
 	if err != nil {
-		unix.Close(parent)
-		return -1, false, unix.EIO
+		return err
 	}
-	return parent, own, 0
-}
-
-// appendUint is strconv.AppendUint for small buffers of the stack.
-func appendUint(b []byte, v uint32) []byte {
-	var digits [10]byte
-	at := len(digits)
-	for {
-		at--
-		digits[at] = byte('0' + v%10)
-		if v /= 10; v == 0 {
-			return append(b, digits[at:]...)
+	defer unix.Close(parent)
+	if !own {
+		uid, gid = 0, 0
+	}
+	files := [2]mapFile{newMapFile(fmt.Sprintf("%d/uid_map", tid), uid), newMapFile(groups, gid)}
+	if !own {
+		return forkMap(parent, proc, &files)
+	}
+	for i := range files {
+		if err := files[i].write(proc); err != nil && err != unix.EPERM { // EPERM: it is mapped
+			return err
 		}
 	}
+	return nil
+}
+
+// mapFile is a file to write a map to: its NUL-terminated path below a procfs, and the text.
+type mapFile struct{ path, text []byte }
+
+// newMapFile returns the file at path, with the text that maps root to the outside id.
+func newMapFile(path string, outside uint32) mapFile {
+	return mapFile{append([]byte(path), 0), fmt.Appendf(nil, "0 %d 1\n", outside)}
+}
+
+func (f *mapFile) write(proc int) error {
+	fd, err := unix.Openat(proc, string(f.path[:len(f.path)-1]), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, f.text)
+	return err
+}
+
+// hasText reports whether a file below the directory dir is not empty.
+func hasText(dir int, path string) (bool, error) {
+	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	var b [1]byte
+	n, err := unix.Read(fd, b[:])
+	return n > 0, err
+}
+
+// parentNamespace returns a descriptor of the parent of the user namespace of the thread tid, and
+// reports whether that is the caller's own.
+func parentNamespace(proc int, tid uint32) (fd int, own bool, err error) {
+	ns, err := unix.Openat(proc, fmt.Sprintf("%d/ns/user", tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, false, err
+	}
+	defer unix.Close(ns)
+	parent, err := unix.IoctlRetInt(ns, unix.NS_GET_PARENT)
+	if err != nil {
+		return -1, false, err
+	}
+	self, err := unix.Openat(proc, "self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		own, err = Equal(parent, self)
+		unix.Close(self)
+	}
+	if err != nil {
+		unix.Close(parent)
+		return -1, false, err
+	}
+	return parent, own, nil
 }
 
 // forkMap writes the files in a child process that enters the namespace ns first. Files that are
 // mapped already stay as they are.
-func forkMap(ns, proc int, files *[2]mapFile) unix.Errno {
+func forkMap(ns, proc int, files *[2]mapFile) error {
 	syscall.ForkLock.Lock()
 	pid, e := forkWriter(ns, proc, files)
 	syscall.ForkLock.Unlock()
@@ -151,13 +129,16 @@ func forkMap(ns, proc int, files *[2]mapFile) unix.Errno {
 			break
 		}
 		if err != unix.EINTR {
-			return err.(unix.Errno)
+			return err
 		}
 	}
 	if !status.Exited() {
-		return unix.EIO
+		return fmt.Errorf("the child that writes maps has ended with the status %#x", status)
 	}
-	return orGone(unix.Errno(status.ExitStatus()))
+	if e := unix.Errno(status.ExitStatus()); e != 0 {
+		return e
+	}
+	return nil
 }
 
 // forkWriter forks. The child exits with the error number of what has failed, or 0. As in fork,
@@ -179,11 +160,11 @@ func forkWriter(ns, proc int, files *[2]mapFile) (int, syscall.Errno) {
 		goto exit
 	}
 	for i := range files {
-		fd, _, e = syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(proc), uintptr(unsafe.Pointer(&files[i].path)), unix.O_WRONLY, 0, 0, 0)
+		fd, _, e = syscall.RawSyscall6(unix.SYS_OPENAT, uintptr(proc), uintptr(unsafe.Pointer(&files[i].path[0])), unix.O_WRONLY, 0, 0, 0)
 		if e != 0 {
 			goto exit
 		}
-		_, _, e = syscall.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&files[i].text)), uintptr(files[i].size))
+		_, _, e = syscall.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&files[i].text[0])), uintptr(len(files[i].text)))
 		if e == syscall.EPERM {
 			e = 0
 		}

@@ -55,8 +55,8 @@ var imports = []struct {
 	why  string
 }{
 	{
-		pkgs: []string{"internal/acl", "internal/cred", "internal/perm"},
-		only: []string{"internal/acl", "internal/cred", "internal/perm"},
+		pkgs: []string{"internal/acl", "internal/cred", "internal/idmap", "internal/perm"},
+		only: []string{"internal/acl", "internal/cred", "internal/idmap", "internal/perm"},
 		why:  "they state the man pages' rules as pure functions, which tests compare with the kernel sentence by sentence",
 	},
 	{
