@@ -7,6 +7,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // fileCaps returns the capabilities of the file. Ok is false if it has none that apply in the
@@ -32,6 +33,28 @@ func (c *Call) fileCaps(i *inode) (_ cred.FileCaps, ok bool) {
 		}
 		n, e = getxattrOPath(i.fd, &stored[0], value[:])
 	}
+	if e != 0 {
+		return cred.FileCaps{}, false
+	}
+	caps, e := cred.ParseFileCaps(value[:n])
+	return caps, e == 0
+}
+
+// specialFileCaps returns the capabilities of a special file, which have no effect: see
+// xattrcapability.go.
+func (c *Call) specialFileCaps(i *inode) (_ cred.FileCaps, ok bool) {
+	var stored xattrName
+	copy(stored[:], capabilityXattr)
+	if i.hasUserXattrs() || !stored.toStored() {
+		return cred.FileCaps{}, false
+	}
+	var p owner.AttributePath
+	path, e := c.Owners.Attributes(i.fd, i.stat.Mode, false, &p)
+	if e != 0 {
+		return cred.FileCaps{}, false
+	}
+	var value [fileCapsMax]byte
+	n, e := sys.Getxattr(path, true, &stored[0], value[:])
 	if e != 0 {
 		return cred.FileCaps{}, false
 	}
@@ -72,7 +95,9 @@ func (c *Call) getNestedCapability(o object, addr uintptr, size uint64) (r Resul
 	defer c.close(i)
 	caps, ok := c.fileCaps(i)
 	if !ok {
-		return Continue, false
+		if caps, ok = c.specialFileCaps(i); !ok {
+			return Continue, false
+		}
 	}
 	n := c.namespace()
 	switch seen := n.SeenUID(caps.RootID); {

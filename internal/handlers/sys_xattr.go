@@ -180,7 +180,7 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 	}
 	return c.changeAttribute(o, &a, func(i *inode) unix.Errno {
 		switch {
-		case kind == xattrTrusted, isSpecial:
+		case kind == xattrTrusted:
 			return c.setStored(i, &stored, value, args.flags)
 		case kind == xattrSecurity:
 			return c.setSecurity(i, &a, value, args.flags)
@@ -188,6 +188,9 @@ func (c *Call) setxattr(o object, name int, args xattrArgs) Result {
 			value, e := c.givenFileCaps(value)
 			if e != 0 {
 				return e
+			}
+			if isSpecial {
+				return c.setStored(i, &stored, value, args.flags)
 			}
 			if c.namesUnmappedRoot(value) {
 				return setUnmappedRootCaps(i, &a, value, args.flags)
