@@ -105,6 +105,43 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 	}
 }
 
+// TestWorkerKilledAmongNamespaces repeatedly kills the worker while programs create user
+// namespaces and map ids in them.
+func TestWorkerKilledAmongNamespaces(t *testing.T) {
+	needs(t, "unshare", "setpriv")
+	const script = `
+i=0
+while [ $i -lt 40 ]; do
+	seen=$(setpriv --reuid 33 --regid 33 --clear-groups unshare -r sh -c "id -u; id -g; unshare --map-user=5 id -u; cat /proc/self/uid_map")
+	seen=$(echo $seen)
+	[ "$seen" = "0 0 5 0 33 1" ] || echo "round $i: $seen"
+	[ -e started ] || : >started
+	i=$((i + 1))
+done`
+	cmd := command(t, "subuidless", "exec", "--", "sh", "-c", script)
+	cmd.Dir = t.TempDir()
+	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "started")); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the script has not started")
+		}
+	}
+	err := killWorkers(t, cmd, patience, 0, 20*time.Millisecond)
+	if said := deaths.ReplaceAllString(output.String(), ""); err != nil || said != "" {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 // killWorkers repeatedly kills the worker of a command that has been started, after a
 // pause between least and most from when it appears, for the given time or until the
 // command ends. Then it waits for the command and returns its error.

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/idmap"
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
@@ -124,11 +126,22 @@ func (c *Call) mapText(f mapFile, n *cred.Namespace) []byte {
 	return m.Append(nil, reader.SeenGID)
 }
 
+// MapStore keeps files for the next worker: see package supervisor.
+type MapStore interface {
+	// Put adds a file, of which it keeps a duplicate, and its description.
+	Put(description []byte, fd int) error
+	// Take removes the file that has been added first. Ok is false if there is none. The caller
+	// closes the descriptor.
+	Take() (description []byte, fd int, ok bool)
+}
+
 // MapWrites are the files in memory that programs write maps to.
 type MapWrites struct {
 	pending atomic.Int32 // len(files)
 	mu      sync.Mutex
 	files   []mapWrite
+	store   MapStore // nil: none, in tests
+	stored  int      // the number of files in the store
 }
 
 // mapWrite is a file that a program has opened to write a map to.
@@ -136,7 +149,87 @@ type mapWrite struct {
 	file   mapFile
 	of     *cred.Namespace
 	opener cred.Credentials
-	fd     int // our descriptor, for reading
+	fd     int  // our descriptor, for reading
+	again  bool // an earlier worker may have used the text
+}
+
+// storedMapWrite is the description of a mapWrite in the store.
+type storedMapWrite struct {
+	File            mapFile
+	Of              uint32           // index of the namespace
+	Opener          cred.Credentials // without groups and namespace
+	OpenerNamespace uint32           // index
+}
+
+// maxStored limits the files in the store. A few more are lost if the worker is killed.
+const maxStored = 64
+
+// put adds the file to the store.
+func (w *MapWrites) put(f *mapWrite) {
+	if w.store == nil || w.stored >= maxStored {
+		return
+	}
+	d := storedMapWrite{File: f.file, Of: f.of.Index, Opener: f.opener}
+	if n := f.opener.Namespace; n != nil {
+		d.OpenerNamespace = n.Index
+	}
+	d.Opener.Groups, d.Opener.Namespace = nil, nil
+	text, err := json.Marshal(d)
+	if err == nil {
+		err = w.store.Put(text, f.fd)
+	}
+	if err != nil {
+		slog.Warn("an id map is lost if the worker is killed before it is used", "err", err)
+		return
+	}
+	w.stored++
+}
+
+// Restore continues with the files that an earlier worker has left in the store.
+func (w *MapWrites) Restore(store MapStore, t *identity.Table) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.store = store
+	seen := map[owner.Inode]bool{} // the worker may have died while it stored them anew
+	for {
+		text, fd, ok := store.Take()
+		if !ok {
+			break
+		}
+		var d storedMapWrite
+		var st unix.Stat_t
+		err := json.Unmarshal(text, &d)
+		of := t.Namespace(d.Of)
+		inode := owner.Inode{}
+		if err == nil && sys.Fstat(fd, &st) == 0 {
+			inode = owner.Inode{Dev: st.Dev, Ino: st.Ino}
+		}
+		if err != nil || of == nil || seen[inode] {
+			unix.Close(fd)
+			continue
+		}
+		seen[inode] = true
+		d.Opener.Namespace = t.Namespace(d.OpenerNamespace)
+		w.files = append(w.files, mapWrite{d.File, of, d.Opener, fd, true})
+	}
+	for i := range w.files {
+		w.put(&w.files[i])
+	}
+	w.pending.Store(int32(len(w.files)))
+}
+
+// storeAgain replaces the contents of the store by the files that are left.
+func (w *MapWrites) storeAgain() {
+	old := w.stored
+	w.stored = 0
+	for i := range w.files { // first, in case the worker dies meanwhile
+		w.put(&w.files[i])
+	}
+	for range old {
+		if _, fd, ok := w.store.Take(); ok {
+			unix.Close(fd)
+		}
+	}
 }
 
 // open returns a descriptor for writing to the file f of the namespace of. The error is that of
@@ -170,7 +263,8 @@ func (w *MapWrites) open(f mapFile, of *cred.Namespace, opener cred.Credentials)
 		if theirs, e = sys.Reopen(fd, unix.O_WRONLY|unix.O_CLOEXEC); e == 0 {
 			unix.Close(fd) // so that the kernel knows when nobody writes
 			w.mu.Lock()
-			w.files = append(w.files, mapWrite{f, of, opener, own})
+			w.files = append(w.files, mapWrite{f, of, opener, own, false})
+			w.put(&w.files[len(w.files)-1])
 			w.pending.Add(1)
 			w.mu.Unlock()
 			return theirs, 0
@@ -205,8 +299,11 @@ func (w *MapWrites) settle(t *identity.Table) {
 			waiting = append(waiting, f)
 		}
 	}
-	w.files = waiting
-	w.pending.Store(int32(len(waiting)))
+	if settled := len(w.files) - len(waiting); settled > 0 {
+		w.files = waiting
+		w.storeAgain()
+		w.pending.Store(int32(len(waiting)))
+	}
 }
 
 // settle lets the text in the file take effect, if a program has written it. It reports whether
@@ -219,7 +316,7 @@ func (w *mapWrite) settle(t *identity.Table) bool {
 		// fcntl(2): a read lease can be placed only if no process has the file open for writing.
 		return sys.SetLease(w.fd, unix.F_RDLCK) == 0
 	}
-	if e := w.apply(t, text[:n]); e != 0 {
+	if e := w.apply(t, text[:n]); e != 0 && !w.again {
 		slog.Warn("a program has written a map that its user namespace cannot have; write(2) could not report that",
 			"file", mapFileNames[w.file], "text", string(bytes.TrimRight(text[:n], "\x00")), "err", e)
 	}

@@ -62,6 +62,15 @@ const (
 // container.
 func (t *Table) NamespacesInUse() bool { return atomic.LoadUint32(&t.shared.moved) != 0 }
 
+// Namespace returns the namespace of the entry with that index, nil for the container's and if there
+// is none.
+func (t *Table) Namespace(index uint32) *cred.Namespace {
+	if index >= maxNamespaces {
+		return nil
+	}
+	return t.namespaces[index].Load()
+}
+
 // loadNamespaces restores the entries that an earlier worker has made.
 func (t *Table) loadNamespaces() {
 	if t.shared.namespaces[0].reusable != 0 && t.NamespacesInUse() {

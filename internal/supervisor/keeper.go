@@ -31,8 +31,9 @@ type keeper struct {
 	log     *os.File
 	journal *os.File
 	decoy   *os.File // descriptors 0 to 2 of the workers
-	witness conn     // see report
-	socket  string   // path of the socket, see listen; empty: none
+	maps    mapStore
+	witness conn   // see report
+	socket  string // path of the socket, see listen; empty: none
 	// socketDir is the status of Config.SocketDir when the socket was created.
 	socketDir unix.Stat_t
 
@@ -159,8 +160,11 @@ func (k *keeper) prepare(ns int) error {
 	if err != nil {
 		return err
 	}
+	if k.maps, err = newMapStore(); err != nil {
+		return err
+	}
 	k.setFiles(journal, decoy)
-	k.report(message{Config: &k.cfg}, journal, decoy)
+	k.report(message{Config: &k.cfg}, journal, decoy, k.maps.out, k.maps.in)
 	return k.startWorker(ns)
 }
 
@@ -217,7 +221,7 @@ func (k *keeper) startWorker(ns int) error {
 		// The Go runtime preempts goroutines with signals. Receivers, which make system
 		// calls all the time, do not need that, and signals interrupt their calls.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
-		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness},
+		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in},
 	}
 	pid, err := cmd.Start()
 	if err == nil {

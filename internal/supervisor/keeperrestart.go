@@ -61,7 +61,7 @@ func (w *worker) startKeeper() error {
 		}
 	}
 	held = held.living()
-	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0}, &held)
+	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0, workerMapsOut, workerMapsIn}, &held)
 	w.mu.Unlock()
 	if err != nil {
 		ours.Close()
@@ -78,6 +78,7 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 		return errDescriptors(len(fds), adoptFDs)
 	}
 	k.setFiles(fds[fdJournal], fds[fdDecoy])
+	k.maps = mapStore{fds[fdMapsOut], fds[fdMapsIn]}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.report(message{Config: &k.cfg}, fds...)

@@ -65,6 +65,8 @@ const (
 const (
 	fdJournal = iota
 	fdDecoy
+	fdMapsOut
+	fdMapsIn
 	adoptFDs
 )
 
@@ -118,7 +120,7 @@ func (c conn) receive() (m message, fds []int, err error) {
 	if err != nil {
 		return message{}, nil, err
 	}
-	if len(control.FDs) > requestFDs {
+	if len(control.FDs) > max(requestFDs, adoptFDs) {
 		err = errDescriptors(len(control.FDs), requestFDs)
 	} else {
 		err = json.Unmarshal(b[:n], &m)

@@ -22,7 +22,7 @@ import (
 type witness struct {
 	cfg       Config
 	socket    conn  // receives what the keeper reports
-	files     []int // journal and decoy: see adoptFDs; nil: none yet
+	files     []int // see adoptFDs; nil: none yet
 	listeners listenerSet
 }
 
@@ -100,7 +100,7 @@ func (w *witness) startKeeper(living *listenerSet) error {
 const reportTimeout = time.Second
 
 // report reports to the witness, if there still is one: a message with a configuration comes
-// with journal and decoy; others set the descriptors of the listener m.Index, or, without
+// with the files of adoptFDs; others set the descriptors of the listener m.Index, or, without
 // descriptors, remove it. The caller holds k.mu, or is the only one that uses k.
 func (k *keeper) report(m message, fds ...int) {
 	if !k.watched {

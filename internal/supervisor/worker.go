@@ -28,6 +28,8 @@ const (
 	workerJournal
 	workerLog
 	workerWitness
+	workerMapsOut
+	workerMapsIn
 )
 
 // processStart is when this process started, in nanoseconds since 1970: after the death
@@ -139,6 +141,7 @@ func (w *worker) setUp(cfg *Config) error {
 	if w.identities, err = identity.Map(workerJournal, identitiesOffset, w.proc, mapped.UID, mapped.GID); err != nil {
 		return err
 	}
+	w.maps.Restore(mapStore{workerMapsOut, workerMapsIn}, w.identities)
 	if w.ipc, err = svipc.Map(workerJournal, ipcOffset); err != nil {
 		return err
 	}
