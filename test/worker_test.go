@@ -108,7 +108,6 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 // TestWorkerKilledAmongNamespaces repeatedly kills the worker while programs create user
 // namespaces and map ids in them.
 func TestWorkerKilledAmongNamespaces(t *testing.T) {
-	needs(t, "unshare", "setpriv")
 	const script = `
 i=0
 while [ $i -lt 40 ]; do

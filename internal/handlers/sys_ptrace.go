@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
 // Calls that inspect or trace another process. Each checks PTRACE_MODE_REALCREDS of
@@ -20,8 +21,8 @@ func (c *Call) mayTrace(target uint32) bool {
 	s, e := c.Identities.Get(target)
 	// "Deny access if the target process "dumpable" attribute has a value other than 1 [...],
 	// and the caller does not have the CAP_SYS_PTRACE capability".
-	caller := c.identity()
-	return e != 0 || caller.CapableIn(s.Namespace, unix.CAP_SYS_PTRACE) || !s.Undumpable && cred.MayPtrace(caller.Credentials, s.Credentials, false)
+	caller := &c.identity().Credentials
+	return e != 0 || mayDump(caller, &s) && cred.MayPtrace(*caller, s.Credentials, false)
 }
 
 // mayInspect checks whether the caller may read a file of procfs that
@@ -32,11 +33,17 @@ func (c *Call) mayInspect(i *inode) unix.Errno {
 		return 0
 	}
 	s, e := c.Identities.Get(target)
-	if e != 0 || c.subject().CapableIn(s.Namespace, unix.CAP_SYS_PTRACE) ||
-		!s.Undumpable && cred.MayPtrace(*c.subject(), s.Credentials, true) {
+	if e != 0 || mayDump(c.subject(), &s) && cred.MayPtrace(*c.subject(), s.Credentials, true) {
 		return 0
 	}
 	return unix.EACCES
+}
+
+// mayDump reports whether the dumpable attribute of a target with the state s lets the caller
+// inspect it. In __ptrace_may_access of kernel/ptrace.c: the capability must count in the user
+// namespace of the target's memory.
+func mayDump(caller *cred.Credentials, s *identity.State) bool {
+	return !s.Undumpable || caller.CapableIn(s.Program, unix.CAP_SYS_PTRACE)
 }
 
 // mayNotTrace reports whether the caller may not trace the thread that it calls pid.

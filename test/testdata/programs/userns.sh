@@ -1,5 +1,5 @@
 # Programs that create user namespaces.
-# Needs: unshare setpriv setfacl setcap python3
+# Needs: getfacl setcap python3
 try() {
 	echo "+ $*"
 	"$@" 2>&1 || echo "status $?"
