@@ -17,6 +17,7 @@ type requirement struct {
 
 var requirements = map[string]requirement{
 	"buildah":     {program("buildah"), "apt-get install buildah"},
+	"bwrap":       {program("bwrap"), "apt-get install bubblewrap"},
 	"busybox":     {program("busybox"), "apt-get install busybox-static"},
 	"btrfs":       {file("btrfs"), "load the kernel's btrfs and loop, apt-get install btrfs-progs, and run the tests as root"},
 	"cc":          {file("testdata/programs/chown"), "apt-get install gcc libc6-dev"},
@@ -31,6 +32,7 @@ var requirements = map[string]requirement{
 	"getfattr":    {program("getfattr"), "apt-get install attr"},
 	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
 	"podman":      {program("podman"), "apt-get install podman"},
+	"newuidmap":   {program("newuidmap"), "apt-get install uidmap"},
 	"python3":     {program("python3"), "apt-get install python3"},
 	"ramfs":       {file("ramfs"), "run the tests as root"},
 	"repository":  {file("repository"), builtByPrepare},

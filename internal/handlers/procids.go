@@ -42,7 +42,7 @@ func (c *Call) openShowingIDs(p target.Path, flags uint64) Result {
 func (c *Call) openCopy(i *inode, f mapFile, flags uint64) Result {
 	var text []byte
 	if task, e := c.taskOf(i); e == 0 && f != noMapFile {
-		return c.openMapFile(f, task, flags)
+		return c.openMapFile(i, f, task, flags)
 	} else if e == 0 {
 		text = c.statusText(i, task)
 	} else {

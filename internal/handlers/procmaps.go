@@ -59,9 +59,9 @@ func mapFileNamed(p *target.Path) mapFile {
 // programs expect to be allowed more.
 var containerMap = idmap.Map{{Inside: 0, Outside: 0, Count: 1}, {Inside: 1, Outside: 1, Count: 1<<32 - 2}}
 
-// openMapFile handles an open of the file f of the task, with these flags of open(2), that the
-// caller's permissions allow.
-func (c *Call) openMapFile(f mapFile, task uint32, flags uint64) Result {
+// openMapFile handles an open of the inode, the file f of the task, with these flags of open(2),
+// that the caller's permissions allow.
+func (c *Call) openMapFile(i *inode, f mapFile, task uint32, flags uint64) Result {
 	s, e := c.Identities.Get(task)
 	if e != 0 {
 		return Continue
@@ -73,6 +73,8 @@ func (c *Call) openMapFile(f mapFile, task uint32, flags uint64) Result {
 		if fd, err = snapshot(c.mapText(f, s.Namespace)); err != nil {
 			return Continue
 		}
+	case i.preferEROFS(unix.EPERM) == unix.EROFS:
+		return Errno(unix.EROFS)
 	case f == setgroupsFile && !c.identity().CapableIn(s.Namespace, unix.CAP_SYS_ADMIN):
 		return Errno(unix.EACCES) // user_namespaces(7): "opening the file for writing"
 	default:
@@ -95,7 +97,7 @@ func (c *Call) openMapFileAt(p target.Path, f mapFile, flags uint64) (r Result, 
 	if e != 0 || i.kind() != unix.S_IFREG {
 		return Continue, false
 	}
-	return c.openMapFile(f, task, flags), true
+	return c.openMapFile(i, f, task, flags), true
 }
 
 // mapText returns the contents of the file f of a task in the namespace n, as the caller sees

@@ -154,7 +154,7 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile, f mapFile) Resu
 		return c.openCopy(i, f, flags)
 	case regular && f != noMapFile:
 		if task, e := c.taskOf(i); e == 0 {
-			return c.openMapFile(f, task, flags)
+			return c.openMapFile(i, f, task, flags)
 		}
 	case want == perm.Read && file == procFileGuarded && i.isProc():
 		return continueUnlessDenied(c.mayInspect(i))
