@@ -9,7 +9,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
-	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // ExecOptions are the options of Exec.
@@ -59,7 +58,7 @@ func Start(o ExecOptions) (*Command, error) {
 	// affects the command as if the shell had started it. The new mount namespace belongs
 	// to the new user namespace, so root can call mount(2) in it.
 	attr := o.stageAttr()
-	attr.sys = userns.NewProcAttr(unix.CLONE_NEWNS)
+	attr.sys = newProcAttr(unix.CLONE_NEWNS)
 	attr.sys.Setsid = o.Setsid
 	st, err := startStage(o.Args, attr)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
-	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // RunOptions are the options of Run.
@@ -121,7 +120,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 	}
 	attr := &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs, spec},
-		Sys:   userns.NewProcAttr(c.namespaces()),
+		Sys:   newProcAttr(c.namespaces()),
 		// Otherwise, the Go runtime keeps files of the host's cgroup open, which
 		// processes in the container could reach through /proc/1/fd.
 		Env: []string{"GODEBUG=containermaxprocs=0"},
