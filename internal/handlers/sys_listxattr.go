@@ -108,7 +108,7 @@ func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 // fs/overlayfs/xattrs.c hides names after the file system below has listed them. Names is the
 // list before it is filtered, of path, whose symbolic links have been followed.
 func (c *Call) hiddenTrusted(names []byte, path *byte) (n int) {
-	if c.identity().Capable(unix.CAP_SYS_ADMIN) || !bytes.Contains(names, []byte(storedPrefix+trustedPrefix)) {
+	if c.identity().CapableInContainer(unix.CAP_SYS_ADMIN) || !bytes.Contains(names, []byte(storedPrefix+trustedPrefix)) {
 		return 0
 	}
 	var fs unix.Statfs_t
