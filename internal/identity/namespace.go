@@ -138,7 +138,35 @@ func (t *Table) Move(tid uint32) unix.Errno {
 		return e
 	}
 	atomic.StoreUint32(&t.shared.moved, 1)
+	if len(t.movers) >= maxMovers { // of threads that have exited
+		clear(t.movers)
+	}
+	t.movers[tid] = struct{}{}
 	return t.setCookie(tid, c|moving)
+}
+
+// maxMovers limits the memory for threads that exit before their next call.
+const maxMovers = 1024
+
+// hasMoved reports whether the flag moving of the process of the thread tid, which waits for an
+// answer, is no longer needed: this thread has made the call that Move was for, and no other
+// thread of the process may be in one. A new worker does not know; the flag then stays as long as
+// the process has several threads.
+func (t *Table) hasMoved(tid uint32) bool {
+	if _, ok := t.movers[tid]; !ok {
+		return false
+	}
+	delete(t.movers, tid)
+	threads, e := t.threads(tid)
+	if e != 0 {
+		return false
+	}
+	for _, other := range threads {
+		if _, ok := t.movers[other]; ok {
+			return false
+		}
+	}
+	return true
 }
 
 // arrive returns the state of the thread tid, whose cookie has the flag moving. I is the state

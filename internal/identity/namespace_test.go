@@ -102,6 +102,32 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// The flag stays as long as another thread may be in clone(2).
+func TestMoveThreads(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	table.mustSet(t, p.pid, user(1000))
+	tid := p.do("r, end = thread()")
+	table.mustMove(t, p.pid)
+	table.mustMove(t, tid)
+	flagged := func(want bool) {
+		t.Helper()
+		if c, e := getCookie(p.pid); e != 0 || c.has(moving) != want {
+			t.Errorf("cookie %#x, %v; want moving: %v", c, e, want)
+		}
+	}
+	flagged(true)
+	for _, call := range []struct {
+		tid  uint32
+		want bool
+	}{{p.pid, true}, {p.pid, true}, {tid, false}} {
+		if _, e := table.Self(call.tid, assumeWaiting{}); e != 0 {
+			t.Fatal(e)
+		}
+		flagged(call.want)
+	}
+}
+
 // A process that clone(2) has made in a new namespace is there, and its parent is not.
 func TestMoveChild(t *testing.T) {
 	for _, threads := range []int{1, 2} {
@@ -117,6 +143,9 @@ func TestMoveChild(t *testing.T) {
 		table.wants(t, "the parent", p.pid, user(1000))
 		if own, e := table.Self(p.pid, assumeWaiting{}); e != 0 || own.Namespace != nil {
 			t.Errorf("the parent: %+v, %v", own, e)
+		}
+		if c, e := getCookie(p.pid); e != 0 || c.has(moving) {
+			t.Errorf("%d threads: the cookie of the parent is %#x afterwards, %v", threads, c, e)
 		}
 		// The child has another thread before its first call.
 		if own, e := table.Self(child, assumeWaiting{}); e != 0 || own.Namespace == nil {

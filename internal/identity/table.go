@@ -35,6 +35,7 @@ type Table struct {
 	mu sync.Mutex
 
 	namespaces [maxNamespaces]atomic.Pointer[cred.Namespace] // nil: the container's, or none
+	movers     map[uint32]struct{}                           // threads that have called Move since this worker started; under mu
 	pins       [maxNamespaces]int                            // see pin; 0: none. The lock is mu
 	pinned     int                                           // number of pins
 	maxPinned  int                                           // see minPinned
@@ -81,7 +82,7 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mmap the table of identities: %w", err)
 	}
-	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned}
+	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
 	if t.shared.top == 0 {
 		s := Root()
 		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
