@@ -34,7 +34,7 @@ type Call struct {
 	NoPermissions bool
 	// Maps are the uid_map and gid_map files that programs are writing.
 	Maps *MapWrites
-	// Mounts are the file systems whose owner is yet to be recorded.
+	// Mounts are the directories of new file systems whose owner is yet to be recorded.
 	Mounts *NewMounts
 	// Again reports whether the handler may have run for this call before, in a worker that
 	// has died, or before a signal interrupted the call. If so, its effect may have
@@ -98,7 +98,7 @@ func (c *Call) Settle() {
 		c.identity() // the caller may have entered a namespace, in which the kernel must map an id
 	}
 	if c.Mounts.pending.Load() != 0 {
-		c.recordNewMount()
+		c.recordNewMounts()
 	}
 }
 

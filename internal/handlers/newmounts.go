@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -8,78 +9,111 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// The root directory of a new tmpfs belongs to the user that mounts it. The kernel, which knows
-// the mapped id only, mounts it for a caller with other ids; the owner is recorded with the next
-// call of the same thread, before any other effect of that call.
+// What the kernel makes when it mounts a file system belongs to the user that mounts it: the root
+// directory of a tmpfs, and the directory "work" in the workdir of an overlay. The kernel knows
+// the mapped id only. So if the caller has other ids, the owner is recorded with the next call of
+// the same thread, before any other effect of that call.
 
-// NewMounts are the mounts whose owner is yet to be recorded.
+// NewMounts are the directories whose owner is yet to be recorded.
 type NewMounts struct {
 	pending atomic.Int32 // len(list)
 	mu      sync.Mutex
 	list    []newMount
 }
 
-// newMount is a mount(2) that a thread waits for.
+// newMount is a directory that the kernel makes while a thread mounts a file system.
 type newMount struct {
 	tid  uint32
-	path []byte // of the mount point, absolute
+	path []byte // absolute
+	work bool   // it is that of an overlay, which may not exist yet; otherwise the root of a tmpfs
 	id   owner.ID
+	// tried is how many calls the thread has made since.
+	tried int
 }
+
+// maxTried is how many calls a program makes at most between fsconfig(2) and the new file system.
+const maxTried = 32
 
 // maxNewMounts limits the memory for threads that never make another call.
 const maxNewMounts = 64
 
-// expect notes that the thread tid is about to mount a tmpfs at path, which it keeps.
-func (m *NewMounts) expect(tid uint32, path []byte, id owner.ID) {
+func (m *NewMounts) add(n newMount) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.list) == maxNewMounts {
 		m.list = m.list[1:]
 	}
-	m.list = append(m.list, newMount{tid, path, id})
+	m.list = append(m.list, n)
 	m.pending.Store(int32(len(m.list)))
 }
 
-// take returns what expect has noted for the thread tid.
-func (m *NewMounts) take(tid uint32) (taken newMount, ok bool) {
+// take removes and returns the directories of the thread tid.
+func (m *NewMounts) take(tid uint32) (taken []newMount) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range m.list {
-		if m.list[i].tid == tid {
-			taken = m.list[i]
-			m.list = append(m.list[:i], m.list[i+1:]...)
-			m.pending.Store(int32(len(m.list)))
-			return taken, true
+	rest := m.list[:0]
+	for _, n := range m.list {
+		if n.tid == tid {
+			taken = append(taken, n)
+		} else {
+			rest = append(rest, n)
 		}
 	}
-	return newMount{}, false
+	m.list = rest
+	m.pending.Store(int32(len(rest)))
+	return taken
 }
 
-// recordNewMount records the owner of the file system that the caller has just mounted.
-func (c *Call) recordNewMount() {
-	m, ok := c.Mounts.take(c.PID)
-	if !ok {
-		return
+// recordNewMounts records the owner of what the kernel has made for the caller.
+func (c *Call) recordNewMounts() {
+	for _, n := range c.Mounts.take(c.PID) {
+		switch {
+		case !n.work:
+			c.recordAt(n.path, n.id, c.recordMountRoot)
+		case c.recordAt(n.path, n.id, c.recordUnrecorded) == 0:
+			for _, below := range volatileMark {
+				n.path = append(n.path, below...)
+				c.recordAt(n.path, n.id, c.recordUnrecorded)
+			}
+		case n.tried < maxTried:
+			n.tried++
+			c.Mounts.add(n)
+		}
 	}
-	p, e := c.Target.PathOf(m.path)
+}
+
+// volatileMark is what ovl_create_volatile_dirty of fs/overlayfs/super.c makes in the workdir of an
+// overlay that is mounted with the option "volatile".
+var volatileMark = [...]string{"/incompat", "/volatile", "/dirty"}
+
+// recordAt calls record for the inode at the path. The error is that of opening it.
+func (c *Call) recordAt(path []byte, id owner.ID, record func(i *inode, id owner.ID)) unix.Errno {
+	p, e := c.Target.PathOf(path)
 	if e != 0 {
-		return
+		return e
 	}
-	if i, e := c.openPath(p); e == 0 {
-		c.recordMountRoot(i, m.id)
+	i, e := c.openPath(p)
+	if e == 0 {
+		record(i, id)
 		c.close(i)
 	}
+	return e
 }
 
 // recordMountRoot records the owner of the inode, if it is the root of a tmpfs without a record.
 func (c *Call) recordMountRoot(i *inode, id owner.ID) {
 	var st unix.Statx_t
-	if sys.FileSystem(i.fd) != unix.TMPFS_MAGIC || sys.Statx(i.fd, sys.Empty, unix.AT_EMPTY_PATH, 0, &st) != 0 ||
-		st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return
+	if sys.FileSystem(i.fd) == unix.TMPFS_MAGIC && sys.Statx(i.fd, sys.Empty, unix.AT_EMPTY_PATH, 0, &st) == 0 &&
+		st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		c.recordUnrecorded(i, id)
 	}
+}
+
+// recordUnrecorded records the owner of the inode if it has no record.
+func (c *Call) recordUnrecorded(i *inode, id owner.ID) {
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
 	if !c.load(i) {
@@ -87,15 +121,52 @@ func (c *Call) recordMountRoot(i *inode, id owner.ID) {
 	}
 }
 
-// noteMount notes a mount(2) of a tmpfs by a caller with other ids than the mapped ones.
+// noteMount notes a mount(source, target, filesystemtype, mountflags, data) by a caller with other
+// ids than the mapped ones.
 func (c *Call) noteMount() {
-	if c.createsAsRoot() || c.inRuntime() || !c.mountsTmpfs() {
+	if c.createsAsRoot() || c.inRuntime() || c.mountFlags()&(optionlessFlags|unix.MS_REMOUNT) != 0 {
 		return
 	}
-	p, e := c.Target.Path(unix.AT_FDCWD, c.addr(1), 0)
+	var fstype [16]byte
+	n, e := c.Target.ReadString(c.addr(2), fstype[:])
 	if e != 0 {
 		return
 	}
+	switch string(fstype[:n]) {
+	case "tmpfs":
+		p, e := c.Target.Path(unix.AT_FDCWD, c.addr(1), 0)
+		if e == 0 {
+			c.noteDirectory(p, "")
+		}
+	case "overlay":
+		var options [maxOptions]byte
+		n, e := c.Target.ReadString(c.addr(4), options[:])
+		if e != 0 {
+			return
+		}
+		for option := range bytes.SplitSeq(options[:n], []byte{','}) {
+			if dir, ok := bytes.CutPrefix(option, []byte("workdir=")); ok {
+				c.noteWorkdir(dir)
+			}
+		}
+	}
+}
+
+// noteWorkdir notes the workdir of an overlay that the caller is about to mount.
+//
+// Documentation/filesystems/overlayfs.rst of Linux: "The workdir needs to be an empty directory";
+// in it, ovl_workdir_create makes the directory "work" with the mode 0.
+func (c *Call) noteWorkdir(dir []byte) {
+	if c.createsAsRoot() || c.inRuntime() {
+		return
+	}
+	if p, e := c.Target.PathOf(dir); e == 0 {
+		c.noteDirectory(p, "/work")
+	}
+}
+
+// noteDirectory notes the directory that p leads to, or its entry below.
+func (c *Call) noteDirectory(p target.Path, below string) {
 	i, e := c.openPath(p)
 	if e != 0 {
 		return
@@ -103,17 +174,6 @@ func (c *Call) noteMount() {
 	defer c.close(i)
 	// A path through /proc/self/fd would lead to what the mount will cover.
 	if path, e := i.path(); e == 0 {
-		c.Mounts.expect(c.PID, path, c.fsIDs())
+		c.Mounts.add(newMount{tid: c.PID, path: append(path, below...), work: below != "", id: c.fsIDs()})
 	}
-}
-
-// mountsTmpfs reports whether the call mount(source, target, filesystemtype, mountflags, data)
-// creates a tmpfs.
-func (c *Call) mountsTmpfs() bool {
-	if c.mountFlags()&(optionlessFlags|unix.MS_REMOUNT) != 0 {
-		return false
-	}
-	var fstype [16]byte
-	n, e := c.Target.ReadString(c.addr(2), fstype[:])
-	return e == 0 && string(fstype[:n]) == "tmpfs"
 }

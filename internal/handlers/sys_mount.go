@@ -109,6 +109,13 @@ func Fsconfig(c *Call) Result {
 	if e != 0 {
 		return Continue
 	}
+	if string(name[:n]) == "workdir" {
+		var dir [unix.PathMax]byte
+		if v, e := c.Target.ReadString(c.addr(3), dir[:]); e == 0 {
+			c.noteWorkdir(dir[:v])
+		}
+		return Continue
+	}
 	v, e := c.Target.ReadString(c.addr(3), value[:])
 	if e != 0 || !c.setsUnmappedOwner(name[:n], value[:v]) {
 		return Continue

@@ -207,6 +207,18 @@ static void others(void) {
 	show("mnt/dir");
 	CALL(chown("mnt/dir", 9, 9));
 	show("mnt/dir");
+	must(mkdir("mnt/l", 0755));
+	must(mkdir("mnt/u", 0755));
+	must(mkdir("mnt/w", 0755));
+	must(mkdir("mnt/m", 0755));
+	CALL(mount("overlay", "mnt/m", "overlay", 0, "lowerdir=mnt/l,upperdir=mnt/u,workdir=mnt/w,userxattr"));
+	show("mnt/w/work");
+	CALL(chmod("mnt/w/work", 0700));
+	make_file("mnt/m/new", 0644);
+	show("mnt/m/new");
+	CALL(chown("mnt/m/new", 9, 9));
+	show("mnt/u/new");
+	CALL(umount("mnt/m"));
 	CALL(umount("mnt"));
 	int fd = open("/proc/self/ns/user", O_RDONLY);
 	uid_t owner = 4711;
