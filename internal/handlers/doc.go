@@ -35,6 +35,9 @@
 //
 //   - identity: the caller's emulated credentials, read once per call. become changes them,
 //     setCredentials is become for credentials that package cred has computed.
+//   - namespace: the caller's user namespace, if it is one below the container's. All other ids
+//     are those of the container's namespace: given* translates what such a caller gives, and
+//     shown* what it sees (namespace.go).
 //   - inRuntime: the caller is the OCI runtime or the stage, not yet the container's program.
 //     It has all capabilities, and the kernel executes most of its calls.
 //   - restricted: the caller lacks the capabilities to bypass file permission checks, and
@@ -62,8 +65,8 @@
 //     IPC namespace of a target. They stay, so each handler that depends on them must set them first.
 //   - asCaller drops effective capabilities while it calls a function, which must not panic.
 //
-// Receivers run handlers concurrently. They share Owners, Identities, IPC, Sockets, Roots, Devices and
-// Protected, which are safe for that.
+// Receivers run handlers concurrently. They share Owners, Identities, IPC, Sockets, Roots,
+// Devices, Protected, Maps and Mounts, which are safe for that.
 //
 // Locks: makeIn holds the owner lock of the directory, so that one inode is created in it at
 // a time, and then takes that of the new inode. This is the only order. chown and setACL hold
@@ -85,7 +88,7 @@
 //
 // Handlers run on the hot path, where garbage collection would stop all receivers: they
 // allocate and format nothing. TestHotCallsAllocateNothing checks the most frequent calls.
-// What is rare may allocate: copies of /proc/PID/status, the values of ACLs, lists of groups,
+// What is rare may allocate: copies of /proc/PID/status, maps of user namespaces, the values of ACLs, lists of groups,
 // processes and threads, the count of descriptors near RLIMIT_NOFILE, and the creation of
 // inodes that need a record. The inodes of the pool, with the buffers of their records, and the
 // memory of buffer are allocated once per receiver.

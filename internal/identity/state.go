@@ -6,8 +6,8 @@
 //
 // # Locks and ownership
 //
-// Table.mu is the only mutex. While it is held, nothing but system calls happens, so it
-// may be acquired under any lock of a caller. It is held from the moment a state gets
+// Table.mu is the only mutex. While it is held, nothing but system calls happens, if need be in
+// a child process, so it may be acquired under any lock of a caller. It is held from the moment a state gets
 // an index until a task has it, because reclaim would free the index otherwise, and
 // wherever a cookie or a timer slack that holds a state changes. A change reads the
 // cookie first and writes it later; the kernel does not compare.

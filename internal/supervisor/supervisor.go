@@ -52,7 +52,9 @@
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
 // inodes (owner.HostOwners), what handlers note about sockets (handlers.SocketRecords), the
 // calls in waiting rooms, the table of identities (package identity) and the owners of
-// System V IPC objects (package svipc). One worker at a time uses it.
+// System V IPC objects (package svipc). One worker at a time uses it. What a
+// program writes to an id map waits in a file whose descriptor is in a socket (type mapStore),
+// which is held and used likewise.
 //
 // The kernel writes notifications right into slot.notif, in SECCOMP_IOCTL_NOTIF_RECV.
 // The slot's receiver writes slot.resp before it sends the answer; handlers write
