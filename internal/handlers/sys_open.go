@@ -151,7 +151,8 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 	if c.resumes() {
 		return c.openNew(p, o) // which checks whether it exists
 	}
-	if f := mapFileNamed(&p); f != noMapFile {
+	const exclusive = unix.O_CREAT | unix.O_EXCL
+	if f := mapFileNamed(&p); f != noMapFile && o.how.Flags&unix.O_DIRECTORY == 0 && o.how.Flags&exclusive != exclusive {
 		if r, done := c.openMapFileAt(p, f, o.how.Flags); done {
 			return r
 		}
