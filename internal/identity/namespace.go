@@ -145,6 +145,27 @@ func (t *Table) Move(tid uint32) unix.Errno {
 	return t.setCookie(tid, c|moving)
 }
 
+// arriveThreads returns the cookie c of the process of the thread tid, which waits for an answer,
+// after entering the namespace where the process is. It has several threads, and the flag moving.
+// The caller holds t.mu.
+func (t *Table) arriveThreads(tid uint32, c cookie) (cookie, unix.Errno) {
+	before, e := t.threadState(tid, c)
+	if e != 0 {
+		return 0, e
+	}
+	i, e := t.arrive(tid, before)
+	switch {
+	case e != 0:
+		return 0, e
+	case i != before: // it has created the threads since, and only this is its first call
+		return t.setProcess(tid, c, i)
+	case t.hasMoved(tid):
+		c &^= moving
+		return c, t.setCookie(tid, c)
+	}
+	return c, 0
+}
+
 // maxMovers limits the memory for threads that exit before their next call.
 const maxMovers = 1024
 

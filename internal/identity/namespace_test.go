@@ -128,6 +128,24 @@ func TestMoveThreads(t *testing.T) {
 	}
 }
 
+// A process may create threads before its first call.
+func TestMoveThenThreads(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	table.mustSet(t, p.pid, user(1000))
+	table.mustMove(t, p.pid)
+	p.do("r = -libc.unshare(%d)", newUser)
+	tid := p.do("r, end = thread()")
+	for _, caller := range []uint32{p.pid, tid} {
+		if own, e := table.Self(caller, assumeWaiting{}); e != 0 || own.Namespace == nil {
+			t.Errorf("%+v, %v", own, e)
+		}
+	}
+	if c, e := getCookie(p.pid); e != 0 || c.has(moving) {
+		t.Errorf("cookie %#x, %v", c, e)
+	}
+}
+
 // A process that clone(2) has made in a new namespace is there, and its parent is not.
 func TestMoveChild(t *testing.T) {
 	for _, threads := range []int{1, 2} {

@@ -222,9 +222,8 @@ func (t *Table) waitingCookie(tid uint32, w Waiter) (cookie, unix.Errno) {
 	// A pending execve(2) has failed, or not succeeded yet. If there is another thread,
 	// that one may be in execve(2), or in clone(2).
 	alone, e := t.singleThreaded(tid)
-	if e == 0 && !alone && c.has(moving) && t.hasMoved(tid) {
-		c &^= moving
-		return c, t.setCookie(tid, c)
+	if e == 0 && !alone && c.has(moving) {
+		return t.arriveThreads(tid, c)
 	}
 	if e != 0 || !alone {
 		return c, e
