@@ -219,11 +219,11 @@ func (in *incoming) closeFDs() {
 // needsIDs reports whether the message has a token, or comes from a process whose real ids are not
 // those that the kernel shows.
 func (c *Call) needsIDs(in *incoming) bool {
-	if in.named {
+	if in.named || in.cred != nil && c.namespace() != nil {
 		return true
 	}
 	p, ok := c.kernelSender(in)
-	return ok && (p.uid != c.Owners.Mapped.UID || p.gid != c.Owners.Mapped.GID || c.namespace() != nil)
+	return ok && (p.uid != c.Owners.Mapped.UID || p.gid != c.Owners.Mapped.GID)
 }
 
 // kernelSender returns the process that the kernel names as the sender. Ok is false if the kernel's
@@ -262,6 +262,7 @@ func (c *Call) setSender(in *incoming) {
 			named.Pid, _ = c.Target.SeenPID(p.pid)
 		}
 	case named.Pid > 0:
+		named.Uid, named.Gid = c.shownUID(named.Uid), c.shownGID(named.Gid)
 		if seen, e := c.Target.SeenPID(uint32(named.Pid)); e == 0 {
 			named.Pid = seen
 		}
