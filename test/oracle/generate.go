@@ -20,6 +20,7 @@ type generator struct {
 	sockets  []int                 // the descriptors of sockets
 	rooted   bool                  // an actor has called chroot(2)
 	threaded bool                  // an actor has threads
+	nested   bool                  // an actor may be in another user namespace
 	special  bool                  // FIFOs, sockets and devices may exist: open(2) must not block
 	proc     bool                  // /proc exists
 	linkable bool                  // hard links may exist
@@ -97,6 +98,9 @@ func (g *generator) pickFrom(calls []call) *call {
 			if g.special && c.name == "creat" {
 				break // it would block until there is a reader
 			}
+			if g.nested && c.feature == "ipc" {
+				break // the kernel applies the user bits of the mode to all users there
+			}
 			if g.threaded && c.name == "map" {
 				break // a process is undumpable as soon as one of its threads changes its ids
 			}
@@ -117,6 +121,7 @@ func (g *generator) line(name string, words ...string) string { return g.by(1, n
 func (g *generator) by(actor int, name string, words ...string) string {
 	c := callNamed[name]
 	o := op{Actor: actor, Call: c, Args: words, Store: -1}
+	g.nested = g.nested || name == "unshare" || name == "enter"
 	if c.fd && len(g.opened) < maxVariables-1 {
 		o.Store = len(g.opened)
 		g.opened = append(g.opened, g.named)
