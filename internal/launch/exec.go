@@ -9,6 +9,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // ExecOptions are the options of Exec.
