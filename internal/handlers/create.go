@@ -15,7 +15,7 @@ import (
 type Intent struct {
 	ID uint64 // of the notification; 0: none
 	// Began is when the name did not exist, in nanoseconds, by the clock of timestamps of
-	// files. For getdents64, it is the position in the directory.
+	// files. For getdents64, it is the position in the directory; for chown, see begin.
 	Began int64
 }
 

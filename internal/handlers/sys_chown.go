@@ -52,6 +52,9 @@ func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result
 	if c.addr(arg) == 0 { // unlike statx(2), also with AT_EMPTY_PATH
 		return Errno(unix.EFAULT)
 	}
+	if c.resumes() && c.Intent.Began == finished {
+		return Errno(0)
+	}
 	p, e := c.Target.Path(dirfd, c.addr(arg), flags)
 	if e != 0 {
 		return Errno(e)
@@ -60,6 +63,7 @@ func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result
 	if e != 0 {
 		return Errno(e)
 	}
+	i = c.begun(i, dirfd, arg)
 	defer c.close(i)
 	return c.chown(i, to, fchownOPath)
 }
@@ -103,6 +107,16 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 	if e != 0 {
 		return deny(i, e)
 	}
+	c.begin(i)
+	result := c.chownLocked(i, to, change)
+	if result.Errno == 0 {
+		c.Intent.Began = finished
+	}
+	return result
+}
+
+// chownLocked is chown for a caller that still waits. The inode is locked.
+func (c *Call) chownLocked(i *inode, to owner.ID, change func(int, owner.ID) unix.Errno) Result {
 	if i.mayHaveSetID() {
 		if e := c.refresh(i); e != 0 {
 			return Errno(e)
