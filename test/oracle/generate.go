@@ -76,12 +76,15 @@ func weight(c *call) int {
 }
 
 func (g *generator) pickCall() *call {
-	// In a nested namespace, the kernel applies the user bits of an object's mode to all users.
-	if g.ipc && !g.nested && g.chance(60) {
+	if g.mayUseIPC() && g.chance(60) {
 		return g.pickFrom(ipcCalls)
 	}
 	return g.pickFrom(calls)
 }
+
+// mayUseIPC reports whether the program may use System V IPC and message queues. In a nested
+// namespace, the kernel applies the user bits of an object's mode to all users.
+func (g *generator) mayUseIPC() bool { return g.ipc && !g.nested }
 
 // pickFrom returns one of the calls that the program may make.
 func (g *generator) pickFrom(calls []call) *call {
@@ -105,7 +108,7 @@ func (g *generator) pickFrom(calls []call) *call {
 			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
 				break // from above the root directory to below it
 			}
-			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) && !(c.feature == "ipc" && !g.ipc) {
+			if !g.without[c.feature] && !(c.feature == "exec" && !g.exec) && !(c.feature == "hardlinks" && !g.linkable) && !(c.feature == "sockets" && !g.special) && !(c.feature == "inotify" && g.watch0 < 0) && !(c.feature == "ipc" && !g.mayUseIPC()) {
 				return c
 			}
 			break
