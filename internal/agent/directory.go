@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,7 +62,7 @@ func lockDirectory(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPrivate(f); err != nil {
+	if err := supervisor.CheckPrivate(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -71,16 +72,4 @@ func lockDirectory(dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", dir, err), f.Close())
 	}
 	return f, nil
-}
-
-// checkPrivate returns an error if other users have access to dir.
-func checkPrivate(dir *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return fmt.Errorf("stat %s: %w", dir.Name(), err)
-	}
-	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
-		return fmt.Errorf("directory %s has owner %d and mode %04o; it must be yours alone: remove it, or run chmod 700 on it", dir.Name(), st.Uid, st.Mode&0o7777)
-	}
-	return nil
 }

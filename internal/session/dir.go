@@ -34,7 +34,7 @@ func openSessions() (*sessions, error) {
 	if s.lock, err = os.OpenFile(path, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0); err != nil {
 		return nil, s.explain(err)
 	}
-	if err := checkPrivate(s.lock); err != nil {
+	if err := supervisor.CheckPrivate(s.lock); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	for {
@@ -71,18 +71,6 @@ func directory() (string, error) {
 		return filepath.Join(dir, "subuidless", "sessions"), nil
 	}
 	return "/tmp/subuidless-" + uid, nil
-}
-
-// checkPrivate returns an error if other users have access to the directory dir.
-func checkPrivate(dir *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return fmt.Errorf("stat %s: %w", dir.Name(), err)
-	}
-	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
-		return fmt.Errorf("directory %s has owner %d and mode %04o; it must be yours alone: remove it, or run chmod 700 on it", dir.Name(), st.Uid, st.Mode&0o7777)
-	}
-	return nil
 }
 
 // validName is what a session may be called: the name of a file that no shell expands, and

@@ -68,6 +68,19 @@ func inDir(cfg Config, f func(*net.UnixAddr) error) error {
 	return f(&net.UnixAddr{Net: "unixpacket", Name: filepath.Join("/proc/self/fd", strconv.Itoa(dir), cfg.socketName())})
 }
 
+// CheckPrivate returns an error if other users have access to the directory dir, in which keepers
+// are to listen: see Config.SocketDir.
+func CheckPrivate(dir *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return fmt.Errorf("stat %s: %w", dir.Name(), err)
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return fmt.Errorf("directory %s has owner %d and mode %04o; it must be yours alone: remove it, or run chmod 700 on it", dir.Name(), st.Uid, st.Mode&0o7777)
+	}
+	return nil
+}
+
 // maxSocketName leaves room for "/proc/self/fd/N/" in the address.
 const maxSocketName = 80
 
