@@ -55,8 +55,18 @@ func Conn(f *os.File) (*net.UnixConn, error) {
 // Send sends b with duplicates of fds, at most MaxFDs, on socket. The error is that of
 // sendmsg(2): EPIPE, without the signal SIGPIPE, if the peer has closed its end.
 func Send(socket *os.File, b []byte, fds ...int) error {
+	return send(int(socket.Fd()), 0, b, fds)
+}
+
+// TrySend is Send for the descriptor socket. It does not wait: the error is EAGAIN if the
+// socket is full.
+func TrySend(socket int, b []byte, fds ...int) error {
+	return send(socket, unix.MSG_DONTWAIT, b, fds)
+}
+
+func send(socket, flags int, b []byte, fds []int) error {
 	for {
-		err := unix.Sendmsg(int(socket.Fd()), b, rights(fds), nil, unix.MSG_NOSIGNAL)
+		err := unix.Sendmsg(socket, b, rights(fds), nil, flags|unix.MSG_NOSIGNAL)
 		if err != unix.EINTR {
 			return os.NewSyscallError("sendmsg", err)
 		}
@@ -67,9 +77,19 @@ func Send(socket *os.File, b []byte, fds ...int) error {
 // the peer has closed its end, ErrLost, or that of recvmsg(2); or it says that the message is
 // longer than b. After an error, no received descriptor is left open.
 func Receive(socket *os.File, b []byte) (n int, m Message, err error) {
+	return receive(int(socket.Fd()), 0, b)
+}
+
+// TryReceive is Receive for the descriptor socket. It does not wait: the error is EAGAIN if
+// there is no message.
+func TryReceive(socket int, b []byte) (n int, m Message, err error) {
+	return receive(socket, unix.MSG_DONTWAIT, b)
+}
+
+func receive(socket, options int, b []byte) (n int, m Message, err error) {
 	oob := make([]byte, controlSize)
 	for {
-		n, oobn, flags, _, err := unix.Recvmsg(int(socket.Fd()), b, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, flags, _, err := unix.Recvmsg(socket, b, oob, options|unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case err == unix.EINTR:
 			continue

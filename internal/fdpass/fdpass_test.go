@@ -85,3 +85,29 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// TrySend and TryReceive do not wait.
+func TestTry(t *testing.T) {
+	ours, theirs, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	defer theirs.Close()
+	var b [16]byte
+	if _, _, err := TryReceive(int(theirs.Fd()), b[:]); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("receiving nothing: %v, want EAGAIN", err)
+	}
+	sent := 0
+	for err = nil; err == nil; sent++ {
+		err = TrySend(int(ours.Fd()), []byte("x"), int(ours.Fd()))
+	}
+	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ETOOMANYREFS) || sent < 2 {
+		t.Errorf("sending message %d: %v, want EAGAIN", sent, err)
+	}
+	n, m, err := TryReceive(int(theirs.Fd()), b[:])
+	if err != nil || string(b[:n]) != "x" || len(m.FDs) != 1 {
+		t.Errorf("got %q, %+v, %v", b[:n], m, err)
+	}
+	Close(m.FDs)
+}

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
 // mapStore keeps the files that programs write id maps to, while the worker waits for the text: as
@@ -14,7 +16,7 @@ type mapStore struct{ out, in int } // the two ends of a socket pair
 
 // newMapStore creates an empty store.
 func newMapStore() (mapStore, error) {
-	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return mapStore{}, os.NewSyscallError("socketpair", err)
 	}
@@ -23,26 +25,19 @@ func newMapStore() (mapStore, error) {
 
 // Put adds a file and its description.
 func (s mapStore) Put(description []byte, fd int) error {
-	if err := unix.Sendmsg(s.out, description, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL); err != nil {
-		return fmt.Errorf("storing the file of an id map: %w", os.NewSyscallError("sendmsg", err))
+	if err := fdpass.TrySend(s.out, description, fd); err != nil {
+		return fmt.Errorf("storing the file of an id map: %w", err)
 	}
 	return nil
 }
 
 // Take removes the file that has been added first. Ok is false if there is none.
 func (s mapStore) Take() (description []byte, fd int, ok bool) {
-	description, oob := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := unix.Recvmsg(s.in, description, oob, unix.MSG_CMSG_CLOEXEC)
-	if err != nil || n == 0 {
+	description = make([]byte, maxMessage)
+	n, m, err := fdpass.TryReceive(s.in, description)
+	if err != nil || len(m.FDs) != 1 {
+		fdpass.Close(m.FDs)
 		return nil, -1, false
 	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return nil, -1, false
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, -1, false
-	}
-	return description[:n], fds[0], true
+	return description[:n], m.FDs[0], true
 }
