@@ -6,8 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // maxSocketPath is the longest path, in bytes without the final NUL, that fits into struct

@@ -154,10 +154,10 @@ func (r *receiver) interrupted(final bool) {
 	r.worker.replays.add(s.notif.PID, &call)
 }
 
-// awaitFirstTry waits while another receiver, or that of the waiting room, handles a notification of the same target.
-// That notification must have been interrupted, and the other receiver will store the
-// call when it is done. The result is false if the notification in the slot is
-// interrupted, too.
+// awaitFirstTry waits while another receiver, or that of the waiting room, handles a
+// notification of the same target. That notification must have been interrupted, and the
+// other receiver will store the call when it is done. The result is false if the
+// notification in the slot is interrupted, too.
 func (r *receiver) awaitFirstTry(l *listener) bool {
 	if !l.multiple.Load() {
 		return true

@@ -200,8 +200,9 @@ func (k *keeper) serve(c conn) {
 	}
 }
 
-// join starts to supervise a further process, whose descriptors are fds: see requestFDs.
-func (k *keeper) join(fds []int, m message) error {
+// join starts to supervise a further process, whose descriptors are fds: see requestFDs. On an
+// error, the caller closes them.
+func (k *keeper) join(fds []int, m message) (err error) {
 	if len(fds) != requestFDs && len(fds) != 1 {
 		return fmt.Errorf("received %d descriptors with a listener, want %d or 1", len(fds), requestFDs)
 	}
@@ -212,14 +213,16 @@ func (k *keeper) join(fds []int, m message) error {
 		return errEnded
 	}
 	if len(fds) == 1 {
-		for _, fd := range home[fdListener+1:] {
-			dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-			if err != nil {
-				fdpass.Close(fds[1:])
-				return fmt.Errorf("cannot duplicate a descriptor: %w", err)
-			}
-			fds = append(fds, dup)
+		var own []int
+		if own, err = duplicate(home[fdListener+1:]); err != nil {
+			return err
 		}
+		defer func() {
+			if err != nil {
+				fdpass.Close(own)
+			}
+		}()
+		fds = append(fds, own...)
 	}
 	same, err := userns.Equal(home[fdUserNS], fds[fdUserNS])
 	if err != nil {

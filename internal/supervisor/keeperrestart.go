@@ -3,23 +3,28 @@ package supervisor
 import (
 	"log/slog"
 	"time"
-
-	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // A worker whose keeper has been killed starts a new keeper, as a keeper starts a new
 // worker. If both die at the same time, the witness does it.
 
+// living returns the listeners whose filters still apply to a task. The caller holds w.mu.
+func (w *worker) living() listenerSet {
+	var all listenerSet
+	for i, l := range w.listeners {
+		if l != nil {
+			all[i] = l.fds
+		}
+	}
+	return all.living()
+}
+
 // serving reports whether any task is left that needs the worker.
 func (w *worker) serving() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, l := range w.listeners {
-		if l != nil && !unotify.HungUp(l.fd) {
-			return true
-		}
-	}
-	return false
+	living := w.living()
+	return living.any() != nil
 }
 
 // replaceKeeper starts keepers until one holds everything, or until no task is left that needs
@@ -54,14 +59,8 @@ func (w *worker) startKeeper() error {
 	}
 	go reap(pid)
 	w.mu.Lock()
-	var held listenerSet
-	for i, l := range w.listeners {
-		if l != nil {
-			held[i] = l.fds
-		}
-	}
-	held = held.living()
-	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0, workerMapsOut, workerMapsIn}, &held)
+	living := w.living()
+	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0, workerMapsOut, workerMapsIn}, &living)
 	w.mu.Unlock()
 	if err != nil {
 		ours.Close()

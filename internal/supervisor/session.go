@@ -147,16 +147,11 @@ func (k *keeper) keepNamespaces(fds []int) error {
 	if k.cfg.Session == nil || k.session.home != nil {
 		return nil
 	}
-	home := []int{fdListener: -1}
-	for _, fd := range fds[fdListener+1:] {
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			fdpass.Close(home[1:])
-			return fmt.Errorf("cannot duplicate a descriptor: %w", err)
-		}
-		home = append(home, dup)
+	own, err := duplicate(fds[fdListener+1:])
+	if err != nil {
+		return err
 	}
-	k.session.home = home
+	k.session.home = append([]int{fdListener: -1}, own...)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 
@@ -96,11 +97,25 @@ func inherited(fd int) (conn, error) {
 
 // inheritedAlso is inherited for a descriptor that stays open, because others inherit it, too.
 func inheritedAlso(fd int) (conn, error) {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	own, err := duplicate([]int{fd})
 	if err != nil {
-		return conn{}, os.NewSyscallError("fcntl", err)
+		return conn{}, err
 	}
-	return inherited(dup)
+	return inherited(own[0])
+}
+
+// duplicate returns duplicates of descriptors.
+func duplicate(fds []int) ([]int, error) {
+	var own []int
+	for _, fd := range fds {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			fdpass.Close(own)
+			return nil, fmt.Errorf("cannot duplicate a descriptor: %w", err)
+		}
+		own = append(own, dup)
+	}
+	return own, nil
 }
 
 // send sends m with duplicates of the descriptors fds.
