@@ -123,8 +123,7 @@ func (c *Command) Start() (pid int, err error) {
 		if err == nil && n == 0 {
 			return pid, nil
 		}
-		var status unix.WaitStatus
-		unix.Wait4(pid, &status, 0, nil)
+		_, _ = reap(pid) // the child has reported what failed
 		if err != nil {
 			return 0, os.NewSyscallError("read", err)
 		}
@@ -133,6 +132,15 @@ func (c *Command) Start() (pid int, err error) {
 			step = fmt.Sprintf(step, c.Place.Dir)
 		}
 		return 0, fmt.Errorf("starting %s in the container's user namespace: %s: %w", c.Args[0], step, syscall.Errno(failure[1]))
+	}
+}
+
+// reap waits until the child pid exits, and returns its status.
+func reap(pid int) (status unix.WaitStatus, err error) {
+	for {
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			return status, os.NewSyscallError("wait4", err)
+		}
 	}
 }
 

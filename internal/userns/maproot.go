@@ -122,15 +122,9 @@ func forkMap(ns, proc int, files *[2]mapFile) error {
 	if e != 0 {
 		return e
 	}
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(pid, &status, 0, nil)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return err
-		}
+	status, err := reap(pid)
+	if err != nil {
+		return err
 	}
 	if !status.Exited() {
 		return fmt.Errorf("the child that writes maps has ended with the status %#x", status)
