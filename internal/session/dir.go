@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -73,12 +74,15 @@ func directory() (string, error) {
 	return "/tmp/subuidless-" + uid, nil
 }
 
-// validName is what a session may be called: the name of a file that no shell expands, and
-// that fits into the address of a socket.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
+// validName matches what a session may be called: the name of a file that no shell expands,
+// and that fits into the address of a socket. It is compiled when it is needed, because every
+// process of a supervisor would do it at its start.
+var validName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
+})
 
 func checkName(name string) error {
-	if !validName.MatchString(name) {
+	if !validName().MatchString(name) {
 		return fmt.Errorf("session name %q: must be 1 to 40 letters, digits, and _ . - after the first character", name)
 	}
 	return nil
@@ -92,7 +96,7 @@ func (s *sessions) names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && validName.MatchString(e.Name()) {
+		if e.IsDir() && validName().MatchString(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
