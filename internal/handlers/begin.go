@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"bytes"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -51,24 +50,24 @@ func (c *Call) findInode(dirfd int, dev, ino uint64) *inode {
 		return nil
 	}
 	defer unix.Close(dir)
-	var names [4096]byte
+	var entries [4096]byte
 	for {
-		n, err := unix.Getdents(dir, names[:])
-		if err != nil || n <= 0 {
+		n, e := sys.Getdents64(dir, entries[:])
+		if e != 0 || n == 0 {
 			return nil
 		}
-		for b := names[:n]; len(b) > 0; {
-			d := (*unix.Dirent)(unsafe.Pointer(&b[0]))
-			name := b[unsafe.Offsetof(d.Name):d.Reclen]
-			b = b[d.Reclen:]
-			if d.Ino != ino || bytes.HasPrefix(name, []byte("..\x00")) {
+		for rest := entries[:n]; len(rest) > direntName; {
+			var entry []byte
+			entry, rest = cutDirent(rest)
+			name := entry[direntName:]
+			if le.Uint64(entry[direntIno:]) != ino || bytes.HasPrefix(name, []byte("..\x00")) {
 				continue
 			}
-			entry := c.openEntry(dirfd, &name[0])
-			if entry.exists() && entry.stat.Ino == ino && entry.stat.Dev == dev {
-				return entry.inode
+			file := c.openEntry(dirfd, &name[0])
+			if file.exists() && file.stat.Ino == ino && file.stat.Dev == dev {
+				return file.inode
 			}
-			c.closeEntry(&entry)
+			c.closeEntry(&file)
 		}
 	}
 }

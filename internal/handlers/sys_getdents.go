@@ -11,6 +11,7 @@ import (
 
 // Offsets of fields of struct linux_dirent64, getdents(2).
 const (
+	direntIno    = int(unsafe.Offsetof(unix.Dirent{}.Ino))
 	direntReclen = int(unsafe.Offsetof(unix.Dirent{}.Reclen))
 	direntType   = int(unsafe.Offsetof(unix.Dirent{}.Type))
 	direntName   = int(unsafe.Offsetof(unix.Dirent{}.Name))
@@ -42,12 +43,11 @@ func Getdents64(c *Call) Result {
 	}
 	entries = entries[:n]
 	for rest := entries; len(rest) > direntName; {
-		length := int(le.Uint16(rest[direntReclen:]))
-		entry := rest[:length]
+		var entry []byte
+		entry, rest = cutDirent(rest)
 		if entry[direntType] == unix.DT_SOCK || entry[direntType] == unix.DT_REG && bytes.HasPrefix(entry[direntName:], nullName) {
 			c.showDevice(fd, entry)
 		}
-		rest = rest[length:]
 	}
 	if e := c.write(c.addr(1), entries); e != 0 {
 		// The kernel returns as many entries as fit in the memory that is mapped, and keeps
@@ -58,6 +58,12 @@ func Getdents64(c *Call) Result {
 		return Continue
 	}
 	return Return(n)
+}
+
+// cutDirent cuts the first entry from a list of struct linux_dirent64.
+func cutDirent(entries []byte) (entry, rest []byte) {
+	length := le.Uint16(entries[direntReclen:])
+	return entries[:length], entries[length:]
 }
 
 // nullName is the name of null in a directory entry.
