@@ -83,18 +83,8 @@ func startChowner(t *testing.T) *chowner {
 	if err := os.WriteFile(filepath.Join(cmd.Dir, "f"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c.in, c.out, c.id = in, bufio.NewReader(out), fmt.Sprintf("exec-%d", cmd.Process.Pid)
+	c.in, c.out = startWithPipes(t, cmd)
+	c.id = fmt.Sprintf("exec-%d", cmd.Process.Pid)
 	c.chown("1:2")
 	return c
 }

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -40,18 +39,7 @@ func TestDescriptors(t *testing.T) {
 	cmd := command(t, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	output := bufio.NewReader(out)
+	in, output := startWithPipes(t, cmd)
 	await := func(want string) int {
 		t.Helper()
 		line, err := output.ReadString('\n')

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"bufio"
 	"context"
 	"flag"
+	"io"
 	"os/exec"
 	"testing"
 	"time"
@@ -47,4 +49,22 @@ func command(t *testing.T, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = patience // for processes that inherit its output
 	return cmd
+}
+
+// startWithPipes starts the command, and returns pipes to its standard input and from its
+// standard output.
+func startWithPipes(t *testing.T, cmd *exec.Cmd) (io.WriteCloser, *bufio.Reader) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return in, bufio.NewReader(out)
 }

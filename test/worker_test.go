@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -84,24 +83,30 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// A container does not start if its first worker dies.
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(cmd.Dir, "program")); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the program has not started")
-		}
-	}
+	output := startUntil(t, cmd, "program")
 	err := killWorkers(t, cmd, 2*time.Second, 0, 10*time.Millisecond)
 	said := deaths.ReplaceAllString(output.String(), "")
 	if err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// startUntil starts the command, waits until it has created the file in its directory, and
+// returns its output: a container does not start if its first worker dies.
+func startUntil(t *testing.T, cmd *exec.Cmd, file string) *strings.Builder {
+	t.Helper()
+	output := new(strings.Builder)
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(cmd.Dir, file)); err == nil {
+			return output
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s has not created %s", cmd.Args, file)
+		}
 	}
 }
 
@@ -122,19 +127,7 @@ done`
 	if err := os.Chmod(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(cmd.Dir, "started")); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the script has not started")
-		}
-	}
+	output := startUntil(t, cmd, "started")
 	err := killWorkers(t, cmd, patience, 0, 20*time.Millisecond)
 	if said := deaths.ReplaceAllString(output.String(), ""); err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
@@ -268,20 +261,9 @@ os.wait()
 func TestWorkerKilledWhileCallWaits(t *testing.T) {
 	needs(t, "python3")
 	cmd := command(t, "subuidless", "exec", "--", "python3", "-c", receiveScript)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var messages strings.Builder
 	cmd.Stderr = &messages
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	output := bufio.NewReader(stdout)
+	stdin, output := startWithPipes(t, cmd)
 	if line, err := output.ReadString('\n'); line != "waits\n" {
 		t.Fatalf("the script printed %q (%v)\n%s", line, err, messages.String())
 	}
