@@ -9,6 +9,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // The kernel sees a single user: every task of the container is root in its user namespace,
@@ -88,11 +89,22 @@ func (c *Call) Follow(dir, link int, st *unix.Stat_t) unix.Errno {
 //
 // proc_pid_fd(5), and others: "Permission to dereference or read (readlink(2)) the symbolic links
 // in this directory is governed by a ptrace access mode PTRACE_MODE_READ_FSCREDS check".
+//
+// Callers that bypass all permissions of files may lack the capability for this.
 func (c *Call) Jump(link int, st *unix.Stat_t) unix.Errno {
+	if c.NoPermissions || !c.Identities.InUse() {
+		return 0
+	}
 	i := c.borrow(link, st)
 	e := c.mayInspect(i)
 	c.release(i)
 	return e
+}
+
+// mayLeadToOther reports whether p may be a file of another task in /proc that the caller needs
+// CAP_SYS_PTRACE for, which it lacks. It is true for no path that the caller has shortened.
+func (c *Call) mayLeadToOther(p *target.Path) bool {
+	return !c.NoPermissions && c.lacksCapInContainer(unix.CAP_SYS_PTRACE) && p.HasPrefix("/proc/")
 }
 
 // deny returns the answer to a change of the inode that the permissions forbid with e.

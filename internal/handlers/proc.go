@@ -3,6 +3,7 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
@@ -22,8 +23,8 @@ func (c *Call) mayBelongToTask(p *target.Path, presence owner.Presence) bool {
 	return presence == owner.Unsupported || p.HasPrefix("/proc/")
 }
 
-// procOwner returns the owner of a file of procfs that belongs to a task which is not root.
-// Ok is false for all other inodes.
+// procOwner returns the owner of a file of procfs that belongs to a task, unless that owner is
+// root. Ok is false for all other inodes.
 func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 	if !c.Identities.InUse() || i.stat.Uid != c.Owners.Mapped.UID {
 		return owner.ID{}, false
@@ -33,19 +34,37 @@ func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 		return owner.ID{}, false
 	}
 	s, e := c.Identities.Get(task)
-	id := owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}
-	if e != 0 || id == c.Owners.Mapped {
+	if e != 0 {
 		return owner.ID{}, false
 	}
 	// "However, as a security measure, the ownership is made root:root if the process's
 	// "dumpable" attribute is set to a value other than 1." World-readable
 	// directories are excepted.
 	if i.stat.Mode != unix.S_IFDIR|0o555 && s.Undumpable {
-		// In task_dump_owner of fs/proc/base.c: root of the user namespace of the memory.
-		root := owner.ID{UID: s.Program.UID(0), GID: s.Program.GID(0)}
-		return root, s.Program != nil && root.UID != owner.Noop && root.GID != owner.Noop
+		root := c.dumpOwner(s.Program)
+		return root, root != c.Owners.Mapped
 	}
-	return id, true
+	id := owner.ID{UID: s.UID.Effective, GID: s.GID.Effective}
+	return id, id != c.Owners.Mapped
+}
+
+// dumpOwner returns the owner of the files of an undumpable process whose memory belongs to the
+// user namespace n.
+//
+// In task_dump_owner of fs/proc/base.c: root of that namespace, or for an id that its map
+// lacks, that of the initial one.
+func (c *Call) dumpOwner(n *cred.Namespace) owner.ID {
+	root := c.Owners.Mapped
+	if n == nil {
+		return root
+	}
+	if uid := n.UID(0); uid != owner.Noop {
+		root.UID = uid
+	}
+	if gid := n.GID(0); gid != owner.Noop {
+		root.GID = gid
+	}
+	return root
 }
 
 // taskOf returns the supervisor's number of the task that a file of procfs describes.

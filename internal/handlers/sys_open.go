@@ -184,6 +184,8 @@ func (c *Call) openForReading(o *opening) Result {
 		return Continue
 	case ids && showsIDs(&p):
 		return c.openShowingIDs(p, o.how.Flags)
+	case ids && c.mayLeadToOther(&p):
+		return c.openPermitted(o)
 	case devices: // except null, whose placeholder the kernel reads as an empty file
 		_, result := c.find(p, o)
 		return result

@@ -16,8 +16,13 @@ func Readlinkat(c *Call) Result {
 }
 
 func (c *Call) readlink(o object, size int) Result {
-	if !c.Restricted() || c.int32(size) <= 0 { // EINVAL
+	if c.int32(size) <= 0 || !c.Restricted() && !c.lacksCapInContainer(unix.CAP_SYS_PTRACE) { // EINVAL
 		return Continue
+	}
+	if !c.Restricted() {
+		if p, e := c.pathOf(o); e != 0 || !c.mayLeadToOther(&p) {
+			return Continue
+		}
 	}
 	i, e := c.openObject(o)
 	if e == 0 {
