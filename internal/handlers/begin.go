@@ -5,27 +5,52 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// A call that changes an inode by its path may come back after the worker has died, and the path
-// may have another inode then. The change must not be made twice, nor half.
+// Intent is what a handler notes before an effect that may outlive its worker. When the
+// call comes back, because the worker died or a signal interrupted the caller, it shows
+// which part of the state the first attempt found and which part it may have left.
+type Intent struct {
+	ID uint64 // of the notification; 0: none
+	// Began is when the name did not exist, in nanoseconds, by the clock of timestamps of
+	// files. For getdents64, it is the position in the directory.
+	Began int64
+	// Inode is what the call changes: the inode itself, or the directory in which it creates
+	// one. When the call comes back, its path may lead to another one: the change must not be
+	// made twice, nor half. It is zero if this is not known.
+	Inode owner.Inode
+	// Done is the inode that the call has changed or created, and recorded. It is zero before.
+	Done owner.Inode
+}
 
-// finished is Intent.Began of a call that has had its whole effect, and succeeds.
-const finished = -1
+// note stores what the call is about to do. The ID comes last: the worker may die in between.
+func (c *Call) note(intent Intent) {
+	c.Intent.Began, c.Intent.Inode, c.Intent.Done = intent.Began, intent.Inode, intent.Done
+	c.Intent.ID = c.ID
+}
 
-// begin notes that the call is about to change the inode.
-func (c *Call) begin(i *inode) { *c.Intent = Intent{ID: c.ID, Began: int64(i.stat.Ino)} }
+// resumes reports whether an earlier attempt at this call has noted its Intent.
+func (c *Call) resumes() bool { return c.Again && c.Intent.ID == c.ID }
 
-// maxSearches limits how often begun looks for an inode that is being moved.
+// finished reports whether an earlier attempt at this call has had its whole effect.
+func (c *Call) finished() bool { return c.resumes() && c.Intent.Done != owner.Inode{} }
+
+// maxSearches limits how often findBegun looks for an inode that is being moved.
 const maxSearches = 16
+
+// isBegun reports whether the inode i, which a path leads to now, is the one of the Intent, as far
+// as this is known.
+func (c *Call) isBegun(i *inode) bool {
+	return !c.resumes() || c.Intent.Inode == owner.Inode{} || c.Intent.Inode == i.lockKey()
+}
 
 // begun returns the inode that an earlier attempt at this call has begun to change: i, which has
 // the path now, or another one in the same directory. The path is in argument arg, relative to the
 // caller's descriptor dirfd. Begun closes i if it returns another one.
 func (c *Call) begun(i *inode, dirfd int32, arg int) *inode {
-	ino := uint64(c.Intent.Began)
-	if !c.resumes() || ino == i.stat.Ino {
+	if c.isBegun(i) {
 		return i
 	}
 	parent, _, _, e := c.openParent(dirfd, arg)
@@ -33,18 +58,37 @@ func (c *Call) begun(i *inode, dirfd int32, arg int) *inode {
 		return i
 	}
 	defer c.close(parent)
+	return c.findBegun(i, parent.fd)
+}
+
+// begunIn does the same for the directory in which a call creates an inode, and which is parent
+// now.
+func (c *Call) begunIn(parent *inode) *inode {
+	if c.isBegun(parent) {
+		return parent
+	}
+	up, e := sys.Openat(parent.fd, sys.DotDot, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if e != 0 {
+		return parent
+	}
+	defer unix.Close(up)
+	return c.findBegun(parent, up)
+}
+
+// findBegun looks for the inode of the Intent in the directory dir. It closes i and returns that
+// one, or returns i if the other has been removed, or moved to another directory.
+func (c *Call) findBegun(i *inode, dir int) *inode {
 	for range maxSearches {
-		if other := c.findInode(parent.fd, i.stat.Dev, ino); other != nil {
+		if other := c.findInode(dir, c.Intent.Inode); other != nil {
 			c.close(i)
 			return other
 		}
 	}
-	return i // it has been removed, or moved to another directory
+	return i
 }
 
-// findInode opens the inode with these numbers in a directory. It returns nil if it does not find
-// it.
-func (c *Call) findInode(dirfd int, dev, ino uint64) *inode {
+// findInode opens an inode in a directory. It returns nil if it does not find it.
+func (c *Call) findInode(dirfd int, wanted owner.Inode) *inode {
 	dir, e := sys.Reopen(dirfd, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if e != 0 {
 		return nil
@@ -60,11 +104,11 @@ func (c *Call) findInode(dirfd int, dev, ino uint64) *inode {
 			var entry []byte
 			entry, rest = cutDirent(rest)
 			name := entry[direntName:]
-			if le.Uint64(entry[direntIno:]) != ino || bytes.HasPrefix(name, []byte("..\x00")) {
+			if le.Uint64(entry[direntIno:]) != wanted.Ino || bytes.HasPrefix(name, []byte("..\x00")) {
 				continue
 			}
 			file := c.openEntry(dirfd, &name[0])
-			if file.exists() && file.stat.Ino == ino && file.stat.Dev == dev {
+			if file.exists() && file.lockKey() == wanted {
 				return file.inode
 			}
 			c.closeEntry(&file)

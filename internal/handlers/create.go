@@ -9,16 +9,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Intent is what a handler notes before an effect that may outlive its worker. When the
-// call comes back, because the worker died or a signal interrupted the caller, it shows
-// which part of the state the first attempt found and which part it may have left.
-type Intent struct {
-	ID uint64 // of the notification; 0: none
-	// Began is when the name did not exist, in nanoseconds, by the clock of timestamps of
-	// files. For getdents64, it is the position in the directory; for chown, see begin.
-	Began int64
-}
-
 // maker creates an inode by a name in the directory parent. It returns a descriptor of the
 // inode, or -1 if it has none.
 type maker func(parent int, name *byte, mode uint32) (fd int, e unix.Errno)
@@ -31,6 +21,9 @@ func (c *Call) create(
 	dirfd int32, pathArg int, mode uint32,
 	make func(parent int, name *byte, mode uint32) unix.Errno, rec owner.Record,
 ) Result {
+	if c.finished() {
+		return Errno(0)
+	}
 	// The kernel cannot create devices in a user namespace.
 	if c.inRuntime() || rec.Type == 0 && c.kernelSuffices(dirfd, pathArg) {
 		return Continue
@@ -39,6 +32,7 @@ func (c *Call) create(
 	if e != 0 {
 		return Errno(e)
 	}
+	parent = c.begunIn(parent)
 	defer c.close(parent)
 	if e := c.mayMake(parent, name, slash, mode); e != 0 {
 		return Errno(e)
@@ -78,7 +72,7 @@ func (c *Call) kernelSuffices(dirfd int32, pathArg int) bool {
 	switch {
 	case c.inRuntime():
 		return true
-	case !c.createsAsRoot(), c.Restricted():
+	case !c.createsAsRoot(), c.Restricted(), c.resumes():
 		return false
 	}
 	dir, _, _, e := c.Target.Parent(dirfd, c.addr(pathArg))
@@ -98,7 +92,7 @@ func (c *Call) createsAsRoot() bool {
 // kernelSufficesIn reports whether the kernel alone does the right thing if the caller
 // creates an inode in dir. It usually costs one system call.
 func (c *Call) kernelSufficesIn(dir target.Path) bool {
-	if !c.createsAsRoot() || dir.ViaProcSelf() || c.Restricted() {
+	if !c.createsAsRoot() || dir.ViaProcSelf() || c.Restricted() || c.resumes() {
 		return false
 	}
 	switch c.Owners.PeekDirectory(dir.Ptr) {
@@ -147,7 +141,7 @@ func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, 
 	if !c.hasMade(dir, name) {
 		*c.Intent = Intent{}
 		if statName(dir, name) == unix.ENOENT {
-			*c.Intent = Intent{ID: c.ID, Began: sys.CoarseNow()}
+			c.note(Intent{Began: sys.CoarseNow(), Inode: parent.lockKey()})
 		}
 		var e unix.Errno
 		if fd, e = make(dir, name, made.Mode); e != 0 {
@@ -179,7 +173,7 @@ func (c *Call) makeIn(parent *inode, name *byte, mode uint32, rec owner.Record, 
 }
 
 // recordNew records the owner of the inode that was just created. Fd is a descriptor of it,
-// or -1.
+// or -1. The call has then had its effect, except that open(2) returns a descriptor.
 func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix.Errno {
 	if fd < 0 {
 		var e unix.Errno
@@ -201,7 +195,11 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	if id, ok := c.Owners.Get(fd, st.Mode); ok {
 		rec.ID = id // another task has already changed the owner
 	}
-	return c.Owners.SetRecord(fd, st.Mode, rec)
+	e := c.Owners.SetRecord(fd, st.Mode, rec)
+	if e == 0 && c.Intent.ID == c.ID {
+		c.Intent.Done = inode
+	}
+	return e
 }
 
 // isNew reports whether the inode of fd can be the one that was just created in the
@@ -218,9 +216,6 @@ func isNew(parent, fd int) bool {
 
 // granularity is the coarsest granularity of timestamps, that of vfat, in nanoseconds.
 const granularity = 2e9
-
-// resumes reports whether an earlier attempt at this call has noted its Intent.
-func (c *Call) resumes() bool { return c.Again && c.Intent.ID == c.ID }
 
 // hasMade reports whether an earlier attempt at this call has created the inode name in the
 // directory parent. The name did not exist then. What has been created since belongs to the

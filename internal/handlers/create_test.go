@@ -73,6 +73,7 @@ func TestMkdirAgain(t *testing.T) {
 		t.Errorf("mkdir once more: %+v", r)
 	}
 	// Not created.
+	c.call.note(Intent{Began: sys.CoarseNow()})
 	none := filepath.Join(t.TempDir(), "none")
 	if r := c.do(Mkdir, none, 0o755); r != Errno(0) || c.stat(none) != user {
 		t.Errorf("mkdir that has had no effect: %+v", r)

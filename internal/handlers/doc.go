@@ -102,8 +102,10 @@
 // outlives the worker. If the call comes back, Again is true, Before is a time after the first
 // attempt, and resumes reports whether the Intent is that of the call:
 //
-//   - makeIn notes that the name did not exist, to tell its own inode from an older one, and
-//     ipcGetOrCreate that the key did not exist;
+//   - makeIn notes the directory, in case that another one has its path then, and that the name
+//     did not exist, to tell its own inode from an older one; ipcGetOrCreate that the key did
+//     not exist;
+//   - chown notes the inode, in case that another one has its path then;
 //   - setFSID stores the id to return in Previous;
 //   - getdents64 notes the position in the directory.
 //

@@ -66,8 +66,11 @@ func boundTo(socket int, port []byte) bool {
 // other sockets, and finds all errors.
 func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	var sa sockaddr
-	if c.inRuntime() {
+	switch {
+	case c.inRuntime():
 		return Continue
+	case c.finished():
+		return Errno(0)
 	}
 	text := c.unixAddress(&sa, addr, size)
 	if text == nil {
@@ -85,6 +88,7 @@ func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
+	parent = c.begunIn(parent)
 	defer c.close(parent)
 	if c.Restricted() {
 		if e := c.mayMake(parent, name, slash, unix.S_IFSOCK); e == unix.EACCES || e == unix.EROFS {

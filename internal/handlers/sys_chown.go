@@ -52,7 +52,7 @@ func (c *Call) chownPath(dirfd int32, arg int, flags uint32, to owner.ID) Result
 	if c.addr(arg) == 0 { // unlike statx(2), also with AT_EMPTY_PATH
 		return Errno(unix.EFAULT)
 	}
-	if c.resumes() && c.Intent.Began == finished {
+	if c.finished() {
 		return Errno(0)
 	}
 	p, e := c.Target.Path(dirfd, c.addr(arg), flags)
@@ -107,10 +107,10 @@ func (c *Call) chown(i *inode, to owner.ID, change func(int, owner.ID) unix.Errn
 	if e != 0 {
 		return deny(i, e)
 	}
-	c.begin(i)
+	c.note(Intent{Inode: i.lockKey()})
 	result := c.chownLocked(i, to, change)
 	if result.Errno == 0 {
-		c.Intent.Began = finished
+		c.Intent.Done = i.lockKey()
 	}
 	return result
 }

@@ -78,7 +78,7 @@ func (c *Call) rewind(fd int) unix.Errno {
 	}
 	at, e := sys.Lseek(fd, from, whence)
 	if e == 0 {
-		*c.Intent = Intent{ID: c.ID, Began: at}
+		c.note(Intent{Began: at})
 	}
 	return e
 }

@@ -102,7 +102,7 @@ func (c *Call) openMq(o *target.MessageQueue, creates bool) (int, unix.Errno) {
 		}
 		*c.Intent = Intent{}
 		if e == unix.ENOENT {
-			*c.Intent = Intent{ID: c.ID, Began: sys.CoarseNow()}
+			c.note(Intent{Began: sys.CoarseNow()})
 		}
 		if !c.Listener.Waits() {
 			return -1, unix.ESRCH

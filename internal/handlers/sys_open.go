@@ -315,7 +315,14 @@ func (c *Call) openNew(p target.Path, o *opening) Result {
 	if e != 0 {
 		return Errno(e)
 	}
+	parent = c.begunIn(parent)
 	defer c.close(parent)
+	if c.finished() {
+		if made := c.findInode(parent.fd, c.Intent.Done); made != nil {
+			defer c.close(made)
+			return c.reopen(made, o.how.Flags&^(unix.O_EXCL|unix.O_TRUNC))
+		}
+	}
 	if !slash && c.Restricted() {
 		if e := c.mayModify(parent); e != 0 {
 			return deny(parent, e)

@@ -141,7 +141,7 @@ func (c *Call) setFSID(to cred.Credentials, id uint32) Result {
 		id = *c.Previous // an earlier attempt may have set the new one
 	} else {
 		*c.Previous = id
-		*c.Intent = Intent{ID: c.ID}
+		c.note(Intent{})
 	}
 	_ = c.setCredentials(to, 0)
 	return Return(int(id))

@@ -84,7 +84,7 @@ func (c *Call) ipcGetOrCreate(ns target.IPCNamespace, kind sys.IPCKind, key int3
 			}
 			*c.Intent = Intent{}
 			if e == unix.ENOENT {
-				*c.Intent = Intent{ID: c.ID, Began: sys.CoarseNow()}
+				c.note(Intent{Began: sys.CoarseNow()})
 			}
 		}
 		result := c.createIPC(ns, kind, key, size, flags|unix.IPC_EXCL)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -240,6 +241,9 @@ func (r *receiver) resume() (answered bool) {
 	}
 	if call.intent.ID != 0 {
 		call.intent.ID = s.notif.ID
+		// If the target has not restarted the call, but repeats it after EINTR, it may have
+		// moved or removed the inodes itself.
+		call.intent.Inode, call.intent.Done = owner.Inode{}, owner.Inode{}
 		s.intent, s.previous = call.intent, call.previous
 		r.call.Again, r.call.Before = true, call.until
 	}

@@ -42,6 +42,7 @@ type slot struct {
 	attempts uint32          // the number of workers that have died while handling notif
 	previous uint32          // see handlers.Call.Previous
 	intent   handlers.Intent // see handlers.Call.Intent; valid if its ID is that of notif
+	_        [32]byte        // slots are cache lines
 }
 
 // identitiesOffset is the offset of the table of identities in the journal's file: the

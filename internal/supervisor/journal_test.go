@@ -19,12 +19,12 @@ func TestJournalLayout(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"size of a slot", unsafe.Sizeof(s), 128},
+		{"size of a slot", unsafe.Sizeof(s), 192},
 		{"notification in its slot", unsafe.Offsetof(s.notif), 0},
 		{"answer in its slot", unsafe.Offsetof(s.resp), 80},
 		{"attempts in its slot", unsafe.Offsetof(s.attempts), 104},
 		{"first slot in its cache line", unsafe.Offsetof(j.slots) % 64, 0},
-		{"interrupted calls", unsafe.Offsetof(j.interrupted), 64 + 128*maxListeners*maxReceivers},
+		{"interrupted calls", unsafe.Offsetof(j.interrupted), 64 + 192*maxListeners*maxReceivers},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, tt.got, tt.want)
