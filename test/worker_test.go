@@ -203,14 +203,24 @@ func awaitWorker(front, previous int, ended <-chan struct{}) (pid int, found boo
 	}
 }
 
+// children lists the children of all threads of a process.
+func children(pid int) []string {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		panic(err) // a malformed pattern
+	}
+	var all []string
+	for _, list := range lists {
+		of, _ := os.ReadFile(list) // the thread may have ended
+		all = append(all, strings.Fields(string(of))...)
+	}
+	return all
+}
+
 // workers lists the workers in the user namespaces of the children of front.
 func workers(front int) []int {
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", front, front))
-	if err != nil {
-		return nil
-	}
 	namespaces := map[string]bool{}
-	for _, child := range strings.Fields(string(children)) {
+	for _, child := range children(front) {
 		if ns, err := os.Readlink("/proc/" + child + "/ns/user"); err == nil {
 			namespaces[ns] = true
 		}
