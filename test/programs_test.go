@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,6 +17,10 @@ import (
 
 // programsDir is the directory of the programs.
 func programsDir(work string) string { return filepath.Join(work, "testdata", "programs") }
+
+// ownProcesses runs a command in a new PID namespace, whose processes are the only ones that the
+// command can change: all of a user, for example. Its init waits for it.
+var ownProcesses = []string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", `"$0" "$@"; exit $?`}
 
 // runProgramsAsRoot runs the programs as real root and stores their output in the
 // directory "expected".
@@ -36,7 +41,7 @@ func runProgramsAsRoot(work string) error {
 		if _, missing := unmet(needed...); missing {
 			continue // the test is skipped, with the reason
 		}
-		out, err := runProgram(work, program)
+		out, err := runProgram(work, program, ownProcesses...)
 		if err != nil {
 			return fmt.Errorf("%s as root: %w\n%s", program, err, out)
 		}
@@ -92,10 +97,11 @@ func runProgram(parent, program string, prefix ...string) ([]byte, error) {
 		return nil, err
 	}
 	defer removeAll(dir)
-	argv := append(prefix, program)
+	argv := []string{program}
 	if strings.HasSuffix(program, ".sh") {
-		argv = append(prefix, "sh", "-eu", program)
+		argv = []string{"sh", "-eu", program}
 	}
+	argv = slices.Concat(prefix, argv)
 	ctx, cancel := limited(context.Background())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
