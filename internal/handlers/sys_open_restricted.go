@@ -69,7 +69,31 @@ func (c *Call) openPermitted(o *opening) Result {
 			return Errno(e)
 		}
 	}
-	return c.openExisting(o, i, file, f)
+	result := c.openExisting(o, i, file, f)
+	if result == Errno(unix.EACCES) && c.awaitRecord(o, i) {
+		return c.openExisting(o, i, file, f)
+	}
+	return result
+}
+
+// awaitRecord reports whether the inode i has got a record after the caller was denied access to
+// it. Another call may just have created it, and have recorded its owner since.
+func (c *Call) awaitRecord(o *opening, i *inode) bool {
+	if i.record.ID != unchanged { // permits has loaded it
+		return false
+	}
+	p, e := c.pathToOpen(o)
+	if e != 0 {
+		return false
+	}
+	dir, _, _, e := c.openCreateParent(p, o.how.Resolve)
+	if e != 0 {
+		return false
+	}
+	defer c.close(dir)
+	c.Owners.Lock(dir.lockKey()) // makeIn holds it
+	c.Owners.Unlock(dir.lockKey())
+	return c.load(i)
 }
 
 // openTrailingSlash handles a call that is to create the file p, whose name ends with a
