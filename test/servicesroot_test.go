@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -31,10 +30,8 @@ func runServicesAsRoot(work string) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{filepath.Join(cache, "services"), filepath.Join(work, "expected", "services")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(filepath.Join(work, "expected", "services"), 0o755); err != nil {
+		return err
 	}
 	names, err := serviceScripts(work)
 	if err != nil {
@@ -59,7 +56,7 @@ func runServicesAsRoot(work string) error {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			results <- func() error {
-				output, err := cached(filepath.Join(cache, "services", name), inputs[name], func() ([]byte, error) {
+				output, err := cached(filepath.Join(cache, "results", "services", name), inputs[name], func() ([]byte, error) {
 					if err := unpack(); err != nil {
 						return nil, err
 					}
@@ -114,29 +111,6 @@ func runCommand(argv ...string) error {
 		return fmt.Errorf("%s: %w\n%s", argv, err, out)
 	}
 	return nil
-}
-
-// cached returns the content of a file below its first line if that line is inputs.
-// Otherwise it calls fresh and writes its result to the file.
-func cached(file, inputs string, fresh func() ([]byte, error)) ([]byte, error) {
-	b, err := os.ReadFile(file)
-	if first, rest, _ := bytes.Cut(b, []byte("\n")); err == nil && string(first) == inputs {
-		return rest, nil
-	}
-	output, err := fresh()
-	if err != nil {
-		return nil, err
-	}
-	// Renamed when complete, because the tests may run several times at once.
-	f, err := os.CreateTemp(filepath.Dir(file), "new-")
-	if err != nil {
-		return nil, err
-	}
-	_, err = fmt.Fprintf(f, "%s\n%s", inputs, output)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
-	}
-	return output, os.Rename(f.Name(), file)
 }
 
 // serviceInputs returns, for each script, a checksum of everything that its output

@@ -24,10 +24,8 @@ func runSuitesAsRoot(work string) error {
 		return err
 	}
 	expected := filepath.Join(work, "expected", "suites")
-	for _, dir := range []string{filepath.Join(cache, "suites"), expected} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(expected, 0o755); err != nil {
+		return err
 	}
 	inputs, err := suiteInputs(work, tar)
 	if err != nil {
@@ -46,11 +44,7 @@ func runSuitesAsRoot(work string) error {
 	for _, s := range suites {
 		for _, user := range suiteUsers {
 			name := s.name + "-" + user
-			file := filepath.Join(cache, "suites", name)
-			if os.Getenv(suitesVar) == "all" {
-				file += "-all"
-			}
-			results, err := cached(file, fmt.Sprintf("%s %s", inputs, s.command(user)), func() ([]byte, error) {
+			results, err := cached(filepath.Join(cache, "results", "suites", name), fmt.Sprintf("%s %s", inputs, s.command(user)), func() ([]byte, error) {
 				if err := unpack(); err != nil {
 					return nil, err
 				}
