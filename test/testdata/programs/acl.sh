@@ -1,10 +1,7 @@
 # ACLs with entries for users and groups that are not mapped, set by the usual tools.
 # Needs: getfacl rsync
 umask 022
-try() {
-	echo "+ $*"
-	"$@" 2>&1 || echo "status $?"
-}
+. "${0%/*}/functions"
 
 touch file
 chmod 640 file

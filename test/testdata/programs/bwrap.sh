@@ -1,14 +1,6 @@
 # Sandboxes of bubblewrap, by root and by other users. With --uid it creates two user namespaces.
 # Needs: bwrap
-try() {
-	echo "+ $*"
-	"$@" 2>&1 || echo "status $?"
-}
-as_user() {
-	id=$1
-	shift
-	setpriv --reuid "$id" --regid "$id" --clear-groups "$@"
-}
+. "${0%/*}/functions"
 
 chmod 777 .
 echo secret >secret

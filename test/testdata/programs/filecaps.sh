@@ -1,9 +1,6 @@
 # File capabilities on the file systems of a container.
 # Needs: getfattr setcap
-try() {
-	echo "+ $*"
-	"$@" 2>&1 || echo "status $?"
-}
+. "${0%/*}/functions"
 
 questions() {
 	cp /bin/true file
@@ -71,7 +68,8 @@ questions() {
 questions
 # The container's own file systems.
 try unshare -m sh -euc "
-$(sed -n '/^try()/,/^}/p; /^questions()/,/^}/p' "$0")
+. '${0%/*}/functions'
+$(sed -n '/^questions()/,/^}/p' "$0")
 umask 022
 mkdir tmpfs
 mount -t tmpfs none tmpfs

@@ -1,9 +1,6 @@
 # A web server that a user starts, and ping, in their own network namespace.
 # Needs: busybox setcap
-try() {
-	echo "+ $*"
-	"$@" 2>&1 || echo "status $?"
-}
+. "${0%/*}/functions"
 user() { setpriv --reuid 21000 --regid 21000 --clear-groups "$@"; }
 # serve starts a server as a user, from a directory, on a port, and sends it a request.
 serve() {
@@ -41,6 +38,7 @@ setcap cap_net_raw=ep capable/ping
 setcap cap_net_admin=ep capable/ip
 # The servers end with the first process of the PID namespace.
 unshare --net --pid --fork sh -euc "
-$(sed -n '/^try()/,/^}/p; /^user()/p; /^serve()/,/^}/p; /^questions()/,/^}/p' "$0")
+. '${0%/*}/functions'
+$(sed -n '/^user()/p; /^serve()/,/^}/p; /^questions()/,/^}/p' "$0")
 questions
 "

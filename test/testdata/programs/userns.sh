@@ -1,15 +1,6 @@
 # Programs that create user namespaces.
 # Needs: getfacl setcap python3
-try() {
-	echo "+ $*"
-	"$@" 2>&1 || echo "status $?"
-}
-# as_user UID COMMAND... runs a command as an ordinary user.
-as_user() {
-	id=$1
-	shift
-	setpriv --reuid "$id" --regid "$id" --clear-groups "$@"
-}
+. "${0%/*}/functions"
 
 chmod 777 .
 try unshare -U id -u
