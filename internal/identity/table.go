@@ -80,6 +80,9 @@ const Size = int64(unsafe.Sizeof(shared{}))
 func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 	m, err := unix.Mmap(fd, offset, int(Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
+		if err == unix.ENOMEM {
+			err = fmt.Errorf("%w (the table is sparse, but takes %d MiB of address space: see ulimit -v)", err, Size>>20)
+		}
 		return nil, fmt.Errorf("mmap the table of identities: %w", err)
 	}
 	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
