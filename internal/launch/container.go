@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -28,6 +29,8 @@ type container struct {
 	Mounts   []volume
 	Hostname string
 	Net      string
+	// Dirs are the directories to create if they do not exist.
+	Dirs []string
 	// Terminal requests a new terminal for the command.
 	Terminal bool
 	// Supervised requests a filter for the command. It is false if an outer supervisor
@@ -44,6 +47,7 @@ type container struct {
 type root struct {
 	Path     string
 	Readonly bool
+	Overlay  *overlay.Mount // mounted on Path
 }
 
 type process struct {
@@ -69,7 +73,12 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if !path.IsAbs(o.Workdir) {
 		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", o.Workdir)
 	}
-	user, err := lookUpUser(rootfs, o.User)
+	files := tree{rootfs, func(name string, flags uint64) (*os.File, error) { return openInRootfs(rootfs, name, flags) }}
+	r := root{Path: rootfs, Readonly: o.ReadOnly}
+	if o.Layers != nil {
+		files, r.Overlay = tree{o.Layers.Name, o.Layers.Open}, &o.Layers.Mount
+	}
+	user, err := lookUpUser(files, o.User)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +90,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := commandOrShell(rootfs, o.Args)
+	args, err := commandOrShell(files, o.Args)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +100,12 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	}
 	_, err = os.Stat("/proc/self/ns/cgroup")
 	return &container{
-		Root:            root{Path: rootfs, Readonly: o.ReadOnly},
+		Root:            r,
 		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user},
 		Mounts:          volumes,
 		Hostname:        o.Hostname,
 		Net:             o.Net,
+		Dirs:            o.Dirs,
 		Terminal:        interactive,
 		Supervised:      !supervisor.Active(),
 		NoPermissions:   o.Supervisor.NoPermissions,
@@ -142,14 +152,21 @@ func checkRootfs(dir string, readOnly bool) (string, error) {
 	return abs, nil
 }
 
+// tree is a rootfs that the front looks into.
+type tree struct {
+	name string // for messages
+	// open opens a file like a process in the container.
+	open func(name string, flags uint64) (*os.File, error)
+}
+
 // commandOrShell returns args, or /bin/sh if there are none and the rootfs has it.
-func commandOrShell(rootfs string, args []string) ([]string, error) {
+func commandOrShell(rootfs tree, args []string) ([]string, error) {
 	if len(args) > 0 {
 		return args, nil
 	}
-	f, err := openInRootfs(rootfs, "bin/sh", unix.O_PATH)
+	f, err := rootfs.open("bin/sh", unix.O_PATH)
 	if errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("no command given, and rootfs %s has no /bin/sh to run instead", rootfs)
+		return nil, fmt.Errorf("no command given, and rootfs %s has no /bin/sh to run instead", rootfs.name)
 	}
 	if err != nil {
 		return nil, err

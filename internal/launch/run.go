@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -25,8 +26,20 @@ type RunOptions struct {
 	Net      string   // NetHost or NetNone
 	Hostname string   // empty: that of the host
 	ReadOnly bool     // mount the rootfs read-only
+	Dirs     []string // absolute paths of directories to create in the container if needed
+	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty
 
 	Supervisor supervisor.Config // Run sets the ID
+}
+
+// Layers is a rootfs of overlayfs that the front can look into, although only the container
+// mounts it.
+type Layers struct {
+	overlay.Mount
+	Name string // for messages
+	// Open opens a file as a process in the container does before it changes anything. Flags
+	// are further flags of open(2).
+	Open func(name string, flags uint64) (*os.File, error)
 }
 
 // Run runs a command in a new container, and returns its exit status like Exec. The

@@ -24,11 +24,20 @@ func (c *container) setUp() error {
 	if err != nil {
 		return err
 	}
+	if err := c.Root.Overlay.On(c.Root.Path); err != nil {
+		return err
+	}
 	if err := enterRoot(c.Root.Path); err != nil {
 		return fmt.Errorf("rootfs %s: %w", c.Root.Path, err)
 	}
 	if err := c.mountAll(binds); err != nil {
 		return err
+	}
+	for _, dir := range c.Dirs {
+		// A rootfs in which the user cannot create directories is used as it is.
+		if err := os.MkdirAll(dir, 0o755); err != nil && !isUnwritable(err) {
+			return fmt.Errorf("creating the directory %s in the rootfs: %w", dir, errnoOf(err))
+		}
 	}
 	if c.Root.Readonly {
 		if err := setReadonly("/", false); err != nil {

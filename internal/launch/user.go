@@ -1,9 +1,11 @@
 package launch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -109,7 +111,7 @@ func chownStreams(uid int) {
 
 // lookUpUser resolves spec, NAME|UID[:GROUP|:GID], in /etc/passwd and /etc/group of the
 // rootfs. An empty spec means root.
-func lookUpUser(rootfs, spec string) (account, error) {
+func lookUpUser(rootfs tree, spec string) (account, error) {
 	passwd, err := openDatabase(rootfs, "etc/passwd")
 	if err != nil {
 		return account{}, err
@@ -122,13 +124,16 @@ func lookUpUser(rootfs, spec string) (account, error) {
 	defer group.Close()
 	id, err := resolveUser(spec, passwd, group)
 	if err != nil {
-		return account{}, fmt.Errorf("user %q: %w (looked up in /etc/passwd and /etc/group of rootfs %s)", spec, err, rootfs)
+		return account{}, fmt.Errorf("user %q: %w (looked up in /etc/passwd and /etc/group of rootfs %s)", spec, err, rootfs.name)
 	}
 	return id, nil
 }
 
 func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	u, err := user.GetExecUser(spec, nil, passwd, group)
+	if errors.Is(err, user.ErrRange) {
+		u, err = largeIDs(spec)
+	}
 	if err != nil {
 		return account{}, err
 	}
@@ -143,9 +148,27 @@ func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	return account{UID: u.Uid, GID: u.Gid, AdditionalGids: u.Sgids, Home: home}, nil
 }
 
+// largeIDs parses spec, UID[:GID], with ids that package user refuses: those above 2^31-1. No
+// names belong to them.
+func largeIDs(spec string) (*user.ExecUser, error) {
+	uid, gid, _ := strings.Cut(spec, ":")
+	u := new(user.ExecUser)
+	for _, id := range []struct {
+		text string
+		to   *int
+	}{{uid, &u.Uid}, {gid, &u.Gid}} {
+		n, err := strconv.ParseUint(cmp.Or(id.text, "0"), 10, 32)
+		if err != nil || n == math.MaxUint32 {
+			return nil, fmt.Errorf("%q is not a valid id: %w", id.text, user.ErrRange)
+		}
+		*id.to = int(n)
+	}
+	return u, nil
+}
+
 // openDatabase opens a file of the rootfs. A file that does not exist reads as empty.
-func openDatabase(rootfs, name string) (io.ReadCloser, error) {
-	f, err := openInRootfs(rootfs, name, unix.O_RDONLY|unix.O_NONBLOCK)
+func openDatabase(rootfs tree, name string) (io.ReadCloser, error) {
+	f, err := rootfs.open(name, unix.O_RDONLY|unix.O_NONBLOCK)
 	if errors.Is(err, unix.ENOENT) {
 		return io.NopCloser(strings.NewReader("")), nil
 	}

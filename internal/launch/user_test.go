@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,14 @@ func TestResolveUser(t *testing.T) {
 			t.Errorf("resolveUser(%q) = %+v, want %+v", spec, got, want)
 		}
 	}
-	for _, spec := range []string{"nobody", "root:nogroup", "-1"} {
+	for _, spec := range []string{"4294967294", "4294967294:3000000000", "2147483648:0"} {
+		uid, gid, _ := strings.Cut(spec, ":")
+		got, err := resolveUser(spec, strings.NewReader(passwdFile), strings.NewReader(groupFile))
+		if err != nil || strconv.Itoa(got.UID) != uid || gid != "" && strconv.Itoa(got.GID) != gid || got.Home != "/" {
+			t.Errorf("resolveUser(%q) = %+v, %v", spec, got, err)
+		}
+	}
+	for _, spec := range []string{"nobody", "root:nogroup", "-1", "4294967295", "3000000000:x", "0:4294967296"} {
 		if got, err := resolveUser(spec, strings.NewReader(passwdFile), strings.NewReader(groupFile)); err == nil {
 			t.Errorf("resolveUser(%q) = %+v, want an error", spec, got)
 		}
@@ -48,10 +56,11 @@ func TestResolveUser(t *testing.T) {
 
 func TestLookUpUser(t *testing.T) {
 	rootfs := t.TempDir()
-	if _, err := lookUpUser(rootfs, "root"); err == nil {
+	files := tree{rootfs, func(name string, flags uint64) (*os.File, error) { return openInRootfs(rootfs, name, flags) }}
+	if _, err := lookUpUser(files, "root"); err == nil {
 		t.Error("a name was found in a rootfs without /etc/passwd")
 	}
-	if got, err := lookUpUser(rootfs, "0:0"); err != nil || got.Home != "/root" {
+	if got, err := lookUpUser(files, "0:0"); err != nil || got.Home != "/root" {
 		t.Errorf("0:0 in a rootfs without /etc/passwd: %+v, %v", got, err)
 	}
 	// A symbolic link is resolved within the rootfs.
@@ -64,7 +73,7 @@ func TestLookUpUser(t *testing.T) {
 	if err := os.Symlink("/etc/alternatives/passwd", filepath.Join(rootfs, "etc/passwd")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := lookUpUser(rootfs, "www-data"); err != nil || got.UID != 33 || got.GID != 33 {
+	if got, err := lookUpUser(files, "www-data"); err != nil || got.UID != 33 || got.GID != 33 {
 		t.Errorf("www-data: %+v, %v; want 33:33", got, err)
 	}
 }
