@@ -1,0 +1,260 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+)
+
+// PruneOptions say what Prune removes besides what nothing refers to.
+type PruneOptions struct {
+	Dangling   bool   // images without a name
+	Unused     bool   // images that no container uses
+	Containers bool   // containers that do not run
+	Waiting    func() // called before Prune waits for others that use the store
+}
+
+// Pruned is what Prune has removed.
+type Pruned struct {
+	Images     []string // names or ids
+	Containers []string // ids
+	Bytes      int64    // disk space
+}
+
+// Prune removes images and containers as o says, and all blobs, layers and other files that
+// neither an image nor a container needs.
+func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
+	l, err := s.exclusive(o.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Unlock()
+	p := new(Pruned)
+	containers, err := s.Containers()
+	if err != nil {
+		return nil, err
+	}
+	var kept []*Container
+	for _, c := range containers {
+		if c.Running || !o.Containers {
+			kept = append(kept, c)
+			continue
+		}
+		p.Bytes += diskUsage(c.Dir)
+		if err := s.RemoveContainer(c); err != nil {
+			return nil, err
+		}
+		p.Containers = append(p.Containers, c.ID)
+	}
+	if err := s.pruneImages(o, kept, p); err != nil {
+		return nil, err
+	}
+	return p, s.sweep(kept, p)
+}
+
+// pruneImages removes images as o says.
+func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error {
+	images, err := s.Images()
+	if err != nil {
+		return err
+	}
+	for _, i := range images {
+		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID() })
+		if used || !o.Unused && (i.Name != "" || !o.Dangling) {
+			continue
+		}
+		if i.Name == "" {
+			_, err = s.Forget(i.Descriptor.Digest)
+			p.Images = append(p.Images, i.ID().String())
+		} else {
+			_, err = s.Untag(i.Name)
+			p.Images = append(p.Images, i.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep removes what neither an image nor one of the containers needs.
+func (s *Store) sweep(containers []*Container, p *Pruned) error {
+	blobs, layers, err := s.needed(containers)
+	if err != nil {
+		return err
+	}
+	ids := map[string]bool{}
+	for _, c := range containers {
+		ids[c.ID] = true
+	}
+	for _, area := range []struct {
+		dir    string
+		needed func(name string) bool
+	}{
+		{"blobs/sha256", func(name string) bool { return blobs[name] }},
+		{"layers", func(name string) bool { return layers[name] }},
+		{"containers", func(name string) bool { return ids[name] }},
+		{"tmp", func(string) bool { return false }},
+		{"locks", func(name string) bool { return !isLayerID(name) }},
+		{".", func(name string) bool { return !strings.HasSuffix(name, newSuffix) }},
+	} {
+		entries, err := os.ReadDir(s.path(area.dir))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if area.needed(e.Name()) {
+				continue
+			}
+			name := s.path(area.dir, e.Name())
+			if area.dir != "locks" {
+				p.Bytes += diskUsage(name)
+			}
+			if err := layer.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func isLayerID(name string) bool {
+	return len(name) == layerIDSize && strings.Trim(name, "0123456789abcdef") == ""
+}
+
+// needed returns the blobs, by their digests in hexadecimal, and the layers that an image or
+// one of the containers needs.
+func (s *Store) needed(containers []*Container) (blobs, layers map[string]bool, err error) {
+	images, err := s.Images()
+	if err != nil {
+		return nil, nil, err
+	}
+	blobs, layers = map[string]bool{}, map[string]bool{}
+	for _, i := range images {
+		for _, digest := range i.blobs() {
+			blobs[digest.Hex] = true
+		}
+		for _, id := range i.Layers() {
+			layers[id] = true
+		}
+	}
+	for _, c := range containers {
+		for _, id := range c.Layers {
+			layers[id] = true
+		}
+	}
+	return blobs, layers, nil
+}
+
+// blobs returns the digests of the blobs of the image. The index that it has been chosen from
+// may be among them, and need not exist.
+func (i *Image) blobs() []v1.Hash {
+	all := []v1.Hash{i.Descriptor.Digest, i.Digest, i.Manifest.Config.Digest}
+	for _, l := range i.Manifest.Layers {
+		all = append(all, l.Digest)
+	}
+	return all
+}
+
+// diskUsage returns the disk space of a file or tree in bytes, as far as it can be read.
+func diskUsage(name string) int64 {
+	var sum int64
+	_ = filepath.WalkDir(name, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				sum += st.Blocks * 512 / max(1, int64(st.Nlink))
+			}
+		}
+		return nil
+	})
+	return sum
+}
+
+// Problem is something that Check has found.
+type Problem struct {
+	Object  string // a blob, layer or image
+	Message string
+}
+
+// Check verifies each blob and that each image is complete. With repair, it removes damaged
+// blobs, so that the next pull fetches them again, and images that are not complete.
+func (s *Store) Check(repair bool, waiting func()) ([]Problem, error) {
+	l, err := s.exclusive(waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Unlock()
+	var problems []Problem
+	report := func(object, format string, args ...any) {
+		problems = append(problems, Problem{object, fmt.Sprintf(format, args...)})
+	}
+	entries, err := os.ReadDir(s.path("blobs", "sha256"))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		digest := v1.Hash{Algorithm: "sha256", Hex: e.Name()}
+		err := s.verifyBlob(digest)
+		if err == nil {
+			continue
+		}
+		report("blob "+e.Name(), "%v", err)
+		if repair {
+			if err := layer.RemoveAll(s.BlobPath(digest)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	index, err := s.readIndex()
+	if err != nil {
+		report("index.json", "%v", err)
+		return problems, nil
+	}
+	for _, d := range index.Manifests {
+		err := s.checkImage(d)
+		if err == nil {
+			continue
+		}
+		report("image "+describe(d), "%v", err)
+		if repair {
+			if _, err := s.Forget(d.Digest); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return problems, nil
+}
+
+func describe(d v1.Descriptor) string {
+	if name := d.Annotations[nameAnnotation]; name != "" {
+		return name
+	}
+	return d.Digest.String()
+}
+
+// checkImage returns an error unless the image has all of its blobs.
+func (s *Store) checkImage(d v1.Descriptor) error {
+	i, err := s.load(d)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, l := range i.Manifest.Layers {
+		if !s.HasBlob(l) {
+			errs = append(errs, fmt.Errorf("layer %s is missing or has another size", l.Digest))
+		}
+	}
+	return errors.Join(errs...)
+}

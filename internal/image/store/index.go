@@ -1,0 +1,294 @@
+package store
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+)
+
+// The annotations of an image in index.json.
+const (
+	// nameAnnotation is the name, as in docker.io/library/alpine:latest: see
+	// org.opencontainers.image.ref.name of the image-spec. An image without one is dangling:
+	// its name belongs to another image by now.
+	nameAnnotation = "org.opencontainers.image.ref.name"
+	// digestAnnotation is the digest by which the registry knows the image: that of an index,
+	// if the image has been chosen from one.
+	digestAnnotation = "io.github.rootless-containers.subuidless.digest"
+	// repositoryAnnotation is the repository of a dangling image.
+	repositoryAnnotation = "io.github.rootless-containers.subuidless.repository"
+)
+
+// Image is an image in the store, under one of its names.
+type Image struct {
+	Name       string        // complete name; empty if the image is dangling
+	Repository string        // the repository of Name, or of the name that a dangling image had
+	Digest     v1.Hash       // the digest by which the registry knows the image
+	Descriptor v1.Descriptor // of the manifest
+
+	Manifest v1.Manifest
+	Config   v1.ConfigFile
+}
+
+// ID returns what identifies the image for users: the digest of the configuration.
+func (i *Image) ID() v1.Hash { return i.Manifest.Config.Digest }
+
+// Size returns the number of bytes of the compressed layers.
+func (i *Image) Size() int64 {
+	var sum int64
+	for _, l := range i.Manifest.Layers {
+		sum += l.Size
+	}
+	return sum
+}
+
+// Layers returns the ids of the unpacked layers, the topmost first.
+func (i *Image) Layers() []string {
+	ids := LayerIDs(i.Config.RootFS.DiffIDs)
+	slices.Reverse(ids)
+	return ids
+}
+
+// withIndex calls f with the index while it is locked, and writes it if f reports a change.
+func (s *Store) withIndex(f func(*v1.IndexManifest) (changed bool, err error)) error {
+	l, err := lockFile(s.path("locks", "index"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	index, err := s.readIndex()
+	if err != nil {
+		return err
+	}
+	changed, err := f(index)
+	if err != nil || !changed {
+		return err
+	}
+	b, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return err
+	}
+	return WriteFile(s.path("index.json"), append(b, '\n'))
+}
+
+func (s *Store) readIndex() (*v1.IndexManifest, error) {
+	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
+	err := readJSON(s.path("index.json"), index)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return index, nil
+}
+
+// Images returns all images, sorted by name; those with several names once for each.
+func (s *Store) Images() ([]*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	var all []*Image
+	for _, d := range index.Manifests {
+		i, err := s.load(d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, i)
+	}
+	slices.SortFunc(all, func(a, b *Image) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Descriptor.Digest.Hex, b.Descriptor.Digest.Hex))
+	})
+	return all, nil
+}
+
+// load reads the image that a descriptor of the index describes.
+func (s *Store) load(d v1.Descriptor) (*Image, error) {
+	i := &Image{Name: d.Annotations[nameAnnotation], Repository: d.Annotations[repositoryAnnotation], Digest: d.Digest, Descriptor: d}
+	if i.Name != "" {
+		i.Repository = reference.Repository(i.Name)
+	}
+	if digest, err := v1.NewHash(d.Annotations[digestAnnotation]); err == nil {
+		i.Digest = digest
+	}
+	if err := s.readBlobJSON(d.Digest, &i.Manifest); err != nil {
+		return nil, fmt.Errorf("image %s: %w", cmp.Or(i.Name, d.Digest.String()), err)
+	}
+	if err := s.readBlobJSON(i.Manifest.Config.Digest, &i.Config); err != nil {
+		return nil, fmt.Errorf("image %s: %w", cmp.Or(i.Name, d.Digest.String()), err)
+	}
+	return i, nil
+}
+
+// ErrNotFound is wrapped by errors about images and containers that the store does not have.
+var ErrNotFound = errors.New("not found")
+
+// Find returns the image that text names: by a name, or by its id or the beginning of it.
+func (s *Store) Find(text string, aliases reference.Aliases) (*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	ref, refErr := reference.Parse(text, aliases)
+	if refErr == nil && ref.Transport == reference.Registry {
+		if d := find(index, ref.Name); d != nil {
+			return s.load(*d)
+		}
+	}
+	prefix := strings.TrimPrefix(text, "sha256:")
+	if len(prefix) >= 3 && strings.Trim(prefix, "0123456789abcdef") == "" {
+		return s.findByID(index, text, prefix)
+	}
+	if refErr != nil {
+		return nil, refErr
+	}
+	return nil, fmt.Errorf("image %s: %w in the store (subuidless images lists those that are there)", text, ErrNotFound)
+}
+
+// IsName reports whether Find finds text as the name of an image, and not as an id.
+func (s *Store) IsName(text string, aliases reference.Aliases) bool {
+	index, err := s.readIndex()
+	if err != nil {
+		return false
+	}
+	ref, err := reference.Parse(text, aliases)
+	return err == nil && ref.Transport == reference.Registry && find(index, ref.Name) != nil
+}
+
+// find returns the descriptor of the image with this complete name, or nil. A name with a
+// digest finds an image of that repository, whatever its tag.
+func find(index *v1.IndexManifest, full string) *v1.Descriptor {
+	for i, d := range index.Manifests {
+		if d.Annotations[nameAnnotation] == full {
+			return &index.Manifests[i]
+		}
+	}
+	repository, digest, ok := strings.Cut(full, "@")
+	if !ok {
+		return nil
+	}
+	for i, d := range index.Manifests {
+		of := d.Annotations[nameAnnotation]
+		if reference.Repository(of) == repository && (d.Digest.String() == digest || d.Annotations[digestAnnotation] == digest) {
+			return &index.Manifests[i]
+		}
+	}
+	return nil
+}
+
+func (s *Store) findByID(index *v1.IndexManifest, text, prefix string) (*Image, error) {
+	var found *Image
+	for _, d := range index.Manifests {
+		i, err := s.load(d)
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(i.ID().Hex, prefix) && !strings.HasPrefix(d.Digest.Hex, prefix) {
+			continue
+		}
+		if found != nil && found.ID() != i.ID() {
+			return nil, fmt.Errorf("image %s: several images have an id that begins with it: %s and %s", text, found.ID().Hex[:12], i.ID().Hex[:12])
+		}
+		if found == nil {
+			found = i
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("image %s: %w in the store (subuidless images lists those that are there)", text, ErrNotFound)
+	}
+	return found, nil
+}
+
+// Tag gives the image with the manifest d the name, which its previous image loses. Digest is
+// that of the image in its registry. An empty name keeps the image as a dangling one.
+func (s *Store) Tag(d v1.Descriptor, digest v1.Hash, name string) error {
+	return s.withIndex(func(index *v1.IndexManifest) (bool, error) {
+		old := index.Manifests
+		d := v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest, Platform: d.Platform}
+		if name != "" {
+			d.Annotations = map[string]string{nameAnnotation: name}
+		}
+		if digest != d.Digest && digest != (v1.Hash{}) {
+			if d.Annotations == nil {
+				d.Annotations = map[string]string{}
+			}
+			d.Annotations[digestAnnotation] = digest.String()
+		}
+		index.Manifests = nil
+		for _, m := range old {
+			had := m.Annotations[nameAnnotation]
+			switch {
+			case m.Digest == d.Digest && name == "":
+				return false, nil // it is there already, with or without a name
+			case m.Digest == d.Digest && (had == "" || had == name):
+				// replaced by d
+			case had != "" && had == name:
+				index.Manifests = release(index.Manifests, old, m)
+			default:
+				index.Manifests = append(index.Manifests, m)
+			}
+		}
+		index.Manifests = append(index.Manifests, d)
+		return true, nil
+	})
+}
+
+// release appends to list the image m, of the images all, as it is without its name: dangling
+// if it has no other one.
+func release(list, all []v1.Descriptor, m v1.Descriptor) []v1.Descriptor {
+	name := m.Annotations[nameAnnotation]
+	if slices.ContainsFunc(all, func(o v1.Descriptor) bool {
+		return o.Digest == m.Digest && o.Annotations[nameAnnotation] != name
+	}) {
+		return list
+	}
+	annotations := map[string]string{repositoryAnnotation: reference.Repository(name)}
+	if digest, ok := m.Annotations[digestAnnotation]; ok {
+		annotations[digestAnnotation] = digest
+	}
+	m.Annotations = annotations
+	return append(list, m)
+}
+
+// Untag removes the name, and the image with it unless that has another name. It reports
+// whether the image is gone.
+func (s *Store) Untag(name string) (gone bool, err error) {
+	err = s.withIndex(func(index *v1.IndexManifest) (bool, error) {
+		var digest v1.Hash
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
+			if name == "" || d.Annotations[nameAnnotation] != name {
+				return false
+			}
+			digest = d.Digest
+			return true
+		})
+		gone = !slices.ContainsFunc(index.Manifests, func(d v1.Descriptor) bool { return d.Digest == digest })
+		return digest != v1.Hash{}, nil
+	})
+	return gone, err
+}
+
+// Forget removes the image with this manifest, and all its names, which it returns.
+func (s *Store) Forget(digest v1.Hash) (names []string, err error) {
+	err = s.withIndex(func(index *v1.IndexManifest) (bool, error) {
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {
+			if d.Digest != digest {
+				return false
+			}
+			if name := d.Annotations[nameAnnotation]; name != "" {
+				names = append(names, name)
+			}
+			return true
+		})
+		return true, nil
+	})
+	return names, err
+}

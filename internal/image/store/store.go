@@ -1,0 +1,177 @@
+// Package store keeps images, unpacked layers and containers on disk.
+//
+// A store is a directory of the user. Its top is an OCI image layout, which other tools can
+// read:
+//
+//	oci-layout, index.json   the images; the annotation with the name is that of the image-spec
+//	blobs/sha256/HEX         manifests, configurations and compressed layers
+//	layers/ID                unpacked layers: see package layer
+//	containers/ID            see Container
+//	tmp/                     blobs that are being downloaded
+//	locks/                   files for flock(2)
+//
+// # What survives
+//
+// Everything that has its final name is complete: it is written under another name, synced,
+// and renamed. Whatever a process that was killed leaves behind has a name in tmp/, or one
+// that ends in .new, and no lock. The next process that makes the same thing continues it or
+// starts over, and Prune removes it.
+//
+// # Locks
+//
+// flock(2) orders processes; the kernel releases the locks of one that dies. Use is held,
+// shared, by everything that adds to the store or relies on what it has found there, and
+// exclusively by what removes unused blobs and layers. Below it, a process takes the lock of
+// a blob in tmp/, of a layer (from the bottom of an image to its top), or of the index, which
+// is held for a moment only.
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// Store is an open store.
+type Store struct {
+	Dir string // absolute path
+}
+
+// DefaultDir returns the path of the calling user's store: subuidless in $XDG_DATA_HOME or
+// ~/.local/share. It fails if neither XDG_DATA_HOME nor HOME is set.
+func DefaultDir() (string, error) {
+	data := os.Getenv("XDG_DATA_HOME")
+	if !filepath.IsAbs(data) { // the XDG Base Directory Specification: ignore relative paths
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("no directory for images: %w (set HOME or XDG_DATA_HOME, or use --root)", err)
+		}
+		data = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(data, "subuidless"), nil
+}
+
+const layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
+
+// Open opens the store in dir, and creates it if it does not exist.
+func Open(dir string) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Dir: dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the store of images: %w", err)
+	}
+	for _, sub := range []string{"blobs/sha256", "layers", "containers", "tmp", "locks"} {
+		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
+			return nil, fmt.Errorf("creating the store of images: %w", err)
+		}
+	}
+	if _, err := os.Lstat(s.path("oci-layout")); errors.Is(err, os.ErrNotExist) {
+		if err := WriteFile(s.path("oci-layout"), []byte(layoutVersion)); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Lstat(s.path("index.json")); errors.Is(err, os.ErrNotExist) {
+		err := s.withIndex(func(*v1.IndexManifest) (bool, error) { return true, nil })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.Dir}, elem...)...)
+}
+
+// TempDir returns the directory for files that are removed when they are not in use.
+func (s *Store) TempDir() string { return s.path("tmp") }
+
+// Lock is a lock that flock(2) gives.
+type Lock struct{ File *os.File }
+
+// Unlock releases the lock, unless another process has inherited File.
+func (l Lock) Unlock() { l.File.Close() }
+
+// Use keeps others from removing blobs and layers until Unlock.
+func (s *Store) Use() (Lock, error) { return lockFile(s.path("locks", "use"), unix.LOCK_SH) }
+
+// exclusive waits until nobody uses the store, and keeps everybody from it until Unlock. It
+// calls waiting first if it has to wait.
+func (s *Store) exclusive(waiting func()) (Lock, error) {
+	l, err := lockFile(s.path("locks", "use"), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		waiting()
+		return lockFile(s.path("locks", "use"), unix.LOCK_EX)
+	}
+	return l, err
+}
+
+// lockFile opens the file name, which it creates if needed, and locks it: see flock(2).
+func lockFile(name string, how int) (Lock, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return Lock{}, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		switch err {
+		case nil:
+			return Lock{f}, nil
+		case unix.EINTR:
+		case unix.EWOULDBLOCK:
+			f.Close()
+			return Lock{}, err
+		default:
+			f.Close()
+			return Lock{}, fmt.Errorf("locking %s: %w", name, err)
+		}
+	}
+}
+
+// WriteFile makes content the content of the file name, durably and at once.
+func WriteFile(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.new")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func readJSON(name string, v any) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
