@@ -1,0 +1,150 @@
+package unpack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/overlay"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/owner"
+)
+
+// Main is the main function of the process. It ends when its parent closes the pipe of jobs.
+func Main() int {
+	var mu sync.Mutex
+	events := json.NewEncoder(os.NewFile(fdEvents, "events"))
+	report := func(e event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return events.Encode(e)
+	}
+	if err := serve(os.Args[1], os.NewFile(fdJobs, "jobs"), report); err != nil {
+		// If the parent is gone, the error cannot be reported.
+		_ = report(event{Error: err.Error()})
+		return 1
+	}
+	return 0
+}
+
+// worker does the jobs of one process.
+type worker struct {
+	store  *store.Store
+	owners *owner.Store
+	report func(event) error // sends an event to the parent; for several goroutines
+	layers []*store.NewLayer // the bottom one first
+}
+
+func serve(dir string, jobs io.Reader, report func(event) error) (err error) {
+	unix.CloseOnExec(fdLock)
+	unix.Umask(0)
+	// Package sys expects it.
+	if err := os.Chdir("/proc"); err != nil {
+		return err
+	}
+	sidecarDir, err := owner.DefaultSidecar()
+	if err != nil {
+		return err
+	}
+	sidecar, err := owner.OpenSidecar(sidecarDir)
+	if err != nil {
+		return fmt.Errorf("the sidecar: %w", err)
+	}
+	w := &worker{store: &store.Store{Dir: dir}, owners: owner.NewStore(owner.ID{}, sidecar), report: report}
+	defer func() { err = errors.Join(err, store.Abandon(w.layers)) }()
+	for d := json.NewDecoder(jobs); ; {
+		var j job
+		if err := d.Decode(&j); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := w.do(j); err != nil {
+			return explain(err, dir)
+		}
+		if err := report(event{Done: true}); err != nil {
+			return err
+		}
+	}
+}
+
+// explain adds what the user can do to an error of a file system.
+func explain(err error, dir string) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: no space is left below %s; subuidless prune removes what is not needed, and --root or XDG_DATA_HOME choose another directory", err, dir)
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: %s", err, dir)
+	}
+	return err
+}
+
+func (w *worker) do(j job) error {
+	switch {
+	case j.Layer != nil:
+		return w.layer(j.Layer)
+	case j.Merge != nil:
+		return layer.Merge(j.Merge.Layers, j.Merge.To)
+	case j.Probe != "":
+		return errors.Join(overlay.Probe(j.Probe), os.Chdir("/proc"))
+	}
+	err := w.store.Commit(w.layers)
+	if err == nil {
+		w.layers = nil
+	}
+	return err
+}
+
+// layer unpacks a layer on top of w.layers.
+func (w *worker) layer(j *layerJob) error {
+	blob, err := os.Open(j.Blob)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	n, err := w.store.NewLayer(j.ID)
+	if err != nil {
+		return err
+	}
+	var lower []string
+	for _, l := range slices.Backward(w.layers) {
+		lower = append(lower, l.Path)
+	}
+	w.layers = append(w.layers, n)
+	if n.Done {
+		st, err := blob.Stat()
+		if err != nil {
+			return err
+		}
+		return w.report(event{Read: st.Size()})
+	}
+	sum := sha256.New()
+	archive, err := openArchive(&progress{r: blob, report: w.report}, sum)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	u := &layer.Unpacker{Owners: w.owners, Limits: layer.DefaultLimits, Warn: func(message string) {
+		_ = w.report(event{Warning: message}) // if the parent is gone, the next one ends this process
+	}}
+	if err := u.Apply(n.Path, lower, archive); err != nil {
+		return err
+	}
+	// What follows the archive belongs to the digest, too.
+	if _, err := io.Copy(io.Discard, archive); err != nil {
+		return fmt.Errorf("reading the layer's archive: %w", err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != j.DiffID.Hex {
+		return fmt.Errorf("layer %s: %w: its uncompressed content has sha256:%s", j.DiffID, store.ErrDigest, got)
+	}
+	return nil
+}
