@@ -1,0 +1,317 @@
+package transfer
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// Push copies an image of the store to where ref says.
+func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Reference, o Options) error {
+	use, err := s.Use()
+	if err != nil {
+		return err
+	}
+	defer use.Unlock()
+	switch to.Transport {
+	case reference.Registry:
+		return pushRegistry(ctx, s, i, to, o)
+	case reference.Layout:
+		return saveDir(to.Path, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
+	case reference.Directory:
+		return saveDir(to.Path, func(out sink) error { return writeDir(out, s, i) })
+	}
+	return saveFile(to.Path, func(w io.Writer) error {
+		if to.Transport == reference.LayoutArchive {
+			return writeArchive(w, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
+		}
+		return writeDocker(w, s, []*store.Image{i})
+	})
+}
+
+func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to reference.Reference, o Options) error {
+	ref, err := to.Remote(o.Insecure)
+	if err != nil {
+		return err
+	}
+	image, err := layout.Path(s.Dir).Image(i.Descriptor.Digest)
+	if err != nil {
+		return err
+	}
+	updates := make(chan v1.Update, 16)
+	bar := o.Progress.Start("Pushing "+to.Name, i.Size())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var have int64
+		for u := range updates {
+			bar.Add(u.Complete - have)
+			have = u.Complete
+		}
+	}()
+	options := append(remoteOptions(o), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
+	err = remote.Write(ref, image, options...)
+	<-done
+	bar.End(err == nil)
+	if err != nil {
+		return explainRegistry(ref, err)
+	}
+	return nil
+}
+
+// The formats of Save, as podman names them.
+const (
+	FormatDockerArchive = "docker-archive"
+	FormatLayoutArchive = "oci-archive"
+	FormatLayout        = "oci-dir"
+	FormatDirectory     = "docker-dir"
+)
+
+// Save writes images in a format to the path, which is a directory for two of them, and to
+// the standard output if it is "-".
+func Save(s *store.Store, images []*store.Image, format, path string) error {
+	use, err := s.Use()
+	if err != nil {
+		return err
+	}
+	defer use.Unlock()
+	switch format {
+	case FormatDockerArchive:
+		return saveFile(path, func(w io.Writer) error { return writeDocker(w, s, images) })
+	case FormatLayoutArchive:
+		return saveFile(path, func(w io.Writer) error {
+			return writeArchive(w, func(out sink) error { return writeLayout(out, s, images, "") })
+		})
+	case FormatLayout:
+		return saveDir(path, func(out sink) error { return writeLayout(out, s, images, "") })
+	case FormatDirectory:
+		if len(images) != 1 {
+			return fmt.Errorf("format %s: a directory has room for one image", format)
+		}
+		return saveDir(path, func(out sink) error { return writeDir(out, s, images[0]) })
+	}
+	return fmt.Errorf("format %q: must be %s, %s, %s or %s", format, FormatDockerArchive, FormatLayoutArchive, FormatLayout, FormatDirectory)
+}
+
+// saveFile writes the file name, which appears when it is complete.
+func saveFile(name string, write func(io.Writer) error) error {
+	if name == "-" {
+		return write(os.Stdout)
+	}
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0) // a pipe or device
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Chmod(0o644), write(f))
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// sink receives the files of an image.
+type sink interface {
+	put(name string, size int64, r io.Reader) error
+}
+
+func putBytes(out sink, name string, b []byte) error {
+	return out.put(name, int64(len(b)), bytes.NewReader(b))
+}
+
+func putBlob(out sink, name string, s *store.Store, digest v1.Hash) error {
+	f, err := os.Open(s.BlobPath(digest))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return out.put(name, st.Size(), f)
+}
+
+// dirSink writes files in a directory.
+type dirSink string
+
+func saveDir(dir string, write func(sink) error) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return write(dirSink(dir))
+}
+
+func (d dirSink) put(name string, _ int64, r io.Reader) error {
+	name = filepath.Join(string(d), name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return saveFile(name, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
+}
+
+// tarSink writes files in a tar archive.
+type tarSink struct{ *tar.Writer }
+
+func writeArchive(w io.Writer, write func(sink) error) error {
+	t := tar.NewWriter(w)
+	if err := write(tarSink{t}); err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+func (t tarSink) put(name string, size int64, r io.Reader) error {
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size}); err != nil {
+		return err
+	}
+	_, err := io.Copy(t, r)
+	return err
+}
+
+// blobsOf returns the digests of the configuration and the layers of an image.
+func blobsOf(i *store.Image) []v1.Hash {
+	all := []v1.Hash{i.Manifest.Config.Digest}
+	for _, l := range i.Manifest.Layers {
+		all = append(all, l.Digest)
+	}
+	return all
+}
+
+// writeLayout writes an OCI image layout, which keeps the images that a directory has. Name is
+// the one of the image in it; empty means its own.
+func writeLayout(out sink, s *store.Store, images []*store.Image, name string) error {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
+	if dir, ok := out.(dirSink); ok {
+		raw, err := os.ReadFile(filepath.Join(string(dir), "index.json"))
+		if err == nil {
+			err = json.Unmarshal(raw, &index)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	written := map[v1.Hash]bool{}
+	for _, i := range images {
+		for _, digest := range append(blobsOf(i), i.Descriptor.Digest) {
+			if written[digest] {
+				continue
+			}
+			written[digest] = true
+			if err := putBlob(out, path.Join("blobs", digest.Algorithm, digest.Hex), s, digest); err != nil {
+				return err
+			}
+		}
+		d := v1.Descriptor{MediaType: i.Descriptor.MediaType, Size: i.Descriptor.Size, Digest: i.Descriptor.Digest, Platform: i.Descriptor.Platform}
+		d.Annotations = map[string]string{}
+		switch {
+		case name != "":
+			d.Annotations[layoutName] = name
+		case i.Name != "":
+			d.Annotations[layoutName] = i.Name
+		}
+		index.Manifests = append(withoutName(index.Manifests, d.Annotations[layoutName]), d)
+	}
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	if err := putBytes(out, "oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+		return err
+	}
+	return putBytes(out, "index.json", raw)
+}
+
+func withoutName(all []v1.Descriptor, name string) []v1.Descriptor {
+	var kept []v1.Descriptor
+	for _, d := range all {
+		if d.Annotations[layoutName] != name {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// writeDir writes the format dir of containers-transports(5).
+func writeDir(out sink, s *store.Store, i *store.Image) error {
+	if err := putBytes(out, "version", []byte("Directory Transport Version: 1.1\n")); err != nil {
+		return err
+	}
+	for _, digest := range blobsOf(i) {
+		if err := putBlob(out, digest.Hex, s, digest); err != nil {
+			return err
+		}
+	}
+	return putBlob(out, "manifest.json", s, i.Descriptor.Digest)
+}
+
+// writeDocker writes an archive that docker load accepts.
+func writeDocker(w io.Writer, s *store.Store, images []*store.Image) error {
+	all := map[name.Reference]v1.Image{}
+	opened := map[v1.Hash]v1.Image{} // one with several names is written once
+	for _, i := range images {
+		image, ok := opened[i.Descriptor.Digest]
+		if !ok {
+			var err error
+			if image, err = layout.Path(s.Dir).Image(i.Descriptor.Digest); err != nil {
+				return err
+			}
+			opened[i.Descriptor.Digest] = image
+		}
+		ref, err := name.NewDigest("image@" + i.Descriptor.Digest.String()) // no tag
+		if err != nil {
+			return err
+		}
+		if i.Name != "" && !strings.Contains(i.Name, "@") {
+			if err := addTag(all, i.Name, image); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		all[ref] = image
+	}
+	return tarball.MultiRefWrite(all, w)
+}
+
+func addTag(all map[name.Reference]v1.Image, text string, image v1.Image) error {
+	tag, err := name.NewTag(text)
+	if err != nil {
+		return err
+	}
+	all[tag] = image
+	return nil
+}
