@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/internal/engine"
+	"github.com/rootless-containers/subuidless/internal/image/unpack"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
@@ -37,12 +38,14 @@ var helpers = map[string]func() int{
 	launch.InitName:       launch.InitMain,
 	sidecar.HelperName:    sidecar.HelperMain,
 	engine.ProbeName:      engine.ProbeMain,
+	unpack.Name:           unpack.Main,
 }
 
 // The groups of commands in the help of the root command.
 const (
 	groupRun     = "run"
 	groupEngine  = "engine"
+	groupImages  = "images"
 	groupRuntime = "runtime"
 	groupOther   = "other"
 )
@@ -57,7 +60,8 @@ subuidless intercepts system calls such as chown(2) and setuid(2) with seccomp
 user notification and answers them itself. File ownership is stored with the
 files, so it persists between runs.`,
 		Example: `  subuidless exec -- tar -xpf rootfs.tar -C ./rootfs   # keeps the owners
-  subuidless run ./rootfs -- sh                        # a container
+  subuidless run alpine                                # a container of an image
+  subuidless run ./rootfs -- sh                        # one of a root file system
   subuidless podman run -it docker.io/library/debian   # podman, without subuids
   subuidless agent ~/.subuidless.sock                  # for crun, runc, podman`,
 		Version:       buildVersion(),
@@ -69,6 +73,7 @@ files, so it persists between runs.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run a command:"},
 		&cobra.Group{ID: groupEngine, Title: "Work with container engines:"},
+		&cobra.Group{ID: groupImages, Title: "Work with images:"},
 		&cobra.Group{ID: groupRuntime, Title: "Work with OCI runtimes:"},
 		&cobra.Group{ID: groupOther, Title: "Other commands:"},
 	)
@@ -80,11 +85,27 @@ files, so it persists between runs.`,
 		newDockerCommand(),
 		newDoctorCommand(),
 		newExecCommand(),
+		newHistoryCommand(),
+		newImagesCommand(),
+		newInspectCommand(),
+		newLoadCommand(),
+		newLoginCommand(),
+		newLogoutCommand(),
 		newPodmanCommand(),
+		newPruneCommand(),
+		newPsCommand(),
+		newPullCommand(),
+		newPushCommand(),
+		newRmCommand(),
+		newRmiCommand(),
 		newRunCommand(),
+		newSaveCommand(),
 		newSessionCommand(),
 		newSidecarCommand(),
 		newSpecCommand(),
+		newStopCommand(),
+		newStoreCommand(),
+		newTagCommand(),
 	)
 	return root
 }

@@ -42,6 +42,16 @@ var links = []struct {
 		why:   "a supervisor gets a listener and knows neither who started the container nor any OCI file",
 	},
 	{
+		pkg:   "internal/launch",
+		never: []string{"net/http", "internal/image/store", "internal/image/transfer"},
+		why:   "it runs a root file system, wherever that is from",
+	},
+	{
+		pkg:   "internal/image/unpack",
+		never: []string{"net/http", "internal/supervisor"},
+		why:   "it parses what strangers have made, as root of a user namespace: the less it links, the better",
+	},
+	{
 		pkg:   "cmd/subuidless",
 		never: []string{"testing", "internal/credtest", "internal/workertest"},
 		why:   "test support does not belong in the binary",

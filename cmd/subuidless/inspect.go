@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// inspected is an image as docker inspect prints it.
+type inspected struct {
+	Id           string //nolint:revive // docker's name
+	RepoTags     []string
+	RepoDigests  []string
+	Digest       string
+	Created      time.Time
+	Author       string
+	Architecture string
+	Variant      string
+	Os           string
+	Size         int64
+	Config       v1.Config
+	RootFS       struct {
+		Type   string
+		Layers []v1.Hash
+	}
+	History []v1.History
+}
+
+func newInspectCommand() *cobra.Command {
+	var where storeFlags
+	var format, kind string
+	cmd := &cobra.Command{
+		Use:     "inspect [flags] NAME...",
+		GroupID: groupImages,
+		Short:   "Print what is known about images and containers",
+		Long: `Print what is known about containers and images, as JSON. NAME is the name or the
+beginning of the id of a container, or the same of an image.`,
+		Example: `  subuidless inspect --format '{{.Config.User}}' postgres`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			all := []any{}
+			for _, arg := range args {
+				object, err := inspect(s, arg, kind)
+				if err != nil {
+					return err
+				}
+				all = append(all, object)
+			}
+			if format == "" || format == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "    ")
+				e.SetEscapeHTML(false)
+				return e.Encode(all)
+			}
+			t, err := template.New("format").Funcs(template.FuncMap{"json": toJSON, "join": strings.Join}).Parse(format)
+			if err != nil {
+				return fmt.Errorf("--format: %w", err)
+			}
+			for _, object := range all {
+				if err := t.Execute(cmd.OutOrStdout(), object); err != nil {
+					return fmt.Errorf("--format: %w", err)
+				}
+				fmt.Fprintln(cmd.OutOrStdout())
+			}
+			return nil
+		},
+		ValidArgsFunction: imageNames,
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print by a Go `template`, or json")
+	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for an `image` or a container")
+	where.add(cmd)
+	return cmd
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+// inspect returns the container or image that text names. Kind is image, container or empty.
+func inspect(s *store.Store, text, kind string) (any, error) {
+	if kind != "" && kind != "image" && kind != "container" {
+		return nil, fmt.Errorf("type %q: must be image or container", kind)
+	}
+	if kind != "image" {
+		c, err := s.FindContainer(text)
+		if err == nil || kind == "container" || !errors.Is(err, store.ErrNotFound) {
+			return c, err
+		}
+	}
+	known, err := registries()
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.Find(text, known.Aliases)
+	if err != nil {
+		return nil, err
+	}
+	return inspectImage(s, i)
+}
+
+func inspectImage(s *store.Store, i *store.Image) (*inspected, error) {
+	images, err := s.Images()
+	if err != nil {
+		return nil, err
+	}
+	v := &inspected{
+		Id: i.ID().String(), Digest: i.Digest.String(), Created: i.Config.Created.Time, Author: i.Config.Author,
+		Architecture: i.Config.Architecture, Variant: i.Config.Variant, Os: i.Config.OS, Size: i.Size(),
+		Config: i.Config.Config, History: i.Config.History, RepoTags: []string{}, RepoDigests: []string{},
+	}
+	v.RootFS.Type, v.RootFS.Layers = i.Config.RootFS.Type, i.Config.RootFS.DiffIDs
+	digests := map[string]bool{}
+	for _, o := range images {
+		if o.Descriptor.Digest != i.Descriptor.Digest {
+			continue
+		}
+		if o.Name != "" && !strings.Contains(o.Name, "@") {
+			v.RepoTags = append(v.RepoTags, o.Name)
+		}
+		if digest := o.Repository + "@" + o.Digest.String(); o.Repository != "" && !digests[digest] {
+			digests[digest] = true
+			v.RepoDigests = append(v.RepoDigests, digest)
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+)
+
+func newPruneCommand() *cobra.Command {
+	var where storeFlags
+	var all, force bool
+	cmd := &cobra.Command{
+		Use:     "prune [flags]",
+		GroupID: groupImages,
+		Short:   "Remove what is not used: stopped containers, images without a name, leftovers",
+		Long: `Remove containers that do not run, images without a name, and all files of the
+store that no image and no container needs, such as those of an interrupted pull.
+With --all, also remove images that no container uses.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			if !force {
+				if err := confirm(all); err != nil {
+					return err
+				}
+			}
+			p, err := s.Prune(store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting})
+			if err != nil {
+				return err
+			}
+			for _, id := range p.Containers {
+				fmt.Fprintln(cmd.OutOrStdout(), "Deleted container:", id)
+			}
+			for _, name := range p.Images {
+				fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "Total reclaimed space:", transfer.Bytes(p.Bytes))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	where.add(cmd)
+	return cmd
+}
+
+// confirm asks the user, if there is a terminal.
+func confirm(all bool) error {
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
+		return errors.New("prune: the standard input is no terminal to ask on; use --force")
+	}
+	images := "images without a name"
+	if all {
+		images = "images that no container uses"
+	}
+	fmt.Fprintf(os.Stderr, "Remove all stopped containers and all %s? [y/N] ", images)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "y") {
+		return errors.New("nothing is removed")
+	}
+	return nil
+}
+
+func newStoreCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "store",
+		GroupID: groupImages,
+		Short:   "Examine the store of images",
+		Long: `Examine the store of images and containers. It is an OCI image layout, which other
+tools can read.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newStoreCheckCommand(), newStorePathCommand())
+	return cmd
+}
+
+func newStoreCheckCommand() *cobra.Command {
+	var where storeFlags
+	var repair bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Verify each file of the store, and that each image is complete",
+		Long: `Verify the digest of each file, and that each image has all of its files. Leftovers
+of interrupted commands are no damage; subuidless prune removes them. The exit
+status is 1 if something is damaged, even if it has been repaired.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			problems, err := s.Check(repair, printWaiting)
+			if err != nil {
+				return err
+			}
+			for _, p := range problems {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", p.Object, p.Message)
+			}
+			switch {
+			case len(problems) == 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "The store is in order.")
+				return nil
+			case repair:
+				return fmt.Errorf("%d problems; what was damaged has been removed", len(problems))
+			}
+			return fmt.Errorf("%d problems; --repair removes what is damaged, to be pulled again", len(problems))
+		},
+	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged files, and images that are not complete")
+	where.add(cmd)
+	return cmd
+}
+
+func newStorePathCommand() *cobra.Command {
+	var where storeFlags
+	cmd := &cobra.Command{
+		Use:   "path",
+		Short: "Print the directory of the store",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), s.Dir)
+			return nil
+		},
+	}
+	where.add(cmd)
+	return cmd
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+)
+
+func newPullCommand() *cobra.Command {
+	var where storeFlags
+	var how transferFlags
+	cmd := &cobra.Command{
+		Use:     "pull [flags] IMAGE...",
+		GroupID: groupImages,
+		Short:   "Fetch images from registries, archives or directories",
+		Long: `Fetch images, verify their digests, and unpack them with the owners that they
+have: no supervision and no privileges are needed. The id of each image is
+printed.
+
+IMAGE is a name as docker has it, or TRANSPORT:PLACE as skopeo has it:
+
+  alpine                     docker.io/library/alpine:latest
+  ghcr.io/owner/name:tag     a tag of a registry
+  NAME@sha256:DIGEST         exactly this image
+  docker://NAME              the same as NAME
+  oci:DIR[:TAG]              an OCI image layout
+  oci-archive:FILE[:TAG]     a tar archive of one
+  docker-archive:FILE[:NAME] an archive of docker save
+  dir:DIR                    a directory of skopeo copy
+
+Short names are those of docker, unless the tables [aliases] of registries.conf
+have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
+		Example: `  subuidless pull alpine
+  subuidless pull --platform linux/arm64 docker.io/library/postgres:17`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			known, err := registries()
+			if err != nil {
+				return err
+			}
+			for _, arg := range args {
+				ref, err := reference.Parse(arg, known.Aliases)
+				if err != nil {
+					return err
+				}
+				o := how.options()
+				o.Insecure = o.Insecure || known.IsInsecure(ref.Name)
+				ctx, stop := interruptible()
+				image, err := transfer.Pull(ctx, s, ref, nil, o)
+				err = explainInterrupt(ctx, err)
+				stop()
+				o.Progress.Wait()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), image.ID().Hex)
+			}
+			return nil
+		},
+	}
+	where.add(cmd)
+	how.add(cmd, true)
+	return cmd
+}

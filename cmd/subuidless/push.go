@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+)
+
+func newPushCommand() *cobra.Command {
+	var where storeFlags
+	var how transferFlags
+	cmd := &cobra.Command{
+		Use:     "push [flags] IMAGE [DESTINATION]",
+		GroupID: groupImages,
+		Short:   "Copy an image to a registry, archive or directory",
+		Long: `Copy an image of the store to DESTINATION, which has the forms that subuidless pull
+--help lists. It defaults to the name IMAGE. The digest of the image is printed.`,
+		Example: `  subuidless push my/tool registry.example/my/tool:1.0
+  subuidless push my/tool oci:./layout:1.0`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			known, err := registries()
+			if err != nil {
+				return err
+			}
+			image, err := s.Find(args[0], known.Aliases)
+			if err != nil {
+				return err
+			}
+			destination := image.Name
+			if len(args) > 1 {
+				destination = args[1]
+			}
+			if destination == "" {
+				return errors.New("push: the image has no name; give DESTINATION")
+			}
+			to, err := reference.Parse(destination, nil)
+			if err != nil {
+				return err
+			}
+			o := how.options()
+			o.Insecure = o.Insecure || known.IsInsecure(to.Name)
+			ctx, stop := interruptible()
+			defer stop()
+			err = transfer.Push(ctx, s, image, to, o)
+			o.Progress.Wait()
+			if err != nil {
+				return explainPushInterrupt(ctx.Err(), err)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), image.Descriptor.Digest)
+			return nil
+		},
+		ValidArgsFunction: imageNames,
+	}
+	where.add(cmd)
+	how.add(cmd, false)
+	return cmd
+}
+
+func explainPushInterrupt(interrupted, err error) error {
+	if interrupted != nil {
+		return errors.New("interrupted; what has been pushed is used the next time")
+	}
+	return err
+}

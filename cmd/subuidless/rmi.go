@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+func newRmiCommand() *cobra.Command {
+	var where storeFlags
+	var all, force, noPrune bool
+	cmd := &cobra.Command{
+		Use:     "rmi [flags] IMAGE...",
+		GroupID: groupImages,
+		Short:   "Remove images",
+		Long: `Remove names of images, and images that have no other name. IMAGE is a name, or an
+id, which removes all names of the image: with --force, if there are several.
+Files that no other image and no container needs are removed, too.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 != all {
+				return errors.New("rmi: give IMAGE, or --all without one")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			if all {
+				images, err := s.Images()
+				if err != nil {
+					return err
+				}
+				force = true
+				for _, i := range images {
+					args = append(args, i.ID().Hex)
+				}
+			}
+			var errs []error
+			for _, arg := range args {
+				err := removeImage(s, cmd.OutOrStdout(), arg, force)
+				if all && errors.Is(err, store.ErrNotFound) {
+					err = nil // a name of one that is removed already
+				}
+				errs = append(errs, err)
+			}
+			if !noPrune {
+				_, err = s.Prune(store.PruneOptions{Waiting: printWaiting})
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		},
+		ValidArgsFunction: imageNames,
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&all, "all", "a", false, "remove all images")
+	flags.BoolVarP(&force, "force", "f", false, "also remove images with several names, and those that containers use")
+	flags.BoolVar(&noPrune, "no-prune", false, "keep the files, for subuidless prune")
+	where.add(cmd)
+	return cmd
+}
+
+// removeImage removes the image or name that text names.
+func removeImage(s *store.Store, w io.Writer, text string, force bool) error {
+	known, err := registries()
+	if err != nil {
+		return err
+	}
+	image, err := s.Find(text, known.Aliases)
+	if err != nil {
+		return err
+	}
+	names, err := namesOf(s, image)
+	if err != nil {
+		return err
+	}
+	byName := image.Name != "" && s.IsName(text, known.Aliases)
+	if !force && (!byName || len(names) < 2) {
+		if err := unused(s, image); err != nil {
+			return err
+		}
+	}
+	if byName {
+		gone, err := s.Untag(image.Name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w, "Untagged:", image.Name)
+		if gone {
+			fmt.Fprintln(w, "Deleted:", image.ID())
+		}
+		return nil
+	}
+	if len(names) > 1 && !force {
+		return fmt.Errorf("image %s has several names: %q; remove those that you do not need, or use --force", text, names)
+	}
+	removed, err := s.Forget(image.Descriptor.Digest)
+	if err != nil {
+		return err
+	}
+	for _, name := range removed {
+		fmt.Fprintln(w, "Untagged:", name)
+	}
+	fmt.Fprintln(w, "Deleted:", image.ID())
+	return nil
+}
+
+// namesOf returns the names of the image.
+func namesOf(s *store.Store, image *store.Image) ([]string, error) {
+	images, err := s.Images()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, i := range images {
+		if i.Descriptor.Digest == image.Descriptor.Digest && i.Name != "" {
+			names = append(names, i.Name)
+		}
+	}
+	return names, nil
+}
+
+// unused returns an error if a container uses the image.
+func unused(s *store.Store, image *store.Image) error {
+	containers, err := s.Containers()
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		if c.ImageID == image.ID() {
+			return fmt.Errorf("image %s: container %s uses it; remove that one first (subuidless rm %s), or use --force", image.ID().Hex[:12], c.Name, c.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+)
+
+func newSaveCommand() *cobra.Command {
+	var where storeFlags
+	var output, format string
+	cmd := &cobra.Command{
+		Use:     "save [flags] IMAGE...",
+		GroupID: groupImages,
+		Short:   "Write images to an archive or directory",
+		Long: `Write images to a file, or to the standard output if that is no terminal. Docker,
+podman and subuidless load can read it.`,
+		Example: `  subuidless save -o alpine.tar alpine
+  subuidless save --format oci-dir -o ./layout alpine debian`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if output == "-" {
+				if _, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS); err == nil {
+					return errors.New("save: the standard output is a terminal; use --output FILE, or redirect it")
+				}
+			}
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			known, err := registries()
+			if err != nil {
+				return err
+			}
+			var images []*store.Image
+			for _, arg := range args {
+				image, err := s.Find(arg, known.Aliases)
+				if err != nil {
+					return err
+				}
+				images = append(images, image)
+			}
+			return transfer.Save(s, images, format, output)
+		},
+		ValidArgsFunction: imageNames,
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "`path` to write to")
+	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "docker-archive, oci-archive, oci-dir or docker-dir")
+	where.add(cmd)
+	return cmd
+}

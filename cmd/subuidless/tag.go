@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+)
+
+func newTagCommand() *cobra.Command {
+	var where storeFlags
+	cmd := &cobra.Command{
+		Use:     "tag IMAGE NAME...",
+		GroupID: groupImages,
+		Short:   "Give an image further names",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			s, err := where.open()
+			if err != nil {
+				return err
+			}
+			known, err := registries()
+			if err != nil {
+				return err
+			}
+			use, err := s.Use()
+			if err != nil {
+				return err
+			}
+			defer use.Unlock()
+			image, err := s.Find(args[0], known.Aliases)
+			if err != nil {
+				return err
+			}
+			for _, arg := range args[1:] {
+				// Without aliases, as in docker: they say where to pull from.
+				ref, err := reference.Parse(arg, nil)
+				if err != nil {
+					return err
+				}
+				if ref.Transport != reference.Registry || ref.HasDigest() {
+					return fmt.Errorf("%q: a name must not have a digest or a transport", arg)
+				}
+				if err := s.Tag(image.Descriptor, image.Digest, ref.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		ValidArgsFunction: imageNames,
+	}
+	where.add(cmd)
+	return cmd
+}
