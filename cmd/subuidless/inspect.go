@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/template"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -64,29 +63,19 @@ beginning of the id of a container, or the same of an image.`,
 				e.SetEscapeHTML(false)
 				return e.Encode(all)
 			}
-			t, err := template.New("format").Funcs(template.FuncMap{"json": toJSON, "join": strings.Join}).Parse(format)
-			if err != nil {
-				return fmt.Errorf("--format: %w", err)
-			}
 			for _, object := range all {
-				if err := t.Execute(cmd.OutOrStdout(), object); err != nil {
-					return fmt.Errorf("--format: %w", err)
+				if err := formatObject(cmd.OutOrStdout(), object, format); err != nil {
+					return err
 				}
-				fmt.Fprintln(cmd.OutOrStdout())
 			}
 			return nil
 		},
 		ValidArgsFunction: imageNames,
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "print by a Go `template`, or json")
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or a `text` with fields: {{.FIELD.FIELD}}, {{json .FIELD}} or\n{{index .FIELD \"KEY\"}}")
 	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for an `image` or a container")
 	where.add(cmd)
 	return cmd
-}
-
-func toJSON(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
 }
 
 // inspect returns the container or image that text names. Kind is image, container or empty.

@@ -49,7 +49,7 @@ func Parse(text string, aliases Aliases) (Reference, error) {
 				r.Path, r.Tag, _ = strings.Cut(rest, ":")
 			}
 			if r.Path == "" {
-				return Reference{}, fmt.Errorf("image %q: no path after %s:", text, t)
+				return Reference{}, fmt.Errorf("image %q: the path after the colon is missing", text)
 			}
 			return r, nil
 		}
@@ -67,7 +67,7 @@ func parseName(text string, aliases Aliases) (Reference, error) {
 	full := aliases.expand(text)
 	ref, err := name.ParseReference(full)
 	if err != nil {
-		return Reference{}, fmt.Errorf("image %q: not a valid name, such as alpine, ghcr.io/owner/name:tag or NAME@sha256:DIGEST: %w", text, err)
+		return Reference{}, fmt.Errorf("image %q: not a valid name, such as alpine, ghcr.io/owner/name:tag and NAME@sha256:DIGEST: %w", text, err)
 	}
 	return Reference{Transport: Registry, Name: Canonical(ref)}, nil
 }

@@ -136,12 +136,15 @@ func checkOS(config *v1.ConfigFile) error {
 	return nil
 }
 
+// dockerZstdLayer is the type that buildah gives to layers in manifests of docker.
+const dockerZstdLayer types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
 // isLayer reports whether a layer of this type can be unpacked.
 func isLayer(t types.MediaType) bool {
 	switch t {
 	case types.OCILayer, types.OCIUncompressedLayer, types.OCILayerZStd, types.DockerLayer, types.DockerUncompressedLayer,
 		types.OCIRestrictedLayer, types.OCIUncompressedRestrictedLayer, types.DockerForeignLayer,
-		"application/vnd.docker.image.rootfs.diff.tar.zstd":
+		dockerZstdLayer:
 		return true
 	}
 	return false

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -224,16 +223,22 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 	}
 	written := map[v1.Hash]bool{}
 	for _, i := range images {
-		for _, digest := range append(blobsOf(i), i.Descriptor.Digest) {
+		raw, d, err := ociManifest(s, i)
+		if err != nil {
+			return err
+		}
+		if err := putBytes(out, blobName(d.Digest), raw); err != nil {
+			return err
+		}
+		for _, digest := range blobsOf(i) {
 			if written[digest] {
 				continue
 			}
 			written[digest] = true
-			if err := putBlob(out, path.Join("blobs", digest.Algorithm, digest.Hex), s, digest); err != nil {
+			if err := putBlob(out, blobName(digest), s, digest); err != nil {
 				return err
 			}
 		}
-		d := v1.Descriptor{MediaType: i.Descriptor.MediaType, Size: i.Descriptor.Size, Digest: i.Descriptor.Digest, Platform: i.Descriptor.Platform}
 		d.Annotations = map[string]string{}
 		switch {
 		case name != "":
@@ -251,6 +256,47 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 		return err
 	}
 	return putBytes(out, "index.json", raw)
+}
+
+// ociManifest returns the manifest of an image for a layout, and its descriptor. Layouts have no
+// manifests of docker, so such a one becomes one of OCI, with the same configuration and layers.
+func ociManifest(s *store.Store, i *store.Image) ([]byte, v1.Descriptor, error) {
+	raw, err := s.ReadBlob(i.Descriptor.Digest)
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	if i.Descriptor.MediaType == types.DockerManifestSchema2 {
+		m := i.Manifest.DeepCopy()
+		m.MediaType, m.Config.MediaType = types.OCIManifestSchema1, types.OCIConfigJSON
+		for n := range m.Layers {
+			m.Layers[n].MediaType = ociLayer(m.Layers[n].MediaType)
+		}
+		if raw, err = json.Marshal(m); err != nil {
+			return nil, v1.Descriptor{}, err
+		}
+	}
+	m, err := newManifest(raw, types.OCIManifestSchema1, nil)
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	d := m.descriptor()
+	d.Platform = i.Descriptor.Platform
+	return raw, d, nil
+}
+
+// ociLayer returns the type of OCI for a layer of docker.
+func ociLayer(t types.MediaType) types.MediaType {
+	switch t {
+	case types.DockerLayer:
+		return types.OCILayer
+	case types.DockerUncompressedLayer:
+		return types.OCIUncompressedLayer
+	case types.DockerForeignLayer:
+		return types.OCIRestrictedLayer
+	case dockerZstdLayer:
+		return types.OCILayerZStd
+	}
+	return t
 }
 
 func withoutName(all []v1.Descriptor, name string) []v1.Descriptor {
