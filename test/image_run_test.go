@@ -118,3 +118,28 @@ func TestImageOwners(t *testing.T) {
 	}
 	subuidless(t, "store", "check", store)
 }
+
+// TestImageNested pulls and runs images under an outer supervisor, on the host's files and in
+// a container, whose own files are on overlayfs. What is on the disk is the same as without.
+func TestImageNested(t *testing.T) {
+	reg := startRegistry(t)
+	entries := ownerEntries()
+	image := reg.push(t, "nested", imageOf(t, v1.Config{}, append(busyboxLayer(t), regular("gone", "x"), dir("hidden/"), regular("hidden/below", "x")),
+		append(slices.Clone(entries), regular(".wh.gone", ""), regular("hidden/.wh..wh..opq", ""), regular("hidden/above", "x"))))
+	store := imageStore(t)
+	list := []string{"sh", "-c", "ls -d /gone /hidden/*; find /o -exec stat -c '" + statFormat + "' {} +"}
+	want := append(wantStat(entries), "/hidden/above")
+	check := func(what, out string) {
+		t.Helper()
+		lines := slices.DeleteFunc(sortedLines(out), func(line string) bool { return strings.Contains(line, "ls: /gone") })
+		slices.Sort(want)
+		diffLines(t, what, lines, want)
+	}
+	subuidless(t, "exec", "--", "subuidless", "pull", "-q", store, image)
+	check("pulled under exec", subuidless(t, append([]string{"run", "--rm", store, image}, list...)...))
+	check("run under exec", subuidless(t, append([]string{"exec", "--", "subuidless", "run", "--rm", store, image}, list...)...))
+
+	program := work("bin", "subuidless")
+	inner := append([]string{"/subuidless", "run", "--rm", "-q", "--root=/tmp/store", image}, list...)
+	check("in a container", subuidless(t, append([]string{"run", "--rm", "-q", "-e", "HOME=/tmp", "-v", program + ":/subuidless", store, image}, inner...)...))
+}

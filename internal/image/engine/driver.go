@@ -74,7 +74,7 @@ func probe(s *store.Store, use store.Lock) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, layer.RemoveAll(dir)) }()
-	p, err := unpack.Start(s, use)
+	p, err := unpack.Start(s, use, false)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func copyRootAttributes(lower, upper string) error {
 		return fmt.Errorf("the root of the image: %w", err)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:max(n, 0)]), "\x00"), "\x00") {
-		if name == "" || strings.HasPrefix(name, "user.overlay.") || strings.HasPrefix(name, "security.") {
+		if name == "" || layer.IsMark(name) || strings.HasPrefix(name, "security.") {
 			continue
 		}
 		value := make([]byte, 64<<10)

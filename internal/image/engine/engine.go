@@ -20,6 +20,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
 	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // The values of RunOptions.Pull, as docker names them.
@@ -220,7 +221,7 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 // copyLayers copies the layers to the root file system of c.
 func copyLayers(s *store.Store, use store.Lock, c *store.Container, lower []string, l *launch.RunOptions) error {
 	if len(lower) > 0 {
-		p, err := unpack.Start(s, use)
+		p, err := unpack.Start(s, use, supervisor.Active())
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ const (
 
 // Unpacker unpacks one layer.
 type Unpacker struct {
-	Owners *owner.Store // stores the records; Mapped is 0:0
+	Owners *owner.Store // stores the records, with 0:0 as Mapped; nil: see the package comment
 	Limits Limits
 	Warn   func(message string) // is told of what the file system cannot store; not nil
 
@@ -254,10 +254,7 @@ func (u *Unpacker) whiteout(parent, base string) error {
 	case err != unix.ENOENT:
 		return err
 	}
-	if err := unix.Mknodat(dirfd, name, unix.S_IFCHR, 0); err != nil {
-		return fmt.Errorf("creating a whiteout (a character device 0:0): %w", err)
-	}
-	return nil
+	return makeWhiteout(dirfd, name)
 }
 
 // isBelow reports whether the layers below have the name in the directory parent.
@@ -291,10 +288,7 @@ func (u *Unpacker) setOpaque(name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Fsetxattr(fd, opaqueName, []byte{'y'}, 0); err != nil {
-		return fmt.Errorf("setting %s: %w", opaqueName, err)
-	}
-	return nil
+	return makeOpaque(fd)
 }
 
 // setTimes sets the times of the directories, which creating files in them has changed.

@@ -148,10 +148,10 @@ func (all acls) record(r *owner.Record) {
 	}
 }
 
-// set gives the file that fd refers to the ACLs, as far as the kernel stores them.
-func (all acls) set(fd int) error {
+// set gives the file that fd refers to the ACLs; if recorded, as far as the kernel stores them.
+func (all acls) set(fd int, recorded bool) error {
 	for name, a := range all {
-		if foreign(a) {
+		if recorded && foreign(a) {
 			a = a.Unnamed()
 		}
 		if err := unix.Fsetxattr(fd, name, a.Append(nil), 0); err != nil {
@@ -208,6 +208,8 @@ func (u *Unpacker) setXattrs(h *tar.Header, fd int, kind uint32) error {
 func (u *Unpacker) setXattr(fd int, name string, value []byte) error {
 	stored := owner.Xattr + "." + name
 	switch {
+	case u.Owners == nil:
+		return unix.Fsetxattr(fd, name, value, 0)
 	case name == owner.CapabilityXattr:
 		caps, e := cred.ParseFileCaps(value)
 		if e != 0 {

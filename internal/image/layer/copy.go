@@ -64,8 +64,8 @@ func copyContent(src, to int, base string) (int, error) {
 		if err := unix.Symlinkat(target, to, base); err != nil {
 			return -1, err
 		}
-	case unix.S_IFIFO, unix.S_IFSOCK:
-		if err := unix.Mknodat(to, base, kind|0o600, 0); err != nil {
+	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
+		if err := unix.Mknodat(to, base, kind|0o600, int(st.Rdev)); err != nil {
 			return -1, err
 		}
 	default:
@@ -151,14 +151,19 @@ func copyAttributes(src, dst int) (*unix.Stat_t, error) {
 	if err := unix.Fstat(src, &st); err != nil {
 		return nil, err
 	}
+	if st.Uid != 0 || st.Gid != 0 { // within a container of subuidless; others see root's files only
+		if err := unix.Fchownat(dst, "", int(st.Uid), int(st.Gid), unix.AT_EMPTY_PATH); err != nil {
+			return nil, fmt.Errorf("chown: %w", err)
+		}
+	}
 	from, to := procPath(src), procPath(dst)
 	names, err := listXattrs(from)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, "user.overlay.") || name == "security.selinux" {
-			continue // of the layer, not of the image
+		if IsMark(name) || name == "security.selinux" {
+			continue // not of the image
 		}
 		value, err := getXattr(from, name)
 		if err != nil {

@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -47,6 +48,10 @@ func (u *Unpacker) create(h *tar.Header, r io.Reader, parent, base string) error
 	case tar.TypeFifo:
 		err = unix.Mknodat(dirfd, base, unix.S_IFIFO|0o600, 0)
 	case tar.TypeChar, tar.TypeBlock:
+		if u.Owners == nil {
+			err = mknodDevice(dirfd, base, record)
+			break
+		}
 		if record.PlaceholderType() == unix.S_IFREG {
 			return u.regular(h, bytes.NewReader(nil), dirfd, base, record)
 		}
@@ -63,6 +68,14 @@ func (u *Unpacker) create(h *tar.Header, r io.Reader, parent, base string) error
 	}
 	defer unix.Close(fd)
 	return u.attributes(h, fd, record)
+}
+
+// mknodDevice creates the device that record describes.
+func mknodDevice(dirfd int, base string, record *owner.Record) error {
+	if record.Type == unix.S_IFCHR && record.Rdev == 0 {
+		return errors.New("a character device 0:0 would be a whiteout of overlayfs")
+	}
+	return unix.Mknodat(dirfd, base, record.Type|0o600, int(record.Rdev))
 }
 
 // recordOf returns the record for the entry h.
@@ -297,22 +310,18 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 	if err != nil {
 		return err
 	}
-	if kind == unix.S_IFREG || kind == unix.S_IFDIR {
-		acls.record(record)
-	} else if len(acls) > 0 {
+	if kind != unix.S_IFREG && kind != unix.S_IFDIR && len(acls) > 0 {
 		u.Warn(fmt.Sprintf("%s: its ACL is not kept: only files and directories can have one", h.Name))
 		acls = nil
 	}
-	if record.ID != u.Owners.Mapped || record.Type != 0 || len(record.Access)+len(record.Default) > 0 || h.Typeflag == tar.TypeDir {
-		if e := u.Owners.SetRecord(fd, st.Mode, record); e != 0 {
-			return fmt.Errorf("storing the owner %d:%d: %w", record.UID, record.GID, e)
-		}
+	if err := u.setOwner(fd, st.Mode, record, acls); err != nil {
+		return fmt.Errorf("storing the owner %d:%d: %w", record.UID, record.GID, err)
 	}
 	if kind == unix.S_IFLNK {
 		u.warnOfXattrs(h)
 		return setTimesOf(fd, accessTime(h), h.ModTime)
 	}
-	if err := acls.set(fd); err != nil {
+	if err := acls.set(fd, u.Owners != nil); err != nil {
 		return err
 	}
 	if err := u.setXattrs(h, fd, kind); err != nil {
@@ -327,6 +336,22 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 	return setTimesOf(fd, accessTime(h), h.ModTime)
 }
 
+// setOwner gives the object that fd refers to, of st_mode mode, the owner of the record, which
+// also gets those of the ACLs that the kernel does not store.
+func (u *Unpacker) setOwner(fd int, mode uint32, record *owner.Record, acls acls) error {
+	if u.Owners == nil {
+		return unix.Fchownat(fd, "", int(record.UID), int(record.GID), unix.AT_EMPTY_PATH)
+	}
+	acls.record(record)
+	if record.ID == u.Owners.Mapped && record.Type == 0 && len(record.Access)+len(record.Default) == 0 && mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil // a new file belongs to root
+	}
+	if e := u.Owners.SetRecord(fd, mode, record); e != 0 {
+		return e
+	}
+	return nil
+}
+
 func accessTime(h *tar.Header) time.Time {
 	if h.AccessTime.IsZero() {
 		return h.ModTime
@@ -335,7 +360,7 @@ func accessTime(h *tar.Header) time.Time {
 }
 
 // isStoredName reports whether an attribute is one of the names under which package handlers
-// stores those of the container, or of overlayfs. A layer must not set them.
+// stores those of the container, or a mark. A layer must not set them.
 func isStoredName(name string) bool {
-	return name == owner.Xattr || strings.HasPrefix(name, owner.Xattr+".") || strings.HasPrefix(name, "user.overlay.")
+	return name == owner.Xattr || strings.HasPrefix(name, owner.Xattr+".") || IsMark(name)
 }

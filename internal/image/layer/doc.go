@@ -10,6 +10,10 @@
 // for the records of special files, for file capabilities, and for directories that their
 // modes close. The working directory must be /proc (sys.FDPath).
 //
+// Within a container of subuidless, the supervisor is the one that stores records, and hides
+// them. Without Owners, an Unpacker therefore calls chown(2), mknod(2) and setxattr(2) as root
+// does. What is on the disk in the end is the same.
+//
 // # Trust
 //
 // A layer is data of a stranger. Its paths are resolved within the image, as

@@ -47,35 +47,6 @@ type node struct {
 
 func (n *node) kind() uint32 { return n.stat.Mode & unix.S_IFMT }
 
-// opaqueName is the attribute of overlayfs for directories that hide those of lower layers.
-const opaqueName = "user.overlay.opaque"
-
-// isWhiteout reports whether an inode is a whiteout of overlayfs.
-func isWhiteout(st *unix.Stat_t) bool {
-	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
-}
-
-// isOpaque reports whether the directory at name in the directory dir hides those of lower
-// layers.
-func isOpaque(dir int, name string) (bool, error) {
-	fd, err := openBeneath(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(fd)
-	var value [1]byte
-	n, err := unix.Fgetxattr(fd, opaqueName, value[:])
-	switch err {
-	case nil:
-		return n == 1 && value[0] == 'y', nil
-	case unix.ENODATA, unix.EOPNOTSUPP:
-		return false, nil
-	case unix.ERANGE:
-		return false, nil
-	}
-	return false, os.NewSyscallError("fgetxattr "+opaqueName, err)
-}
-
 // root returns the root directory.
 func (s *Stack) root() (*node, error) {
 	n := &node{path: "."}
@@ -105,7 +76,7 @@ func (s *Stack) child(dir *node, name string) (*node, error) {
 			return nil, fmt.Errorf("%s: %w", n.path, err)
 		}
 		isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
-		if isWhiteout(&st) || len(n.in) > 0 && !isDir {
+		if isWhiteout(s.dirs[i], n.path, &st) || len(n.in) > 0 && !isDir {
 			break
 		}
 		if len(n.in) == 0 {

@@ -57,7 +57,7 @@ func Probe(dir string) error {
 	}
 	defer unix.Unmount("merged", unix.MNT_DETACH)
 	// A whiteout and an attribute are what overlayfs needs of the file system.
-	if err := unix.Setxattr("merged/file", "user.rootlesscontainers", []byte("x"), 0); err != nil {
+	if err := unix.Setxattr("merged/file", "user.subuidless-probe", []byte("x"), 0); err != nil {
 		return fmt.Errorf("setting an attribute through overlayfs: %w", err)
 	}
 	if err := os.Remove("merged/file"); err != nil {

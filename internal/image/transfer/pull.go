@@ -16,6 +16,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // Options are the options of Pull, Load and Push.
@@ -286,7 +287,7 @@ func unpackAll(ctx context.Context, s *store.Store, use store.Lock, layers []v1.
 		}
 		return nil
 	}
-	p, err := unpack.Start(s, use)
+	p, err := unpack.Start(s, use, supervisor.Active())
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func Main() int {
 		defer mu.Unlock()
 		return events.Encode(e)
 	}
-	if err := serve(os.Args[1], os.NewFile(fdJobs, "jobs"), report); err != nil {
+	if err := serve(os.Args[1], os.Args[2] == "true", os.NewFile(fdJobs, "jobs"), report); err != nil {
 		// If the parent is gone, the error cannot be reported.
 		_ = report(event{Error: err.Error()})
 		return 1
@@ -39,27 +39,24 @@ func Main() int {
 // worker does the jobs of one process.
 type worker struct {
 	store  *store.Store
-	owners *owner.Store
+	owners *owner.Store      // nil if an outer supervisor stores owners
 	report func(event) error // sends an event to the parent; for several goroutines
 	layers []*store.NewLayer // the bottom one first
 }
 
-func serve(dir string, jobs io.Reader, report func(event) error) (err error) {
+func serve(dir string, supervised bool, jobs io.Reader, report func(event) error) (err error) {
 	unix.CloseOnExec(fdLock)
 	unix.Umask(0)
 	// Package sys expects it.
 	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
-	sidecarDir, err := owner.DefaultSidecar()
-	if err != nil {
-		return err
+	w := &worker{store: &store.Store{Dir: dir}, report: report}
+	if !supervised {
+		if w.owners, err = openOwners(); err != nil {
+			return err
+		}
 	}
-	sidecar, err := owner.OpenSidecar(sidecarDir)
-	if err != nil {
-		return fmt.Errorf("the sidecar: %w", err)
-	}
-	w := &worker{store: &store.Store{Dir: dir}, owners: owner.NewStore(owner.ID{}, sidecar), report: report}
 	defer func() { err = errors.Join(err, store.Abandon(w.layers)) }()
 	for d := json.NewDecoder(jobs); ; {
 		var j job
@@ -75,6 +72,19 @@ func serve(dir string, jobs io.Reader, report func(event) error) (err error) {
 			return err
 		}
 	}
+}
+
+// openOwners opens the store of records, with the default sidecar.
+func openOwners() (*owner.Store, error) {
+	dir, err := owner.DefaultSidecar()
+	if err != nil {
+		return nil, err
+	}
+	sidecar, err := owner.OpenSidecar(dir)
+	if err != nil {
+		return nil, fmt.Errorf("the sidecar: %w", err)
+	}
+	return owner.NewStore(owner.ID{}, sidecar), nil
 }
 
 // explain adds what the user can do to an error of a file system.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -73,8 +74,9 @@ const (
 )
 
 // Start starts a process that works on the store s, of which the caller holds the lock Use.
-// The caller must call Close in the end.
-func Start(s *store.Store, use store.Lock) (_ *Process, err error) {
+// The caller must call Close in the end. Supervised means that an outer supervisor stores the
+// owners of what is unpacked: then the process stays in the user namespace of the caller.
+func Start(s *store.Store, use store.Lock, supervised bool) (_ *Process, err error) {
 	jobsRead, jobsWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -86,15 +88,15 @@ func Start(s *store.Store, use store.Lock) (_ *Process, err error) {
 	}
 	defer eventsWrite.Close()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{Name, s.Dir}
+	cmd.Args = []string{Name, s.Dir, strconv.FormatBool(supervised)}
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{jobsRead, eventsWrite, use.File}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
-		// The terminal must not interrupt it before its parent, which cleans up.
-		Setpgid: true,
+	// The terminal must not interrupt it before its parent, which cleans up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if !supervised {
+		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER | unix.CLONE_NEWNS
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
 	}
 	if err := cmd.Start(); err != nil {
 		if errno := syscall.Errno(0); errors.As(err, &errno) {
