@@ -192,6 +192,9 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 	for _, id := range c.Layers {
 		lower = append(lower, s.LayerPath(id))
 	}
+	if slices.ContainsFunc(lower, layer.HasOwnMarks) {
+		driver = DriverCopy
+	}
 	if driver == "" {
 		var err error
 		if driver, err = bestDriver(s, use); err != nil {

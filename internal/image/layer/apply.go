@@ -26,7 +26,7 @@ const (
 type Unpacker struct {
 	Owners *owner.Store // stores the records, with 0:0 as Mapped; nil: see the package comment
 	Limits Limits
-	Warn   func(message string) // is told of what the file system cannot store; not nil
+	Warn   func(message string) // is called with what cannot be kept; not nil
 
 	tree  Stack // the new layer, and below it those that it is based on
 	new   int   // descriptor of the new layer
@@ -35,10 +35,11 @@ type Unpacker struct {
 
 	// parents has the directories of the new layer by the names that lead to them.
 	parents map[string]string
-	current int    // O_PATH descriptor of the directory currentPath; -1: none
+	current int    // O_PATH descriptor of the directory curPath; -1: none
 	curPath string // its path in the new layer
 	times   map[string]time.Time
 	buf     []byte
+	own     bool // the layer has marks of our own
 }
 
 // Apply unpacks the layer in archive, a tar archive, into the empty directory dir. The layers
@@ -50,7 +51,7 @@ func (u *Unpacker) Apply(dir string, lower []string, archive io.Reader) (err err
 	}
 	u.tree, u.new = *s, s.dirs[0]
 	u.parents, u.times, u.current = map[string]string{}, map[string]time.Time{}, -1
-	u.buf = make([]byte, 256<<10)
+	u.buf, u.own = make([]byte, 256<<10), false
 	defer func() {
 		if u.current >= 0 {
 			unix.Close(u.current)
@@ -73,6 +74,11 @@ func (u *Unpacker) Apply(dir string, lower []string, archive io.Reader) (err err
 		}
 		if err := u.entry(h, tr); err != nil {
 			return fmt.Errorf("unpacking %q: %w", h.Name, err)
+		}
+	}
+	if u.own {
+		if err := u.markOwn(); err != nil {
+			return err
 		}
 	}
 	return u.setTimes()
@@ -254,7 +260,9 @@ func (u *Unpacker) whiteout(parent, base string) error {
 	case err != unix.ENOENT:
 		return err
 	}
-	return makeWhiteout(dirfd, name)
+	own, err := makeWhiteout(dirfd, name)
+	u.own = u.own || own
+	return err
 }
 
 // isBelow reports whether the layers below have the name in the directory parent.
@@ -288,7 +296,9 @@ func (u *Unpacker) setOpaque(name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return makeOpaque(fd)
+	own, err := makeOpaque(fd)
+	u.own = u.own || own
+	return err
 }
 
 // setTimes sets the times of the directories, which creating files in them has changed.

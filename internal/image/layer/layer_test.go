@@ -77,7 +77,7 @@ func TestStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(dir)
-	if err := makeWhiteout(dir, "gone"); err != nil {
+	if _, err := makeWhiteout(dir, "gone"); err != nil {
 		t.Fatal(err)
 	}
 	s, err := OpenStack([]string{high, low})

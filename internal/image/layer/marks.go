@@ -18,7 +18,27 @@ const (
 	opaqueName  = "user.overlay.opaque"
 	ownOpaque   = "user.subuidless.opaque"
 	ownWhiteout = "user.subuidless.whiteout"
+
+	// ownMarks is the attribute of the root of a layer with marks of our own.
+	ownMarks = "user.subuidless.marks"
 )
+
+// HasOwnMarks reports whether overlayfs cannot mount the layer in dir, because it does not know
+// its marks.
+func HasOwnMarks(dir string) bool {
+	_, err := unix.Getxattr(dir, ownMarks, nil)
+	return err == nil
+}
+
+// markOwn gives the new layer the attribute ownMarks.
+func (u *Unpacker) markOwn() error {
+	fd, err := openBeneath(u.new, ".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return os.NewSyscallError("fsetxattr "+ownMarks, unix.Fsetxattr(fd, ownMarks, []byte{'y'}, 0))
+}
 
 // IsMark reports whether an attribute belongs to a layer, and not to the image.
 func IsMark(name string) bool {
@@ -34,21 +54,21 @@ func isWhiteout(dir int, name string, st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
-// makeWhiteout creates a whiteout.
-func makeWhiteout(dir int, name string) error {
-	err := unix.Mknodat(dir, name, unix.S_IFCHR, 0)
+// makeWhiteout creates a whiteout. Own means that it is one of our own.
+func makeWhiteout(dir int, name string) (own bool, err error) {
+	err = unix.Mknodat(dir, name, unix.S_IFCHR, 0)
 	if err != unix.EPERM && err != unix.EACCES && err != unix.EOPNOTSUPP && err != unix.EINVAL {
-		return os.NewSyscallError("creating a whiteout: mknod", err)
+		return false, os.NewSyscallError("creating a whiteout: mknod", err)
 	}
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o400)
 	if err != nil {
-		return os.NewSyscallError("creating a whiteout: open", err)
+		return true, os.NewSyscallError("creating a whiteout: open", err)
 	}
 	defer unix.Close(fd)
 	if err := unix.Fsetxattr(fd, ownWhiteout, []byte{'y'}, 0); err != nil {
-		return os.NewSyscallError("creating a whiteout: fsetxattr", err)
+		return true, os.NewSyscallError("creating a whiteout: fsetxattr", err)
 	}
-	return os.NewSyscallError("creating a whiteout: fchmod", unix.Fchmod(fd, 0o400)) // whatever the umask is
+	return true, os.NewSyscallError("creating a whiteout: fchmod", unix.Fchmod(fd, 0o400)) // whatever the umask is
 }
 
 // isOpaque reports whether the directory at name in the directory dir hides those of lower
@@ -75,11 +95,12 @@ func isOpaque(dir int, name string) (bool, error) {
 	return false, nil
 }
 
-// makeOpaque makes the directory that fd refers to hide those of lower layers.
-func makeOpaque(fd int) error {
-	err := unix.Fsetxattr(fd, opaqueName, []byte{'y'}, 0)
+// makeOpaque makes the directory that fd refers to hide those of lower layers. Own means by a
+// mark of our own.
+func makeOpaque(fd int) (own bool, err error) {
+	err = unix.Fsetxattr(fd, opaqueName, []byte{'y'}, 0)
 	if err == unix.EPERM || err == unix.EACCES || err == unix.EOPNOTSUPP {
-		err = unix.Fsetxattr(fd, ownOpaque, []byte{'y'}, 0)
+		own, err = true, unix.Fsetxattr(fd, ownOpaque, []byte{'y'}, 0)
 	}
-	return os.NewSyscallError("hiding a directory of lower layers: fsetxattr", err)
+	return own, os.NewSyscallError("hiding a directory of lower layers: fsetxattr", err)
 }

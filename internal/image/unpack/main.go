@@ -36,8 +36,8 @@ func Main() int {
 	return 0
 }
 
-// worker does the jobs of one process.
-type worker struct {
+// unpacker does the jobs of one process.
+type unpacker struct {
 	store  *store.Store
 	owners *owner.Store      // nil if an outer supervisor stores owners
 	report func(event) error // sends an event to the parent; for several goroutines
@@ -51,13 +51,13 @@ func serve(dir string, supervised bool, jobs io.Reader, report func(event) error
 	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
-	w := &worker{store: &store.Store{Dir: dir}, report: report}
+	u := &unpacker{store: &store.Store{Dir: dir}, report: report}
 	if !supervised {
-		if w.owners, err = openOwners(); err != nil {
+		if u.owners, err = openOwners(); err != nil {
 			return err
 		}
 	}
-	defer func() { err = errors.Join(err, store.Abandon(w.layers)) }()
+	defer func() { err = errors.Join(err, store.Abandon(u.layers)) }()
 	for d := json.NewDecoder(jobs); ; {
 		var j job
 		if err := d.Decode(&j); err == io.EOF {
@@ -65,7 +65,7 @@ func serve(dir string, supervised bool, jobs io.Reader, report func(event) error
 		} else if err != nil {
 			return err
 		}
-		if err := w.do(j); err != nil {
+		if err := u.do(j); err != nil {
 			return explain(err, dir)
 		}
 		if err := report(event{Done: true}); err != nil {
@@ -98,55 +98,55 @@ func explain(err error, dir string) error {
 	return err
 }
 
-func (w *worker) do(j job) error {
+func (u *unpacker) do(j job) error {
 	switch {
 	case j.Layer != nil:
-		return w.layer(j.Layer)
+		return u.layer(j.Layer)
 	case j.Merge != nil:
 		return layer.Merge(j.Merge.Layers, j.Merge.To)
 	case j.Probe != "":
 		return errors.Join(overlay.Probe(j.Probe), os.Chdir("/proc"))
 	}
-	err := w.store.Commit(w.layers)
+	err := u.store.Commit(u.layers)
 	if err == nil {
-		w.layers = nil
+		u.layers = nil
 	}
 	return err
 }
 
-// layer unpacks a layer on top of w.layers.
-func (w *worker) layer(j *layerJob) error {
+// layer unpacks a layer on top of u.layers.
+func (u *unpacker) layer(j *layerJob) error {
 	blob, err := os.Open(j.Blob)
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
-	n, err := w.store.NewLayer(j.ID)
+	n, err := u.store.NewLayer(j.ID)
 	if err != nil {
 		return err
 	}
 	var lower []string
-	for _, l := range slices.Backward(w.layers) {
+	for _, l := range slices.Backward(u.layers) {
 		lower = append(lower, l.Path)
 	}
-	w.layers = append(w.layers, n)
+	u.layers = append(u.layers, n)
 	if n.Done {
 		st, err := blob.Stat()
 		if err != nil {
 			return err
 		}
-		return w.report(event{Read: st.Size()})
+		return u.report(event{Read: st.Size()})
 	}
 	sum := sha256.New()
-	archive, err := openArchive(&progress{r: blob, report: w.report}, sum)
+	archive, err := openArchive(&progress{r: blob, report: u.report}, sum)
 	if err != nil {
 		return err
 	}
 	defer archive.Close()
-	u := &layer.Unpacker{Owners: w.owners, Limits: layer.DefaultLimits, Warn: func(message string) {
-		_ = w.report(event{Warning: message}) // if the parent is gone, the next one ends this process
+	unpacker := &layer.Unpacker{Owners: u.owners, Limits: layer.DefaultLimits, Warn: func(message string) {
+		_ = u.report(event{Warning: message}) // if the parent is gone, the next one ends this process
 	}}
-	if err := u.Apply(n.Path, lower, archive); err != nil {
+	if err := unpacker.Apply(n.Path, lower, archive); err != nil {
 		return err
 	}
 	// What follows the archive belongs to the digest, too.

@@ -73,7 +73,7 @@ const (
 	fdLock
 )
 
-// Start starts a process that works on the store s, of which the caller holds the lock Use.
+// Start starts a process that works on the store s. The caller holds its lock Use.
 // The caller must call Close in the end. Supervised means that an outer supervisor stores the
 // owners of what is unpacked: then the process stays in the user namespace of the caller.
 func Start(s *store.Store, use store.Lock, supervised bool) (_ *Process, err error) {
