@@ -117,7 +117,8 @@ func TestImageErrors(t *testing.T) {
 	}
 }
 
-// TestImageResumes breaks the connection in the middle of a blob, several times.
+// TestImageResumes breaks the connection in the middle of a blob, several times, and refuses a
+// range in the end.
 func TestImageResumes(t *testing.T) {
 	reg := startRegistry(t)
 	img := imageOf(t, v1.Config{}, busyboxLayer(t))
@@ -135,8 +136,12 @@ func TestImageResumes(t *testing.T) {
 		from := 0
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
 		n := requests.Add(1)
-		if int(n) > 1 && from == 0 {
-			t.Error("the blob was fetched from its beginning again")
+		if ranged := n == 2 || n == 3; ranged != (from > 0) {
+			t.Errorf("request %d begins at %d", n, from)
+		}
+		if n == 3 { // and now without a range
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return true
 		}
 		w.Header().Set("Content-Length", fmt.Sprint(len(base)-from))
 		if from > 0 {
@@ -152,8 +157,8 @@ func TestImageResumes(t *testing.T) {
 	}
 	store := imageStore(t)
 	subuidless(t, "pull", "-q", store, image)
-	if n := requests.Load(); n != 3 {
-		t.Errorf("%d requests for the blob, want 3", n)
+	if n := requests.Load(); n != 4 {
+		t.Errorf("%d requests for the blob, want 4", n)
 	}
 	subuidless(t, "run", "--rm", store, image, "true")
 }

@@ -114,9 +114,15 @@ func (s *registrySource) blob(ctx context.Context, d v1.Descriptor, offset int64
 		return nil, err
 	}
 	if offset > 0 {
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		// With an end, which some registries require.
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.Size-1))
 	}
 	response, err := client.Do(request)
+	if err == nil && response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		response.Body.Close()
+		request.Header.Del("Range")
+		response, err = client.Do(request)
+	}
 	if err != nil {
 		cancel(nil)
 		return nil, explainRegistry(s.ref, err)
