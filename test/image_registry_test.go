@@ -131,7 +131,7 @@ func imageOf(t *testing.T, config v1.Config, layers ...[]entry) v1.Image {
 	return img
 }
 
-// busyboxLayer has busybox, as makeRootfs makes it.
+// busyboxLayer has busybox and its usual names, as makeRootfs makes it.
 func busyboxLayer(t *testing.T) []entry {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")

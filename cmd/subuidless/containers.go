@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/image/engine"
+	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
@@ -102,7 +102,7 @@ func newRmCommand() *cobra.Command {
 					if !force {
 						return fmt.Errorf("container %s is running; stop it first (subuidless stop %s), or use --force", c.Name, c.Name)
 					}
-					if _, err := engine.Signal(c, unix.SIGKILL, time.Minute); err != nil {
+					if _, err := container.Signal(c, unix.SIGKILL, time.Minute); err != nil {
 						return err
 					}
 				}
@@ -132,7 +132,7 @@ they have not ended after a while.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forContainers(&where, args, func(s *store.Store, c *store.Container) error {
-				if err := engine.Stop(s, c, time.Duration(seconds)*time.Second); err != nil {
+				if err := container.Stop(s, c, time.Duration(seconds)*time.Second); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), c.Name)

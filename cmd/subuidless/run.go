@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/rootless-containers/subuidless/internal/image/engine"
+	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/launch"
 )
@@ -18,7 +18,7 @@ import (
 type runFlags struct {
 	where    storeFlags
 	how      transferFlags
-	options  engine.RunOptions
+	options  container.RunOptions
 	driver   string
 	entry    string
 	accepted bool // flags of docker that change nothing here
@@ -114,7 +114,7 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.options.Name, "name", "", "`name` of the container")
 	flags.StringArrayVarP(&f.options.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
 	flags.BoolVar(&f.options.Remove, "rm", false, "remove the container when it ends")
-	flags.StringVar(&f.options.Pull, "pull", engine.PullMissing, "`when` to pull the image: missing, always or never")
+	flags.StringVar(&f.options.Pull, "pull", container.PullMissing, "`when` to pull the image: missing, always or never")
 	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make the root file system by overlay or by `copy` (default: overlay where\nit works, or $STORAGE_DRIVER)")
 	flags.BoolVarP(&f.accepted, "interactive", "i", false, "accepted as in docker: standard input is always connected")
 	flags.BoolVarP(&f.accepted, "tty", "t", false, "accepted as in docker: there is a terminal if standard input and output are one")
@@ -168,17 +168,17 @@ func (f *runFlags) run(o launch.RunOptions) (status int, err error) {
 	if err != nil {
 		return launch.StatusFailed, err
 	}
-	if f.options.Driver, err = engine.ParseDriver(f.driver); err != nil {
+	if f.options.Driver, err = container.ParseDriver(f.driver); err != nil {
 		return launch.StatusFailed, err
 	}
 	switch f.options.Pull {
-	case engine.PullMissing, engine.PullAlways, engine.PullNever:
+	case container.PullMissing, container.PullAlways, container.PullNever:
 	default:
 		return launch.StatusFailed, fmt.Errorf("--pull %q: must be missing, always or never", f.options.Pull)
 	}
 	f.options.Transfer, f.options.Launch = f.how.options(), o
 	ctx, stop := interruptible()
-	c, err := engine.Create(ctx, s, known, f.options)
+	c, err := container.Create(ctx, s, known, f.options)
 	err = explainInterrupt(ctx, err)
 	stop() // from now on, signals are for the command
 	if err != nil {

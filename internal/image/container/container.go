@@ -1,5 +1,5 @@
-// Package engine runs containers of images.
-package engine
+// Package container runs containers of images.
+package container
 
 import (
 	"context"
