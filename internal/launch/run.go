@@ -12,6 +12,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
+	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -39,7 +40,7 @@ type Layers struct {
 	Name string // for messages
 	// Open opens a file as a process in the container does before it changes anything. Flags
 	// are further flags of open(2).
-	Open func(name string, flags uint64) (*os.File, error)
+	Open func(name string, flags uint64) (*os.File, error) `json:"-"`
 }
 
 // Run runs a command in a new container, and returns its exit status like Exec. The
@@ -111,7 +112,7 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 func startInit(c *container) (pid int, socket *os.File, err error) {
 	// In the container, /proc/1/exe is this program. A sealed copy keeps processes in the
 	// container from overwriting the host's file.
-	exe, err := sealedSelf()
+	exe, err := program.SealedMain()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -150,7 +151,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 // specFile returns an anonymous file that holds c. On the command line, every user of the
 // host could read the environment.
 func specFile(c *container) (*os.File, error) {
-	f, err := memfd("container", 0)
+	f, err := program.Memfd("container", 0)
 	if err != nil {
 		return nil, err
 	}

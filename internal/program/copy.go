@@ -1,0 +1,125 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Memfd returns an anonymous file: memfd_create(2) with flags and MFD_CLOEXEC.
+func Memfd(name string, flags int) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|flags)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create(%s): %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// SealedMain returns a copy of the calling process's program, without the image program,
+// whose content cannot be changed any more.
+func SealedMain() (*os.File, error) {
+	self, l, err := openSelf()
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	exe, err := executableMemfd("subuidless")
+	if errors.Is(err, unix.EACCES) {
+		return nil, fmt.Errorf("%w: vm.memfd_noexec is 2, which forbids subuidless to execute a copy of itself; as root, run: sysctl -w vm.memfd_noexec=1", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return exe, fill(exe, self, 0, l.main)
+}
+
+// imageProgram returns a file with the image program, which can be executed.
+func imageProgram() (*os.File, error) {
+	self, l, err := openSelf()
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	if l.main == l.image {
+		return nil, ErrIncomplete
+	}
+	exe, err := executableMemfd("subuidless-image")
+	if errors.Is(err, unix.EACCES) {
+		return temporaryProgram(self, l.main, l.image)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return exe, fill(exe, self, l.main, l.image)
+}
+
+// executableMemfd returns an anonymous file that can be sealed and executed. The error is
+// EACCES if vm.memfd_noexec is 2, which forbids such files.
+func executableMemfd(name string) (*os.File, error) {
+	exe, err := Memfd(name, unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) {
+		// Before Linux 6.3 there is no MFD_EXEC, and every memfd can be executed.
+		return Memfd(name, unix.MFD_ALLOW_SEALING)
+	}
+	return exe, err
+}
+
+// fill makes the bytes from start to end of from the content of the memfd exe, and seals it.
+// It closes exe if it fails.
+func fill(exe, from *os.File, start, end int64) error {
+	if err := copyRange(exe, from, start, end); err != nil {
+		return errors.Join(err, exe.Close())
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(exe.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+		return errors.Join(fmt.Errorf("sealing a copy of this program: %w", err), exe.Close())
+	}
+	return nil
+}
+
+func copyRange(to, from *os.File, start, end int64) error {
+	if _, err := from.Seek(start, io.SeekStart); err != nil {
+		return fmt.Errorf("copying this program: %w", err)
+	}
+	if _, err := io.CopyN(to, from, end-start); err != nil {
+		return fmt.Errorf("copying this program: %w", err)
+	}
+	return nil
+}
+
+// temporaryProgram is imageProgram for kernels that forbid to execute memfds: the file has no
+// name, in the first directory for temporary files that allows execution.
+func temporaryProgram(self *os.File, start, end int64) (*os.File, error) {
+	var errs []error
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/dev/shm", "/var/tmp"} {
+		if dir == "" {
+			continue
+		}
+		exe, err := temporaryIn(dir, self, start, end)
+		if err == nil {
+			return exe, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("vm.memfd_noexec is 2, and no directory for temporary files allows execution; as root, run: sysctl -w vm.memfd_noexec=1, or set TMPDIR: %w", errors.Join(errs...))
+}
+
+func temporaryIn(dir string, self *os.File, start, end int64) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o500)
+	if err != nil {
+		return nil, &os.PathError{Op: "creating a temporary file", Path: dir, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), dir)
+	defer f.Close() // the kernel does not execute files that are open for writing
+	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return nil, &os.PathError{Op: "executing files", Path: dir, Err: err}
+	}
+	if err := copyRange(f, self, start, end); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}

@@ -1,0 +1,74 @@
+// Package program lets the two programs of subuidless execute each other.
+//
+// The file that users install consists of the main program, the image program, and a
+// trailer, which says where the image program begins. The kernel loads the main program and
+// ignores the rest. So the processes of a container do not pay for what the commands for
+// images link, such as net/http: page faults and the initialization of packages would make
+// every start of a supervisor 20 % slower.
+//
+// cmd/build makes such a file. What plain go build makes has no image program.
+package program
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+)
+
+// The trailer is the magic, the size of the main program in bytes, in decimal with leading
+// zeros, and a line feed. cmd/build writes it.
+const (
+	magic       = "subuidless-image "
+	trailerSize = len(magic) + 14 + 1
+)
+
+// ErrIncomplete means that this file has no image program.
+var ErrIncomplete = errors.New("this build of subuidless has no commands for images (make build makes one that has them; strip(1) removes them)")
+
+// layout says where the parts of a file are. All are offsets in bytes.
+type layout struct {
+	main  int64 // end of the main program
+	image int64 // end of the image program, which follows; main if there is none
+}
+
+// readLayout returns the layout of a file of the given size.
+func readLayout(f io.ReaderAt, size int64) (layout, error) {
+	none := layout{size, size}
+	if size < int64(trailerSize) {
+		return none, nil
+	}
+	trailer := make([]byte, trailerSize)
+	end := size - int64(trailerSize)
+	if _, err := f.ReadAt(trailer, end); err != nil {
+		return none, fmt.Errorf("reading this program: %w", err)
+	}
+	digits, found := bytes.CutPrefix(trailer, []byte(magic))
+	if !found {
+		return none, nil
+	}
+	start, err := strconv.ParseInt(string(bytes.TrimSuffix(digits, []byte("\n"))), 10, 64)
+	if err != nil || start <= 0 || start >= end {
+		return none, fmt.Errorf("this program is damaged: its trailer is %q", trailer)
+	}
+	return layout{start, end}, nil
+}
+
+// openSelf opens the file of this process's program.
+func openSelf() (*os.File, layout, error) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, layout{}, fmt.Errorf("opening this program: %w", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, layout{}, errors.Join(fmt.Errorf("opening this program: %w", err), f.Close())
+	}
+	l, err := readLayout(f, st.Size())
+	if err != nil {
+		return nil, layout{}, errors.Join(err, f.Close())
+	}
+	return f, l, nil
+}
