@@ -7,7 +7,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## Build the binary ./subuidless
-	go build -trimpath -o subuidless ./cmd/subuidless
+	cmd/build subuidless -trimpath
 
 check: ## Run the linters and the unit tests, in about a minute; needs neither root nor packages
 	@go run ./test/stage check

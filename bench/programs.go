@@ -66,8 +66,7 @@ func provideSubuidless(ctx context.Context, w workdir, given string) error {
 	if given != "" {
 		return copyFile(to, given, 0o755)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "./cmd/subuidless")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "cmd/build", to)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s(run it in the root of the repository, or pass a binary with -subuidless)", cmd, err, out)
 	}

@@ -20,7 +20,7 @@ func build(work string) error {
 		return err
 	}
 	builds := [][]string{
-		{"go", "build", "-buildvcs=false", "-o", bin, "../cmd/subuidless"},
+		{"../cmd/build", filepath.Join(bin, "subuidless"), "-buildvcs=false"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./busclient"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},

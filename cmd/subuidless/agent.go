@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/agent"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
@@ -21,7 +22,7 @@ func newAgentCommand() *cobra.Command {
 	level := slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:     "agent [SOCKET]",
-		GroupID: groupRuntime,
+		GroupID: cli.GroupRuntime,
 		Short:   "Supervise the containers of crun, runc, podman and other OCI runtimes",
 		Long: `Listen on SOCKET as the seccomp agent of OCI runtimes, and supervise each
 container that they start. Containers do not depend on the agent: they keep
@@ -37,13 +38,13 @@ agent uses that one, and SOCKET must be omitted or be its path. The short form
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-			if err := makeAbsolute(&cfg.Trace, &cfg.Sidecar); err != nil {
+			if err := cli.MakeAbsolute(&cfg.Trace, &cfg.Sidecar); err != nil {
 				return err
 			}
 			return runAgent(log, cfg, strings.Join(args, ""))
 		},
 	}
-	addSupervisorFlags(cmd, &cfg)
+	cli.AddSupervisorFlags(cmd, &cfg)
 	cmd.Flags().TextVar(&level, "log-level", level, "lowest `level` of the messages to log: debug, info, warn or error")
 	return cmd
 }

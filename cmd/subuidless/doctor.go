@@ -6,13 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/doctor"
 )
 
 func newDoctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "doctor [DIR]",
-		GroupID: groupOther,
+		GroupID: cli.GroupOther,
 		Short:   "Check what this machine supports, and what is missing",
 		Long: `Try the features that subuidless uses: those of the kernel, those that the
 administrator may forbid, and those of the file system of DIR (default: the

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/session"
@@ -44,7 +45,7 @@ command, podman understands the same arguments.`
 func newEngineCommand(name, what, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     name + " [--session NAME] [ARG...]",
-		GroupID: groupEngine,
+		GroupID: cli.GroupEngine,
 		Short:   fmt.Sprintf("Run %s with every user id", name),
 		Long: fmt.Sprintf(`%s
 
@@ -75,9 +76,9 @@ func runEngine(name string, run func(session.Options) (int, error)) func(*cobra.
 		o := session.Options{Linger: session.DefaultLinger}
 		var err error
 		if o.Name, o.Args, err = cutSession(args); err != nil {
-			exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless help %s", name, err, name))
+			cli.Exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless help %s", name, err, name))
 		}
-		exit(run(o))
+		cli.Exit(run(o))
 		return nil
 	}
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/launch"
 )
 
@@ -15,7 +13,7 @@ func newExecCommand() *cobra.Command {
 	var o launch.ExecOptions
 	cmd := &cobra.Command{
 		Use:     "exec [flags] [--] COMMAND [ARG...]",
-		GroupID: groupRun,
+		GroupID: cli.GroupRun,
 		Short:   "Run a command as root with every user id, on the host's own files",
 		Long: `Run a command as root of a new user namespace, on the host's own files.
 Ownership changes are stored with the files and persist between runs. Inside a
@@ -27,38 +25,21 @@ failed.`,
 		Example: `  subuidless exec -- sh -c 'touch foo && chown 42:42 foo && ls -ln foo'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				exit(launch.StatusFailed, errors.New("exec: no COMMAND given; see subuidless exec --help"))
+				cli.Exit(launch.StatusFailed, errors.New("exec: no COMMAND given; see subuidless exec --help"))
 			}
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Args = args
-			if err := makeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
+			if err := cli.MakeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
-			exit(launch.Exec(o))
+			cli.Exit(launch.Exec(o))
 			return nil
 		},
 	}
-	addSupervisorFlags(cmd, &o.Supervisor)
+	cli.AddSupervisorFlags(cmd, &o.Supervisor)
 	cmd.Flags().SetInterspersed(false) // flags after COMMAND are the command's own
-	cmd.SetFlagErrorFunc(exitFlagError)
+	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd
-}
-
-// exitFlagError reports a wrong flag, and exits with StatusFailed: any other status could
-// be that of the command to run.
-func exitFlagError(cmd *cobra.Command, err error) error {
-	name := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
-	exit(launch.StatusFailed, fmt.Errorf("%s: %w; see subuidless %[1]s --help", name, err))
-	return nil
-}
-
-// exit prints err, if there is one, and exits with the status of the command that
-// subuidless ran.
-func exit(status int, err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "subuidless:", err)
-	}
-	os.Exit(status)
 }

@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/engine"
-	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
@@ -21,6 +23,10 @@ func main() {
 	// subuidless also executes itself as its helper processes; argv[0] says as which.
 	if helper, ok := helpers[os.Args[0]]; ok {
 		os.Exit(helper())
+	}
+	// Or the image program has executed it.
+	if description := program.Inherited(); description != nil {
+		cli.Exit(prepared.Run(description))
 	}
 	root := newRootCommand()
 	root.SetArgs(expandShortForm(os.Args[1:]))
@@ -38,17 +44,7 @@ var helpers = map[string]func() int{
 	launch.InitName:       launch.InitMain,
 	sidecar.HelperName:    sidecar.HelperMain,
 	engine.ProbeName:      engine.ProbeMain,
-	unpack.Name:           unpack.Main,
 }
-
-// The groups of commands in the help of the root command.
-const (
-	groupRun     = "run"
-	groupEngine  = "engine"
-	groupImages  = "images"
-	groupRuntime = "runtime"
-	groupOther   = "other"
-)
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -70,42 +66,23 @@ files, so it persists between runs.`,
 	}
 	// Defined here, because cobra's own flag would also claim -v.
 	root.Flags().Bool("version", false, "print the version and exit")
-	root.AddGroup(
-		&cobra.Group{ID: groupRun, Title: "Run a command:"},
-		&cobra.Group{ID: groupEngine, Title: "Work with container engines:"},
-		&cobra.Group{ID: groupImages, Title: "Work with images:"},
-		&cobra.Group{ID: groupRuntime, Title: "Work with OCI runtimes:"},
-		&cobra.Group{ID: groupOther, Title: "Other commands:"},
-	)
-	root.SetHelpCommandGroupID(groupOther)
-	root.SetCompletionCommandGroupID(groupOther)
+	root.AddGroup(cli.Groups...)
+	root.SetHelpCommandGroupID(cli.GroupOther)
+	root.SetCompletionCommandGroupID(cli.GroupOther)
 	root.AddCommand(
 		newAgentCommand(),
 		newBuildahCommand(),
 		newDockerCommand(),
 		newDoctorCommand(),
 		newExecCommand(),
-		newHistoryCommand(),
-		newImagesCommand(),
-		newInspectCommand(),
-		newLoadCommand(),
-		newLoginCommand(),
-		newLogoutCommand(),
 		newPodmanCommand(),
-		newPruneCommand(),
-		newPsCommand(),
-		newPullCommand(),
-		newPushCommand(),
-		newRmCommand(),
-		newRmiCommand(),
 		newRunCommand(),
-		newSaveCommand(),
 		newSessionCommand(),
 		newSidecarCommand(),
 		newSpecCommand(),
-		newStopCommand(),
-		newStoreCommand(),
-		newTagCommand(),
 	)
+	for _, c := range cli.ImageCommands {
+		root.AddCommand(newImageCommand(c))
+	}
 	return root
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/session"
@@ -14,7 +15,7 @@ import (
 func newSessionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "session",
-		GroupID: groupEngine,
+		GroupID: cli.GroupEngine,
 		Short:   "List and stop the sessions of container engines, or run a command in one",
 		Long: `Commands of container engines under subuidless share a session: one user
 namespace, one mount namespace and one supervisor. So "subuidless podman exec"
@@ -45,16 +46,16 @@ is the same as that of subuidless exec.`,
 		Example: `  subuidless session exec -- sh -c 'podman build -t app . && podman push app registry.example.org/app'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				exit(launch.StatusFailed, errors.New("session exec: no COMMAND given; see subuidless session exec --help"))
+				cli.Exit(launch.StatusFailed, errors.New("session exec: no COMMAND given; see subuidless session exec --help"))
 			}
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := makeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
+			if err := cli.MakeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
 			o.Args = args
-			exit(engine.Exec(o))
+			cli.Exit(engine.Exec(o))
 			return nil
 		},
 	}
@@ -62,8 +63,8 @@ is the same as that of subuidless exec.`,
 	flags.SetInterspersed(false) // flags after COMMAND are the command's own
 	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
 	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
-	addSupervisorFlags(cmd, &o.Supervisor)
-	cmd.SetFlagErrorFunc(exitFlagError)
+	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
@@ -15,7 +16,7 @@ func newSidecarCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:     "sidecar",
-		GroupID: groupOther,
+		GroupID: cli.GroupOther,
 		Short:   "Show, shrink and move owners that are not stored with the files",
 		Long: `Show, shrink and move what subuidless stores outside of the files: the sidecar.
 
@@ -32,7 +33,7 @@ ACLs of symbolic links, FIFOs, sockets and devices.`,
 				dir, err = owner.DefaultSidecar()
 				return err
 			}
-			return makeAbsolute(&dir)
+			return cli.MakeAbsolute(&dir)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

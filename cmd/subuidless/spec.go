@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/bundle"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
@@ -15,7 +16,7 @@ func newSpecCommand() *cobra.Command {
 	opts := bundle.Options{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	cmd := &cobra.Command{
 		Use:     "spec",
-		GroupID: groupRuntime,
+		GroupID: cli.GroupRuntime,
 		Short:   "Create or adapt an OCI bundle's config.json",
 		Long: `Create config.json of an OCI bundle, or adapt an existing one: map a single user
 id, and add the seccomp rules that send emulated system calls to the agent.
@@ -24,7 +25,7 @@ Everything else in an existing file is preserved.`,
   subuidless spec --bundle ./test --socket ~/.subuidless.sock`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := makeAbsolute(&opts.Socket); err != nil {
+			if err := cli.MakeAbsolute(&opts.Socket); err != nil {
 				return err
 			}
 			rows := syscalls.Rows
@@ -37,7 +38,7 @@ Everything else in an existing file is preserved.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "bundle", "b", ".", "`directory` of the bundle")
 	flags.StringVar(&opts.Socket, "socket", "", "`path` of the agent's socket, for linux.seccomp.listenerPath (required by runc)")
-	flags.Var((*permissions)(&noPermissions), "permissions", "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
+	flags.Var((*cli.Permissions)(&noPermissions), "permissions", "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
 	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "do not create a user namespace; the runtime already runs in one (unshare -r)")
 	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "prevent signals from interrupting system calls that are waiting for the agent\n(crun 1.6, runc 1.5 and later)")
 	return cmd

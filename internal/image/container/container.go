@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
+	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
@@ -45,17 +45,8 @@ type RunOptions struct {
 	Launch   launch.RunOptions // what the user has set; Rootfs, Args, Layers and Dirs are not used
 }
 
-// Container is a container that is ready to run.
-type Container struct {
-	store    *store.Store
-	saved    *store.Container
-	lock     store.Lock
-	remove   bool
-	launched *launch.RunOptions
-}
-
-// Create makes a container of an image, which it pulls if needed. The caller calls Run.
-func Create(ctx context.Context, s *store.Store, registries *reference.Registries, o RunOptions) (_ *Container, err error) {
+// Create makes a container of an image, which it pulls if needed. The caller runs it.
+func Create(ctx context.Context, s *store.Store, registries *reference.Registries, o RunOptions) (*prepared.Container, error) {
 	// Afterwards, the container keeps its layers.
 	use, err := s.Use()
 	if err != nil {
@@ -73,26 +64,15 @@ func Create(ctx context.Context, s *store.Store, registries *reference.Registrie
 	if err != nil {
 		return nil, err
 	}
-	c := &Container{store: s, saved: saved, lock: lock, remove: o.Remove}
-	if c.launched, err = options(image, saved, o); err == nil {
-		err = prepareRoot(s, use, saved, o.Driver, c.launched)
+	l, err := options(image, saved, o)
+	if err == nil {
+		err = prepareRoot(s, use, saved, o.Driver, l)
 	}
 	if err != nil {
 		lock.Unlock()
 		return nil, errors.Join(err, s.RemoveContainer(saved))
 	}
-	return c, nil
-}
-
-// Run runs the command of the container, and returns its exit status as launch.Run does.
-func (c *Container) Run() (status int, err error) {
-	defer c.lock.Unlock()
-	status, err = launch.Run(*c.launched)
-	if c.remove {
-		return status, errors.Join(err, c.store.RemoveContainer(c.saved))
-	}
-	c.saved.Finished, c.saved.ExitCode = time.Now(), status
-	return status, errors.Join(err, c.saved.Save())
+	return &prepared.Container{Launch: *l, Dir: saved.Dir, Remove: o.Remove, Lock: lock.File}, nil
 }
 
 // findOrPull returns the image of the store, or pulls it.
@@ -204,11 +184,6 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 	if driver == DriverCopy || len(lower) == 0 {
 		return copyLayers(s, use, c, lower, l)
 	}
-	stack, err := layer.OpenStack(lower)
-	if err != nil {
-		return err
-	}
-	// Not closed: launch.Run uses it, and this process ends with the container.
 	upper, err := filepath.Rel(s.LayersDir(), c.Dir)
 	if err != nil {
 		return err
@@ -216,7 +191,6 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 	l.Layers = &launch.Layers{
 		Mount: overlay.Mount{Dir: s.LayersDir(), Lower: c.Layers, Upper: filepath.Join(upper, "upper"), Work: filepath.Join(upper, "work")},
 		Name:  c.Image,
-		Open:  stack.Open,
 	}
 	return copyRootAttributes(lower[0], filepath.Join(c.Dir, "upper"))
 }

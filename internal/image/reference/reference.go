@@ -57,12 +57,6 @@ func Parse(text string, aliases Aliases) (Reference, error) {
 	return parseName(text, aliases)
 }
 
-// IsPath reports whether text is the path of a root file system, and not the name of an image.
-func IsPath(text string) bool {
-	return text == "." || text == ".." || strings.HasPrefix(text, "/") ||
-		strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../")
-}
-
 func parseName(text string, aliases Aliases) (Reference, error) {
 	full := aliases.expand(text)
 	ref, err := name.ParseReference(full)

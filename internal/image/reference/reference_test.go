@@ -49,17 +49,6 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestIsPath(t *testing.T) {
-	for text, want := range map[string]bool{
-		"/": true, "/x": true, ".": true, "..": true, "./x": true, "../x": true,
-		"x": false, "x/y": false, ".x": false, "oci:./x": false, "": false,
-	} {
-		if IsPath(text) != want {
-			t.Errorf("IsPath(%q) = %v", text, !want)
-		}
-	}
-}
-
 func TestRepository(t *testing.T) {
 	for full, want := range map[string]string{
 		"docker.io/library/x:1": "docker.io/library/x", "localhost:5000/x": "localhost:5000/x",

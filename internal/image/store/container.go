@@ -19,11 +19,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 )
 
 // Container is a container of an image. Its directory is containers/ID: config.json is its
-// Container, rootfs its root file system or the place to mount it, upper and work are those of
-// overlayfs, and lock is locked while the container runs.
+// Container, exit.json says how it has ended, rootfs is its root file system or the place to
+// mount it, upper and work are those of overlayfs, and lock is locked while the container runs.
 type Container struct {
 	ID         string
 	Name       string
@@ -36,9 +37,8 @@ type Container struct {
 	AutoRemove bool              `json:",omitempty"` // remove it when it ends
 	Created    time.Time
 
-	Pid      int       `json:",omitempty"` // of the process that runs it: subuidless run
-	Finished time.Time `json:",omitzero"`
-	ExitCode int       `json:",omitempty"`
+	Pid int `json:",omitempty"` // of the process that runs it: subuidless run
+	storedir.Exit
 
 	Running bool   `json:"-"`
 	Dir     string `json:"-"`
@@ -94,7 +94,7 @@ func (c *Container) Save() error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(c.Dir, "config.json"), append(b, '\n'))
+	return WriteFile(filepath.Join(c.Dir, storedir.Config), append(b, '\n'))
 }
 
 // Containers returns all containers, the newest first.
@@ -106,7 +106,7 @@ func (s *Store) Containers() ([]*Container, error) {
 	var all []*Container
 	for _, e := range entries {
 		c := &Container{Dir: s.path("containers", e.Name())}
-		err := readJSON(filepath.Join(c.Dir, "config.json"), c)
+		err := readJSON(filepath.Join(c.Dir, storedir.Config), c)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // being created or removed, or left by a process that was killed then
 		}
@@ -114,6 +114,9 @@ func (s *Store) Containers() ([]*Container, error) {
 			return nil, err
 		}
 		c.Running = c.IsRunning()
+		if c.Exit, err = storedir.ReadExit(c.Dir); err != nil {
+			return nil, err
+		}
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b *Container) int { return b.Created.Compare(a.Created) })
@@ -158,10 +161,4 @@ func (s *Store) FindContainer(text string) (*Container, error) {
 }
 
 // RemoveContainer removes a container that does not run, and its files.
-func (s *Store) RemoveContainer(c *Container) error {
-	// First the file that makes it a container, so that nobody sees a part of one.
-	if err := os.Remove(filepath.Join(c.Dir, "config.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return layer.RemoveAll(c.Dir)
-}
+func (s *Store) RemoveContainer(c *Container) error { return storedir.RemoveContainer(c.Dir) }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 )
 
 // The annotations of an image in index.json.
@@ -78,12 +79,12 @@ func (s *Store) withIndex(f func(*v1.IndexManifest) (changed bool, err error)) e
 	if err != nil {
 		return err
 	}
-	return WriteFile(s.path("index.json"), append(b, '\n'))
+	return WriteFile(s.path(storedir.Index), append(b, '\n'))
 }
 
 func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
-	err := readJSON(s.path("index.json"), index)
+	err := readJSON(s.path(storedir.Index), index)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}

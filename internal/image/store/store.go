@@ -35,25 +35,13 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 )
 
 // Store is an open store.
 type Store struct {
 	Dir string // absolute path
-}
-
-// DefaultDir returns the path of the calling user's store: subuidless in $XDG_DATA_HOME or
-// ~/.local/share. It fails if neither XDG_DATA_HOME nor HOME is set.
-func DefaultDir() (string, error) {
-	data := os.Getenv("XDG_DATA_HOME")
-	if !filepath.IsAbs(data) { // the XDG Base Directory Specification: ignore relative paths
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("no directory for images: %w (set HOME or XDG_DATA_HOME, or use --root)", err)
-		}
-		data = filepath.Join(home, ".local", "share")
-	}
-	return filepath.Join(data, "subuidless"), nil
 }
 
 const layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
@@ -78,7 +66,7 @@ func Open(dir string) (*Store, error) {
 			return nil, err
 		}
 	}
-	if _, err := os.Lstat(s.path("index.json")); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(s.path(storedir.Index)); errors.Is(err, os.ErrNotExist) {
 		err := s.withIndex(func(*v1.IndexManifest) (bool, error) { return true, nil })
 		if err != nil {
 			return nil, err

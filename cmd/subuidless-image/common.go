@@ -11,24 +11,19 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
-// storeFlags are the flags of all commands that use the store of images.
-type storeFlags struct{ root string }
-
-func (f *storeFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.root, "root", "", "`directory` of the store (default $XDG_DATA_HOME/subuidless or\n~/.local/share/subuidless)")
-}
-
-// open opens the store.
-func (f *storeFlags) open() (*store.Store, error) {
-	dir := f.root
+// openStore opens the store.
+func openStore(f cli.StoreFlags) (*store.Store, error) {
+	dir := f.Root
 	if dir == "" {
 		var err error
-		if dir, err = store.DefaultDir(); err != nil {
+		if dir, err = storedir.Default(); err != nil {
 			return nil, err
 		}
 	}
@@ -44,29 +39,11 @@ func registries() (*reference.Registries, error) {
 	return reference.ReadRegistries("/etc", config)
 }
 
-// transferFlags are the flags of the commands that transfer images.
-type transferFlags struct {
-	platform  string
-	tlsVerify bool
-	authFile  string
-	quiet     bool
-}
-
-func (f *transferFlags) add(cmd *cobra.Command, platform bool) {
-	flags := cmd.Flags()
-	if platform {
-		flags.StringVar(&f.platform, "platform", "", "choose the image for `OS/ARCH[/VARIANT]` (default that of this machine)")
-	}
-	flags.BoolVar(&f.tlsVerify, "tls-verify", true, "require registries to have a valid certificate; with =false, also accept HTTP")
-	flags.StringVar(&f.authFile, "authfile", "", "`file` with the credentials for registries (default: see subuidless login --help)")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
-}
-
-// options returns the options for a transfer.
-func (f *transferFlags) options() transfer.Options {
+// transferOptions returns the options for a transfer.
+func transferOptions(f cli.TransferFlags) transfer.Options {
 	return transfer.Options{
-		Platform: f.platform, Insecure: !f.tlsVerify, AuthFile: f.authFile,
-		Progress: transfer.NewProgress(os.Stderr, f.quiet),
+		Platform: f.Platform, Insecure: !f.TLSVerify, AuthFile: f.AuthFile,
+		Progress: transfer.NewProgress(os.Stderr, f.Quiet),
 		Warn:     func(message string) { fmt.Fprintln(os.Stderr, "subuidless: warning:", message) },
 	}
 }
@@ -114,7 +91,7 @@ func ago(t time.Time) string {
 
 // imageNames completes the names of images.
 func imageNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	s, err := new(storeFlags).open()
+	s, err := openStore(cli.StoreFlags{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -7,17 +7,16 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newSaveCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var output, format string
 	cmd := &cobra.Command{
-		Use:     "save [flags] IMAGE...",
-		GroupID: groupImages,
-		Short:   "Write images to an archive or directory",
+		Use: "save [flags] IMAGE...",
 		Long: `Write images to a file, or to the standard output if that is no terminal. Docker,
 podman and subuidless load can read it.`,
 		Example: `  subuidless save -o alpine.tar alpine
@@ -29,7 +28,7 @@ podman and subuidless load can read it.`,
 					return errors.New("save: the standard output is a terminal; use --output FILE, or redirect it")
 				}
 			}
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -51,6 +50,6 @@ podman and subuidless load can read it.`,
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`path` to write to")
 	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "docker-archive, oci-archive, oci-dir or docker-dir")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }

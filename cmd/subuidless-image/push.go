@@ -6,24 +6,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newPushCommand() *cobra.Command {
-	var where storeFlags
-	var how transferFlags
+	var where cli.StoreFlags
+	var how cli.TransferFlags
 	cmd := &cobra.Command{
-		Use:     "push [flags] IMAGE [DESTINATION]",
-		GroupID: groupImages,
-		Short:   "Copy an image to a registry, archive or directory",
+		Use: "push [flags] IMAGE [DESTINATION]",
 		Long: `Copy an image of the store to DESTINATION, which has the forms that subuidless pull
 --help lists. It defaults to the name IMAGE. The digest of the image is printed.`,
 		Example: `  subuidless push my/tool registry.example/my/tool:1.0
   subuidless push my/tool oci:./layout:1.0`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -46,7 +45,7 @@ func newPushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := how.options()
+			o := transferOptions(how)
 			o.Insecure = o.Insecure || known.IsInsecure(to.Name)
 			ctx, stop := interruptible()
 			defer stop()
@@ -60,8 +59,8 @@ func newPushCommand() *cobra.Command {
 		},
 		ValidArgsFunction: imageNames,
 	}
-	where.add(cmd)
-	how.add(cmd, false)
+	where.Add(cmd)
+	how.Add(cmd, false)
 	return cmd
 }
 

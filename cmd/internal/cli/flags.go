@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -9,18 +9,18 @@ import (
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
-// addSupervisorFlags adds the flags that the supervisors of containers have in common,
+// AddSupervisorFlags adds the flags that the supervisors of containers have in common,
 // and that set the fields of cfg.
-func addSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
+func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
-	flags.Var((*permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
+	flags.Var((*Permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
 	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
 }
 
-// makeAbsolute makes paths absolute, because the processes that open them run in another
+// MakeAbsolute makes paths absolute, because the processes that open them run in another
 // working directory. An empty path means that the user gave none, and stays empty.
-func makeAbsolute(paths ...*string) error {
+func MakeAbsolute(paths ...*string) error {
 	for _, path := range paths {
 		if *path == "" {
 			continue
@@ -34,12 +34,12 @@ func makeAbsolute(paths ...*string) error {
 	return nil
 }
 
-// permissions is the pflag.Value of --permissions=on|off. Its bool is NoPermissions: true
+// Permissions is the pflag.Value of --permissions=on|off. Its bool is NoPermissions: true
 // means off.
-type permissions bool
+type Permissions bool
 
 // String implements pflag.Value.
-func (p *permissions) String() string {
+func (p *Permissions) String() string {
 	if *p {
 		return "off"
 	}
@@ -47,7 +47,7 @@ func (p *permissions) String() string {
 }
 
 // Set implements pflag.Value.
-func (p *permissions) Set(value string) error {
+func (p *Permissions) Set(value string) error {
 	switch value {
 	case "on":
 		*p = false
@@ -60,4 +60,4 @@ func (p *permissions) Set(value string) error {
 }
 
 // Type implements pflag.Value.
-func (p *permissions) Type() string { return "on|off" }
+func (p *Permissions) Type() string { return "on|off" }

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
@@ -34,18 +35,16 @@ type inspected struct {
 }
 
 func newInspectCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var format, kind string
 	cmd := &cobra.Command{
-		Use:     "inspect [flags] NAME...",
-		GroupID: groupImages,
-		Short:   "Print what is known about images and containers",
+		Use: "inspect [flags] NAME...",
 		Long: `Print what is known about containers and images, as JSON. NAME is the name or the
 beginning of the id of a container, or the same of an image.`,
 		Example: `  subuidless inspect --format '{{.Config.User}}' postgres`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -74,7 +73,7 @@ beginning of the id of a container, or the same of an image.`,
 	}
 	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or a `text` with fields: {{.FIELD.FIELD}}, {{json .FIELD}} or\n{{index .FIELD \"KEY\"}}")
 	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for an `image` or a container")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 

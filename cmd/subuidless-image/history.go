@@ -9,20 +9,19 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newHistoryCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var full, quiet bool
 	cmd := &cobra.Command{
-		Use:     "history [flags] IMAGE",
-		GroupID: groupImages,
-		Short:   "Show how an image was built",
-		Args:    cobra.ExactArgs(1),
+		Use:  "history [flags] IMAGE",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -62,7 +61,7 @@ func newHistoryCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the layers' digests only")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 

@@ -10,23 +10,22 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newPruneCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var all, force bool
 	cmd := &cobra.Command{
-		Use:     "prune [flags]",
-		GroupID: groupImages,
-		Short:   "Remove what is not used: stopped containers, images without a name, leftovers",
+		Use: "prune [flags]",
 		Long: `Remove containers that do not run, images without a name, and all files of the
 store that no image and no container needs, such as those of an interrupted pull.
 With --all, also remove images that no container uses.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -51,7 +50,7 @@ With --all, also remove images that no container uses.`,
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 
@@ -74,9 +73,7 @@ func confirm(all bool) error {
 
 func newStoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "store",
-		GroupID: groupImages,
-		Short:   "Examine the store of images",
+		Use: "store",
 		Long: `Examine the store of images and containers. It is an OCI image layout, which other
 tools can read.`,
 		Args: cobra.NoArgs,
@@ -87,7 +84,7 @@ tools can read.`,
 }
 
 func newStoreCheckCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var repair bool
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -97,7 +94,7 @@ of interrupted commands are no damage; subuidless prune removes them. The exit
 status is 1 if something is damaged, even if it has been repaired.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -119,18 +116,18 @@ status is 1 if something is damaged, even if it has been repaired.`,
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged files, and images that are not complete")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 
 func newStorePathCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	cmd := &cobra.Command{
 		Use:   "path",
 		Short: "Print the directory of the store",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -138,6 +135,6 @@ func newStorePathCommand() *cobra.Command {
 			return nil
 		},
 	}
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }

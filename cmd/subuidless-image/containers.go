@@ -11,22 +11,21 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
 func newPsCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var all, quiet, full bool
 	var format string
 	cmd := &cobra.Command{
-		Use:     "ps [flags]",
-		GroupID: groupRun,
-		Short:   "List the containers of images",
-		Long:    `List the running containers that subuidless run has made of images.`,
-		Args:    cobra.NoArgs,
+		Use:  "ps [flags]",
+		Long: `List the running containers that subuidless run has made of images.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -73,7 +72,7 @@ func newPsCommand() *cobra.Command {
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print ids only")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
 	flags.StringVar(&format, "format", "", "`json` prints JSON")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 
@@ -89,15 +88,13 @@ func state(c *store.Container) string {
 }
 
 func newRmCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var force bool
 	cmd := &cobra.Command{
-		Use:     "rm [flags] CONTAINER...",
-		GroupID: groupRun,
-		Short:   "Remove containers of images",
-		Args:    cobra.MinimumNArgs(1),
+		Use:  "rm [flags] CONTAINER...",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(&where, args, func(s *store.Store, c *store.Container) error {
+			return forContainers(where, args, func(s *store.Store, c *store.Container) error {
 				if c.Running {
 					if !force {
 						return fmt.Errorf("container %s is running; stop it first (subuidless stop %s), or use --force", c.Name, c.Name)
@@ -116,22 +113,20 @@ func newRmCommand() *cobra.Command {
 		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill containers that run")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 
 func newStopCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var seconds int
 	cmd := &cobra.Command{
-		Use:     "stop [flags] CONTAINER...",
-		GroupID: groupRun,
-		Short:   "Stop containers of images",
+		Use: "stop [flags] CONTAINER...",
 		Long: `Send containers the stop signal of their image (default SIGTERM), and SIGKILL if
 they have not ended after a while.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(&where, args, func(s *store.Store, c *store.Container) error {
+			return forContainers(where, args, func(s *store.Store, c *store.Container) error {
 				if err := container.Stop(s, c, time.Duration(seconds)*time.Second); err != nil {
 					return err
 				}
@@ -142,13 +137,13 @@ they have not ended after a while.`,
 		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().IntVarP(&seconds, "time", "t", 10, "`seconds` to wait before SIGKILL")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 
 // forContainers calls f with each of the containers that args name.
-func forContainers(where *storeFlags, args []string, f func(*store.Store, *store.Container) error) error {
-	s, err := where.open()
+func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *store.Container) error) error {
+	s, err := openStore(where)
 	if err != nil {
 		return err
 	}
@@ -165,7 +160,7 @@ func forContainers(where *storeFlags, args []string, f func(*store.Store, *store
 
 // containerNames completes the names of containers.
 func containerNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	s, err := new(storeFlags).open()
+	s, err := openStore(cli.StoreFlags{})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -5,17 +5,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newPullCommand() *cobra.Command {
-	var where storeFlags
-	var how transferFlags
+	var where cli.StoreFlags
+	var how cli.TransferFlags
 	cmd := &cobra.Command{
-		Use:     "pull [flags] IMAGE...",
-		GroupID: groupImages,
-		Short:   "Fetch images from registries, archives or directories",
+		Use: "pull [flags] IMAGE...",
 		Long: `Fetch images, verify their digests, and unpack them with the owners that they
 have: no supervision and no privileges are needed. The id of each image is
 printed.
@@ -37,7 +36,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
   subuidless pull --platform linux/arm64 docker.io/library/postgres:17`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -50,7 +49,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 				if err != nil {
 					return err
 				}
-				o := how.options()
+				o := transferOptions(how)
 				o.Insecure = o.Insecure || known.IsInsecure(ref.Name)
 				ctx, stop := interruptible()
 				image, err := transfer.Pull(ctx, s, ref, nil, o)
@@ -65,7 +64,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 			return nil
 		},
 	}
-	where.add(cmd)
-	how.add(cmd, true)
+	where.Add(cmd)
+	how.Add(cmd, true)
 	return cmd
 }

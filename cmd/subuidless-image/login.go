@@ -12,17 +12,16 @@ import (
 	"github.com/containerd/console"
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 func newLoginCommand() *cobra.Command {
 	var user, password string
 	var passwordStdin bool
-	var how transferFlags
+	var how cli.TransferFlags
 	cmd := &cobra.Command{
-		Use:     "login [flags] [REGISTRY]",
-		GroupID: groupImages,
-		Short:   "Store credentials for a registry",
+		Use: "login [flags] [REGISTRY]",
 		Long: `Check a user name and password with REGISTRY (default docker.io), and store them.
 
 They are stored in the configuration of docker, $DOCKER_CONFIG/config.json or
@@ -40,7 +39,7 @@ uses what podman login has stored.`,
 			}
 			ctx, stop := interruptible()
 			defer stop()
-			if err := transfer.Login(ctx, registryOf(args), user, password, how.authFile, !how.tlsVerify); err != nil {
+			if err := transfer.Login(ctx, registryOf(args), user, password, how.AuthFile, !how.TLSVerify); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Login Succeeded")
@@ -51,8 +50,8 @@ uses what podman login has stored.`,
 	flags.StringVarP(&user, "username", "u", "", "user `name`")
 	flags.StringVarP(&password, "password", "p", "", "`password` (other users of the machine may see it: prefer --password-stdin)")
 	flags.BoolVar(&passwordStdin, "password-stdin", false, "read the password from the standard input")
-	flags.BoolVar(&how.tlsVerify, "tls-verify", true, "require a valid certificate; with =false, also accept HTTP")
-	flags.StringVar(&how.authFile, "authfile", "", "`file` to store the credentials in")
+	flags.BoolVar(&how.TLSVerify, "tls-verify", true, "require a valid certificate; with =false, also accept HTTP")
+	flags.StringVar(&how.AuthFile, "authfile", "", "`file` to store the credentials in")
 	return cmd
 }
 
@@ -114,10 +113,8 @@ func newLogoutCommand() *cobra.Command {
 	var authFile string
 	var all bool
 	cmd := &cobra.Command{
-		Use:     "logout [flags] [REGISTRY]",
-		GroupID: groupImages,
-		Short:   "Remove stored credentials for a registry",
-		Args:    cobra.MaximumNArgs(1),
+		Use:  "logout [flags] [REGISTRY]",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			registry := registryOf(args)
 			if all {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
@@ -25,18 +26,16 @@ type listed struct {
 }
 
 func newImagesCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var quiet, digests, full bool
 	var format string
 	cmd := &cobra.Command{
-		Use:     "images [flags] [NAME]",
-		GroupID: groupImages,
-		Short:   "List the images of the store",
+		Use: "images [flags] [NAME]",
 		Long: `List the images of the store, or those whose repository or complete name is NAME.
 The size is that of the compressed layers.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -75,7 +74,7 @@ The size is that of the compressed layers.`,
 	flags.BoolVar(&digests, "digests", false, "show the digests by which registries know the images")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten ids")
 	flags.StringVar(&format, "format", "", "`json` prints JSON")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 

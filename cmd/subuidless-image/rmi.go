@@ -7,16 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
 func newRmiCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	var all, force, noPrune bool
 	cmd := &cobra.Command{
-		Use:     "rmi [flags] IMAGE...",
-		GroupID: groupImages,
-		Short:   "Remove images",
+		Use: "rmi [flags] IMAGE...",
 		Long: `Remove names of images, and images that have no other name. IMAGE is a name, or an
 id, which removes all names of the image: with --force, if there are several.
 Files that no other image and no container needs are removed, too.`,
@@ -27,7 +26,7 @@ Files that no other image and no container needs are removed, too.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -61,7 +60,7 @@ Files that no other image and no container needs are removed, too.`,
 	flags.BoolVarP(&all, "all", "a", false, "remove all images")
 	flags.BoolVarP(&force, "force", "f", false, "also remove images with several names, and those that containers use")
 	flags.BoolVar(&noPrune, "no-prune", false, "keep the files, for subuidless prune")
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }
 

@@ -5,18 +5,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 )
 
 func newTagCommand() *cobra.Command {
-	var where storeFlags
+	var where cli.StoreFlags
 	cmd := &cobra.Command{
-		Use:     "tag IMAGE NAME...",
-		GroupID: groupImages,
-		Short:   "Give an image further names",
-		Args:    cobra.MinimumNArgs(2),
+		Use:  "tag IMAGE NAME...",
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := where.open()
+			s, err := openStore(where)
 			if err != nil {
 				return err
 			}
@@ -50,6 +49,6 @@ func newTagCommand() *cobra.Command {
 		},
 		ValidArgsFunction: imageNames,
 	}
-	where.add(cmd)
+	where.Add(cmd)
 	return cmd
 }

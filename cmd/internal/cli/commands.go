@@ -1,0 +1,46 @@
+// Package cli has the parts of the command line that the main program and the image program
+// share.
+package cli
+
+import "github.com/spf13/cobra"
+
+// The groups of commands in the help of the root command.
+const (
+	GroupRun     = "run"
+	GroupEngine  = "engine"
+	GroupImages  = "images"
+	GroupRuntime = "runtime"
+	GroupOther   = "other"
+)
+
+// Groups are the groups with their titles, in the order of the help.
+var Groups = []*cobra.Group{
+	{ID: GroupRun, Title: "Run a command:"},
+	{ID: GroupEngine, Title: "Work with container engines:"},
+	{ID: GroupImages, Title: "Work with images:"},
+	{ID: GroupRuntime, Title: "Work with OCI runtimes:"},
+	{ID: GroupOther, Title: "Other commands:"},
+}
+
+// ImageCommand is a command of the image program, as the main program knows it.
+type ImageCommand struct{ Name, Group, Short string }
+
+// ImageCommands are the commands of the image program, except for run, which both have.
+var ImageCommands = []ImageCommand{
+	{"history", GroupImages, "Show how an image was built"},
+	{"images", GroupImages, "List the images of the store"},
+	{"inspect", GroupImages, "Print what is known about images and containers"},
+	{"load", GroupImages, "Read images from an archive or directory"},
+	{"login", GroupImages, "Store credentials for a registry"},
+	{"logout", GroupImages, "Remove stored credentials for a registry"},
+	{"prune", GroupImages, "Remove what is not used: stopped containers, images without a name, leftovers"},
+	{"ps", GroupRun, "List the containers of images"},
+	{"pull", GroupImages, "Fetch images from registries, archives or directories"},
+	{"push", GroupImages, "Copy an image to a registry, archive or directory"},
+	{"rm", GroupRun, "Remove containers of images"},
+	{"rmi", GroupImages, "Remove images"},
+	{"save", GroupImages, "Write images to an archive or directory"},
+	{"stop", GroupRun, "Stop containers of images"},
+	{"store", GroupImages, "Examine the store of images"},
+	{"tag", GroupImages, "Give an image further names"},
+}

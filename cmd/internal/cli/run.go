@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rootless-containers/subuidless/internal/launch"
+)
+
+// Run is what the command run gets. Both programs have this command: the main program runs
+// root file systems, and the image program prepares those of images.
+type Run struct {
+	Launch  launch.RunOptions // Rootfs and Args are not set
+	Target  string            // IMAGE or ROOTFS
+	Command []string
+
+	Image ImageRun
+}
+
+// ImageRun are the flags of run that concern images only.
+type ImageRun struct {
+	Entrypoint *string // nil: that of the image
+	Name       string
+	Labels     []string
+	Remove     bool
+	Pull       string
+	Driver     string
+	Store      StoreFlags
+	Transfer   TransferFlags
+}
+
+// IsPath reports whether target is the path of a root file system by its form, and not the
+// name of an image.
+func IsPath(target string) bool {
+	return target == "." || target == ".." || strings.HasPrefix(target, "/") ||
+		strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../")
+}
+
+// Rootfs returns the options to run r.Target as a root file system. It returns an error if
+// the user has set a flag that needs an image.
+func (r *Run) Rootfs(cmd *cobra.Command) (launch.RunOptions, error) {
+	for _, name := range imageFlags {
+		if cmd.Flags().Changed(name) {
+			return launch.RunOptions{}, fmt.Errorf("run: --%s needs an image, but %s is a directory (docker://%[2]s means the image)", name, r.Target)
+		}
+	}
+	o := r.Launch
+	o.Rootfs, o.Args = r.Target, r.Command
+	return o, nil
+}
+
+// imageFlags are the names of the flags that need an image.
+var imageFlags = []string{"entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver"}
+
+// NewRunCommand returns the command run. Names completes the names of images.
+func NewRunCommand(run func(*cobra.Command, *Run) error, names cobra.CompletionFunc) *cobra.Command {
+	var r Run
+	var entrypoint string
+	cmd := &cobra.Command{
+		Use:     "run [flags] IMAGE|ROOTFS [--] [COMMAND [ARG...]]",
+		GroupID: GroupRun,
+		Short:   "Run a command in a container, without an OCI runtime",
+		Long: `Run a command in a supervised container, in user, mount, PID, IPC, UTS and cgroup
+namespaces of its own. If standard input and output are a terminal, the command
+runs in a new terminal.
+
+The root file system is that of IMAGE (see subuidless pull --help), which is pulled
+if the store does not have it, or the directory ROOTFS. A path that begins with /
+or . is a ROOTFS; other names are that of an image of the store, else of a
+directory, else of an image to pull. The default command, user, working directory
+and environment are those of the image; for a ROOTFS, the command is /bin/sh.
+Changes of an image's files are kept in the container, until subuidless rm or
+prune removes it.
+
+The container has its own copies of the host's /etc/hosts and /etc/resolv.conf.
+They can be changed, unless the rootfs is read-only, and end with the container.
+
+The exit status is that of the command; 128+N if signal N killed it; 127 if the
+command was not found, 126 if it cannot be executed, and 125 if subuidless itself
+failed.`,
+		Example: `  subuidless run --rm alpine
+  subuidless run --rm --user nobody docker.io/library/debian:12 id
+  subuidless run --volume "$PWD:/src" --workdir /src bundle/rootfs -- make install`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				Exit(launch.StatusFailed, errors.New("run: no IMAGE and no ROOTFS directory given; see subuidless run --help"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
+				return err
+			}
+			if r.Target, r.Command = args[0], args[1:]; len(r.Command) > 0 && r.Command[0] == "--" {
+				r.Command = r.Command[1:]
+			}
+			if cmd.Flags().Changed("entrypoint") {
+				r.Image.Entrypoint = &entrypoint
+			}
+			return run(cmd, &r)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			switch {
+			case len(args) > 0:
+				return nil, cobra.ShellCompDirectiveDefault
+			case strings.ContainsAny(toComplete, "./"):
+				return nil, cobra.ShellCompDirectiveFilterDirs
+			}
+			return names(cmd, args, toComplete)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // flags after IMAGE or ROOTFS are the command's own
+	addLaunchFlags(flags, &r.Launch)
+	flags.StringVar(&entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
+	addImageFlags(flags, &r.Image)
+	r.Image.Store.Add(cmd)
+	r.Image.Transfer.Add(cmd, true)
+	AddSupervisorFlags(cmd, &r.Launch.Supervisor)
+	cmd.SetFlagErrorFunc(ExitFlagError)
+	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {
+		panic(err) // a mistake in this file: there is no such flag
+	}
+	return cmd
+}
+
+func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
+	flags.StringVarP(&o.User, "user", "u", "", "run as `NAME|UID[:GROUP|:GID]`, looked up in the rootfs (default that of the\nimage, or root)")
+	flags.StringArrayVarP(&o.Env, "env", "e", nil, "set a variable with `K=V`, or pass K through from the environment; may be repeated")
+	flags.StringVarP(&o.Workdir, "workdir", "w", "", "working `directory` in the container (default that of the image, or /)")
+	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind-mount a host file or directory, `SRC:DST[:ro]`; may be repeated")
+	flags.StringVar(&o.Net, "net", launch.NetHost, "`network`: host, or none for a loopback interface only; also --network")
+	flags.StringVar(&o.Hostname, "hostname", "", "`hostname` of the container (default that of the host)")
+	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "network" {
+			name = "net"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
+	flags.StringVar(&o.Name, "name", "", "`name` of the container")
+	flags.StringArrayVarP(&o.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
+	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
+	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")
+	flags.StringVar(&o.Driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make the root file system by overlay or by `copy` (default: overlay where\nit works, or $STORAGE_DRIVER)")
+	flags.BoolP("interactive", "i", false, "accepted as in docker: standard input is always connected")
+	flags.BoolP("tty", "t", false, "accepted as in docker: there is a terminal if standard input and output are one")
+}

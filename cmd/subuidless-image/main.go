@@ -1,0 +1,64 @@
+// Command subuidless-image is the part of subuidless that works with images: see package
+// program. cmd/build appends it to the main program, which executes it.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/program"
+)
+
+// mainProgram is the main program, which runs containers.
+var mainProgram program.Main
+
+func main() {
+	// It also executes itself as its helper process; argv[0] says so.
+	if os.Args[0] == unpack.Name {
+		os.Exit(unpack.Main())
+	}
+	var err error
+	if mainProgram, err = program.Caller(); err == nil {
+		err = newRootCommand().Execute()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "subuidless:", err)
+		os.Exit(1)
+	}
+}
+
+// commands are the commands in cli.ImageCommands.
+var commands = map[string]func() *cobra.Command{
+	"history": newHistoryCommand,
+	"images":  newImagesCommand,
+	"inspect": newInspectCommand,
+	"load":    newLoadCommand,
+	"login":   newLoginCommand,
+	"logout":  newLogoutCommand,
+	"prune":   newPruneCommand,
+	"ps":      newPsCommand,
+	"pull":    newPullCommand,
+	"push":    newPushCommand,
+	"rm":      newRmCommand,
+	"rmi":     newRmiCommand,
+	"save":    newSaveCommand,
+	"stop":    newStopCommand,
+	"store":   newStoreCommand,
+	"tag":     newTagCommand,
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{Use: "subuidless", SilenceErrors: true, SilenceUsage: true}
+	root.AddGroup(cli.Groups...)
+	for _, c := range cli.ImageCommands {
+		cmd := commands[c.Name]()
+		cmd.GroupID, cmd.Short = c.Group, c.Short
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(newRunCommand())
+	return root
+}
