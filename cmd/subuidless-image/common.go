@@ -40,17 +40,25 @@ func registries() (*reference.Registries, error) {
 }
 
 // transferOptions returns the options for a transfer.
-func transferOptions(f cli.TransferFlags) transfer.Options {
+func transferOptions(f cli.TransferFlags, known *reference.Registries) transfer.Options {
 	return transfer.Options{
-		Platform: f.Platform, Insecure: !f.TLSVerify, AuthFile: f.AuthFile,
+		Registries: known,
+		Platform:   f.Platform, Insecure: !f.TLSVerify, AuthFile: f.AuthFile,
 		Progress: transfer.NewProgress(os.Stderr, f.Quiet),
 		Warn:     func(message string) { fmt.Fprintln(os.Stderr, "subuidless: warning:", message) },
 	}
 }
 
-// interruptible returns a context that ends with SIGINT, SIGTERM or SIGHUP.
+// interruptible returns a context that ends with SIGTERM, and with SIGINT and SIGHUP unless
+// they are ignored, as under nohup.
 func interruptible() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	signals := []os.Signal{unix.SIGTERM}
+	for _, s := range []os.Signal{unix.SIGINT, unix.SIGHUP} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signal.NotifyContext(context.Background(), signals...)
 }
 
 // explainInterrupt returns err, or that the user has interrupted the command.

@@ -27,7 +27,7 @@ written, or of an OCI image layout, with the names that they have there.`,
 				return err
 			}
 			how := cli.TransferFlags{TLSVerify: true, Quiet: quiet}
-			o := transferOptions(how)
+			o := transferOptions(how, nil)
 			ctx, stop := interruptible()
 			defer stop()
 			images, err := transfer.Load(ctx, s, input, o)

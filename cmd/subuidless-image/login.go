@@ -37,9 +37,17 @@ uses what podman login has stored.`,
 			if err := askCredentials(&user, &password, passwordStdin); err != nil {
 				return err
 			}
+			known, err := registries()
+			if err != nil {
+				return err
+			}
+			home, err := known.Home(registryOf(args))
+			if err != nil {
+				return err
+			}
 			ctx, stop := interruptible()
 			defer stop()
-			if err := transfer.Login(ctx, registryOf(args), user, password, how.AuthFile, !how.TLSVerify); err != nil {
+			if err := transfer.Login(ctx, registryOf(args), user, password, how.AuthFile, home.Insecure || !how.TLSVerify); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Login Succeeded")

@@ -49,8 +49,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 				if err != nil {
 					return err
 				}
-				o := transferOptions(how)
-				o.Insecure = o.Insecure || known.IsInsecure(ref.Name)
+				o := transferOptions(how, known)
 				ctx, stop := interruptible()
 				image, err := transfer.Pull(ctx, s, ref, nil, o)
 				err = explainInterrupt(ctx, err)

@@ -45,8 +45,7 @@ func newPushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := transferOptions(how)
-			o.Insecure = o.Insecure || known.IsInsecure(to.Name)
+			o := transferOptions(how, known)
 			ctx, stop := interruptible()
 			defer stop()
 			err = transfer.Push(ctx, s, image, to, o)

@@ -51,7 +51,7 @@ func prepare(cmd *cobra.Command, r *cli.Run) (*prepared.Container, error) {
 		Image: r.Target, Args: r.Command, Entrypoint: r.Image.Entrypoint,
 		Name: r.Image.Name, Labels: r.Image.Labels, Remove: r.Image.Remove,
 		Pull: r.Image.Pull, Driver: driver,
-		Transfer: transferOptions(r.Image.Transfer), Launch: r.Launch,
+		Transfer: transferOptions(r.Image.Transfer, known), Launch: r.Launch,
 	}
 	ctx, stop := interruptible()
 	defer stop() // from then on, signals are for the command

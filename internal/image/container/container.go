@@ -90,7 +90,6 @@ func findOrPull(ctx context.Context, s *store.Store, registries *reference.Regis
 	if err != nil {
 		return nil, err
 	}
-	o.Transfer.Insecure = o.Transfer.Insecure || registries.IsInsecure(ref.Name)
 	defer o.Transfer.Progress.Wait()
 	return transfer.Pull(ctx, s, ref, nil, o.Transfer)
 }

@@ -75,14 +75,14 @@ func Canonical(ref name.Reference) string {
 	return full
 }
 
-// Remote returns r for package remote of go-containerregistry. Insecure means to use plain
-// HTTP where the registry does not speak TLS.
-func (r Reference) Remote(insecure bool) (name.Reference, error) {
+// Remote returns e for package remote of go-containerregistry, which uses plain HTTP if the
+// registry is insecure and does not speak TLS.
+func (e Endpoint) Remote() (name.Reference, error) {
 	var options []name.Option
-	if insecure {
+	if e.Insecure {
 		options = append(options, name.Insecure)
 	}
-	return name.ParseReference(r.Name, options...)
+	return name.ParseReference(e.Name, options...)
 }
 
 // HasDigest reports whether r names an image by its digest.

@@ -3,6 +3,7 @@ package reference
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -86,12 +87,94 @@ func TestReadRegistries(t *testing.T) {
 		t.Errorf("aliases: %v", r.Aliases)
 	}
 	for full, want := range map[string]bool{"reg.example:5000/x:1": true, "reg.example:50001/x": false, "reg.example/x": false} {
-		if r.IsInsecure(full) != want {
-			t.Errorf("IsInsecure(%q) = %v", full, !want)
+		if home, err := r.Home(full); err != nil || home.Insecure != want || home.Name != full {
+			t.Errorf("Home(%q) = %+v, %v", full, home, err)
 		}
 	}
 	write(filepath.Join(config, "containers/registries.conf"), "[aliases\n")
 	if _, err := ReadRegistries(etc, config); err == nil || !strings.Contains(err.Error(), "registries.conf") {
 		t.Errorf("a malformed file: %v", err)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	etc := t.TempDir()
+	file := filepath.Join(etc, "containers/registries.conf")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const text = `
+[[registry]]
+location = "docker.io"
+[[registry.mirror]]
+location = "mirror.example:5000/hub"
+insecure = true
+[[registry.mirror]]
+location = "digests.example"
+pull-from-mirror = "digest-only"
+[[registry.mirror]]
+location = "tags.example"
+pull-from-mirror = "tag-only"
+
+[[registry]]
+prefix = "docker.io/own"
+location = "own.example/x"
+mirror-by-digest-only = true
+[[registry.mirror]]
+location = "mirror.example/own"
+
+[[registry]]
+prefix = "*.wild.example"
+insecure = true
+
+[[registry]]
+location = "evil.example"
+blocked = true
+
+[[registry]]
+location = "replaced.example"
+blocked = true
+[[registry]]
+location = "replaced.example"
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadRegistries(etc, os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for full, want := range map[string][]Endpoint{
+		"docker.io/library/x:1": {
+			{"mirror.example:5000/hub/library/x:1", true}, {"tags.example/library/x:1", false}, {"docker.io/library/x:1", false},
+		},
+		"docker.io/library/x@sha256:0": {
+			{"mirror.example:5000/hub/library/x@sha256:0", true}, {"digests.example/library/x@sha256:0", false}, {"docker.io/library/x@sha256:0", false},
+		},
+		"docker.io/own/x:1":        {{"own.example/x/x:1", false}},
+		"docker.io/own/x@sha256:0": {{"mirror.example/own/x@sha256:0", false}, {"own.example/x/x@sha256:0", false}},
+		"docker.io/owner/x:1": {
+			{"mirror.example:5000/hub/owner/x:1", true}, {"tags.example/owner/x:1", false}, {"docker.io/owner/x:1", false},
+		},
+		"a.b.wild.example:99/x:1": {{"a.b.wild.example:99/x:1", true}},
+		"wild.example/x:1":        {{"wild.example/x:1", false}},
+		"replaced.example/x:1":    {{"replaced.example/x:1", false}},
+		"other.example/x:1":       {{"other.example/x:1", false}},
+		"evil.example/x:1":        nil, // an error
+	} {
+		got, err := r.Endpoints(full)
+		if !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("Endpoints(%q) = %+v, %v; want %+v", full, got, err, want)
+		}
+	}
+	var none *Registries
+	if got, err := none.Endpoints("x/y:1"); err != nil || !slices.Equal(got, []Endpoint{{Name: "x/y:1"}}) {
+		t.Errorf("without files: %+v, %v", got, err)
+	}
+	if err := os.WriteFile(file, []byte("[[registry]]\ninsecure = true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadRegistries(etc, os.DevNull); err == nil {
+		t.Error("a table without a prefix and a location: no error")
 	}
 }

@@ -21,11 +21,12 @@ import (
 
 // Options are the options of Pull, Load and Push.
 type Options struct {
-	Platform string // OS/ARCH[/VARIANT]; empty: that of this machine
-	Insecure bool   // accept registries without TLS or a valid certificate
-	AuthFile string // the only file with credentials; empty: those of podman and docker
-	Progress Progress
-	Warn     func(message string) // not nil
+	Platform   string                // OS/ARCH[/VARIANT]; empty: that of this machine
+	Insecure   bool                  // accept all registries without TLS or a valid certificate
+	AuthFile   string                // the only file with credentials; empty: those of podman and docker
+	Registries *reference.Registries // where registries and their mirrors are
+	Progress   Progress
+	Warn       func(message string) // not nil
 }
 
 // parallel is the number of blobs that are fetched at the same time.
@@ -61,7 +62,7 @@ func Pull(ctx context.Context, s *store.Store, ref reference.Reference, names []
 func openSource(s *store.Store, ref reference.Reference, o Options) (source, error) {
 	switch ref.Transport {
 	case reference.Registry:
-		return newRegistrySource(ref, o)
+		return newMirroredSource(ref, o)
 	case reference.Layout:
 		return &layoutSource{directory(ref.Path), ref.Tag}, nil
 	case reference.Directory:

@@ -49,19 +49,19 @@ type registrySource struct {
 	err    error
 }
 
-func newRegistrySource(ref reference.Reference, o Options) (*registrySource, error) {
-	full, err := ref.Remote(o.Insecure)
+func newRegistrySource(e reference.Endpoint, authFile string) (*registrySource, error) {
+	full, err := e.Remote()
 	if err != nil {
 		return nil, err
 	}
-	return &registrySource{ref: full, insecure: o.Insecure, authFile: o.AuthFile, options: remoteOptions(o)}, nil
+	return &registrySource{ref: full, insecure: e.Insecure, authFile: authFile, options: remoteOptions(authFile, e.Insecure)}, nil
 }
 
 // remoteOptions are the options for package remote.
-func remoteOptions(o Options) []remote.Option {
+func remoteOptions(authFile string, insecure bool) []remote.Option {
 	return []remote.Option{
-		remote.WithAuthFromKeychain(keychain{o.AuthFile}),
-		remote.WithTransport(newTransport(o.Insecure)),
+		remote.WithAuthFromKeychain(keychain{authFile}),
+		remote.WithTransport(newTransport(insecure)),
 		remote.WithUserAgent("subuidless"),
 	}
 }

@@ -47,7 +47,12 @@ func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Refe
 }
 
 func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to reference.Reference, o Options) error {
-	ref, err := to.Remote(o.Insecure)
+	home, err := o.Registries.Home(to.Name)
+	if err != nil {
+		return err
+	}
+	home.Insecure = home.Insecure || o.Insecure
+	ref, err := home.Remote()
 	if err != nil {
 		return err
 	}
@@ -66,7 +71,7 @@ func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to refere
 			have = u.Complete
 		}
 	}()
-	options := append(remoteOptions(o), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
+	options := append(remoteOptions(o.AuthFile, home.Insecure), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
 	err = remote.Write(ref, image, options...)
 	<-done
 	bar.End(err == nil)
