@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -24,23 +26,47 @@ import (
 
 // Join passes a further process of a running container, which a runtime's exec has
 // started, to the container's keeper. If p.Pid is 0, as crun does not pass it, the
-// process must be in the namespaces of the container's other processes. The error is
-// ErrNoKeeper if no keeper listens.
+// process must be in the namespaces of the container's other processes. If the keeper has
+// been killed, Join waits for the next one. The error is ErrNoKeeper if there is none.
 func Join(cfg Config, p Process) error {
-	c, err := dial(cfg)
-	if err != nil {
-		return err
+	var fds []int
+	for end := time.Now().Add(restartPatience); ; time.Sleep(joinEvery) {
+		c, err := dial(cfg)
+		if err == nil {
+			if fds == nil {
+				if fds, err = openRequest(p); err != nil {
+					c.Close()
+					return err
+				}
+				defer fdpass.Close(fds[1:])
+			}
+			err = c.request(message{User: p.User}, fds...)
+			c.Close()
+			if err == nil {
+				return nil
+			}
+			err = fmt.Errorf("cannot pass process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
+		}
+		if !keeperDied(err) || time.Now().After(end) && !witnessed.has(cfg) {
+			return err
+		}
 	}
-	defer c.Close()
-	fds, err := openRequest(p)
-	if err != nil {
-		return err
-	}
-	defer fdpass.Close(fds[1:])
-	if err := c.request(message{User: p.User}, fds...); err != nil {
-		return fmt.Errorf("cannot pass process %d to the supervisor of container %s: %w", p.Pid, cfg.ID, err)
-	}
-	return nil
+}
+
+// restartPatience is how long Join waits for a worker to replace a killed keeper. Where this
+// process is the witness, Join knows how long there is something to wait for.
+const restartPatience = 10 * time.Second
+
+// joinEvery is how often Join looks for the next keeper.
+const joinEvery = 10 * time.Millisecond
+
+// errKilled means that the socket of a keeper is left that does not exist anymore. One that ends
+// by itself removes it.
+var errKilled = fmt.Errorf("%w: it was killed", ErrNoKeeper)
+
+// keeperDied reports whether err means that the keeper was killed before or during a request.
+func keeperDied(err error) bool {
+	return errors.Is(err, errKilled) || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
 // dial connects to the keeper of a container. The error is ErrNoKeeper if none listens.
@@ -50,8 +76,11 @@ func dial(cfg Config) (c conn, err error) {
 		c = conn{u}
 		return err
 	})
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, unix.ENOENT):
 		return conn{}, ErrNoKeeper
+	case errors.Is(err, unix.ECONNREFUSED):
+		return conn{}, errKilled
 	}
 	return c, err
 }
@@ -81,8 +110,14 @@ func CheckPrivate(dir *os.File) error {
 	return nil
 }
 
-// maxSocketName leaves room for "/proc/self/fd/N/" in the address.
+// newSocket is the start of the name of a keeper's socket until it listens.
+const newSocket = "new-"
+
+// maxSocketName leaves room for "/proc/self/fd/N/" and newSocket in the address.
 const maxSocketName = 80
+
+// socketPath returns the path of the keeper's socket.
+func (cfg *Config) socketPath() string { return filepath.Join(cfg.SocketDir, cfg.socketName()) }
 
 // socketName returns the file name of the keeper's socket. Different containers have
 // different names.
@@ -111,20 +146,27 @@ func (k *keeper) listen() error {
 
 // openSocket creates the keeper's socket and starts to accept connections.
 func (k *keeper) openSocket() error {
-	path := filepath.Join(k.cfg.SocketDir, k.cfg.socketName())
-	// A keeper that was killed has left its socket. Join has found that none listens.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
+	path := k.cfg.socketPath()
 	var l *net.UnixListener
+	// A keeper that was killed has left its socket. Until another one takes its place, Join waits.
 	err := inDir(k.cfg, func(addr *net.UnixAddr) (err error) {
-		l, err = net.ListenUnix("unixpacket", addr)
+		last := addr.Name
+		addr.Name = filepath.Join(filepath.Dir(last), newSocket+filepath.Base(last))
+		if err := os.Remove(addr.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if l, err = net.ListenUnix("unixpacket", addr); err != nil {
+			return err
+		}
+		l.SetUnlinkOnClose(false) // the descriptor in its address is closed
+		if err = os.Rename(addr.Name, last); err != nil {
+			l.Close()
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	l.SetUnlinkOnClose(false) // the descriptor in its address is closed
 	if err := unix.Stat(k.cfg.SocketDir, &k.socketDir); err != nil {
 		l.Close()
 		return &os.PathError{Op: "stat", Path: k.cfg.SocketDir, Err: err}
@@ -231,5 +273,19 @@ func (k *keeper) join(fds []int, m message) (err error) {
 	if !same {
 		return fmt.Errorf("the process is in another user namespace than container %s", k.cfg.ID)
 	}
+	if k.supervises(fds[fdListener]) { // Join has repeated the request to a keeper that was killed
+		fdpass.Close(fds)
+		return nil
+	}
 	return k.addListener(fds, m)
+}
+
+// supervises reports whether the keeper has a duplicate of a listener. The caller holds k.mu.
+func (k *keeper) supervises(listener int) bool {
+	for _, fds := range k.listeners {
+		if fds != nil && sys.SameFile(fds[fdListener], listener) {
+			return true
+		}
+	}
+	return false
 }

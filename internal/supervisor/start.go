@@ -116,6 +116,7 @@ func (p *Prepared) Serve(first Process) error {
 		return fmt.Errorf("cannot start the supervisor of process %d: %w", first.Pid, err)
 	}
 	p.serves = true
+	witnessed.add(p.cfg, 1)
 	go (&witness{cfg: p.cfg, socket: p.witness}).watch()
 	return nil
 }

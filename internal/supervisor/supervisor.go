@@ -37,6 +37,7 @@
 //     slot points to. Only busy and caller are read by others: they are atomic.
 //   - rootCache: root is set before the first listener. mu protects changer, and is
 //     held for changes of the atomic fields, which receivers read without it.
+//   - socketSet: mu protects count.
 //   - waitingRoom: belongs to its own thread, except for the channel entering, the eventfd
 //     wake, and receiver, which is constant.
 //   - waitingCalls: mu protects which calls are taken; a call belongs to its listener's

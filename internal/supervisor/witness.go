@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +27,40 @@ type witness struct {
 	listeners listenerSet
 }
 
+// witnessed are the sockets of the keepers that this process is the witness of.
+var witnessed socketSet
+
+// socketSet is a set of sockets of keepers. A container's socket can be in it twice: the last one
+// may still be ending. The zero value is empty.
+type socketSet struct {
+	mu    sync.Mutex
+	count map[string]int // guarded by mu
+}
+
+// add adds the socket of a container, or removes it if n is -1.
+func (s *socketSet) add(cfg Config, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == nil {
+		s.count = map[string]int{}
+	}
+	path := cfg.socketPath()
+	if s.count[path] += n; s.count[path] == 0 {
+		delete(s.count, path)
+	}
+}
+
+// has reports whether the socket of a container is in the set.
+func (s *socketSet) has(cfg Config) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count[cfg.socketPath()] > 0
+}
+
 // watch notes what keepers report, and starts a new one when keeper and worker have died
 // before the container has ended.
 func (w *witness) watch() {
+	defer witnessed.add(w.cfg, -1)
 	for {
 		m, fds, err := w.socket.receive()
 		if err == nil {

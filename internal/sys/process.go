@@ -111,3 +111,12 @@ func PidfdSendSignal(pidfd int, sig unix.Signal) unix.Errno {
 
 // SchedYield is sched_yield(2).
 func SchedYield() { syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+// SameFile reports whether two descriptors of this process refer to the same open file
+// description: kcmp(2), KCMP_FILE. It is false if the kernel lacks that call.
+func SameFile(a, b int) bool {
+	const kcmpFile = 0 // <linux/kcmp.h>
+	pid := uintptr(unix.Getpid())
+	order, _, e := syscall.RawSyscall6(unix.SYS_KCMP, pid, pid, kcmpFile, uintptr(a), uintptr(b), 0)
+	return e == 0 && order == 0
+}

@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rootless-containers/subuidless/internal/fdpass"
+)
+
+// joining returns the configuration of a container, and a process to pass to its keeper.
+func joining(t *testing.T) (Config, Process) {
+	t.Helper()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { null.Close() })
+	return Config{ID: "test", SocketDir: t.TempDir()}, Process{Listener: null}
+}
+
+// listenAs listens as the keeper of a container, in the place of one that was killed.
+func listenAs(t *testing.T, cfg Config) *net.UnixListener {
+	t.Helper()
+	path := filepath.Join(cfg.SocketDir, "new")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false) // as if it was killed
+	if err := os.Rename(path, cfg.socketPath()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// accept receives a request at l.
+func accept(t *testing.T, l *net.UnixListener) conn {
+	t.Helper()
+	u, err := l.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conn{u}
+	_, fds, err := c.receive()
+	if err != nil || len(fds) != 1 {
+		t.Fatalf("received %d descriptors, %v", len(fds), err)
+	}
+	fdpass.Close(fds)
+	return c
+}
+
+// Join waits while there is no keeper, and repeats its request to the next one if a keeper was
+// killed before the answer.
+func TestJoinWaitsForKeeper(t *testing.T) {
+	cfg, p := joining(t)
+	listenAs(t, cfg).Close()
+	result := make(chan error, 1)
+	go func() { result <- Join(cfg, p) }()
+	killed := listenAs(t, cfg)
+	accept(t, killed).Close()
+	killed.Close()
+	c := accept(t, listenAs(t, cfg))
+	defer c.Close()
+	if err := c.answer(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJoinErrors(t *testing.T) {
+	cfg, p := joining(t)
+	if err := Join(cfg, p); !errors.Is(err, ErrNoKeeper) { // at once: there has been none
+		t.Errorf("got %v, want ErrNoKeeper", err)
+	}
+	l := listenAs(t, cfg)
+	result := make(chan error, 1)
+	go func() { result <- Join(cfg, p) }()
+	c := accept(t, l)
+	defer c.Close()
+	if err := c.answer(errEnded); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err == nil || errors.Is(err, ErrNoKeeper) {
+		t.Errorf("got %v, want the keeper's answer", err)
+	}
+}
+
+// A keeper recognizes a listener that it has already.
+func TestSupervises(t *testing.T) {
+	_, p := joining(t)
+	fd := int(p.Listener.Fd())
+	own, err := duplicate([]int{fd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fdpass.Close(own)
+	k := &keeper{}
+	if k.supervises(fd) {
+		t.Error("a keeper without listeners supervises one")
+	}
+	k.listeners[3] = own
+	if !k.supervises(fd) {
+		t.Error("a duplicate is not recognized")
+	}
+	_, other := joining(t)
+	if k.supervises(int(other.Listener.Fd())) {
+		t.Error("another file is taken for the listener")
+	}
+}
+
+func TestSocketSet(t *testing.T) {
+	a, b := Config{ID: "a", SocketDir: "/x"}, Config{ID: "b", SocketDir: "/x"}
+	var s socketSet
+	s.add(a, 1)
+	s.add(a, 1)
+	s.add(a, -1)
+	if !s.has(a) || s.has(b) {
+		t.Errorf("the set has a: %v, b: %v", s.has(a), s.has(b))
+	}
+	if s.add(a, -1); s.has(a) || len(s.count) != 0 {
+		t.Errorf("the set is %v after the end", s.count)
+	}
+}
