@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/ociruntime"
 	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
@@ -29,7 +31,11 @@ func main() {
 		cli.Exit(prepared.Run(description))
 	}
 	root := newRootCommand()
-	root.SetArgs(expandShortForm(os.Args[1:]))
+	args := expandShortForm(os.Args[1:])
+	if filepath.Base(os.Args[0]) == runtimeName {
+		args = append([]string{"runtime"}, os.Args[1:]...)
+	}
+	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
 		os.Exit(1)
@@ -38,12 +44,13 @@ func main() {
 
 // helpers are the main functions of the helper processes, by argv[0].
 var helpers = map[string]func() int{
-	supervisor.KeeperName: supervisor.KeeperMain,
-	supervisor.WorkerName: supervisor.WorkerMain,
-	launch.StageName:      launch.StageMain,
-	launch.InitName:       launch.InitMain,
-	sidecar.HelperName:    sidecar.HelperMain,
-	engine.ProbeName:      engine.ProbeMain,
+	supervisor.KeeperName:  supervisor.KeeperMain,
+	supervisor.WorkerName:  supervisor.WorkerMain,
+	launch.StageName:       launch.StageMain,
+	launch.InitName:        launch.InitMain,
+	sidecar.HelperName:     sidecar.HelperMain,
+	engine.ProbeName:       engine.ProbeMain,
+	ociruntime.StarterName: ociruntime.StarterMain,
 }
 
 func newRootCommand() *cobra.Command {
@@ -79,6 +86,7 @@ files, so it persists between runs.`,
 		newRunCommand(),
 		newSessionCommand(),
 		newSidecarCommand(),
+		newRuntimeCommand(),
 		newSpecCommand(),
 	)
 	for _, c := range cli.ImageCommands {

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/rootless-containers/subuidless/internal/agentproto"
+	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -42,7 +43,19 @@ import (
 // supervisor.KeeperMain or supervisor.WorkerMain if argv[0] is supervisor.KeeperName or
 // supervisor.WorkerName. The caller copies the supervisor's messages to its standard error
 // for as long as it runs.
-func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) (err error) {
+func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) error {
+	return a.handOver(ctx, p, nil)
+}
+
+// HandOverAs is HandOver for a process that a runtime's exec starts as root, and whose program
+// gets the identity of user.
+func (a *Agent) HandOverAs(ctx context.Context, p *agentproto.Process, user *identity.User) error {
+	return a.handOver(ctx, p, user)
+}
+
+// handOver is HandOver. Joining is the user of a process that joins a container; nil: the ids
+// that the runtime sets.
+func (a *Agent) handOver(ctx context.Context, p *agentproto.Process, joining *identity.User) (err error) {
 	defer func() { err = errors.Join(err, p.Listener.Close()) }()
 	if err := checkListener(p.Listener); err != nil {
 		return err
@@ -53,7 +66,7 @@ func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) (err error)
 		defer a.containers.lock(p.ContainerID)()
 	}
 	if p.Status == specs.StateRunning {
-		return a.join(p)
+		return a.join(p, joining)
 	}
 	if err := checkFiltered(p.Pid); err != nil {
 		return err
@@ -75,7 +88,7 @@ func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) (err error)
 		return err
 	}
 	defer a.containers.lock(p.ContainerID)()
-	err = a.join(p)
+	err = a.join(p, nil)
 	if errors.Is(err, supervisor.ErrNoKeeper) {
 		err = a.start(p.ContainerID, first)
 	}
@@ -92,8 +105,8 @@ func (a *Agent) start(id string, first supervisor.Process) error {
 }
 
 // join hands a process that was started in a running container over to the container's
-// supervisor.
-func (a *Agent) join(p *agentproto.Process) error {
+// supervisor. User is that of handOver.
+func (a *Agent) join(p *agentproto.Process, user *identity.User) error {
 	pid := p.Pid
 	if pid > 0 {
 		ok, err := inspectable(pid)
@@ -104,7 +117,7 @@ func (a *Agent) join(p *agentproto.Process) error {
 			pid = 0 // the supervisor then assumes the container's namespaces
 		}
 	}
-	if err := supervisor.Join(a.config(p.ContainerID), supervisor.Process{Listener: p.Listener, Pid: pid}); err != nil {
+	if err := supervisor.Join(a.config(p.ContainerID), supervisor.Process{Listener: p.Listener, Pid: pid, User: user}); err != nil {
 		return err
 	}
 	a.Log.Info("supervising another process of container", "id", p.ContainerID, "pid", p.Pid)

@@ -42,33 +42,45 @@ func Rewrite(config []byte, opts Options, rows []syscalls.Row) ([]byte, error) {
 	if _, err := syscalls.Arches(runtime.GOARCH); err != nil {
 		return nil, err
 	}
-	var spec, linux jsonObject
+	var spec jsonObject
 	if err := json.Unmarshal(config, &spec); err != nil {
 		return nil, err
 	}
-	if err := spec.get("linux", &linux); err != nil {
-		return nil, err
-	}
-	if err := rewriteUserNamespace(&linux, opts); err != nil {
-		return nil, fmt.Errorf("linux.%w", err)
-	}
-	if err := rewriteMounts(&spec, linux); err != nil {
-		return nil, err
-	}
-	user, err := mappedUser(linux)
-	if err != nil {
-		return nil, err
-	}
-	if err := rewriteUser(&spec, user); err != nil {
-		return nil, err
-	}
-	if err := rewriteSeccomp(&linux, opts, rows); err != nil {
-		return nil, fmt.Errorf("linux.%w", err)
-	}
-	if err := spec.set("linux", linux); err != nil {
+	if err := rewriteSpec(&spec, opts, rows, ownNetwork); err != nil {
 		return nil, err
 	}
 	return indentLike(spec, config)
+}
+
+// rewriteSpec changes spec as Rewrite says. OwnNetwork reports whether the container may mount
+// sysfs with that network namespace.
+func rewriteSpec(spec *jsonObject, opts Options, rows []syscalls.Row, ownNetwork func(specs.LinuxNamespace) bool) error {
+	var linux jsonObject
+	if err := spec.get("linux", &linux); err != nil {
+		return err
+	}
+	if err := rewriteUserNamespace(&linux, opts); err != nil {
+		return fmt.Errorf("linux.%w", err)
+	}
+	if err := rewriteMounts(spec, linux, ownNetwork); err != nil {
+		return err
+	}
+	user, err := mappedUser(linux)
+	if err != nil {
+		return err
+	}
+	if err := rewriteUser(spec, user); err != nil {
+		return err
+	}
+	if err := rewriteSeccomp(&linux, opts, rows); err != nil {
+		return fmt.Errorf("linux.%w", err)
+	}
+	return spec.set("linux", linux)
+}
+
+// ownNetwork reports whether n is a network namespace that the runtime creates.
+func ownNetwork(n specs.LinuxNamespace) bool {
+	return n.Type == specs.NetworkNamespace && n.Path == ""
 }
 
 // rewriteUserNamespace gives the container a user namespace that maps one user and one group,
@@ -123,8 +135,9 @@ func rewriteMapping(linux *jsonObject, name string, id uint32) error {
 	return linux.set(name, []specs.LinuxIDMapping{{ContainerID: 0, HostID: id, Size: 1}})
 }
 
-// rewriteMounts changes the mounts that fail with a single mapped id.
-func rewriteMounts(spec *jsonObject, linux jsonObject) error {
+// rewriteMounts changes the mounts that fail with a single mapped id. OwnNetwork is that of
+// rewriteSpec.
+func rewriteMounts(spec *jsonObject, linux jsonObject, ownNetwork func(specs.LinuxNamespace) bool) error {
 	var mounts []jsonObject
 	if err := spec.get("mounts", &mounts); err != nil {
 		return err
@@ -136,15 +149,12 @@ func rewriteMounts(spec *jsonObject, linux jsonObject) error {
 	if err := linux.get("namespaces", &namespaces); err != nil {
 		return err
 	}
-	ownNetwork := slices.ContainsFunc(namespaces, func(n specs.LinuxNamespace) bool {
-		return n.Type == specs.NetworkNamespace && n.Path == ""
-	})
 	user, err := mappedUser(linux)
 	if err != nil {
 		return err
 	}
 	for i := range mounts {
-		if err := rewriteMount(&mounts[i], ownNetwork, map[string]uint32{"uid": user.UID, "gid": user.GID}); err != nil {
+		if err := rewriteMount(&mounts[i], slices.ContainsFunc(namespaces, ownNetwork), map[string]uint32{"uid": user.UID, "gid": user.GID}); err != nil {
 			return fmt.Errorf("mounts[%d].%w", i, err)
 		}
 	}

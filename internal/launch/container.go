@@ -73,7 +73,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if !path.IsAbs(o.Workdir) {
 		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", o.Workdir)
 	}
-	files := tree{rootfs, func(name string, flags uint64) (*os.File, error) { return openInRootfs(rootfs, name, flags) }}
+	files := directoryTree(rootfs)
 	r := root{Path: rootfs, Readonly: o.ReadOnly}
 	if o.Layers != nil {
 		files, r.Overlay = tree{o.Layers.Name, o.Layers.Open}, &o.Layers.Mount
@@ -157,6 +157,11 @@ type tree struct {
 	name string // for messages
 	// open opens a file like a process in the container.
 	open func(name string, flags uint64) (*os.File, error)
+}
+
+// directoryTree returns the tree of a root file system that is a directory.
+func directoryTree(rootfs string) tree {
+	return tree{rootfs, func(name string, flags uint64) (*os.File, error) { return openInRootfs(rootfs, name, flags) }}
 }
 
 // commandOrShell returns args, or /bin/sh if there are none and the rootfs has it.

@@ -129,6 +129,16 @@ func lookUpUser(rootfs tree, spec string) (account, error) {
 	return id, nil
 }
 
+// Home returns the home directory of a user id, looked up in /etc/passwd of the rootfs. It is
+// "/" if it is not there.
+func Home(rootfs string, uid uint32) string {
+	a, err := lookUpUser(directoryTree(rootfs), strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return "/"
+	}
+	return a.Home
+}
+
 func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	u, err := user.GetExecUser(spec, nil, passwd, group)
 	if errors.Is(err, user.ErrRange) {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -67,6 +68,27 @@ var errKilled = fmt.Errorf("%w: it was killed", ErrNoKeeper)
 // keeperDied reports whether err means that the keeper was killed before or during a request.
 func keeperDied(err error) bool {
 	return errors.Is(err, errKilled) || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}
+
+// Wait waits until the supervisor of a container has ended. It returns at once if none runs.
+// The error is that of ctx, or says that the supervisor cannot be reached.
+func Wait(ctx context.Context, cfg Config) error {
+	c, err := dial(cfg)
+	if errors.Is(err, ErrNoKeeper) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	defer c.Close()
+	var b [1]byte
+	_, _ = c.Read(b[:]) // until the keeper exits: it sends nothing
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("processes of container %s are still running: %w", cfg.ID, err)
+	}
+	return nil
 }
 
 // dial connects to the keeper of a container. The error is ErrNoKeeper if none listens.
