@@ -37,13 +37,8 @@ func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
 	if err := json.Unmarshal(text, &sec); err != nil {
 		return err
 	}
-	if opts.Socket != "" {
-		if sec.ListenerPath != "" && sec.ListenerPath != opts.Socket {
-			return fmt.Errorf("listenerPath already names another seccomp agent, %s, but a container can have only one: remove listenerPath from the configuration to use %s", sec.ListenerPath, opts.Socket)
-		}
-		if err := raw.set("listenerPath", opts.Socket); err != nil {
-			return err
-		}
+	if err := setListenerPath(raw, &sec, opts.Socket); err != nil {
+		return err
 	}
 	if opts.WaitKillable && !slices.Contains(sec.Flags, specs.LinuxSeccompFlagWaitKillableRecv) {
 		if sec.Flags == nil {
@@ -66,6 +61,18 @@ func rewriteProfile(raw *jsonObject, opts Options, rows []syscalls.Row) error {
 		return err
 	}
 	return raw.set("syscalls", syscalls)
+}
+
+// setListenerPath sets the path of the agent's socket in a profile, unless it is empty. It is
+// an error if the profile, which sec is as well, has that of another agent.
+func setListenerPath(raw *jsonObject, sec *specs.LinuxSeccomp, socket string) error {
+	if socket == "" {
+		return nil
+	}
+	if sec.ListenerPath != "" && sec.ListenerPath != socket {
+		return fmt.Errorf("listenerPath already names another seccomp agent, %s, but a container can have only one: remove listenerPath from the configuration to use %s", sec.ListenerPath, socket)
+	}
+	return raw.set("listenerPath", socket)
 }
 
 // applyTo returns the rules of profile after the edit. Rules that are kept preserve members

@@ -26,6 +26,12 @@ func (r *runtime) create(c *command) (status int, err error) {
 	if err != nil {
 		return statusFailed, err
 	}
+	if c.name == "run" && !at.supervised {
+		// The program would run before it is noticed that no listener arrives.
+		if reason := r.backend.tooOld(); reason != "" {
+			return statusFailed, errors.New(reason)
+		}
+	}
 	config, dir, err := readBundle(c)
 	if err != nil {
 		return statusFailed, err

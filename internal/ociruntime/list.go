@@ -46,9 +46,9 @@ func replacePadded(text, old, new string) string {
 	if !found {
 		return text
 	}
-	rest := strings.TrimLeft(after, " ")
+	rest, padding := strings.TrimLeft(after, " "), ""
 	if spaces := len(after) - len(rest); spaces > 0 {
-		new += strings.Repeat(" ", max(1, len(old)+spaces-len(new)))
+		padding = strings.Repeat(" ", max(1, len(old)+spaces-len(new)))
 	}
-	return before + new + replacePadded(rest, old, new)
+	return before + new + padding + replacePadded(rest, old, new)
 }
