@@ -36,6 +36,8 @@ type Call struct {
 	Maps *MapWrites
 	// Mounts are the directories of new file systems whose owner is yet to be recorded.
 	Mounts *NewMounts
+	// Network is the network namespace whose sysfs replaces that of the host's.
+	Network *target.EmptyNetwork
 	// Again reports whether the handler may have run for this call before, in a worker that
 	// has died, or before a signal interrupted the call. If so, its effect may have
 	// happened, at Before (nanoseconds since the epoch) at the latest.

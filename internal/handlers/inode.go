@@ -189,6 +189,14 @@ func (i *inode) path() ([]byte, unix.Errno) {
 // isProc reports whether the inode is on procfs.
 func (i *inode) isProc() bool { return sys.FileSystem(i.fd) == unix.PROC_SUPER_MAGIC }
 
+// isMountOf reports whether a file system of the given type, as statfs(2) has it in f_type, is
+// mounted at the inode.
+func (i *inode) isMountOf(fileSystem int64) bool {
+	var st unix.Statx_t
+	return sys.FileSystem(i.fd) == fileSystem && sys.Statx(i.fd, sys.Empty, unix.AT_EMPTY_PATH, 0, &st) == 0 &&
+		st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 // isPseudoFile reports whether the inode is on a pseudo file system of the kernel, where
 // programs cannot create or remove files.
 func (i *inode) isPseudoFile() bool {

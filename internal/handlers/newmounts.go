@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
-	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
@@ -105,9 +104,7 @@ func (c *Call) recordAt(path []byte, id owner.ID, record func(i *inode, id owner
 
 // recordMountRoot records the owner of the inode, if it is the root of a tmpfs without a record.
 func (c *Call) recordMountRoot(i *inode, id owner.ID) {
-	var st unix.Statx_t
-	if sys.FileSystem(i.fd) == unix.TMPFS_MAGIC && sys.Statx(i.fd, sys.Empty, unix.AT_EMPTY_PATH, 0, &st) == 0 &&
-		st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+	if i.isMountOf(unix.TMPFS_MAGIC) {
 		c.recordUnrecorded(i, id)
 	}
 }

@@ -17,7 +17,13 @@ func Mount(c *Call) Result {
 	if e := c.lacksAt(unix.CAP_SYS_ADMIN, 1, 0, false); e != 0 {
 		return Errno(e)
 	}
-	if !c.inRuntime() && c.hasOwnerOptions() {
+	if c.inRuntime() {
+		return Continue
+	}
+	if attributes, ok := c.mountsSysfs(); ok {
+		return c.mountSysfs(attributes)
+	}
+	if c.hasOwnerOptions() {
 		c.dropOwnerOptions(c.addr(4))
 	}
 	c.noteMount()

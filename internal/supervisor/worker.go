@@ -18,6 +18,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
+	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
@@ -59,6 +60,7 @@ type worker struct {
 	roots      rootCache
 	maps       handlers.MapWrites
 	mounts     handlers.NewMounts
+	network    target.EmptyNetwork
 
 	replays replays
 	waiting waitingCalls

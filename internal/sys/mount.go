@@ -27,6 +27,14 @@ func OpenTree(dirfd int, path *byte, flags uint32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
+// MoveMount is move_mount(2): it attaches the detached mount of the descriptor mount at the inode
+// of the descriptor place.
+func MoveMount(mount, place int) unix.Errno {
+	_, _, e := syscall.RawSyscall6(unix.SYS_MOVE_MOUNT, uintptr(mount), uintptr(unsafe.Pointer(Empty)), uintptr(place),
+		uintptr(unsafe.Pointer(Empty)), unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH, 0)
+	return e
+}
+
 // Unshare is unshare(2).
 func Unshare(flags uint32) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_UNSHARE, uintptr(flags), 0, 0)

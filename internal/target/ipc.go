@@ -137,8 +137,8 @@ func (t *Task) OpenSysvipc(path *byte) (int, unix.Errno) {
 	return fd, e
 }
 
-// onNewThread calls f on a new thread, which is in the IPC namespace that the worker was
-// started in: that of the host.
+// onNewThread calls f on a new thread, which is in the namespaces that the worker was started
+// in. Its IPC namespace is that of the host.
 func (t *Task) onNewThread(f func() unix.Errno) unix.Errno {
 	done := make(chan unix.Errno)
 	go func() {
