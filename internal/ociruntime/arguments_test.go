@@ -67,3 +67,16 @@ func TestFormatLog(t *testing.T) {
 		}
 	}
 }
+
+func TestCommonAncestor(t *testing.T) {
+	for _, test := range [][3]string{
+		{"/c/a/b", "/c/a/x/y", "/c/a"},
+		{"/c/a", "/c/a", "/c/a"},
+		{"/c/a", "/c/ab", "/c"},
+		{"/a", "/b", "/"},
+	} {
+		if got := commonAncestor(test[0], test[1]); got != test[2] {
+			t.Errorf("commonAncestor(%s, %s) = %s, want %s", test[0], test[1], got, test[2])
+		}
+	}
+}

@@ -47,7 +47,7 @@ var taskRows = []Row{
 	// Names and mounts.
 	{Name: "sethostname", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "setdomainname", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "needs CAP_SYS_ADMIN"},
-	{Name: "mount", Handler: handlers.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "needs CAP_SYS_ADMIN; uid= and gid= options with unmapped ids are dropped; a new tmpfs, and the workdir of an overlay, belong to the caller"},
+	{Name: "mount", Handler: handlers.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "needs CAP_SYS_ADMIN; uid= and gid= options with unmapped ids are dropped; a new tmpfs, and the workdir of an overlay, belong to the caller; a sysfs that the kernel refuses, because the network namespace is the host's, shows the loopback device only"},
 	{Name: "fsconfig", Handler: handlers.Fsconfig, Args: []Arg{FD, Int, Name, Name, Int}, When: []ArgTest{{1, ^uint32(0), unix.FSCONFIG_SET_STRING}}, Note: "uid and gid options with unmapped ids are dropped; the workdir of an overlay belongs to the caller"},
 	{Name: "umount", Handler: handlers.Umount, Args: []Arg{Path}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "umount2", Handler: handlers.Umount2, Args: []Arg{Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
