@@ -1,0 +1,15 @@
+# /proc/PID/status in the procfs of another PID namespace, read from outside, as "podman top"
+# does.
+mkfifo ready
+unshare -m -p -f --mount-proc --kill-child sh -c '
+setpriv --reuid 21000 --regid 21001 --groups 21002 sh -c "echo; exec sleep 1000" >ready &
+wait' &
+outer=$!
+read -r line <ready
+init=$(cat /proc/$outer/task/$outer/children)
+nsenter -m -t $init grep -e ^Uid -e ^Gid /proc/1/status
+nsenter -m -t $init grep -e ^Uid -e ^Gid -e ^Groups /proc/2/status
+nsenter -m -t $init stat -c '%u:%g' /proc/2/status
+nsenter -m -t $init ls /proc/3 2>&1 || echo gone
+kill -KILL $init
+wait
