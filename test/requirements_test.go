@@ -23,6 +23,7 @@ var requirements = map[string]requirement{
 	"cc":          {file("testdata/programs/chown"), "apt-get install gcc libc6-dev"},
 	"cc32":        {file("testdata/programs/ids_i386"), "apt-get install gcc-multilib"},
 	"cpio":        {program("cpio"), "apt-get install cpio"},
+	"containerd":  {program("containerd"), "apt-get install containerd"},
 	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":      {file("debian12.tar"), builtByPrepare},
 	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},

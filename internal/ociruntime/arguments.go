@@ -17,7 +17,8 @@ import (
 type globals struct {
 	runtime       string // path or name of the runtime; empty: see findBackend
 	root          string // absolute; empty: see defaultRoot
-	log           string
+	log           string // as given
+	logFile       string // absolute; empty: the log is no file, or there is none
 	logFormat     string
 	systemdCgroup bool
 	version, help bool
@@ -61,6 +62,12 @@ func (g *globals) set(name, value string) (err error) {
 		g.root, err = filepath.Abs(value)
 	case "log":
 		g.log = value
+		// crun knows other logs than files, too.
+		path, isFile := strings.CutPrefix(value, "file:")
+		if !isFile && (strings.HasPrefix(value, "journald:") || strings.HasPrefix(value, "syslog:")) {
+			break
+		}
+		g.logFile, err = filepath.Abs(path)
 	case "log-format":
 		if value != "text" && value != "json" {
 			return fmt.Errorf("unknown log format %q: use text or json", value)

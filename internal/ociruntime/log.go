@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -12,11 +11,10 @@ import (
 // engine, in the format that the runtime uses there, and to standard error.
 func (r *runtime) report(level, message string) {
 	fmt.Fprintf(os.Stderr, "subuidless runtime: %s\n", message)
-	path, isFile := strings.CutPrefix(r.log, "file:")
-	if path == "" || !isFile && (strings.HasPrefix(path, "journald:") || strings.HasPrefix(path, "syslog:")) {
+	if r.logFile == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(r.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err == nil {
 		_, err = f.WriteString(r.formatLog(level, message, time.Now()))
 		if e := f.Close(); err == nil {

@@ -23,7 +23,7 @@ const StarterName = "subuidless-starter"
 // starterOptions is the argument of a starter, in JSON.
 type starterOptions struct {
 	Dir            string // state directory
-	Log, LogFormat string
+	Log, LogFormat string // a file, and its format
 	Kind           kind
 	Supervisor     supervisor.Config
 }
@@ -40,7 +40,7 @@ const (
 // With noNewPrivileges, crun installs the filter just before it executes the program: the
 // listener arrives after start, when create has long ended.
 func (r *runtime) handOverLater(conn *net.UnixConn, s *state) error {
-	options, err := json.Marshal(starterOptions{Dir: s.dir, Log: r.log, LogFormat: r.logFormat, Kind: r.backend.kind, Supervisor: r.supervisor})
+	options, err := json.Marshal(starterOptions{Dir: s.dir, Log: r.logFile, LogFormat: r.logFormat, Kind: r.backend.kind, Supervisor: r.supervisor})
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func StarterMain() int {
 		return statusFailed
 	}
 	r := &runtime{backend: backend{kind: o.Kind}}
-	r.log, r.logFormat, r.supervisor = o.Log, o.LogFormat, o.Supervisor
+	r.logFile, r.logFormat, r.supervisor = o.Log, o.LogFormat, o.Supervisor
 	if err := r.waitForStart(o.Dir); err != nil {
 		r.report("error", err.Error())
 		return statusFailed
