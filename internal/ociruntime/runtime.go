@@ -60,6 +60,9 @@ func (r *runtime) main(args []string, version string, help func() error) (status
 		}
 	}
 	name := rest[0]
+	if name == "restore" {
+		return statusFailed, errors.New("restore: a container that is restored could not be supervised: create it anew")
+	}
 	if name == "list" && !asksForHelp(rest[1:]) {
 		return r.list(rest)
 	}
