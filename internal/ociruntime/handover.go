@@ -91,7 +91,7 @@ func (r *runtime) handOver(process *agentproto.Process, dir string) error {
 	if process.Pid > 0 {
 		_ = unix.Kill(process.Pid, unix.SIGKILL) // it may have ended
 	}
-	go killCallers(listener)
+	killCallers(listener)
 	return fmt.Errorf("container %s cannot be supervised: %w", process.ContainerID, err)
 }
 
@@ -119,16 +119,21 @@ func awaitInput(c syscall.Conn, pidfd int) (arrived bool, err error) {
 	return arrived, errors.Join(controlErr, err)
 }
 
-// killCallers kills each process that makes a call of the listener, until none is left.
+// killCallers kills each process that makes a call of the listener, until none is left, and
+// closes the listener.
 func killCallers(listener int) {
+	defer unix.Close(listener)
 	for {
+		fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err == unix.EINTR {
+			continue
+		}
+		if fds[0].Revents&unix.POLLIN == 0 {
+			return // POLLHUP: no process has the filter any more
+		}
 		var n unotify.Notif
-		switch e := unotify.Recv(listener, &n); e {
-		case 0:
+		if unotify.Recv(listener, &n) == 0 {
 			_ = unix.Kill(int(n.PID), unix.SIGKILL) // it may have ended
-		case unix.EINTR, unix.ENOENT:
-		default:
-			return
 		}
 	}
 }
