@@ -91,7 +91,7 @@ func (a *Agent) serveConnection(ctx context.Context, conn *net.UnixConn) {
 		a.Log.Error("connection dropped", "error", err)
 		return
 	}
-	if err := a.HandOver(ctx, process); err != nil {
-		a.Log.Error("container not supervised: its emulated system calls fail with ENOSYS", "id", process.ContainerID, "pid", process.Pid, "error", err)
+	if err := a.Supervise(ctx, process, nil); err != nil {
+		a.Log.Error("process killed, because it cannot be supervised", "id", process.ContainerID, "pid", process.Pid, "error", err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/agent"
 	"github.com/rootless-containers/subuidless/internal/agentproto"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
-	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // errNoListener means that the runtime has ended without sending a listener.
@@ -69,30 +68,15 @@ func (r *runtime) superviseFrom(l *net.UnixListener, c *child, s *state, later b
 // handOver hands a process over to the container's supervisor. If that fails, the process is
 // killed.
 func (r *runtime) handOver(process *agentproto.Process, dir string) error {
-	// As long as a listener is open, calls wait; without one, they fail with ENOSYS.
-	listener, err := unix.FcntlInt(process.Listener.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return errors.Join(os.NewSyscallError("fcntl", err), process.Listener.Close())
-	}
 	a := &agent.Agent{
 		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		KeeperDir: dir,
 		Trace:     r.supervisor.Trace, Sidecar: r.supervisor.Sidecar, NoPermissions: r.supervisor.NoPermissions,
 	}
-	if r.user != nil {
-		err = a.HandOverAs(context.Background(), process, r.user)
-	} else {
-		err = a.HandOver(context.Background(), process)
+	if err := a.Supervise(context.Background(), process, r.user); err != nil {
+		return fmt.Errorf("container %s cannot be supervised: %w", process.ContainerID, err)
 	}
-	if err == nil {
-		unix.Close(listener)
-		return nil
-	}
-	if process.Pid > 0 {
-		_ = unix.Kill(process.Pid, unix.SIGKILL) // it may have ended
-	}
-	killCallers(listener)
-	return fmt.Errorf("container %s cannot be supervised: %w", process.ContainerID, err)
+	return nil
 }
 
 // awaitInput reports whether c, a connection or a listening socket, has something to read. It
@@ -117,25 +101,6 @@ func awaitInput(c syscall.Conn, pidfd int) (arrived bool, err error) {
 		arrived = fds[0].Revents != 0
 	})
 	return arrived, errors.Join(controlErr, err)
-}
-
-// killCallers kills each process that makes a call of the listener, until none is left, and
-// closes the listener.
-func killCallers(listener int) {
-	defer unix.Close(listener)
-	for {
-		fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err == unix.EINTR {
-			continue
-		}
-		if fds[0].Revents&unix.POLLIN == 0 {
-			return // POLLHUP: no process has the filter any more
-		}
-		var n unotify.Notif
-		if unotify.Recv(listener, &n) == 0 {
-			_ = unix.Kill(int(n.PID), unix.SIGKILL) // it may have ended
-		}
-	}
 }
 
 // supervisorTimeout limits how long to wait for the end of the supervisor of a container that
