@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/build/files"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
 	"github.com/rootless-containers/subuidless/internal/program"
 )
@@ -17,9 +18,12 @@ import (
 var mainProgram program.Main
 
 func main() {
-	// It also executes itself as its helper process; argv[0] says so.
-	if os.Args[0] == unpack.Name {
+	// It also executes itself as its helper processes; argv[0] says as which.
+	switch os.Args[0] {
+	case unpack.Name:
 		os.Exit(unpack.Main())
+	case files.Name:
+		os.Exit(files.Main())
 	}
 	var err error
 	if mainProgram, err = program.Caller(); err == nil {
@@ -33,6 +37,7 @@ func main() {
 
 // commands are the commands in cli.ImageCommands.
 var commands = map[string]func() *cobra.Command{
+	"build":   newBuildCommand,
 	"history": newHistoryCommand,
 	"images":  newImagesCommand,
 	"inspect": newInspectCommand,

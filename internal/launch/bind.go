@@ -24,8 +24,8 @@ type binds struct {
 	sys     *bind
 	devices []*bind
 	network []*bind // the container's own hostsFile and resolverFile
-	volumes []*bind
-	cgroup2 bool // /sys/fs/cgroup of the host is a cgroup2 file system
+	volumes []*bind // of the user, and those of Mount
+	cgroup2 bool    // /sys/fs/cgroup of the host is a cgroup2 file system
 }
 
 // openBinds opens what the container needs of the host.
@@ -52,6 +52,14 @@ func (c *container) openBinds() (*binds, error) {
 			return nil, fmt.Errorf("volume %s:%s: %w", v.Source, v.Destination, err)
 		}
 		b.volumes = append(b.volumes, volume)
+	}
+	for i := range c.Extra {
+		m := &c.Extra[i]
+		extra, err := m.open(c.Root.Path)
+		if err != nil {
+			return nil, fmt.Errorf("mount on %s: %w", m.Target, err)
+		}
+		b.volumes = append(b.volumes, extra)
 	}
 	return b, nil
 }

@@ -27,6 +27,7 @@ type container struct {
 	Root     root
 	Process  process
 	Mounts   []volume
+	Extra    []Mount // mounted after Mounts
 	Hostname string
 	Net      string
 	// Dirs are the directories to create if they do not exist.
@@ -103,6 +104,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Root:            r,
 		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user},
 		Mounts:          volumes,
+		Extra:           o.Mounts,
 		Hostname:        o.Hostname,
 		Net:             o.Net,
 		Dirs:            o.Dirs,

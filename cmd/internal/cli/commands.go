@@ -27,6 +27,7 @@ type ImageCommand struct{ Name, Group, Short string }
 
 // ImageCommands are the commands of the image program, except for run, which both have.
 var ImageCommands = []ImageCommand{
+	{"build", GroupImages, "Build an image from a Dockerfile"},
 	{"history", GroupImages, "Show how an image was built"},
 	{"images", GroupImages, "List the images of the store"},
 	{"inspect", GroupImages, "Print what is known about images and containers"},

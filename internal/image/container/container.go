@@ -79,7 +79,7 @@ func Create(ctx context.Context, s *store.Store, registries *reference.Registrie
 func findOrPull(ctx context.Context, s *store.Store, registries *reference.Registries, o RunOptions) (*store.Image, error) {
 	if o.Pull != PullAlways {
 		image, err := s.Find(o.Image, registries.Aliases)
-		if err == nil && !fits(image, o.Transfer.Platform) {
+		if err == nil && !Fits(image, o.Transfer.Platform) {
 			err = fmt.Errorf("image %s in the store is for %s: %w", o.Image, image.Config.Platform(), store.ErrNotFound)
 		}
 		if err == nil || o.Pull == PullNever || !errors.Is(err, store.ErrNotFound) {
@@ -94,8 +94,8 @@ func findOrPull(ctx context.Context, s *store.Store, registries *reference.Regis
 	return transfer.Pull(ctx, s, ref, nil, o.Transfer)
 }
 
-// fits reports whether the image is for the platform OS/ARCH[/VARIANT]; empty means any.
-func fits(image *store.Image, platform string) bool {
+// Fits reports whether the image is for the platform OS/ARCH[/VARIANT]; empty means any.
+func Fits(image *store.Image, platform string) bool {
 	p, err := v1.ParsePlatform(platform)
 	if platform == "" || err != nil {
 		return true
@@ -176,7 +176,7 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 	}
 	if driver == "" {
 		var err error
-		if driver, err = bestDriver(s, use); err != nil {
+		if driver, err = BestDriver(s, use); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 		Mount: overlay.Mount{Dir: s.LayersDir(), Lower: c.Layers, Upper: filepath.Join(upper, "upper"), Work: filepath.Join(upper, "work")},
 		Name:  c.Image,
 	}
-	return copyRootAttributes(lower[0], filepath.Join(c.Dir, "upper"))
+	return CopyRootAttributes(lower[0], filepath.Join(c.Dir, "upper"))
 }
 
 // copyLayers copies the layers to the root file system of c.

@@ -42,9 +42,9 @@ type probed struct {
 	Reason string `json:",omitempty"` // why it is not DriverOverlay
 }
 
-// bestDriver returns DriverOverlay if the kernel and the file system of the store support it.
+// BestDriver returns DriverOverlay if the kernel and the file system of the store support it.
 // It asks them once per boot.
-func bestDriver(s *store.Store, use store.Lock) (Driver, error) {
+func BestDriver(s *store.Store, use store.Lock) (Driver, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err
@@ -82,9 +82,9 @@ func probe(s *store.Store, use store.Lock) (err error) {
 	return errors.Join(err, p.Close())
 }
 
-// copyRootAttributes gives the directory upper, which becomes the root of the container, the
+// CopyRootAttributes gives the directory upper, which becomes the root of the container, the
 // attributes of the root of the image.
-func copyRootAttributes(lower, upper string) error {
+func CopyRootAttributes(lower, upper string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(lower, &st); err != nil {
 		return fmt.Errorf("the root of the image: %w", err)

@@ -24,7 +24,9 @@ type Differ struct {
 
 	now   *Tree // the files after the change
 	below *Tree // the files before it
-	since *time.Time
+	// same reports whether a file of now is the one of below. Nil means that now is the upper
+	// directory of overlayfs: it has nothing else than changes.
+	same  func(*node) bool
 	out   *tar.Writer
 	links map[[2]uint64]string
 	dirs  []pendingDir // directories that lead to the current one
@@ -39,17 +41,26 @@ type pendingDir struct {
 // Upper writes the change that is in upper, the upper directory of overlayfs, relative to the
 // layers in lower, the topmost first.
 func (d *Differ) Upper(w io.Writer, upper string, lower []string) error {
-	return d.diff(w, upper, lower, nil)
+	return d.diff(w, []string{upper}, lower, nil)
 }
 
 // Copy writes the change of a tree that was a copy of the layers in lower at the time since, which
 // is one of the clock of its file system.
 func (d *Differ) Copy(w io.Writer, changed string, lower []string, since time.Time) error {
-	return d.diff(w, changed, lower, &since)
+	return d.diff(w, []string{changed}, lower, func(n *node) bool {
+		// Nothing can set this time back.
+		return time.Unix(n.stat.Ctim.Unix()).Before(since)
+	})
 }
 
-func (d *Differ) diff(w io.Writer, changed string, lower []string, since *time.Time) (err error) {
-	now, err := OpenStack([]string{changed})
+// Squash writes the change that the layers in upper make together, relative to those in lower.
+// The topmost are the first.
+func (d *Differ) Squash(w io.Writer, upper, lower []string) error {
+	return d.diff(w, slices.Concat(upper, lower), lower, func(n *node) bool { return n.in[0] >= len(upper) })
+}
+
+func (d *Differ) diff(w io.Writer, changed, lower []string, same func(*node) bool) (err error) {
+	now, err := OpenStack(changed)
 	if err != nil {
 		return err
 	}
@@ -59,7 +70,7 @@ func (d *Differ) diff(w io.Writer, changed string, lower []string, since *time.T
 	}
 	defer func() { err = errors.Join(err, now.Close(), below.Close()) }()
 	d.now, d.below = &Tree{Stack: now, Owners: d.Owners}, &Tree{Stack: below, Owners: d.Owners}
-	d.since, d.out, d.links, d.dirs = since, tar.NewWriter(w), map[[2]uint64]string{}, nil
+	d.same, d.out, d.links, d.dirs = same, tar.NewWriter(w), map[[2]uint64]string{}, nil
 	top, err := now.root()
 	if err != nil {
 		return err
@@ -88,7 +99,7 @@ func (d *Differ) directory(dir *Object, old *node) error {
 	d.dirs = append(d.dirs, pendingDir{header: h})
 	defer func() { d.dirs = d.dirs[:len(d.dirs)-1] }()
 	opaque := false
-	if old != nil && d.since == nil {
+	if old != nil && d.same == nil {
 		if opaque, err = isOpaque(d.now.dirs[0], dir.Path()); err != nil {
 			return fmt.Errorf("/%s: %w", dir.Path(), err)
 		}
@@ -108,12 +119,11 @@ func (d *Differ) directory(dir *Object, old *node) error {
 		}
 		old = nil
 	}
-	names, err := namesIn(d.now.dirs[0], dir.Path())
+	names, err := d.names(dir)
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
-	if d.since != nil && old != nil {
+	if d.same != nil && old != nil {
 		if err := d.removed(dir, old, names); err != nil {
 			return err
 		}
@@ -124,6 +134,16 @@ func (d *Differ) directory(dir *Object, old *node) error {
 		}
 	}
 	return nil
+}
+
+// names returns the sorted names in a directory; in an upper directory, also those of whiteouts.
+func (d *Differ) names(dir *Object) ([]string, error) {
+	if d.same != nil {
+		return d.now.Names(dir)
+	}
+	names, err := namesIn(d.now.dirs[0], dir.Path())
+	slices.Sort(names)
+	return names, err
 }
 
 // removed writes whiteouts for what the directory old had and dir, with these names, has not.
@@ -162,17 +182,15 @@ func (d *Differ) object(dir *Object, old *node, name string) error {
 	if strings.HasPrefix(name, whiteoutPrefix) {
 		return fmt.Errorf("/%s/%s: names that begin with %s cannot be in a layer, where they mean removed files", dir.Path(), name, whiteoutPrefix)
 	}
-	at := path.Join(dir.Path(), name)
-	n := &node{path: at, in: []int{0}}
-	if err := unix.Fstatat(d.now.dirs[0], at, &n.stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("/%s: %w", at, err)
-	}
-	if d.since == nil && isWhiteout(d.now.dirs[0], at, &n.stat) {
+	n, err := d.now.child(dir.node, name)
+	if d.same == nil && errors.Is(err, unix.ENOENT) {
 		return d.whiteout(dir.Path(), whiteoutPrefix+name)
+	}
+	if err != nil {
+		return err
 	}
 	var before *node
 	if old != nil {
-		var err error
 		if before, err = d.below.child(old, name); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
@@ -183,7 +201,7 @@ func (d *Differ) object(dir *Object, old *node, name string) error {
 		}
 		return d.directory(&Object{n}, before)
 	}
-	if d.since != nil && before != nil && time.Unix(n.stat.Ctim.Unix()).Before(*d.since) {
+	if d.same != nil && before != nil && d.same(n) {
 		return nil
 	}
 	return d.file(&Object{n})

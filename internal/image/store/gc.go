@@ -18,7 +18,7 @@ import (
 // PruneOptions say what Prune removes besides what nothing refers to.
 type PruneOptions struct {
 	Dangling   bool   // images without a name
-	Unused     bool   // images that no container uses
+	Unused     bool   // images that no container uses, and the directories of cache mounts
 	Containers bool   // containers that do not run
 	Waiting    func() // called before Prune waits for others that use the store
 }
@@ -58,6 +58,13 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 	if err := s.pruneImages(o, kept, p); err != nil {
 		return nil, err
 	}
+	if o.Unused {
+		mounts := s.path("cache", "mounts")
+		p.Bytes += diskUsage(mounts)
+		if err := layer.RemoveAll(mounts); err != nil {
+			return nil, err
+		}
+	}
 	return p, s.sweep(kept, p)
 }
 
@@ -90,6 +97,9 @@ func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error 
 func (s *Store) sweep(containers []*Container, p *Pruned) error {
 	blobs, layers, err := s.needed(containers)
 	if err != nil {
+		return err
+	}
+	if err := s.sweepCache(func(hex string) bool { return blobs[hex] }); err != nil {
 		return err
 	}
 	ids := map[string]bool{}

@@ -7,7 +7,9 @@
 //	blobs/sha256/HEX         manifests, configurations and compressed layers
 //	layers/ID                unpacked layers: see package layer
 //	containers/ID            see Container
-//	tmp/                     blobs that are being downloaded
+//	cache/steps/KEY          see CachedLayer
+//	cache/mounts/HEX         see CacheMount
+//	tmp/                     blobs that are being downloaded, and files of running builds
 //	locks/                   files for flock(2)
 //
 // # What survives

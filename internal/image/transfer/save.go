@@ -38,7 +38,7 @@ func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Refe
 	case reference.Directory:
 		return saveDir(to.Path, func(out sink) error { return writeDir(out, s, i) })
 	}
-	return saveFile(to.Path, func(w io.Writer) error {
+	return SaveFile(to.Path, func(w io.Writer) error {
 		if to.Transport == reference.LayoutArchive {
 			return writeArchive(w, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
 		}
@@ -99,9 +99,9 @@ func Save(s *store.Store, images []*store.Image, format, path string) error {
 	defer use.Unlock()
 	switch format {
 	case FormatDockerArchive:
-		return saveFile(path, func(w io.Writer) error { return writeDocker(w, s, images) })
+		return SaveFile(path, func(w io.Writer) error { return writeDocker(w, s, images) })
 	case FormatLayoutArchive:
-		return saveFile(path, func(w io.Writer) error {
+		return SaveFile(path, func(w io.Writer) error {
 			return writeArchive(w, func(out sink) error { return writeLayout(out, s, images, "") })
 		})
 	case FormatLayout:
@@ -115,8 +115,8 @@ func Save(s *store.Store, images []*store.Image, format, path string) error {
 	return fmt.Errorf("format %q: must be %s, %s, %s or %s", format, FormatDockerArchive, FormatLayoutArchive, FormatLayout, FormatDirectory)
 }
 
-// saveFile writes the file name, which appears when it is complete.
-func saveFile(name string, write func(io.Writer) error) error {
+// SaveFile writes the file name, which appears when it is complete.
+func SaveFile(name string, write func(io.Writer) error) error {
 	if name == "-" {
 		return write(os.Stdout)
 	}
@@ -179,7 +179,7 @@ func (d dirSink) put(name string, _ int64, r io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return saveFile(name, func(w io.Writer) error {
+	return SaveFile(name, func(w io.Writer) error {
 		_, err := io.Copy(w, r)
 		return err
 	})

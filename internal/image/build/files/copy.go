@@ -35,7 +35,11 @@ type copier struct {
 
 // newCopier returns a copier whose entries emit receives. The caller calls close.
 func newCopier(c *Copy, owners *owner.Store, emit emitter) (*copier, error) {
-	stack, err := layer.OpenStack(c.Lower)
+	lower := c.Lower
+	if c.Link {
+		lower = nil
+	}
+	stack, err := layer.OpenStack(lower)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ type Copy struct {
 	Mode    string   // octal, or symbolic as in chmod(1); empty: that of the source
 	Exclude []string // patterns of files that are left out, as in .dockerignore
 	Parents bool     // keep the directories that lead to a source
+	Link    bool     // do not look at what the layers below have at Dest
 
 	// Lower are the paths of the layers that the new one is based on, the topmost first.
 	Lower []string
@@ -58,11 +59,14 @@ type Layer struct {
 	Size   int64  // of the compressed one, in bytes
 }
 
-// Change describes the layer of RUN.
+// Change describes the layer of what has changed. Exactly one of Upper, Copy and Layers is set.
 type Change struct {
-	Upper  string    // the upper directory of overlayfs, or the changed copy of the layers
+	Upper  string    // the upper directory of overlayfs
+	Copy   string    // a copy of the layers in Lower, which a container has changed
+	Since  time.Time // when the copy was made, by the clock of its file system
+	Layers []string  // paths of layers that become one, the topmost first
+
 	Lower  []string  // paths of the layers below, the topmost first
-	Since  time.Time // when the copy was made; zero: Upper is that of overlayfs
 	Latest time.Time // no time in the layer is later; zero: no limit
-	Stubs  []string  // absolute paths of mount points, which are removed if they are new and empty
+	Stubs  []string  // absolute paths of mount points in Upper or Copy, which are removed if they are new and empty
 }

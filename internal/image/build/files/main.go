@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -98,10 +99,13 @@ func (m *maker) do(j *job) (r result, err error) {
 		}
 		r.Layer, err = m.archive(j, c.Lower, func(w io.Writer) error {
 			d := &layer.Differ{Owners: m.owners, Latest: c.Latest, Warn: m.warn}
-			if c.Since.IsZero() {
+			switch {
+			case c.Upper != "":
 				return d.Upper(w, c.Upper, c.Lower)
+			case c.Copy != "":
+				return d.Copy(w, c.Copy, c.Lower, c.Since)
 			}
-			return d.Copy(w, c.Upper, c.Lower, c.Since)
+			return d.Squash(w, c.Layers, c.Lower)
 		})
 	default:
 		r.Layer, err = m.archive(j, nil, func(w io.Writer) error { return m.tree(w, j.Tree) })
@@ -115,7 +119,7 @@ func (m *maker) archive(j *job, lower []string, write func(io.Writer) error) (*L
 	if j.Unpack != "" {
 		apply = func(r io.Reader) error { return m.apply(j.Unpack, lower, r) }
 	}
-	return archive(j.Archive, write, apply)
+	return archive(j.Archive, j.Tree == nil, write, apply)
 }
 
 // apply unpacks an archive in dir, on top of the layers in lower.
@@ -180,18 +184,18 @@ func removeStubs(c *Change) error {
 		return err
 	}
 	defer below.Close()
-	old := &layer.Tree{Stack: below}
+	old, root := &layer.Tree{Stack: below}, cmp.Or(c.Upper, c.Copy)
 	for _, stub := range c.Stubs {
 		for at := path.Clean(stub); at != "/"; at = path.Dir(at) {
 			if _, err := old.Lookup(at, false); err == nil {
 				break // it was there
 			}
-			if removed, err := removeStub(c.Upper, at); err != nil {
+			if removed, err := removeStub(root, at); err != nil {
 				return err
 			} else if !removed {
 				break
 			}
-			if err := restoreTimes(old, c.Upper, path.Dir(at)); err != nil {
+			if err := restoreTimes(old, root, path.Dir(at)); err != nil {
 				return err
 			}
 		}

@@ -117,18 +117,18 @@ func (p *Process) Copy(c *Copy, archive, unpack string) (*Layer, error) {
 	return r.Layer, err
 }
 
-// Change makes the layer of what a container has changed: as the new file archive, and, if
+// Change makes the layer c: as the new file archive, and, if
 // unpack is not empty, unpacked in that empty directory.
 func (p *Process) Change(c *Change, archive, unpack string) (*Layer, error) {
 	r, err := p.do(job{Change: c, Archive: archive, Unpack: unpack})
 	return r.Layer, err
 }
 
-// Tree makes one layer of several, the topmost first: as the new file archive and, if unpack is
-// not empty, unpacked in that empty directory.
-func (p *Process) Tree(layers []string, archive, unpack string) (*Layer, error) {
-	r, err := p.do(job{Tree: layers, Archive: archive, Unpack: unpack})
-	return r.Layer, err
+// Tree writes the tree of layers, the topmost first, as the new file archive, which is not
+// compressed.
+func (p *Process) Tree(layers []string, archive string) error {
+	_, err := p.do(job{Tree: layers, Archive: archive})
+	return err
 }
 
 // Dir gives the directory path, which is the caller's, an owner and a mode.

@@ -62,9 +62,9 @@ func writeEntries(w *tar.Writer, latest time.Time) emitter {
 	}
 }
 
-// archive writes the archive of a layer to the new file name, compressed, and returns what
+// archive writes the archive of a layer to the new file name, compressed if wanted, and returns what
 // identifies it. Write writes the archive. If apply is not nil, it reads the archive meanwhile.
-func archive(name string, write func(io.Writer) error, apply func(io.Reader) error) (*Layer, error) {
+func archive(name string, compress bool, write func(io.Writer) error, apply func(io.Reader) error) (*Layer, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,11 @@ func archive(name string, write func(io.Writer) error, apply func(io.Reader) err
 	compressed, plain := sha256.New(), sha256.New()
 	size := counter(0)
 	// What gzip writes depends on its version and level only: no name, no time.
-	z := gzip.NewWriter(io.MultiWriter(f, compressed, &size))
+	out := io.MultiWriter(f, compressed, &size)
+	z := io.WriteCloser(gzip.NewWriter(out))
+	if !compress {
+		z = nopCloser{out}
+	}
 	// Compressing, hashing and unpacking each take a processor.
 	sinks := []func(io.Reader) error{copyTo(z), copyTo(plain)}
 	if apply != nil {
@@ -87,6 +91,10 @@ func archive(name string, write func(io.Writer) error, apply func(io.Reader) err
 	}
 	return &Layer{Digest: digestOf(compressed), DiffID: digestOf(plain), Size: int64(size)}, nil
 }
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
 
 func digestOf(sum hash.Hash) string { return "sha256:" + hex.EncodeToString(sum.Sum(nil)) }
 

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/build"
+	"github.com/rootless-containers/subuidless/internal/image/build/progress"
+	"github.com/rootless-containers/subuidless/internal/image/container"
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// buildFlags are the flags of build.
+type buildFlags struct {
+	where    cli.StoreFlags
+	how      cli.TransferFlags
+	options  build.Options
+	tags     []string
+	args     []string
+	labels   []string
+	secrets  []string
+	agents   []string
+	from     []string
+	to       string
+	output   string
+	idFile   string
+	progress string
+	driver   string
+	ignored  bool
+}
+
+func newBuildCommand() *cobra.Command {
+	f := new(buildFlags)
+	cmd := &cobra.Command{
+		Use: "build [flags] CONTEXT",
+		Long: `Build an image from a Dockerfile or Containerfile, as docker build and podman build
+do, without a daemon. COPY and ADD take files from the directory CONTEXT; - reads
+the context as an archive, or a Dockerfile, from the standard input.
+
+The language is that of BuildKit's Dockerfile reference. RUN commands run under
+supervision, so every owner that they set is in the image. The digest of the
+image is the last line of --quiet, and of the standard output otherwise.`,
+		Example: `  subuidless build -t app .
+  subuidless build -t app --target test --build-arg VERSION=1.2 .
+  subuidless build --output type=oci,dest=app.tar .`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.options.Context = args[0]
+			return f.run(cmd)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+	}
+	flags, o := cmd.Flags(), &f.options
+	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name` of the image; may be repeated")
+	flags.StringVarP(&o.Dockerfile, "file", "f", "", "`path` of the Dockerfile (default Dockerfile or Containerfile in CONTEXT); - is\nthe standard input")
+	flags.StringVar(&o.Target, "target", "", "`stage` to build (default the last one)")
+	flags.StringArrayVar(&f.args, "build-arg", nil, "set an ARG with `K=V`, or pass K through from the environment; may be repeated")
+	flags.StringArrayVar(&f.labels, "label", nil, "label `K=V` of the image; may be repeated")
+	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
+	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET]` (default $SSH_AUTH_SOCK);\nmay be repeated")
+	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use layers of earlier builds")
+	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR`; may be repeated")
+	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to `type=local,dest=DIR`")
+	flags.BoolVar(&o.Squash, "squash", false, "make one layer of all that the build adds")
+	flags.StringVar(&o.Pull, "pull", container.PullMissing, "`when` to pull base images: missing, always or never")
+	flags.Lookup("pull").NoOptDefVal = container.PullAlways
+	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
+	flags.StringVar(&f.progress, "progress", progress.Auto, "`how` to show progress: auto, plain, tty or quiet")
+	flags.StringVarP(&f.output, "output", "o", "", "also write the image: `type=oci|docker|local|tar,dest=PATH`")
+	flags.StringVar(&f.idFile, "iidfile", "", "write the id of the image to a `file`")
+	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make root file systems by overlay or by `copy` (default: overlay where it works,\nor $STORAGE_DRIVER)")
+	flags.BoolVar(&f.ignored, "rm", true, "accepted as in docker: no containers are left behind")
+	flags.BoolVar(&f.ignored, "force-rm", true, "accepted as in docker: no containers are left behind")
+	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
+	f.where.Add(cmd)
+	f.how.Add(cmd, true)
+	flags.Lookup("platform").Usage = "build the image for `OS/ARCH[/VARIANT]` (default that of this machine)"
+	flags.Lookup("quiet").Usage = "print the id of the image only"
+	return cmd
+}
+
+// run builds the image.
+func (f *buildFlags) run(cmd *cobra.Command) (err error) {
+	output, err := f.parse()
+	if err != nil {
+		return err
+	}
+	known, err := registries()
+	if err != nil {
+		return err
+	}
+	o := &f.options
+	for _, tag := range f.tags {
+		ref, err := reference.Parse(tag, known.Aliases)
+		if err != nil {
+			return err
+		}
+		if ref.Transport != reference.Registry || strings.Contains(ref.Name, "@") {
+			return fmt.Errorf("--tag %s: must be a name, such as app:1.0", tag)
+		}
+		o.Names = append(o.Names, ref.Name)
+	}
+	s, err := openStore(f.where)
+	if err != nil {
+		return err
+	}
+	if f.how.Quiet {
+		f.progress = progress.Quiet
+	}
+	if o.Progress, err = progress.New(f.progress, os.Stderr); err != nil {
+		return err
+	}
+	f.how.Quiet = true // pulling is a step
+	o.Main = mainProgram
+	o.Platform, o.Transfer = f.how.Platform, transferOptions(f.how, known)
+	ctx, stop := interruptible()
+	defer stop()
+	image, err := build.Build(ctx, s, known, *o)
+	o.Progress.Close()
+	if err != nil {
+		return explainInterrupt(ctx, err)
+	}
+	if f.idFile != "" {
+		if err := store.WriteFile(f.idFile, []byte(image.ID().String())); err != nil {
+			return err
+		}
+	}
+	if output != nil {
+		if err := output.Write(s, image); err != nil {
+			return err
+		}
+	}
+	if output == nil || output.Dest != "-" {
+		fmt.Fprintln(cmd.OutOrStdout(), image.ID())
+	}
+	return nil
+}
+
+// parse sets the options that the flags say.
+func (f *buildFlags) parse() (output *build.Output, err error) {
+	o := &f.options
+	if o.Args, err = keyValues("--build-arg", f.args, true); err != nil {
+		return nil, err
+	}
+	if o.Labels, err = keyValues("--label", f.labels, false); err != nil {
+		return nil, err
+	}
+	if o.Driver, err = container.ParseDriver(f.driver); err != nil {
+		return nil, err
+	}
+	switch o.Pull {
+	case "true":
+		o.Pull = container.PullAlways
+	case "false":
+		o.Pull = container.PullMissing
+	case container.PullMissing, container.PullAlways, container.PullNever:
+	default:
+		return nil, fmt.Errorf("--pull=%s: must be missing, always or never", o.Pull)
+	}
+	switch o.Network {
+	case "", "default", "host", "none":
+	default:
+		return nil, fmt.Errorf("--network=%s: must be host or none", o.Network)
+	}
+	if err := f.parseSecrets(); err != nil {
+		return nil, err
+	}
+	for _, text := range f.from {
+		dir, err := cacheDir("--cache-from", text, "src")
+		if err != nil {
+			return nil, err
+		}
+		o.CacheFrom = append(o.CacheFrom, dir)
+	}
+	if f.to != "" {
+		if o.CacheTo, err = cacheDir("--cache-to", f.to, "dest"); err != nil {
+			return nil, err
+		}
+	}
+	if f.output != "" {
+		return build.ParseOutput(f.output)
+	}
+	return nil, nil
+}
+
+// keyValues parses K=V. If pass is set, K alone is the variable of the environment, if there is one.
+func keyValues(flag string, list []string, pass bool) (map[string]string, error) {
+	all := map[string]string{}
+	for _, kv := range list {
+		k, v, given := strings.Cut(kv, "=")
+		if k == "" {
+			return nil, fmt.Errorf("%s %s: must be NAME=VALUE", flag, kv)
+		}
+		if !given && pass {
+			if v, given = os.LookupEnv(k); !given {
+				continue
+			}
+		}
+		all[k] = v
+	}
+	return all, nil
+}
+
+// parseSecrets parses --secret and --ssh.
+func (f *buildFlags) parseSecrets() error {
+	o := &f.options
+	o.Secrets, o.Agents = map[string]build.Secret{}, map[string]string{}
+	for _, text := range f.secrets {
+		fields, err := csvFields("--secret", text, "id", "src", "source", "env", "type")
+		if err != nil {
+			return err
+		}
+		id, file, variable := fields["id"], fields["src"]+fields["source"], fields["env"]
+		if fields["type"] == "env" && variable == "" {
+			variable, file = file, ""
+		}
+		if id == "" {
+			id = filepath.Base(file)
+		}
+		if file == "" && variable == "" {
+			variable = id
+			if _, ok := os.LookupEnv(id); !ok {
+				file, variable = id, ""
+			}
+		}
+		if id == "" || id == "." {
+			return fmt.Errorf("--secret %s: id=ID is missing", text)
+		}
+		if variable != "" {
+			value, ok := os.LookupEnv(variable)
+			if !ok {
+				return fmt.Errorf("--secret %s: the environment has no variable %s", text, variable)
+			}
+			o.Secrets[id] = build.Secret{Value: []byte(value)}
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("--secret %s: %w", text, err)
+		}
+		o.Secrets[id] = build.Secret{File: file}
+	}
+	for _, text := range f.agents {
+		id, socket, given := strings.Cut(text, "=")
+		if !given {
+			if socket = os.Getenv("SSH_AUTH_SOCK"); socket == "" {
+				return fmt.Errorf("--ssh %s: SSH_AUTH_SOCK is not set; start ssh-agent, or give ID=SOCKET", text)
+			}
+		}
+		st, err := os.Stat(socket)
+		if err != nil {
+			return fmt.Errorf("--ssh %s: %w", text, err)
+		}
+		if st.Mode()&os.ModeSocket == 0 {
+			return fmt.Errorf("--ssh %s: %s is no socket; keys must be added to an agent with ssh-add", text, socket)
+		}
+		if o.Agents[id], err = filepath.Abs(socket); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cacheDir returns the directory of type=local,KEY=DIR.
+func cacheDir(flag, text, key string) (string, error) {
+	if !strings.Contains(text, "=") {
+		return "", fmt.Errorf("%s %s: must be type=local,%s=DIR; caches in images are not supported", flag, text, key)
+	}
+	fields, err := csvFields(flag, text, "type", key, "mode")
+	if err != nil {
+		return "", err
+	}
+	if kind := fields["type"]; kind != "local" {
+		return "", fmt.Errorf("%s: type=%s is not supported: must be local", flag, kind)
+	}
+	if fields[key] == "" {
+		return "", fmt.Errorf("%s %s: %s=DIR is missing", flag, text, key)
+	}
+	return fields[key], nil
+}
+
+// csvFields parses K=V,K=V with these keys.
+func csvFields(flag, text string, keys ...string) (map[string]string, error) {
+	fields := map[string]string{}
+	for field := range strings.SplitSeq(text, ",") {
+		k, v, given := strings.Cut(field, "=")
+		known := false
+		for _, key := range keys {
+			known = known || k == key
+		}
+		if !known || !given {
+			return nil, errors.New(flag + " " + text + ": unknown option " + field + ": must be one of " + strings.Join(keys, ", "))
+		}
+		fields[k] = v
+	}
+	return fields, nil
+}

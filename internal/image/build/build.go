@@ -1,0 +1,256 @@
+// Package build builds images from Dockerfiles.
+//
+// Package dockerfile evaluates instructions, package files makes the layers of COPY, ADD and
+// WORKDIR, and this package runs RUN in containers, finds what is cached, and assembles images.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/build/dockerfile"
+	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/build/progress"
+	"github.com/rootless-containers/subuidless/internal/image/container"
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+	"github.com/rootless-containers/subuidless/internal/program"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// Options are the options of Build.
+type Options struct {
+	Context    string // directory; "-": an archive, or a Dockerfile, on the standard input
+	Dockerfile string // path; "-": the standard input; empty: see findDockerfile
+	Target     string
+	Args       map[string]string
+	Labels     map[string]string
+	Names      []string // complete names for the image; none: it is dangling
+	Platform   string   // OS/ARCH[/VARIANT]; empty: that of this machine
+	Secrets    map[string]Secret
+	Agents     map[string]string // paths of sockets of ssh-agent(1), by their ids
+	NoCache    bool
+	CacheFrom  []string // directories that CacheTo has written
+	CacheTo    string   // directory; empty: none
+	Squash     bool     // make one layer of those that the build adds
+	Pull       string   // container.PullMissing, PullAlways or PullNever, for base images
+	Network    string   // of RUN without one of its own: dockerfile's default, none or host
+	Driver     container.Driver
+
+	Main     program.Main // runs the containers of RUN
+	Progress *progress.Display
+	Transfer transfer.Options // how base images are pulled
+}
+
+// builder is a build that is running.
+type builder struct {
+	*Options
+	store      *store.Store
+	registries *reference.Registries
+	use        store.Lock
+	tmp        string // directory for files of the build
+	file       *dockerfile.File
+	source     *source
+	epoch      time.Time // SOURCE_DATE_EPOCH, or zero
+	created    time.Time // the time of everything that the build makes
+	slots      chan struct{}
+	used       usedSteps
+
+	mu     sync.Mutex // protects the maps
+	stages map[*dockerfile.Stage]*future
+	images map[string]*future
+}
+
+// future is a state that is being made once for all that need it.
+type future struct {
+	once  sync.Once
+	state *state
+	err   error
+}
+
+// state is a file system, and what the image that has it says.
+type state struct {
+	base    dockerfile.Base
+	layers  []v1.Descriptor
+	diffIDs []v1.Hash
+	history []ocispec.History
+	based   struct{ layers, history int } // how many of these are those of the base image
+}
+
+// Build builds an image and returns it.
+func Build(ctx context.Context, s *store.Store, registries *reference.Registries, o Options) (_ *store.Image, err error) {
+	use, err := s.Use()
+	if err != nil {
+		return nil, err
+	}
+	defer use.Unlock()
+	b := &builder{
+		Options: &o, store: s, registries: registries, use: use,
+		slots:  make(chan struct{}, max(2, runtime.NumCPU())),
+		stages: map[*dockerfile.Stage]*future{}, images: map[string]*future{},
+	}
+	if b.tmp, err = os.MkdirTemp(s.TempDir(), "build-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, layer.RemoveAll(b.tmp)) }()
+	if err := b.load(); err != nil {
+		return nil, err
+	}
+	if err := b.importCache(ctx); err != nil {
+		return nil, err
+	}
+	// The first error ends everything that runs.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	target, err := b.stage(ctx, cancel, b.file.Target)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	if err != nil {
+		return nil, err
+	}
+	image, err := b.export(target)
+	if err != nil {
+		return nil, err
+	}
+	return image, b.exportCache()
+}
+
+// load reads the context and the Dockerfile.
+func (b *builder) load() error {
+	platform, build, err := parsePlatform(b.Platform)
+	if err != nil {
+		return err
+	}
+	if b.source, err = b.openSource(); err != nil {
+		return err
+	}
+	b.file, err = dockerfile.Parse(b.source.dockerfile, dockerfile.Options{
+		Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, Warn: b.warn,
+	})
+	if err != nil {
+		return err
+	}
+	b.created = time.Now().UTC()
+	if text, ok := b.file.Epoch(); ok {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || seconds < 0 {
+			return fmt.Errorf("SOURCE_DATE_EPOCH=%s: must be a number of seconds since 1970", text)
+		}
+		b.epoch = time.Unix(seconds, 0).UTC()
+		b.created = b.epoch
+	}
+	return nil
+}
+
+func (b *builder) warn(message string) { b.Progress.Message("warning: " + message) }
+
+// parsePlatform returns the platform that text names, and that of this machine.
+func parsePlatform(text string) (target, machine ocispec.Platform, err error) {
+	machine = ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	if text == "" {
+		return machine, machine, nil
+	}
+	p, err := v1.ParsePlatform(text)
+	if err != nil || p.OS != "linux" || p.Architecture == "" {
+		return machine, machine, fmt.Errorf("--platform=%s: must be linux/ARCH or linux/ARCH/VARIANT", text)
+	}
+	return ocispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}, machine, nil
+}
+
+// startFiles starts a process that copies files. The caller closes it.
+func (b *builder) startFiles(ctx context.Context) (*files.Process, func() error, error) {
+	p, err := files.Start(b.use, supervisor.Active())
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Warn = b.warn
+	stop := context.AfterFunc(ctx, p.Cancel)
+	return p, func() error {
+		stop()
+		return p.Close()
+	}, nil
+}
+
+// newLayer adds a layer that a process of package files has made to the store: the archive, and
+// the unpacked directory. It removes neither of them on errors.
+func (b *builder) newLayer(st *state, made *files.Layer, archive, unpacked string) (*store.CachedLayer, error) {
+	if made.DiffID == emptyLayer {
+		return &store.CachedLayer{Empty: true}, nil
+	}
+	c := new(store.CachedLayer)
+	var err error
+	if c.DiffID, err = v1.NewHash(made.DiffID); err != nil {
+		return nil, err
+	}
+	c.Layer = v1.Descriptor{MediaType: layerType, Size: made.Size}
+	if c.Layer.Digest, err = v1.NewHash(made.Digest); err != nil {
+		return nil, err
+	}
+	if err := b.store.AdoptBlob(archive, c.Layer.Digest); err != nil {
+		return nil, err
+	}
+	return c, b.store.AdoptLayer(st.with(c).id(), unpacked)
+}
+
+// emptyLayer is the digest of an archive without entries: two blocks of zeros.
+const emptyLayer = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+
+// with returns the state with one more layer.
+func (s *state) with(c *store.CachedLayer) *state {
+	next := *s
+	if !c.Empty {
+		next.layers = append(next.layers[:len(next.layers):len(next.layers)], c.Layer)
+		next.diffIDs = append(next.diffIDs[:len(next.diffIDs):len(next.diffIDs)], c.DiffID)
+	}
+	return &next
+}
+
+// id returns the id of the topmost unpacked layer, or "" if there is none.
+func (s *state) id() string {
+	ids := store.LayerIDs(s.diffIDs)
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[len(ids)-1]
+}
+
+// paths returns the paths of the unpacked layers, the topmost first.
+func (b *builder) paths(s *state) []string {
+	var all []string
+	for _, id := range s.ids() {
+		all = append(all, b.store.LayerPath(id))
+	}
+	return all
+}
+
+// ids returns the ids of the unpacked layers, the topmost first.
+func (s *state) ids() []string {
+	image := &store.Image{}
+	image.Config.RootFS.DiffIDs = s.diffIDs
+	return image.Layers()
+}
+
+// unpack unpacks those layers of s that are not unpacked.
+func (b *builder) unpack(ctx context.Context, s *state) error {
+	image := &store.Image{Name: "of the build cache"}
+	image.Manifest.Layers, image.Config.RootFS.DiffIDs = s.layers, s.diffIDs
+	if len(s.layers) == 0 {
+		return nil
+	}
+	o := b.Transfer
+	o.Progress = transfer.NewProgress(os.Stderr, true)
+	o.Warn = b.warn
+	return transfer.Unpack(ctx, b.store, b.use, image, o)
+}

@@ -1,0 +1,154 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// layerType is the media type of the layers that a build makes.
+const layerType = types.OCILayer
+
+// export makes the image of a state, and gives it its names.
+func (b *builder) export(s *state) (*store.Image, error) {
+	if b.Squash {
+		var err error
+		if s, err = b.squash(s); err != nil {
+			return nil, err
+		}
+	}
+	config := s.base.Image
+	config.Created = &b.created
+	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{}}
+	for _, d := range s.diffIDs {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.Digest(d.String()))
+	}
+	config.History = s.history
+	if len(b.Labels) > 0 && config.Config.Labels == nil {
+		config.Config.Labels = map[string]string{}
+	}
+	for k, v := range b.Labels {
+		config.Config.Labels[k] = v
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	m := v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw))},
+		Layers: []v1.Descriptor{},
+	}
+	if m.Config.Digest, err = b.store.PutBlob(raw); err != nil {
+		return nil, err
+	}
+	for _, l := range s.layers {
+		// The manifest of the base may be one of docker.
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: ociLayer(l.MediaType), Size: l.Size, Digest: l.Digest})
+	}
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	d := v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(len(manifest))}
+	if d.Digest, err = b.store.PutBlob(manifest); err != nil {
+		return nil, err
+	}
+	if d.Platform, err = platformOf(raw); err != nil {
+		return nil, err
+	}
+	names := b.Names
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	for _, name := range names {
+		if err := b.store.Tag(d, d.Digest, name); err != nil {
+			return nil, err
+		}
+	}
+	return b.store.Find(d.Digest.Hex, nil)
+}
+
+func platformOf(config []byte) (*v1.Platform, error) {
+	c, err := v1.ParseConfigFile(bytes.NewReader(config))
+	if err != nil {
+		return nil, err
+	}
+	return c.Platform(), nil
+}
+
+// ociLayer returns the type of OCI for a layer of docker.
+func ociLayer(t types.MediaType) types.MediaType {
+	switch t {
+	case types.DockerLayer:
+		return types.OCILayer
+	case types.DockerUncompressedLayer:
+		return types.OCIUncompressedLayer
+	case types.DockerForeignLayer:
+		return types.OCIRestrictedLayer
+	}
+	return t
+}
+
+// squash makes one layer of those on top of the base image.
+func (b *builder) squash(s *state) (_ *state, err error) {
+	if len(s.layers)-s.based.layers < 2 {
+		return s, nil
+	}
+	shown := b.Progress.Start("[internal] squash layers")
+	defer func() { shown.Done(err) }()
+	ctx := context.Background()
+	if err := b.unpack(ctx, s); err != nil {
+		return nil, err
+	}
+	p, stop, err := b.startFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	dir, err := os.MkdirTemp(b.tmp, "squash-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, layer.RemoveAll(dir)) }()
+	archive, unpacked := filepath.Join(dir, "archive"), filepath.Join(dir, "layer")
+	if err := os.Mkdir(unpacked, 0o755); err != nil {
+		return nil, err
+	}
+	base := *s
+	base.layers, base.diffIDs = s.layers[:s.based.layers], s.diffIDs[:s.based.layers]
+	all := b.paths(s)
+	top := len(all) - s.based.layers
+	made, err := p.Change(&files.Change{Layers: all[:top], Lower: all[top:], Latest: b.epoch}, archive, unpacked)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.newLayer(&base, made, archive, unpacked)
+	if err != nil {
+		return nil, err
+	}
+	next := base.with(c)
+	// The steps stay in the history, without layers of their own.
+	next.history = nil
+	for i, h := range s.history {
+		h.EmptyLayer = h.EmptyLayer || i >= s.based.history
+		next.history = append(next.history, h)
+	}
+	next.history = append(next.history, ocispec.History{
+		Created: &b.created, CreatedBy: fmt.Sprintf("squash %d layers", top), Comment: historyComment, EmptyLayer: c.Empty,
+	})
+	return next, nil
+}

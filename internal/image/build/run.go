@@ -1,0 +1,245 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/image/build/dockerfile"
+	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/container"
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/overlay"
+	"github.com/rootless-containers/subuidless/internal/image/prepared"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// runMaker makes the layer of RUN.
+type runMaker struct {
+	k      *stageBuilder
+	run    *dockerfile.Run
+	mounts []mountSource // of run.Mounts
+}
+
+func (m *runMaker) inputs() any {
+	var sources []string
+	for _, s := range m.mounts {
+		sources = append(sources, s.content)
+	}
+	run := *m.run
+	run.Proxies = nil
+	return []any{"run", run, sources}
+}
+
+func (m *runMaker) close() error { return nil }
+
+// newRun prepares RUN.
+func (k *stageBuilder) newRun(ctx context.Context, r *dockerfile.Run) (layerMaker, error) {
+	if r.Network == "default" && k.Network != "" {
+		r.Network = k.Network
+	}
+	m := &runMaker{k: k, run: r}
+	for i := range r.Mounts {
+		s, err := k.mountSource(ctx, &r.Mounts[i])
+		if err != nil {
+			return nil, fmt.Errorf("--mount=type=%s: %w", r.Mounts[i].Type, err)
+		}
+		m.mounts = append(m.mounts, *s)
+	}
+	return m, nil
+}
+
+// hostname is the name of the machine in RUN: always the same, because some programs put it into
+// what they build.
+const hostname = "subuidless-build"
+
+// rootDirs has the directories of the root file system of one RUN.
+type rootDirs struct{ dir, rootfs, upper, work string }
+
+func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, err error) {
+	k := m.k
+	var d rootDirs
+	if d.dir, err = os.MkdirTemp(k.tmp, "run-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, layer.RemoveAll(d.dir)) }()
+	for name, to := range map[string]*string{"rootfs": &d.rootfs, "upper": &d.upper, "work": &d.work} {
+		*to = filepath.Join(d.dir, name)
+		if err := os.Mkdir(*to, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	l := &launch.RunOptions{
+		Rootfs: d.rootfs, Args: m.run.Args, User: m.run.User, Workdir: m.run.Dir, Dirs: []string{m.run.Dir},
+		Net: launch.NetHost, Hostname: hostname,
+		Env: append(append([]string{}, m.run.Proxies...), m.run.Env...),
+	}
+	if m.run.Network == "none" {
+		l.Net = launch.NetNone
+	}
+	change := &files.Change{Lower: k.paths(k.state), Latest: k.epoch, Stubs: []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf"}}
+	if err := m.makeRoot(&d, l, change); err != nil {
+		return nil, err
+	}
+	closeMounts, err := m.mount(ctx, d.dir, l)
+	defer func() { err = errors.Join(err, closeMounts()) }()
+	if err != nil {
+		return nil, err
+	}
+	for _, mount := range l.Mounts {
+		change.Stubs = append(change.Stubs, mount.Target)
+	}
+	if err := m.execute(ctx, l, out); err != nil {
+		return nil, err
+	}
+	archive, unpacked := filepath.Join(d.dir, "archive"), ""
+	if change.Copy != "" {
+		unpacked = filepath.Join(d.dir, "layer")
+		if err := os.Mkdir(unpacked, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	made, err := k.files.Change(change, archive, unpacked)
+	if err != nil {
+		return nil, err
+	}
+	if unpacked == "" {
+		unpacked = d.upper
+	}
+	return k.newLayer(k.state, made, archive, unpacked)
+}
+
+// makeRoot makes the root file system for l: by overlayfs, or else as a copy. Change learns
+// where changes will be.
+func (m *runMaker) makeRoot(d *rootDirs, l *launch.RunOptions, change *files.Change) error {
+	k := m.k
+	driver := k.Driver
+	for _, dir := range change.Lower {
+		if layer.HasOwnMarks(dir) {
+			driver = container.DriverCopy
+		}
+	}
+	if len(change.Lower) == 0 {
+		driver = container.DriverCopy
+	}
+	if driver == "" {
+		var err error
+		if driver, err = container.BestDriver(k.store, k.use); err != nil {
+			return err
+		}
+	}
+	if driver == container.DriverCopy {
+		return m.copyRoot(d, change)
+	}
+	upper, err := filepath.Rel(k.store.LayersDir(), d.dir)
+	if err != nil {
+		return err
+	}
+	change.Upper = d.upper
+	l.Layers = &launch.Layers{
+		Mount: overlay.Mount{Dir: k.store.LayersDir(), Lower: k.state.ids(), Upper: filepath.Join(upper, "upper"), Work: filepath.Join(upper, "work")},
+		Name:  "of the stage",
+	}
+	return container.CopyRootAttributes(change.Lower[0], d.upper)
+}
+
+// copyRoot copies the layers to the root file system.
+func (m *runMaker) copyRoot(d *rootDirs, change *files.Change) error {
+	change.Copy = d.rootfs
+	if len(change.Lower) > 0 {
+		p, err := unpack.Start(m.k.store, m.k.use, supervisor.Active())
+		if err != nil {
+			return err
+		}
+		err = p.Merge(change.Lower, d.rootfs)
+		if err := errors.Join(err, p.Close()); err != nil {
+			return err
+		}
+	}
+	// Whatever gets a time of change from now on has been changed by the container.
+	var st unix.Stat_t
+	marker := filepath.Join(d.dir, "marker")
+	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Stat(marker, &st); err != nil {
+		return err
+	}
+	change.Since = time.Unix(st.Ctim.Unix())
+	return nil
+}
+
+// execute runs the command. The container ends with the process that runs it.
+func (m *runMaker) execute(ctx context.Context, l *launch.RunOptions, out output) error {
+	cmd, input, err := prepared.Container{Launch: *l}.Command(m.k.Main)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	// The terminal must not interrupt it before this process, which cleans up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+	cmd.WaitDelay = waitDelay
+	err = m.wait(ctx, cmd)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return &RunError{Args: m.run.Args, Status: exit.ExitCode(), Last: out.Last()}
+	}
+	return err
+}
+
+// waitDelay is how long a process that the command has left behind may keep its output open.
+const waitDelay = 10 * time.Second
+
+// wait runs cmd, which ends with ctx.
+func (m *runMaker) wait(ctx context.Context, cmd *exec.Cmd) error {
+	// Pdeathsig is about the thread that starts a process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() }) // an error means that it has ended
+	defer stop()
+	return cmd.Wait()
+}
+
+// RunError means that the command of a RUN has failed.
+type RunError struct {
+	Args   []string
+	Status int      // as a shell reports it
+	Last   []string // the last lines of its output
+}
+
+func (e *RunError) Error() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "the command %q failed with exit status %d", abbreviate(strings.Join(e.Args, " ")), e.Status)
+	for _, l := range e.Last {
+		b.WriteString("\n  | " + l)
+	}
+	return b.String()
+}
+
+// abbreviate returns a command in one line that is not too long.
+func abbreviate(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if r := []rune(text); len(r) > 200 {
+		return string(r[:197]) + "..."
+	}
+	return text
+}

@@ -1,0 +1,277 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/build/dockerfile"
+	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/container"
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
+)
+
+// stage returns the state after the last instruction of a stage. Its first caller builds it;
+// others wait. An error ends the whole build.
+func (b *builder) stage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (*state, error) {
+	b.mu.Lock()
+	f := b.stages[s]
+	if f == nil {
+		f = new(future)
+		b.stages[s] = f
+	}
+	b.mu.Unlock()
+	f.once.Do(func() {
+		if f.state, f.err = b.buildStage(ctx, cancel, s); f.err != nil {
+			cancel(f.err)
+		}
+	})
+	return f.state, f.err
+}
+
+// stageBuilder builds one stage.
+type stageBuilder struct {
+	*builder
+	cancel context.CancelCauseFunc
+	stage  *dockerfile.Stage
+	files  *files.Process
+	state  *state
+}
+
+func (b *builder) buildStage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (_ *state, err error) {
+	// Stages that this one uses do not depend on it: they can begin now.
+	for _, r := range s.Refs() {
+		if r.Stage != nil {
+			go b.stage(ctx, cancel, r.Stage) //nolint:errcheck // whoever needs it gets the error
+		}
+	}
+	base, err := b.ref(ctx, cancel, s.Base, s.Platform)
+	if err != nil {
+		if s.Base.Stage == nil {
+			err = b.at(s.Line, err)
+		}
+		return nil, err
+	}
+	result, err := s.Evaluate(base.base)
+	if err != nil {
+		return nil, err
+	}
+	process, stop, err := b.startFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	k := &stageBuilder{builder: b, cancel: cancel, stage: s, files: process, state: base}
+	total := 1
+	for i := range result.Steps {
+		if result.Steps[i].HasLayer() {
+			total++
+		}
+	}
+	number := 1
+	for i := range result.Steps {
+		step := &result.Steps[i]
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		var title string
+		if step.HasLayer() {
+			number++
+			title = fmt.Sprintf("%d/%d] %s", number, total, step.Text)
+			if name := s.Title(); name != "" {
+				title = name + " " + title
+			}
+			title = "[" + title
+		}
+		if err := k.step(ctx, step, title); err != nil {
+			return nil, b.at(step.Line, err)
+		}
+	}
+	after := *k.state
+	after.base = result.After
+	return &after, nil
+}
+
+// at returns err with a line of the Dockerfile, unless it has one or the build has been cancelled.
+func (b *builder) at(line int, err error) error {
+	if errors.As(err, new(*dockerfile.Error)) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &dockerfile.Error{File: b.source.name, Line: line, Err: err}
+}
+
+// step executes a step, unless its layer is cached.
+func (k *stageBuilder) step(ctx context.Context, step *dockerfile.Step, title string) error {
+	made := &store.CachedLayer{Empty: true}
+	if step.HasLayer() {
+		var err error
+		if made, err = k.layer(ctx, step, title); err != nil {
+			return err
+		}
+	}
+	next := k.state.with(made)
+	created := k.created
+	next.history = append(next.history[:len(next.history):len(next.history)], ocispec.History{
+		Created: &created, CreatedBy: step.History, Comment: historyComment, EmptyLayer: made.Empty,
+	})
+	k.state = next
+	return nil
+}
+
+// historyComment says in the history of images which program has made them.
+const historyComment = "subuidless.build"
+
+// layer returns the layer of a step, and shows the step.
+func (k *stageBuilder) layer(ctx context.Context, step *dockerfile.Step, title string) (made *store.CachedLayer, err error) {
+	var maker layerMaker
+	switch {
+	case step.Run != nil:
+		maker, err = k.newRun(ctx, step.Run)
+	case step.Copy != nil:
+		maker, err = k.newCopy(ctx, step.Copy)
+	default:
+		maker, err = k.newWorkdir(ctx, step.Workdir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, maker.close()) }()
+	key := k.key(maker)
+	if !k.NoCache {
+		cached, err := k.store.CachedLayer(key)
+		if err != nil {
+			return nil, err
+		}
+		if cached != nil {
+			k.Progress.Start(title).Cached()
+			k.noteUsed(key, cached)
+			return cached, nil
+		}
+	}
+	select {
+	case k.slots <- struct{}{}:
+		defer func() { <-k.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	shown := k.Progress.Start(title)
+	defer func() { shown.Done(err) }()
+	if err := k.unpack(ctx, k.state); err != nil {
+		return nil, err
+	}
+	if made, err = maker.make(ctx, shown); err != nil {
+		return nil, err
+	}
+	if err := k.store.PutCachedLayer(key, made); err != nil {
+		return nil, err
+	}
+	k.noteUsed(key, made)
+	return made, nil
+}
+
+// layerMaker makes the layer of one step.
+type layerMaker interface {
+	// inputs is what the layer depends on, besides the layers below: a value for JSON.
+	inputs() any
+	make(ctx context.Context, out output) (*store.CachedLayer, error)
+	close() error
+}
+
+// output receives the output of a step.
+type output interface {
+	Write(b []byte) (int, error)
+	Last() []string
+}
+
+// key returns the key of a layer in the cache: a digest of everything that it depends on.
+func (k *stageBuilder) key(maker layerMaker) string {
+	b, err := json.Marshal(struct {
+		Version int
+		Below   []v1.Hash
+		Epoch   int64
+		Inputs  any
+	}{cacheVersion, k.state.diffIDs, k.epoch.Unix(), maker.inputs()})
+	if err != nil {
+		panic(err) // a mistake of this package: the inputs are plain data
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// cacheVersion changes when the same inputs give another layer.
+const cacheVersion = 1
+
+// ref returns what r names. Platform is that of an image; empty means that of the build.
+func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r dockerfile.Ref, platform string) (*state, error) {
+	switch {
+	case r.Stage != nil:
+		return b.stage(ctx, cancel, r.Stage)
+	case r.Scratch():
+		target, _, err := parsePlatform(b.Platform)
+		s := new(state)
+		s.base.Image.Platform = target
+		s.base.Image.RootFS.Type = "layers"
+		return s, err
+	}
+	if platform == "" {
+		platform = b.Platform
+	}
+	b.mu.Lock()
+	key := r.Image + " " + platform
+	f := b.images[key]
+	if f == nil {
+		f = new(future)
+		b.images[key] = f
+	}
+	b.mu.Unlock()
+	f.once.Do(func() { f.state, f.err = b.image(ctx, r.Image, platform) })
+	return f.state, f.err
+}
+
+// image returns the state of an image, which it pulls if needed.
+func (b *builder) image(ctx context.Context, name, platform string) (_ *state, err error) {
+	shown := b.Progress.Start("[internal] load image " + name)
+	defer func() { shown.Done(err) }()
+	i, err := b.findOrPull(ctx, name, platform)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := b.store.ReadBlob(i.ID())
+	if err != nil {
+		return nil, err
+	}
+	s := &state{layers: i.Manifest.Layers, diffIDs: i.Config.RootFS.DiffIDs}
+	if err := json.Unmarshal(raw, &s.base.Image); err != nil {
+		return nil, fmt.Errorf("image %s: its configuration: %w", name, err)
+	}
+	s.history = s.base.Image.History
+	s.based.layers, s.based.history = len(s.layers), len(s.history)
+	return s, nil
+}
+
+func (b *builder) findOrPull(ctx context.Context, name, platform string) (*store.Image, error) {
+	if b.Pull != container.PullAlways {
+		i, err := b.store.Find(name, b.registries.Aliases)
+		if err == nil && !container.Fits(i, platform) {
+			err = fmt.Errorf("image %s in the store is for %s: %w", name, i.Config.Platform(), store.ErrNotFound)
+		}
+		if err == nil || b.Pull == container.PullNever || !errors.Is(err, store.ErrNotFound) {
+			return i, err
+		}
+	}
+	ref, err := reference.Parse(name, b.registries.Aliases)
+	if err != nil {
+		return nil, err
+	}
+	o := b.Transfer
+	o.Platform, o.Warn = platform, b.warn
+	return transfer.Pull(ctx, b.store, ref, nil, o)
+}
