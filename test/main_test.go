@@ -129,7 +129,7 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
-		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
+		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 			if err := run(work); err != nil {
 				return 0, err
 			}

@@ -88,11 +88,11 @@ func baseLayer() ([]byte, error) {
 			add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, "")
 		}
 	}
-	for name, content := range map[string]string{
-		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n",
-		"etc/group":  "root:x:0:\nwww-data:x:33:\n",
+	for _, f := range [][2]string{
+		{"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n"},
+		{"etc/group", "root:x:0:\nwww-data:x:33:\ntape:x:26:www-data\n"},
 	} {
-		add(file(name, 0o644, 0, content), content)
+		add(file(f[0], 0o644, 0, f[1]), f[1])
 	}
 	for _, id := range []int{33, 101, 1000, 65534, 4294967294} {
 		add(file(fmt.Sprintf("owned/%d", id), 0o644, id, "owned\n"), "owned\n")
