@@ -25,6 +25,7 @@ import (
 //	flags      arguments of the build
 //	setup      a script for sh(1), which completes the context, in its directory
 //	different  lines "KEY: REASON" about what differs from buildah
+//	want       lines "KEY: VALUE" that the image must have, where buildah is no reference
 //
 // The keys are those of described. They may be patterns of path.Match.
 type buildCase struct {
@@ -33,6 +34,7 @@ type buildCase struct {
 	flags     []string
 	setup     string
 	different map[string]string
+	want      described
 }
 
 // buildBase is the name of the image that the cases are based on.
@@ -49,7 +51,7 @@ func readBuildCases(dir string) ([]buildCase, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := buildCase{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), different: map[string]string{}}
+		c := buildCase{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), different: map[string]string{}, want: described{}}
 		for _, f := range a.Files {
 			switch f.Name {
 			case "flags":
@@ -58,6 +60,10 @@ func readBuildCases(dir string) ([]buildCase, error) {
 				c.setup = string(f.Data)
 			case "different":
 				if err := parseDifferences(c.different, string(f.Data)); err != nil {
+					return nil, fmt.Errorf("%s: %w", name, err)
+				}
+			case "want":
+				if err := parseDifferences(c.want, string(f.Data)); err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
 			default:

@@ -28,6 +28,7 @@ func parseOwner(text string, read func(name string) ([]byte, error)) (*files.Own
 		return nil, err
 	case isID:
 		o.UID, o.GID = id, id
+	case user == "" && group != "": // root, with another group
 	default:
 		fields, err := entry(read, "etc/passwd", user, 4)
 		if err != nil {

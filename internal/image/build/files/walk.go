@@ -136,17 +136,24 @@ func (w *walker) one(s *Source, name string) error {
 	if err != nil {
 		return err
 	}
-	// The directory itself gets the attributes of the source only if it is new.
+	if err := w.top(o, to); err != nil {
+		return err
+	}
+	return w.directoryContent(o, "", to)
+}
+
+// top creates the directory that gets the content of the directory o, unless it is there. As in
+// BuildKit, it does not get the owner and the mode of o.
+func (w *walker) top(o *layer.Object, to string) error {
 	kind, err := w.dest.kind(to)
+	if err != nil || kind == tar.TypeDir {
+		return err
+	}
+	h, err := w.tree.Header(o)
 	if err != nil {
 		return err
 	}
-	if kind != tar.TypeDir {
-		if err := w.object(o, to); err != nil {
-			return err
-		}
-	}
-	return w.directoryContent(o, "", to)
+	return w.put(&tar.Header{Typeflag: tar.TypeDir, Mode: 0o755, ModTime: h.ModTime}, to, nil)
 }
 
 func (w *walker) notFound(name string, err error) error {
