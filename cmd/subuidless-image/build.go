@@ -90,8 +90,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 
 // run builds the image.
 func (f *buildFlags) run(cmd *cobra.Command) (err error) {
-	output, err := f.parse()
-	if err != nil {
+	if err := f.parse(); err != nil {
 		return err
 	}
 	known, err := registries()
@@ -134,28 +133,23 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 			return err
 		}
 	}
-	if output != nil {
-		if err := output.Write(s, image); err != nil {
-			return err
-		}
-	}
-	if output == nil || output.Dest != "-" {
+	if o.Output == nil || o.Output.Dest != "-" {
 		fmt.Fprintln(cmd.OutOrStdout(), image.ID())
 	}
 	return nil
 }
 
 // parse sets the options that the flags say.
-func (f *buildFlags) parse() (output *build.Output, err error) {
+func (f *buildFlags) parse() (err error) {
 	o := &f.options
 	if o.Args, err = keyValues("--build-arg", f.args, true); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Labels, err = keyValues("--label", f.labels, false); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Driver, err = container.ParseDriver(f.driver); err != nil {
-		return nil, err
+		return err
 	}
 	switch o.Pull {
 	case "true":
@@ -164,32 +158,32 @@ func (f *buildFlags) parse() (output *build.Output, err error) {
 		o.Pull = container.PullMissing
 	case container.PullMissing, container.PullAlways, container.PullNever:
 	default:
-		return nil, fmt.Errorf("--pull=%s: must be missing, always or never", o.Pull)
+		return fmt.Errorf("--pull=%s: must be missing, always or never", o.Pull)
 	}
 	switch o.Network {
 	case "", "default", "host", "none":
 	default:
-		return nil, fmt.Errorf("--network=%s: must be host or none", o.Network)
+		return fmt.Errorf("--network=%s: must be host or none", o.Network)
 	}
 	if err := f.parseSecrets(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, text := range f.from {
 		dir, err := cacheDir("--cache-from", text, "src")
 		if err != nil {
-			return nil, err
+			return err
 		}
 		o.CacheFrom = append(o.CacheFrom, dir)
 	}
 	if f.to != "" {
 		if o.CacheTo, err = cacheDir("--cache-to", f.to, "dest"); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if f.output != "" {
-		return build.ParseOutput(f.output)
+		o.Output, err = build.ParseOutput(f.output)
 	}
-	return nil, nil
+	return err
 }
 
 // keyValues parses K=V. If pass is set, K alone is the variable of the environment, if there is one.

@@ -47,6 +47,7 @@ type Options struct {
 	Pull       string   // container.PullMissing, PullAlways or PullNever, for base images
 	Network    string   // of RUN without one of its own: dockerfile's default, none or host
 	Driver     container.Driver
+	Output     *Output // where to write the image, besides the store; nil: nowhere
 
 	Main     program.Main // runs the containers of RUN
 	Progress *progress.Display
@@ -85,6 +86,7 @@ type state struct {
 	layers  []v1.Descriptor
 	diffIDs []v1.Hash
 	history []ocispec.History
+	created *time.Time                    // of the topmost layer; nil: unknown
 	based   struct{ layers, history int } // how many of these are those of the base image
 }
 
@@ -123,6 +125,14 @@ func Build(ctx context.Context, s *store.Store, registries *reference.Registries
 	image, err := b.export(target)
 	if err != nil {
 		return nil, err
+	}
+	if o.Output != nil {
+		if err := b.unpack(ctx, target); err != nil {
+			return nil, err
+		}
+		if err := o.Output.write(s, use, image); err != nil {
+			return nil, err
+		}
 	}
 	return image, b.exportCache()
 }
@@ -187,9 +197,9 @@ func (b *builder) startFiles(ctx context.Context) (*files.Process, func() error,
 // the unpacked directory. It removes neither of them on errors.
 func (b *builder) newLayer(st *state, made *files.Layer, archive, unpacked string) (*store.CachedLayer, error) {
 	if made.DiffID == emptyLayer {
-		return &store.CachedLayer{Empty: true}, nil
+		return &store.CachedLayer{Empty: true, Created: b.created}, nil
 	}
-	c := new(store.CachedLayer)
+	c := &store.CachedLayer{Created: b.created}
 	var err error
 	if c.DiffID, err = v1.NewHash(made.DiffID); err != nil {
 		return nil, err

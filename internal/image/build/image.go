@@ -31,7 +31,7 @@ func (b *builder) export(s *state) (*store.Image, error) {
 		}
 	}
 	config := s.base.Image
-	config.Created = &b.created
+	config.Created = b.time(s.created)
 	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{}}
 	for _, d := range s.diffIDs {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.Digest(d.String()))
@@ -70,16 +70,21 @@ func (b *builder) export(s *state) (*store.Image, error) {
 	if d.Platform, err = platformOf(raw); err != nil {
 		return nil, err
 	}
+	i := &store.Image{Digest: d.Digest, Descriptor: d, Manifest: m}
+	if err := json.Unmarshal(raw, &i.Config); err != nil {
+		return nil, err
+	}
 	names := b.Names
-	if len(names) == 0 {
+	if len(names) == 0 && !b.Output.complete() {
 		names = []string{""}
 	}
 	for _, name := range names {
 		if err := b.store.Tag(d, d.Digest, name); err != nil {
 			return nil, err
 		}
+		i.Name = name
 	}
-	return b.store.Find(d.Digest.Hex, nil)
+	return i, nil
 }
 
 func platformOf(config []byte) (*v1.Platform, error) {
@@ -148,7 +153,7 @@ func (b *builder) squash(s *state) (_ *state, err error) {
 		next.history = append(next.history, h)
 	}
 	next.history = append(next.history, ocispec.History{
-		Created: &b.created, CreatedBy: fmt.Sprintf("squash %d layers", top), Comment: historyComment, EmptyLayer: c.Empty,
+		Created: b.time(s.created), CreatedBy: fmt.Sprintf("squash %d layers", top), Comment: historyComment, EmptyLayer: c.Empty,
 	})
 	return next, nil
 }

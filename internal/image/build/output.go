@@ -58,19 +58,18 @@ func ParseOutput(text string) (*Output, error) {
 	return o, nil
 }
 
-// Write writes an image of the store, whose layers are unpacked or can be.
-func (o *Output) Write(s *store.Store, i *store.Image) error {
+// complete reports whether an image without a name need not be in the store, because what the
+// output has is all that the user wants.
+func (o *Output) complete() bool { return o != nil && o.Type != "docker" }
+
+// write writes an image of the store, whose layers are unpacked.
+func (o *Output) write(s *store.Store, use store.Lock, i *store.Image) error {
 	switch o.Type {
 	case "oci":
 		return transfer.Save(s, []*store.Image{i}, transfer.FormatLayoutArchive, o.Dest)
 	case "docker":
 		return transfer.Save(s, []*store.Image{i}, transfer.FormatDockerArchive, o.Dest)
 	}
-	use, err := s.Use()
-	if err != nil {
-		return err
-	}
-	defer use.Unlock()
 	var layers []string
 	for _, id := range i.Layers() {
 		layers = append(layers, s.LayerPath(id))

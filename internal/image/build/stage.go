@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -111,19 +112,29 @@ func (b *builder) at(line int, err error) error {
 // step executes a step, unless its layer is cached.
 func (k *stageBuilder) step(ctx context.Context, step *dockerfile.Step, title string) error {
 	made := &store.CachedLayer{Empty: true}
+	next := *k.state
 	if step.HasLayer() {
 		var err error
 		if made, err = k.layer(ctx, step, title); err != nil {
 			return err
 		}
+		next = *k.state.with(made)
+		next.created = &made.Created
 	}
-	next := k.state.with(made)
-	created := k.created
 	next.history = append(next.history[:len(next.history):len(next.history)], ocispec.History{
-		Created: &created, CreatedBy: step.History, Comment: historyComment, EmptyLayer: made.Empty,
+		Created: k.time(next.created), CreatedBy: step.History, Comment: historyComment, EmptyLayer: made.Empty,
 	})
-	k.state = next
+	k.state = &next
 	return nil
+}
+
+// time returns when something was made whose topmost layer was made at the time t. So an image whose
+// layers are all cached is the same one again.
+func (b *builder) time(t *time.Time) *time.Time {
+	if t == nil || !b.epoch.IsZero() {
+		return &b.created
+	}
+	return t
 }
 
 // historyComment says in the history of images which program has made them.
@@ -252,7 +263,7 @@ func (b *builder) image(ctx context.Context, name, platform string) (_ *state, e
 	if err := json.Unmarshal(raw, &s.base.Image); err != nil {
 		return nil, fmt.Errorf("image %s: its configuration: %w", name, err)
 	}
-	s.history = s.base.Image.History
+	s.history, s.created = s.base.Image.History, s.base.Image.Created
 	s.based.layers, s.based.history = len(s.layers), len(s.history)
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -18,9 +19,22 @@ import (
 // CachedLayer is the layer that a step of a build makes. Prune removes entries whose blobs are
 // gone.
 type CachedLayer struct {
-	Layer  v1.Descriptor
-	DiffID v1.Hash
-	Empty  bool // the step changes no files
+	Layer   v1.Descriptor
+	DiffID  v1.Hash
+	Empty   bool // the step changes no files
+	Created time.Time
+}
+
+// MarshalJSON leaves out what an empty layer does not have: v1.Hash cannot parse an empty digest.
+func (c CachedLayer) MarshalJSON() ([]byte, error) {
+	if c.Empty {
+		return json.Marshal(struct {
+			Empty   bool
+			Created time.Time
+		}{true, c.Created})
+	}
+	type plain CachedLayer
+	return json.Marshal(plain(c))
 }
 
 func (s *Store) cachePath(key string) string { return s.path("cache", "steps", key) }

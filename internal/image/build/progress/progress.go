@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,8 @@ func (p *plain) output(s *Step, line string) {
 func (p *plain) ended(s *Step) {
 	switch {
 	case s.err != nil:
-		p.line(s, "ERROR: %v", s.err)
+		message, _, _ := strings.Cut(s.err.Error(), "\n") // the rest is the output
+		p.line(s, "ERROR: %s", message)
 	case s.cached:
 		p.line(s, "CACHED")
 	default:
