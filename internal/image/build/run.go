@@ -169,17 +169,35 @@ func (m *runMaker) copyRoot(d *rootDirs, change *files.Change) error {
 			return err
 		}
 	}
-	// Whatever gets a time of change from now on has been changed by the container.
-	var st unix.Stat_t
-	marker := filepath.Join(d.dir, "marker")
-	if err := os.WriteFile(marker, nil, 0o600); err != nil {
-		return err
+	var err error
+	change.Since, err = nextTick(filepath.Join(d.dir, "marker"))
+	return err
+}
+
+// nextTick returns a time of the clock of a file system that is later than those of all changes
+// before the call, and no later than those of all changes after it. Name is that of a new file.
+//
+// The clock ticks every few milliseconds, so a change before the call may have the time of now.
+func nextTick(name string) (time.Time, error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return time.Time{}, err
 	}
-	if err := unix.Stat(marker, &st); err != nil {
-		return err
+	defer f.Close()
+	var first, st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &first); err != nil {
+		return time.Time{}, err
 	}
-	change.Since = time.Unix(st.Ctim.Unix())
-	return nil
+	for st = first; st.Ctim == first.Ctim; {
+		time.Sleep(time.Millisecond)
+		if err := f.Chmod(0o600); err != nil {
+			return time.Time{}, err
+		}
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Unix(st.Ctim.Unix()), nil
 }
 
 // execute runs the command. The container ends with the process that runs it.

@@ -30,10 +30,10 @@ func (e *evaluator) run(step *Step, c *instructions.RunCommand) error {
 			return err
 		}
 	}
-	r.Args = e.withShell(line)
-	if len(r.Args) == 0 || r.Args[0] == "" {
+	if len(line.CmdLine) == 0 || line.CmdLine[0] == "" {
 		return errors.New("RUN has no command")
 	}
+	r.Args = e.withShell(line)
 	for _, m := range instructions.GetMounts(c) {
 		mount, err := e.mount(m)
 		if err != nil {
