@@ -203,7 +203,6 @@ func (e *evaluator) dispatch(step *Step, c instructions.Command) error {
 		step.History = fmt.Sprintf("SHELL %v", c.Shell)
 	case *instructions.CmdCommand:
 		config.Cmd, e.cmdSet = e.withShell(c.ShellDependantCmdLine), true
-		config.ArgsEscaped = true
 		step.History = fmt.Sprintf("CMD %q", config.Cmd)
 	case *instructions.EntrypointCommand:
 		config.Entrypoint = e.withShell(c.ShellDependantCmdLine)
