@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -67,4 +68,26 @@ RUN --mount=type=tmpfs,target=/tmp/deep/er,size=1m touch /tmp/deep/er/x && ! dd 
 		t.Errorf("the cache: %q", out)
 	}
 	b.clean()
+}
+
+// TestBuildDocs runs the commands of docs/build.md as they stand there.
+func TestBuildDocs(t *testing.T) {
+	page, err := os.ReadFile(work("build.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBuildDir(t, nil)
+	subuidless(t, "tag", b.store, buildBase, "docker.io/library/debian:12")
+	cmd := command(t, "sh", "-eux", "-c", indentedBlocks(string(page)))
+	cmd.Dir = b.dir
+	// The store of buildDir is the default one there.
+	data := t.TempDir()
+	if err := os.Symlink(strings.TrimPrefix(b.store, "--root="), filepath.Join(data, "subuidless")); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Environ(), "XDG_DATA_HOME="+data)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nsetting=1\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -133,8 +133,10 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	if err := copyFile(filepath.Join(work, "suites.md"), filepath.Join("..", "docs", "suites.md")); err != nil {
-		return err
+	for _, page := range []string{"suites.md", "build.md"} {
+		if err := copyFile(filepath.Join(work, page), filepath.Join("..", "docs", page)); err != nil {
+			return err
+		}
 	}
 	if err := os.CopyFS(filepath.Join(work, "engines"), os.DirFS(filepath.Join("..", "docs", "engines"))); err != nil {
 		return err

@@ -47,6 +47,16 @@ var links = []struct {
 		why:   "it runs a root file system, wherever that is from",
 	},
 	{
+		pkg:   "internal/image/build/dockerfile",
+		never: []string{"net/http", "internal/image/store", "internal/image/layer", "internal/launch"},
+		why:   "what an instruction means depends on the Dockerfile and the configuration of its base only, and is tested without a kernel",
+	},
+	{
+		pkg:   "internal/image/build/files",
+		never: []string{"net/http", "internal/supervisor"},
+		why:   "it parses what strangers have made, as root of a user namespace: the less it links, the better",
+	},
+	{
 		pkg:   "internal/image/unpack",
 		never: []string{"net/http", "internal/supervisor"},
 		why:   "it parses what strangers have made, as root of a user namespace: the less it links, the better",

@@ -67,6 +67,7 @@ type builder struct {
 	created    time.Time // the time of everything that the build makes
 	slots      chan struct{}
 	used       usedSteps
+	ahead      sync.WaitGroup // stages that are built before they are needed
 
 	mu     sync.Mutex // protects the maps
 	stages map[*dockerfile.Stage]*future
@@ -114,7 +115,10 @@ func Build(ctx context.Context, s *store.Store, registries *reference.Registries
 	}
 	// The first error ends everything that runs.
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	defer func() {
+		cancel(nil)
+		b.ahead.Wait()
+	}()
 	target, err := b.stage(ctx, cancel, b.file.Target)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause

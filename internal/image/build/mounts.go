@@ -213,24 +213,19 @@ func (m *runMaker) cache(d *dockerfile.Mount, tree *state) (*launch.Mount, func(
 		id += " " + m.k.tag(tree, d.Source)
 	}
 	exclusive, wait := d.Sharing != "shared", d.Sharing != "private"
-	c, err := k.store.CacheMount(id, exclusive, wait)
+	fill := func(dir string) error { return m.fill(dir, d, tree) }
+	c, err := k.store.CacheMount(id, exclusive, wait, fill)
 	for n := 1; errors.Is(err, store.ErrInUse); n++ {
 		// private: "creates a new mount if there are multiple writers".
-		c, err = k.store.CacheMount(fmt.Sprintf("%s #%d", id, n), exclusive, wait)
+		c, err = k.store.CacheMount(fmt.Sprintf("%s #%d", id, n), exclusive, wait, fill)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	closer := func() error {
+	return &launch.Mount{Source: c.Path}, func() error {
 		c.Close()
 		return nil
-	}
-	if c.New {
-		if err := m.fill(c.Path, d, tree); err != nil {
-			return nil, closer, errors.Join(err, layer.RemoveAll(c.Path))
-		}
-	}
-	return &launch.Mount{Source: c.Path}, closer, nil
+	}, nil
 }
 
 // tag returns what identifies a part of a tree.

@@ -51,7 +51,7 @@ func (b *builder) buildStage(ctx context.Context, cancel context.CancelCauseFunc
 	// Stages that this one uses do not depend on it: they can begin now.
 	for _, r := range s.Refs() {
 		if r.Stage != nil {
-			go b.stage(ctx, cancel, r.Stage) //nolint:errcheck // whoever needs it gets the error
+			b.ahead.Go(func() { _, _ = b.stage(ctx, cancel, r.Stage) }) // whoever needs it gets the error
 		}
 	}
 	base, err := b.ref(ctx, cancel, s.Base, s.Platform)

@@ -1,4 +1,5 @@
-// Package layer unpacks the layers of images, and reads stacks of unpacked layers.
+// Package layer unpacks the layers of images, reads stacks of unpacked layers, and writes what has
+// changed in them as new layers.
 //
 // An unpacked layer is a directory in the format of overlayfs with the mount option
 // userxattr: a character device 0:0 is a whiteout, and a directory with the attribute

@@ -84,19 +84,22 @@ func (s *Store) sweepCache(needed func(hex string) bool) error {
 // CacheMount is a directory that steps of builds share.
 type CacheMount struct {
 	Path string
-	New  bool // it has been created now, and is empty
 	lock Lock
 }
 
 // Close releases the directory.
 func (c *CacheMount) Close() { c.lock.Unlock() }
 
-// CacheMount returns the directory for the cache id. Exclusive means that nobody else has it
-// until Close; then wait says whether to wait for others, or to return ErrInUse.
-func (s *Store) CacheMount(id string, exclusive, wait bool) (*CacheMount, error) {
+// CacheMount returns the directory for the cache id. If it does not exist, fill makes its first
+// content in an empty directory. Exclusive means that nobody else has it until Close; then wait
+// says whether to wait for others, or to return ErrInUse.
+func (s *Store) CacheMount(id string, exclusive, wait bool, fill func(dir string) error) (*CacheMount, error) {
 	sum := sha256.Sum256([]byte(id))
 	name := s.path("cache", "mounts", hex.EncodeToString(sum[:]))
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, err
+	}
+	if err := makeCacheMount(name, fill); err != nil {
 		return nil, err
 	}
 	how := unix.LOCK_SH
@@ -113,15 +116,30 @@ func (s *Store) CacheMount(id string, exclusive, wait bool) (*CacheMount, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &CacheMount{Path: name, lock: l}
-	switch err := os.Mkdir(name, 0o755); {
-	case err == nil:
-		c.New = true
-	case !errors.Is(err, os.ErrExist):
-		l.Unlock()
-		return nil, err
+	return &CacheMount{Path: name, lock: l}, nil
+}
+
+// makeCacheMount creates the directory name with its first content, unless it exists.
+func makeCacheMount(name string, fill func(string) error) error {
+	l, err := lockFile(name+".make", unix.LOCK_EX)
+	if err != nil {
+		return err
 	}
-	return c, nil
+	defer l.Unlock()
+	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	next := name + newSuffix
+	if err := layer.RemoveAll(next); err != nil { // of a process that was killed
+		return err
+	}
+	if err := os.Mkdir(next, 0o755); err != nil {
+		return err
+	}
+	if err := fill(next); err != nil {
+		return errors.Join(err, layer.RemoveAll(next))
+	}
+	return os.Rename(next, name)
 }
 
 // ErrInUse means that another process has a lock.
