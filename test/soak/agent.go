@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// agent is subuidless agent. A nil agent is none.
+type agent struct {
+	binary, socket string
+	verbose        bool
+	cmd            *exec.Cmd
+}
+
+// startAgent starts an agent, and waits until it listens.
+func startAgent(binary, socket string, verbose bool) (*agent, error) {
+	a := &agent{binary: binary, socket: socket, verbose: verbose}
+	return a, a.start()
+}
+
+func (a *agent) start() error {
+	a.cmd = exec.Command(a.binary, "agent", a.socket)
+	if a.verbose {
+		a.cmd.Stderr = os.Stderr
+	}
+	ready, err := a.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := a.cmd.Start(); err != nil {
+		return err
+	}
+	late := time.AfterFunc(patience, func() { _ = a.cmd.Process.Kill() })
+	defer late.Stop()
+	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
+		return fmt.Errorf("the agent does not say that it is ready: %w", err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, ready) }()
+	return nil
+}
+
+// restart kills the agent, and starts another one.
+func (a *agent) restart() error {
+	if err := a.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = a.cmd.Wait() // it was killed
+	return a.start()
+}
+
+// end stops the agent.
+func (a *agent) end() {
+	if a != nil {
+		_ = a.cmd.Process.Signal(unix.SIGTERM) // it has ended if it was killed
+		a.await()
+	}
+}
+
+// await waits for the end of the agent.
+func (a *agent) await() {
+	if a != nil && a.cmd.Process != nil && a.cmd.ProcessState == nil {
+		_ = a.cmd.Wait() // the status is of no interest
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// faultKind is what happens to a container.
+type faultKind int
+
+const (
+	workerKilled faultKind = iota
+	keeperKilled
+	bothKilled // in the same instant
+	workerStopped
+	keeperStopped
+	witnessStopped
+	taskKilled
+	taskStopped
+	agentKilled
+	faultKinds
+)
+
+func (k faultKind) String() string {
+	return [...]string{
+		workerKilled: "worker killed", keeperKilled: "keeper killed", bothKilled: "both killed",
+		workerStopped: "worker stopped", keeperStopped: "keeper stopped", witnessStopped: "front stopped",
+		taskKilled: "task killed", taskStopped: "task stopped", agentKilled: "agent killed",
+	}[k]
+}
+
+// faults makes faults happen.
+type faults struct {
+	rand   *rand.Rand
+	places []*place
+	agent  *agent
+}
+
+// maxPause is the longest time between two faults, and maxStop the longest one for which a process
+// is stopped.
+const (
+	maxPause = 100 * time.Millisecond
+	maxStop  = 200 * time.Millisecond
+)
+
+// run makes faults happen for a time. It is an error if a place ends or hangs.
+func (f *faults) run(ctx context.Context, d time.Duration) error {
+	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
+		pause(ctx, rand.N(maxPause))
+		p := f.places[f.rand.IntN(len(f.places))]
+		kind := faultKind(f.rand.IntN(int(faultKinds)))
+		if err := f.do(p, kind); err != nil {
+			return fmt.Errorf("%s: %v: %w", p.name, kind, err)
+		}
+		processes(f.own()...)
+		for _, p := range f.places {
+			select {
+			case err := <-p.ended:
+				p.ended <- err
+				return fmt.Errorf("%s has ended: %v\n%s", p.name, err, p.said())
+			default:
+			}
+			if p.hangs() {
+				p.hung = true
+				return fmt.Errorf("%s hangs\n%s\n%s", p.name, p.said(), describeTasks())
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// own returns the processes that others wait for.
+func (f *faults) own() (pids []int) {
+	for _, p := range f.places {
+		pids = append(pids, p.cmd.Process.Pid)
+	}
+	if f.agent != nil {
+		pids = append(pids, f.agent.cmd.Process.Pid)
+	}
+	return pids
+}
+
+// do makes a fault happen, unless its victim is just being replaced.
+func (f *faults) do(p *place, kind faultKind) error {
+	switch kind {
+	case workerKilled:
+		f.signal(p, kind, unix.SIGKILL, find(workerName, p.id))
+	case keeperKilled:
+		f.signal(p, kind, unix.SIGKILL, find(keeperName, p.id))
+	case bothKilled:
+		if p.unwitnessed {
+			return nil
+		}
+		worker, keeper := find(workerName, p.id), find(keeperName, p.id)
+		if len(worker) == 0 || len(keeper) == 0 {
+			return nil
+		}
+		victims := append(keeper, worker...)
+		if f.rand.IntN(2) == 0 {
+			slices.Reverse(victims)
+		}
+		f.signal(p, kind, unix.SIGKILL, victims)
+	case workerStopped:
+		f.stop(p, kind, find(workerName, p.id))
+	case keeperStopped:
+		f.stop(p, kind, find(keeperName, p.id))
+	case witnessStopped:
+		f.stop(p, kind, []int{p.cmd.Process.Pid})
+	case taskKilled:
+		f.signal(p, kind, unix.SIGKILL, f.one(below(p.cmd.Process.Pid, isTask)))
+	case taskStopped:
+		f.stop(p, kind, f.one(below(p.cmd.Process.Pid, isChecker)))
+	case agentKilled:
+		if f.agent == nil || p.name != "crun" {
+			return nil
+		}
+		p.unwitnessed = true
+		p.faults[kind]++
+		return f.agent.restart()
+	}
+	return nil
+}
+
+// one returns one of the processes, or none.
+func (f *faults) one(pids []int) []int {
+	if len(pids) == 0 {
+		return nil
+	}
+	n := f.rand.IntN(len(pids))
+	return pids[n : n+1]
+}
+
+// signal sends a signal to all victims, and counts that if the last one was there.
+func (f *faults) signal(p *place, kind faultKind, s unix.Signal, victims []int) {
+	var err error = unix.ESRCH
+	for _, pid := range victims {
+		err = unix.Kill(pid, s)
+	}
+	if err == nil {
+		p.faults[kind]++
+	}
+}
+
+// stop stops the victims for a while.
+func (f *faults) stop(p *place, kind faultKind, victims []int) {
+	f.signal(p, kind, unix.SIGSTOP, victims)
+	time.Sleep(rand.N(maxStop))
+	for _, pid := range victims {
+		_ = unix.Kill(pid, unix.SIGCONT) // it may have ended
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// taskName is argv[0] of the tasks that may be killed.
+const taskName = "soak-task"
+
+// taskFile is the file whose owner such a task changes.
+const taskFile = "task"
+
+// pairOffset is between the ids to which a task sets the owner and the group of its file.
+const pairOffset = 100000
+
+// killable is a process whose death at any moment leaves a consistent state. The checker starts
+// another one.
+type killable struct {
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+func startKillable() (*killable, error) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{taskName}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	k := &killable{cmd, make(chan error, 1)}
+	go func() { k.ended <- cmd.Wait() }()
+	return k, nil
+}
+
+// taskMain sets the owner of the file to pairs of ids, creates and removes files, for ever.
+func taskMain() error {
+	fd, err := unix.Open(taskFile, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		uid := n % 60000
+		if err := unix.Fchown(fd, uid, uid+pairOffset); err != nil {
+			return fmt.Errorf("fchown: %w", err)
+		}
+		if err := unix.Chown(taskFile, uid+1, uid+1+pairOffset); err != nil {
+			return fmt.Errorf("chown: %w", err)
+		}
+	}
+}
+
+// watchTask checks what the task has left, and starts another one if it was killed.
+func (c *checker) watchTask() {
+	select {
+	case err := <-c.task.ended:
+		if status, ok := c.task.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+			c.wrong("a task has ended: %v", err)
+		}
+		task, err := startKillable()
+		if err != nil {
+			c.wrong("starting a task: %v", err)
+			return
+		}
+		c.task = task
+	default:
+	}
+	s, err := lstat(taskFile, c.rand.IntN(ways))
+	switch {
+	case err == unix.ENOENT: // it has just started
+	case c.call(nil, err, "status of %s", taskFile) && (s.uid != 0 || s.gid != 0) && s.gid != s.uid+pairOffset:
+		c.done.Lost++
+		c.say("%s: owner %d:%d is no pair", taskFile, s.uid, s.gid)
+	}
+}
+
+// end kills the task, and waits for its end.
+func (k *killable) end(c *checker) {
+	if err := k.cmd.Process.Kill(); err != nil && err != os.ErrProcessDone {
+		c.wrong("kill of a task: %v", err)
+	}
+	<-k.ended
+}
