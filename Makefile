@@ -1,7 +1,7 @@
 # Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: help build check test oracle suites bench generate lint vet-arm64 clean
+.PHONY: help build check test oracle soak suites bench generate lint vet-arm64 clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,10 @@ oracle: ## Run the differential fuzzer, as root: N=10000 SEED=1 FS=ext4,tmpfs,ov
 suites: export SUBUIDLESS_SUITES = all
 suites: ## Run the complete test suites of acl, attr, coreutils, tar and Python, as root (docs/suites.md)
 	@go run ./test/stage suites
+
+MINUTES = 1
+soak: ## Kill supervisors and tasks at random while calls are checked: MINUTES=60 SEED=1
+	go run ./test/soak -minutes $(MINUTES) -seed $(SEED)
 
 COMPARE =
 bench: ## Measure, and compare with other binaries: COMPARE=before=/path/to/subuidless (bench/README.md)

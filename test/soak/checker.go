@@ -1,44 +1,21 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// progress is what a checker has done and found. It prints it from time to time, as one line.
-type progress struct {
-	Checker uint64 // its seed
-	Calls   int    // system calls whose result it has checked
-	Wrong   int    // results that were not what real root gets
-	Lost    int    // inodes whose owner, mode or device number was not what it had been set to
-	Done    bool   // the last line: everything that exists has been checked again
-	Says    string `json:",omitempty"` // the first wrong results in words
-}
-
-// maxSaid is how many wrong results a checker describes.
-const maxSaid = 5
-
-// reportEvery is the time between two lines of progress.
-const reportEvery = 100 * time.Millisecond
-
 // checker makes system calls in a directory of its own, as root, and knows what each must give: it
 // has a model of all inodes there.
 type checker struct {
+	reporter
 	rand  *rand.Rand
-	out   *json.Encoder
-	done  progress
 	names map[string]*inode
 	next  int // number of the next new name
 	task  *killable
@@ -57,89 +34,18 @@ type inode struct {
 
 func (i *inode) kind() uint32 { return i.mode & unix.S_IFMT }
 
-// checkersMain runs several checkers in a directory until standard input ends, which they inherit.
-func checkersMain(seed uint64, checkers int, dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	ended := make(chan error, checkers)
-	for n := range checkers {
-		cmd := exec.Command("/proc/self/exe", "check", strconv.FormatUint(seed+uint64(n), 10), "1", filepath.Join(dir, strconv.Itoa(n)))
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		go func() { ended <- cmd.Wait() }()
-	}
-	var err error
-	for range checkers {
-		err = errors.Join(err, <-ended)
-	}
-	return errors.Join(err, os.Remove(dir))
-}
-
-// checkMain checks until standard input ends. Args are a seed and a directory.
-func checkMain(seed uint64, dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	if err := os.Chdir(dir); err != nil {
-		return err
-	}
+// checkMain checks until standard input ends.
+func checkMain(j job) error {
 	unix.Umask(0)
-	var stop atomic.Bool
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop.Store(true)
-	}()
-	c := &checker{rand: rand.New(rand.NewPCG(seed, 0)), out: json.NewEncoder(os.Stdout), names: map[string]*inode{}}
-	c.done.Checker = seed
+	c := &checker{reporter: newReporter(j.name), rand: j.rand(), names: map[string]*inode{}}
 	if err := c.prepare(); err != nil {
 		return err
 	}
-	for reported := time.Now(); !stop.Load(); {
-		c.step()
-		if now := time.Now(); now.Sub(reported) >= reportEvery {
-			reported = now
-			if err := c.report(); err != nil {
-				return err
-			}
-		}
-	}
+	err := c.untilStopped(c.step)
 	c.task.end(c)
 	c.verifyAll()
 	c.removeAll()
-	c.done.Done = true
-	return c.report()
-}
-
-// report prints the progress.
-func (c *checker) report() error {
-	err := c.out.Encode(c.done)
-	c.done.Says = ""
-	return err
-}
-
-// wrong counts a wrong result, and describes it.
-func (c *checker) wrong(format string, args ...any) {
-	c.done.Wrong++
-	c.say(format, args...)
-}
-
-func (c *checker) say(format string, args ...any) {
-	if c.done.Wrong+c.done.Lost <= maxSaid {
-		c.done.Says += fmt.Sprintf(format, args...) + "\n"
-	}
-}
-
-// call counts a call, checks that its error is want, and reports whether it is.
-func (c *checker) call(want error, err error, what string, args ...any) bool {
-	c.done.Calls++
-	if errors.Is(err, want) || err == nil && want == nil {
-		return true
-	}
-	c.wrong("%s: %v, want %v", fmt.Sprintf(what, args...), err, want)
-	return false
+	return errors.Join(err, c.finish())
 }
 
 // prepare makes what the steps use: a file of root's alone, and a task that can be killed.
@@ -498,9 +404,5 @@ func (c *checker) removeAll() {
 	}
 	for _, name := range []string{"secret", taskFile} {
 		c.call(nil, unix.Unlink(name), "unlink(%s)", name)
-	}
-	dir, err := os.Getwd()
-	if c.call(nil, err, "getcwd") {
-		c.call(nil, unix.Rmdir(dir), "rmdir of the checker's directory")
 	}
 }

@@ -65,9 +65,9 @@ func (f *faults) run(ctx context.Context, d time.Duration) error {
 				return fmt.Errorf("%s has ended: %v\n%s", p.name, err, p.said())
 			default:
 			}
-			if p.hangs() {
-				p.hung = true
-				return fmt.Errorf("%s hangs\n%s\n%s", p.name, p.said(), describeTasks())
+			if job := p.hangs(); job != "" {
+				p.hung++
+				return fmt.Errorf("%s, %s hangs\n%s\n%s", p.name, job, p.said(), describeTasks())
 			}
 		}
 	}
@@ -87,15 +87,15 @@ func (f *faults) own() (pids []int) {
 
 // do makes a fault happen, unless its victim is just being replaced.
 func (f *faults) do(p *place, kind faultKind) error {
+	if p.unwitnessed && (kind == workerKilled || kind == keeperKilled || kind == bothKilled) {
+		return nil // a second kill before the replacement would be the end of the supervision
+	}
 	switch kind {
 	case workerKilled:
 		f.signal(p, kind, unix.SIGKILL, find(workerName, p.id))
 	case keeperKilled:
 		f.signal(p, kind, unix.SIGKILL, find(keeperName, p.id))
 	case bothKilled:
-		if p.unwitnessed {
-			return nil
-		}
 		worker, keeper := find(workerName, p.id), find(keeperName, p.id)
 		if len(worker) == 0 || len(keeper) == 0 {
 			return nil
@@ -114,7 +114,7 @@ func (f *faults) do(p *place, kind faultKind) error {
 	case taskKilled:
 		f.signal(p, kind, unix.SIGKILL, f.one(below(p.cmd.Process.Pid, isTask)))
 	case taskStopped:
-		f.stop(p, kind, f.one(below(p.cmd.Process.Pid, isChecker)))
+		f.stop(p, kind, f.one(below(p.cmd.Process.Pid, isJob)))
 	case agentKilled:
 		if f.agent == nil || p.name != "crun" {
 			return nil

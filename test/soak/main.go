@@ -41,19 +41,10 @@ func run(args []string) error {
 	switch {
 	case args[0] == taskName:
 		return taskMain()
-	case len(args) == 5 && args[1] == "check":
-		seed, err := strconv.ParseUint(args[2], 10, 64)
-		if err != nil {
-			return err
-		}
-		checkers, err := strconv.Atoi(args[3])
-		if err != nil {
-			return err
-		}
-		if checkers > 1 {
-			return checkersMain(seed, checkers, args[4])
-		}
-		return checkMain(seed, args[4])
+	case len(args) > 4 && args[1] == "jobs":
+		return jobsMain(args[2], args[3], args[4:])
+	case len(args) == 4 && args[1] == "job":
+		return jobMain(args[2], args[3])
 	case len(args) == 5 && args[1] == "user":
 		var ids [3]int
 		for i, arg := range args[2:] {

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,25 +30,42 @@ type place struct {
 	// unwitnessed means that nobody starts supervisors if keeper and worker die together.
 	unwitnessed bool
 	faults      [faultKinds]int
-	hung        bool
+	hung        int
 
-	mu       sync.Mutex // protects the rest
-	checkers map[uint64]progress
-	moved    time.Time // when the number of calls has changed
-	text     strings.Builder
+	mu   sync.Mutex // protects the rest
+	jobs map[string]*jobState
+	text strings.Builder
 }
 
-// checkersPerPlace is how many checkers run in a container, so that calls overlap.
-const checkersPerPlace = 2
+// jobState is what is known of a job.
+type jobState struct {
+	progress
+	begun bool
+	moved time.Time // when the number of calls has changed
+}
+
+// checkers are the jobs of every container. Their calls overlap.
+var checkers = []string{"check-1", "check-2"}
+
+// withPrograms returns the jobs of a container that has the programs of this machine.
+func withPrograms() []string {
+	jobs := checkers
+	for _, program := range []string{"tar", "git", "sqlite3"} {
+		if _, err := exec.LookPath(program); err == nil {
+			jobs = append(slices.Clone(jobs), program+"-1")
+		}
+	}
+	return jobs
+}
 
 // startPlaces starts all containers, and the agent, which is nil if there is none.
 func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error) {
 	self, binary := filepath.Join(o.dir, "soak"), filepath.Join(o.dir, "subuidless")
-	check := func(program, dir string) []string {
-		return []string{program, "check", strconv.FormatUint(r.Uint64(), 10), strconv.Itoa(checkersPerPlace), dir}
+	command := func(program, dir string, jobs []string) []string {
+		return append([]string{program, "jobs", strconv.FormatUint(r.Uint64(), 10), dir}, jobs...)
 	}
-	start := func(name string, id func(pid int) string, argv ...string) error {
-		p, err := startPlace(name, o.verbose, argv)
+	start := func(name string, jobs []string, id func(pid int) string, argv ...string) error {
+		p, err := startPlace(name, jobs, o.verbose, argv)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -56,8 +73,9 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 		places = append(places, p)
 		return nil
 	}
-	err = start("exec", func(pid int) string { return fmt.Sprintf("exec-%d", pid) },
-		append([]string{binary, "exec", "--"}, check(self, filepath.Join(o.dir, "files", "exec"))...)...)
+	jobs := withPrograms()
+	err = start("exec", jobs, func(pid int) string { return fmt.Sprintf("exec-%d", pid) },
+		append([]string{binary, "exec", "--"}, command(self, filepath.Join(o.dir, "files", "exec"), jobs)...)...)
 	if err != nil {
 		return places, nil, err
 	}
@@ -65,8 +83,8 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 	if err := makeRootfs(rootfs, self); err != nil {
 		return places, nil, err
 	}
-	err = start("run", func(pid int) string { return fmt.Sprintf("run-%d", pid) },
-		append([]string{binary, "run", rootfs, "--"}, check("/bin/soak", "/tmp/run")...)...)
+	err = start("run", checkers, func(pid int) string { return fmt.Sprintf("run-%d", pid) },
+		append([]string{binary, "run", rootfs, "--"}, command("/bin/soak", "/tmp/run", checkers)...)...)
 	if err != nil {
 		return places, nil, err
 	}
@@ -77,11 +95,11 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 	if a, err = startAgent(binary, filepath.Join(o.dir, "run", "agent.sock"), o.verbose); err != nil {
 		return places, nil, err
 	}
-	if err := makeBundle(bundle, self, binary, a.socket, check("/bin/soak", "/tmp/crun")); err != nil {
+	if err := makeBundle(bundle, self, binary, a.socket, command("/bin/soak", "/tmp/crun", checkers)); err != nil {
 		return places, a, err
 	}
 	id := fmt.Sprintf("soak-%d", os.Getpid())
-	err = start("crun", func(int) string { return id }, "crun", "--cgroup-manager=disabled", "run", "-b", bundle, id)
+	err = start("crun", checkers, func(int) string { return id }, "crun", "--cgroup-manager=disabled", "run", "-b", bundle, id)
 	return places, a, err
 }
 
@@ -126,9 +144,12 @@ func makeBundle(dir, self, binary, socket string, command []string) error {
 	return os.WriteFile(file, text, 0o644)
 }
 
-// startPlace starts a container whose first process are checkers.
-func startPlace(name string, verbose bool, argv []string) (*place, error) {
-	p := &place{name: name, checkers: map[uint64]progress{}, moved: time.Now(), ended: make(chan error, 1), cmd: exec.Command(argv[0], argv[1:]...)}
+// startPlace starts a container whose command runs jobs.
+func startPlace(name string, jobs []string, verbose bool, argv []string) (*place, error) {
+	p := &place{name: name, jobs: map[string]*jobState{}, ended: make(chan error, 1), cmd: exec.Command(argv[0], argv[1:]...)}
+	for _, job := range jobs {
+		p.jobs[job] = &jobState{moved: time.Now()}
+	}
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -172,31 +193,39 @@ func (s *sayer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// read reads the progress of the checkers.
+// read reads the progress of the jobs.
 func (p *place) read(r io.Reader) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		var now progress
 		err := json.Unmarshal(lines.Bytes(), &now)
 		p.mu.Lock()
-		if err != nil {
+		state := p.jobs[now.Job]
+		switch {
+		case err != nil || state == nil:
 			fmt.Fprintf(&p.text, "unexpected output: %s\n", lines.Bytes())
+		case now.Calls != state.Calls || !state.begun:
+			state.moved = time.Now()
+			fallthrough
+		default:
+			state.progress, state.begun = now, true
 		}
-		if now.Says != "" {
-			fmt.Fprintf(os.Stderr, "%s: %s", p.name, now.Says)
-		}
-		if now.Calls != p.checkers[now.Checker].Calls {
-			p.moved = time.Now()
-		}
-		p.checkers[now.Checker] = now
 		p.mu.Unlock()
+		if now.Says != "" {
+			fmt.Fprintf(os.Stderr, "%s, %s: %s", p.name, now.Job, now.Says)
+		}
 	}
 }
 
-// begun reports whether all checkers have begun.
+// begun reports whether all jobs have begun.
 func (p *place) begun() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.checkers) == checkersPerPlace
+	for _, job := range p.jobs {
+		if !job.begun {
+			return false
+		}
+	}
+	return true
 }
 
 // said returns what the processes of the place have said.
@@ -206,23 +235,28 @@ func (p *place) said() string {
 	return p.text.String()
 }
 
-// hangs reports whether the checkers make no progress.
-func (p *place) hangs() bool {
+// hangs returns the name of a job that makes no progress, or "".
+func (p *place) hangs() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Since(p.moved) > patience
+	for name, job := range p.jobs {
+		if time.Since(job.moved) > patience {
+			return name
+		}
+	}
+	return ""
 }
 
-// total returns the sum of what the checkers have done. Done means that all are done.
+// total returns the sum of what the jobs have done. Done means that all are done.
 func (p *place) total() (sum progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sum.Done = len(p.checkers) == checkersPerPlace
-	for c := range maps.Values(p.checkers) {
-		sum.Calls += c.Calls
-		sum.Wrong += c.Wrong
-		sum.Lost += c.Lost
-		sum.Done = sum.Done && c.Done
+	sum.Done = true
+	for _, job := range p.jobs {
+		sum.Calls += job.Calls
+		sum.Wrong += job.Wrong
+		sum.Lost += job.Lost
+		sum.Done = sum.Done && job.Done
 	}
 	return sum
 }

@@ -118,13 +118,11 @@ func below(ancestor int, wanted func(args []string) bool) (pids []int) {
 	return pids
 }
 
-// isTask reports whether these are the arguments of a task that may be killed; isChecker, of a
-// process that checks.
+// isTask reports whether these are the arguments of a task that may be killed; isJob, of a process
+// that checks.
 func isTask(args []string) bool { return args[0] == taskName }
 
-func isChecker(args []string) bool {
-	return len(args) > 1 && (args[1] == "check" || args[1] == "user")
-}
+func isJob(args []string) bool { return len(args) > 1 && (args[1] == "job" || args[1] == "user") }
 
 // describeTasks lists the descendants of this process, with what they wait for.
 func describeTasks() string {

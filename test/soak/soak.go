@@ -70,7 +70,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// awaitFirst waits until all checkers have begun: a container does not start if its first worker
+// awaitFirst waits until all jobs have begun: a container does not start if its first worker
 // is killed.
 func awaitFirst(ctx context.Context, places []*place) error {
 	for _, p := range places {

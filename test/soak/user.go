@@ -45,7 +45,7 @@ func (c *checker) user() {
 // userMain checks what a user gets who owns the working directory, and is in one more group. The
 // file ../secret belongs to root.
 func userMain(uid, gid, group int) error {
-	c := &checker{out: json.NewEncoder(os.Stdout)}
+	c := &checker{reporter: newReporter("user")}
 	unix.Umask(0)
 	if u, e, s := unix.Getresuid(); u != uid || e != uid || s != uid {
 		c.wrong("getresuid: %d, %d, %d, want %d", u, e, s, uid)
