@@ -69,6 +69,9 @@ func runAgent(log *slog.Logger, cfg supervisor.Config, path string) (err error) 
 		Sidecar:       cfg.Sidecar,
 		NoPermissions: cfg.NoPermissions,
 	}
+	if err := a.Watch(); err != nil {
+		log.Warn("cannot watch the containers of an earlier agent", "err", err)
+	}
 	return a.Serve(ctx, socket)
 }
 

@@ -124,6 +124,15 @@ func (a *Agent) join(p *agentproto.Process, user *identity.User) error {
 	return nil
 }
 
+// Watch makes this process the witness of the containers in KeeperDir that an agent has handed over
+// which has exited: if their keeper and worker die together, it starts others. Watch returns at
+// once. The error is that of reading KeeperDir.
+func (a *Agent) Watch() error {
+	return supervisor.Watch(a.KeeperDir, func(cfg supervisor.Config) {
+		a.Log.Info("watching container", "id", cfg.ID)
+	})
+}
+
 func (a *Agent) config(id string) supervisor.Config {
 	return supervisor.Config{ID: id, SocketDir: a.KeeperDir, Trace: a.Trace, Sidecar: a.Sidecar, NoPermissions: a.NoPermissions}
 }

@@ -92,8 +92,13 @@ func Wait(ctx context.Context, cfg Config) error {
 }
 
 // dial connects to the keeper of a container. The error is ErrNoKeeper if none listens.
-func dial(cfg Config) (c conn, err error) {
-	err = inDir(cfg, func(addr *net.UnixAddr) error {
+func dial(cfg Config) (conn, error) {
+	return dialSocket(cfg.SocketDir, cfg.socketName())
+}
+
+// dialSocket does the same for the keeper's socket of that name in dir.
+func dialSocket(dir, name string) (c conn, err error) {
+	err = inDir(dir, name, func(addr *net.UnixAddr) error {
 		u, err := net.DialUnix("unixpacket", nil, addr)
 		c = conn{u}
 		return err
@@ -107,16 +112,16 @@ func dial(cfg Config) (c conn, err error) {
 	return c, err
 }
 
-// inDir calls f with the address of the keeper's socket. The address goes through a
-// descriptor of the directory, because the path of a socket is limited to 107 bytes
+// inDir calls f with the address of the keeper's socket of that name in path. The address goes
+// through a descriptor of the directory, because the path of a socket is limited to 107 bytes
 // (unix(7)).
-func inDir(cfg Config, f func(*net.UnixAddr) error) error {
-	dir, err := unix.Open(cfg.SocketDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func inDir(path, name string, f func(*net.UnixAddr) error) error {
+	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: cfg.SocketDir, Err: err}
+		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(dir)
-	return f(&net.UnixAddr{Net: "unixpacket", Name: filepath.Join("/proc/self/fd", strconv.Itoa(dir), cfg.socketName())})
+	return f(&net.UnixAddr{Net: "unixpacket", Name: filepath.Join("/proc/self/fd", strconv.Itoa(dir), name)})
 }
 
 // CheckPrivate returns an error if other users have access to the directory dir, in which keepers
@@ -132,6 +137,9 @@ func CheckPrivate(dir *os.File) error {
 	return nil
 }
 
+// socketPrefix is the start of the name of a keeper's socket.
+const socketPrefix = "id-"
+
 // newSocket is the start of the name of a keeper's socket until it listens.
 const newSocket = "new-"
 
@@ -144,7 +152,7 @@ func (cfg *Config) socketPath() string { return filepath.Join(cfg.SocketDir, cfg
 // socketName returns the file name of the keeper's socket. Different containers have
 // different names.
 func (cfg *Config) socketName() string {
-	name := "id-" + url.PathEscape(cfg.ID)
+	name := socketPrefix + url.PathEscape(cfg.ID)
 	if len(name) > maxSocketName {
 		h := fnv.New64a()
 		io.WriteString(h, cfg.ID) // never an error
@@ -171,7 +179,7 @@ func (k *keeper) openSocket() error {
 	path := k.cfg.socketPath()
 	var l *net.UnixListener
 	// A keeper that was killed has left its socket. Until another one takes its place, Join waits.
-	err := inDir(k.cfg, func(addr *net.UnixAddr) (err error) {
+	err := inDir(k.cfg.SocketDir, k.cfg.socketName(), func(addr *net.UnixAddr) (err error) {
 		last := addr.Name
 		addr.Name = filepath.Join(filepath.Dir(last), newSocket+filepath.Base(last))
 		if err := os.Remove(addr.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -250,6 +258,8 @@ func (k *keeper) serve(c conn) {
 			err = k.enter(c, &entered)
 		case requestEnd:
 			err = k.endSession(c)
+		case requestWatch:
+			err = k.watchedBy(c)
 		default:
 			err = c.answer(fmt.Errorf("this supervisor is older than subuidless %s", m.Request))
 		}

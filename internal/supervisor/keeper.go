@@ -32,7 +32,6 @@ type keeper struct {
 	journal *os.File
 	decoy   *os.File // descriptors 0 to 2 of the workers
 	maps    mapStore
-	witness conn   // see report
 	socket  string // path of the socket, see listen; empty: none
 	// socketDir is the status of Config.SocketDir when the socket was created.
 	socketDir unix.Stat_t
@@ -40,6 +39,7 @@ type keeper struct {
 	mu        sync.Mutex
 	worker    conn
 	workerPID int  // 0 if the worker is not a child of this process
+	witness   conn // see report
 	watched   bool // the witness reads what is reported
 	listeners listenerSet
 	next      int // index that addListener tries first

@@ -39,6 +39,8 @@ type message struct {
 	Orphaned bool `json:",omitempty"`
 	// Request says what a connection to the keeper's socket asks for.
 	Request string `json:",omitempty"`
+	// Witness tells the worker that the process at the descriptor's other end is the witness now.
+	Witness bool `json:",omitempty"`
 	// Status is the answer to requestEnter.
 	Status *Status `json:",omitempty"`
 	// Error says why a request has failed; it is empty for success.
@@ -50,6 +52,7 @@ const (
 	requestListener = ""      // supervise a further listener
 	requestEnter    = "enter" // send the namespaces, and stay until the connection ends
 	requestEnd      = "end"   // end the session, in which no task is left
+	requestWatch    = "watch" // be the witness, at the other end of this connection
 )
 
 // The descriptors that accompany a request, in this order: a listener, and for the

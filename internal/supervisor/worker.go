@@ -184,8 +184,11 @@ func openSidecar(dir string) (*owner.Sidecar, error) {
 // handleMessage executes a message of the keeper: the first one sets the worker up, and
 // each of the others adds a listener, with the descriptors fds.
 func (w *worker) handleMessage(m message, fds []int) error {
-	if m.Config != nil {
+	switch {
+	case m.Config != nil:
 		return w.setUp(m.Config)
+	case m.Witness:
+		return w.replaceWitness(fds)
 	}
 	if w.journal == nil {
 		return errors.New("the first message to the worker has no configuration")
@@ -203,6 +206,18 @@ func (w *worker) handleMessage(m message, fds []int) error {
 		handlers.LookForDevices(w.owners, fmt.Sprintf("/proc/self/fd/%d/", fds[fdRoot]))
 	}
 	return w.serve(m.Index, fds)
+}
+
+// replaceWitness makes the socket in fds the keeper's end of the witness's socket.
+func (w *worker) replaceWitness(fds []int) error {
+	if len(fds) != 1 {
+		return errDescriptors(len(fds), 1)
+	}
+	if err := unix.Dup3(fds[0], workerWitness, unix.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("dup3", err)
+	}
+	fdpass.Close(fds)
+	return nil
 }
 
 // setIdentity sets the identity of the program of a new listener.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +17,25 @@ type agent struct {
 	binary, socket string
 	verbose        bool
 	cmd            *exec.Cmd
+	watches        chan struct{} // closed when it watches a container of an earlier agent
+}
+
+// watchLog is the log of an agent.
+type watchLog struct {
+	verbose bool
+	watches chan struct{}
+	found   bool
+}
+
+func (l *watchLog) Write(b []byte) (int, error) {
+	if l.verbose {
+		fmt.Fprintf(os.Stderr, "agent: %s", b)
+	}
+	if !l.found && bytes.Contains(b, []byte(`msg="watching container"`)) {
+		l.found = true
+		close(l.watches)
+	}
+	return len(b), nil
 }
 
 // startAgent starts an agent, and waits until it listens.
@@ -25,9 +46,9 @@ func startAgent(binary, socket string, verbose bool) (*agent, error) {
 
 func (a *agent) start() error {
 	a.cmd = exec.Command(a.binary, "agent", a.socket)
-	if a.verbose {
-		a.cmd.Stderr = os.Stderr
-	}
+	log := &watchLog{verbose: a.verbose, watches: make(chan struct{})}
+	a.cmd.Stderr = log
+	a.watches = log.watches
 	ready, err := a.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -44,13 +65,22 @@ func (a *agent) start() error {
 	return nil
 }
 
-// restart kills the agent, and starts another one.
+// restart kills the agent, starts another one, and waits until that one watches the container of
+// the first one.
 func (a *agent) restart() error {
 	if err := a.cmd.Process.Kill(); err != nil {
 		return err
 	}
 	_ = a.cmd.Wait() // it was killed
-	return a.start()
+	if err := a.start(); err != nil {
+		return err
+	}
+	select {
+	case <-a.watches:
+		return nil
+	case <-time.After(patience):
+		return errors.New("the new agent does not watch the container of the first one")
+	}
 }
 
 // end stops the agent.

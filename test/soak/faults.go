@@ -87,9 +87,6 @@ func (f *faults) own() (pids []int) {
 
 // do makes a fault happen, unless its victim is just being replaced.
 func (f *faults) do(p *place, kind faultKind) error {
-	if p.unwitnessed && (kind == workerKilled || kind == keeperKilled || kind == bothKilled) {
-		return nil // a second kill before the replacement would be the end of the supervision
-	}
 	switch kind {
 	case workerKilled:
 		f.signal(p, kind, unix.SIGKILL, find(workerName, p.id))
@@ -119,7 +116,6 @@ func (f *faults) do(p *place, kind faultKind) error {
 		if f.agent == nil || p.name != "crun" {
 			return nil
 		}
-		p.unwitnessed = true
 		p.faults[kind]++
 		return f.agent.restart()
 	}

@@ -27,10 +27,8 @@ type place struct {
 	stdin io.Closer
 	ended chan error // receives the error of cmd
 
-	// unwitnessed means that nobody starts supervisors if keeper and worker die together.
-	unwitnessed bool
-	faults      [faultKinds]int
-	hung        int
+	faults [faultKinds]int
+	hung   int
 
 	mu   sync.Mutex // protects the rest
 	jobs map[string]*jobState

@@ -1,0 +1,144 @@
+package supervisor
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/fdpass"
+)
+
+// The witness of a container may exit, as an agent that is restarted. Another process can take its
+// place: it connects to the keeper's socket, and the connection becomes the witness's socket.
+
+// errWatched is the answer to requestWatch where the witness lives.
+var errWatched = errors.New("the process that started this supervisor still runs")
+
+// Watch makes this process the witness of the containers whose keepers listen in dir (see
+// Config.SocketDir), and whose witness has exited. It returns at once; started is called for each
+// such container, in any order, from other goroutines. The error is that of reading dir.
+func Watch(dir string, started func(Config)) error {
+	sockets, err := filepath.Glob(filepath.Join(dir, socketPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, socket := range sockets {
+		go watch(dir, filepath.Base(socket), started)
+	}
+	return nil
+}
+
+// watch does that for one container, whose keeper may be about to be replaced.
+func watch(dir, name string, started func(Config)) {
+	var w *witness
+	var err error
+	for end := time.Now().Add(restartPatience); ; time.Sleep(joinEvery) {
+		w, err = requestToWatch(dir, name)
+		if err == nil || !keeperDied(err) || time.Now().After(end) {
+			break
+		}
+	}
+	switch {
+	case err == nil:
+		witnessed.add(w.cfg, 1)
+		started(w.cfg)
+		w.watch()
+	case errors.Is(err, ErrNoKeeper) || err.Error() == errWatched.Error() || err.Error() == errEnded.Error():
+	default:
+		slog.Warn("cannot watch the supervisor of a container: if keeper and worker die together, emulated system calls fail with ENOSYS",
+			"socket", strings.TrimPrefix(name, socketPrefix), "err", err)
+	}
+}
+
+// requestToWatch asks the keeper at a socket to make this process its witness.
+func requestToWatch(dir, name string) (*witness, error) {
+	c, err := dialSocket(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.send(message{Request: requestWatch}); err == nil {
+		var m message
+		var fds []int
+		m, fds, err = c.receive()
+		switch {
+		case err != nil:
+		case m.Error != "":
+			err = errors.New(m.Error)
+		case m.Config == nil || len(fds) != adoptFDs:
+			fdpass.Close(fds)
+			err = errDescriptors(len(fds), adoptFDs)
+		default:
+			w := &witness{cfg: *m.Config, socket: c}
+			w.note(m, fds)
+			return w, nil
+		}
+	}
+	c.Close()
+	return nil, err
+}
+
+// watchedBy answers requestWatch: it makes the process at the other end of c the witness. This
+// process and the worker then hold duplicates of c, and pass them to those that they start.
+func (k *keeper) watchedBy(c conn) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch living, err := k.witnessLives(); {
+	case err != nil:
+		return c.answer(err)
+	case living:
+		return c.answer(errWatched)
+	case k.ended:
+		return c.answer(errEnded)
+	}
+	fresh, err := replaceWitnessSocket(c)
+	if err != nil {
+		return c.answer(err)
+	}
+	k.witness.Close()
+	k.witness, k.watched = fresh, true
+	// A worker that has just died is replaced by one that inherits the socket.
+	if err := k.worker.request(message{Witness: true}, keeperWitness); err != nil && !keeperDied(err) && !errors.Is(err, os.ErrClosed) {
+		slog.Warn("the worker does not accept another witness", "container", k.cfg.ID, "err", err)
+	}
+	k.report(message{Config: &k.cfg}, int(k.journal.Fd()), int(k.decoy.Fd()), k.maps.out, k.maps.in)
+	for i, fds := range k.listeners {
+		if fds != nil {
+			k.report(message{Index: i}, fds...)
+		}
+	}
+	return nil
+}
+
+// replaceWitnessSocket makes the descriptor that workers inherit a duplicate of c, and returns
+// another one.
+func replaceWitnessSocket(c conn) (fresh conn, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return conn{}, err
+	}
+	e := raw.Control(func(fd uintptr) { err = unix.Dup3(int(fd), keeperWitness, unix.O_CLOEXEC) })
+	if err = errors.Join(os.NewSyscallError("dup3", err), e); err != nil {
+		return conn{}, err
+	}
+	return inheritedAlso(keeperWitness)
+}
+
+// witnessLives reports whether the witness has not closed its end of the socket. The caller holds
+// k.mu.
+func (k *keeper) witnessLives() (living bool, err error) {
+	raw, err := k.witness.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	e := raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd)}}
+		_, err = unix.Poll(fds, 0)
+		living = fds[0].Revents&unix.POLLHUP == 0
+	})
+	return living, errors.Join(err, e)
+}
