@@ -125,3 +125,38 @@ func TestSidecarMovesIntoInode(t *testing.T) {
 		t.Errorf("the sidecar still has %v", left)
 	}
 }
+
+// A change of the owner has taken place once the inode has the record, also if the sidecar cannot be
+// written to afterwards.
+func TestSetInInodeWithReadOnlySidecar(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a user's own directory is made read-only for another user: needs root")
+	}
+	enterProc(t)
+	dir, side := t.TempDir(), t.TempDir()
+	s := NewStore(ID{}, openSidecar(t, side))
+	path := makeSymlink(t, dir)
+	fd, mode := openPath(t, path)
+	var k key
+	if e := k.fill(fd, &[]byte{0}[0], unix.AT_EMPTY_PATH); e != 0 {
+		t.Fatal(e)
+	}
+	if e := s.sidecar.set(&k, &Record{ID: ID{7, 8}}); e != 0 {
+		t.Fatal(e)
+	}
+	if _, err := unix.SetfsuidRetUid(65534); err != nil { // without CAP_DAC_OVERRIDE
+		t.Fatal(err)
+	}
+	for _, id := range []ID{{9, 8}, {}} {
+		if done, e := s.SetInInode(fd, mode, id); !done || e != 0 {
+			t.Errorf("SetInInode to %v: %v, %v", id, done, e)
+		}
+	}
+	if _, err := unix.SetfsuidRetUid(0); err != nil {
+		t.Fatal(err)
+	}
+	if left := entries(t, side); len(left) != 1 {
+		t.Fatalf("the sidecar has %v, want the entry that could not be removed", left)
+	}
+	wantOwner(t, s, path, ID{}, true)
+}

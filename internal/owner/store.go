@@ -494,10 +494,14 @@ func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno)
 	if !recorded && r.ownerOnly() && id == s.Mapped {
 		return false, 0
 	}
-	// Set removes what says no more than the kernel; but first it must not be lost.
 	switch e := o.setCapability(&r, false, 0, s.Mapped.UID); e {
 	case 0:
-		return true, s.set(&o, mode, &r)
+		// From now on this record counts, whatever fails. One that says no more than the kernel
+		// is removed, but only after the entry, which would count instead.
+		if e := s.removeEntry(&o); e == 0 && r.ownerOnly() && id == s.Mapped {
+			_ = o.setCapability(&r, true, 0, s.Mapped.UID)
+		}
+		return true, 0
 	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
 		return true, e
 	}
