@@ -131,11 +131,15 @@ func continueOrDeny(dir *inode, e unix.Errno) Result {
 	return deny(dir, e)
 }
 
-// continueUnlessDenied lets the kernel execute a call unless e is a missing permission. The
-// kernel finds all other errors itself, in its own order.
+// continueUnlessDenied lets the kernel execute a call unless e is a missing permission, or the
+// supervisor lacks descriptors or memory: what the kernel then shows may be wrong. The kernel finds
+// all other errors itself, in its own order.
 func continueUnlessDenied(e unix.Errno) Result {
-	if e == unix.EACCES || e == unix.EPERM {
+	switch e {
+	case unix.EACCES, unix.EPERM:
 		return Errno(e)
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM: // not the caller's, but a limit of the system to it
+		return Errno(unix.ENOMEM)
 	}
 	return Continue
 }

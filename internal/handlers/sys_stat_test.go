@@ -82,3 +82,27 @@ func TestStatAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// While the supervisor cannot open the file, it cannot know its owner, and the kernel must not show
+// its own.
+func TestStatWithoutDescriptors(t *testing.T) {
+	c := newCaller(t)
+	path := c.newFile(owner.ID{UID: 70000, GID: 70001})
+	b := make([]byte, 256)
+	var old, none unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	none.Max = old.Max
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	stat := c.do(StatPath(LayoutNative), path, b)
+	statx := c.do(Statx, unix.AT_FDCWD, path, 0, unix.STATX_UID, b)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if stat != Errno(unix.ENOMEM) || statx != Errno(unix.ENOMEM) {
+		t.Errorf("stat: %+v, statx: %+v, want ENOMEM", stat, statx)
+	}
+}
