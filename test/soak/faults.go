@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	taskKilled
 	taskStopped
 	agentKilled
+	outOfDescriptors // the worker is
+	readOnlySidecar
 	faultKinds
 )
 
@@ -31,6 +34,7 @@ func (k faultKind) String() string {
 		workerKilled: "worker killed", keeperKilled: "keeper killed", bothKilled: "both killed",
 		workerStopped: "worker stopped", keeperStopped: "keeper stopped", witnessStopped: "front stopped",
 		taskKilled: "task killed", taskStopped: "task stopped", agentKilled: "agent killed",
+		outOfDescriptors: "out of descriptors", readOnlySidecar: "read-only sidecar",
 	}[k]
 }
 
@@ -118,6 +122,14 @@ func (f *faults) do(p *place, kind faultKind) error {
 		}
 		p.faults[kind]++
 		return f.agent.restart()
+	case outOfDescriptors:
+		if p.name == "starved" {
+			f.limitDescriptors(p, find(workerName, p.id))
+		}
+	case readOnlySidecar:
+		if p.name == "starved" {
+			return f.closeSidecar(p)
+		}
 	}
 	return nil
 }
@@ -140,6 +152,34 @@ func (f *faults) signal(p *place, kind faultKind, s unix.Signal, victims []int) 
 	if err == nil {
 		p.faults[kind]++
 	}
+}
+
+// limitDescriptors lets the victims open only few more files for a while.
+func (f *faults) limitDescriptors(p *place, victims []int) {
+	for _, pid := range victims {
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		var old unix.Rlimit
+		if err != nil || unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &old) != nil {
+			continue // it has ended
+		}
+		few := unix.Rlimit{Cur: uint64(len(open) + f.rand.IntN(4)), Max: old.Max}
+		if unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, nil) != nil {
+			continue
+		}
+		p.faults[outOfDescriptors]++
+		time.Sleep(rand.N(maxStop))
+		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &old, nil) // it may have ended
+	}
+}
+
+// closeSidecar makes the directory of the sidecar read-only for a while.
+func (f *faults) closeSidecar(p *place) error {
+	if err := os.Chmod(p.sidecar, 0o500); err != nil {
+		return err
+	}
+	p.faults[readOnlySidecar]++
+	time.Sleep(rand.N(maxStop))
+	return os.Chmod(p.sidecar, 0o700)
 }
 
 // stop stops the victims for a while.

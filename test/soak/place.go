@@ -27,8 +27,9 @@ type place struct {
 	stdin io.Closer
 	ended chan error // receives the error of cmd
 
-	faults [faultKinds]int
-	hung   int
+	sidecar string // the directory; empty: the default
+	faults  [faultKinds]int
+	hung    int
 
 	mu   sync.Mutex // protects the rest
 	jobs map[string]*jobState
@@ -86,6 +87,13 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 	if err != nil {
 		return places, nil, err
 	}
+	starved := []string{"starve-1", "starve-2"}
+	err = start("starved", starved, func(pid int) string { return fmt.Sprintf("run-%d", pid) },
+		append([]string{binary, "run", "--sidecar", filepath.Join(o.dir, "sidecar"), rootfs, "--"}, command("/bin/soak", "/tmp/starved", starved)...)...)
+	if err != nil {
+		return places, nil, err
+	}
+	places[len(places)-1].sidecar = filepath.Join(o.dir, "sidecar")
 	if _, err := exec.LookPath("crun"); err != nil {
 		return places, nil, nil
 	}
