@@ -16,10 +16,13 @@ import (
 )
 
 // Exec runs the command o.Args, an engine or a program that calls one, in a session: see
-// session.Exec. It sets o.Env, o.Notice and
-// o.Recover.
+// session.Exec. It sets o.Env, o.Etc, o.Notice and o.Recover.
 func Exec(o session.Options) (status int, err error) {
 	o.Env = environment(os.Environ(), os.Geteuid(), os.Getegid())
+	names := userNames(os.Getenv, os.Geteuid())
+	o.Env = setVariables(o.Env, [][2]string{{"USER", names[0]}})
+	ids := subordinateIDs(names)
+	o.Etc = map[string]string{"subuid": ids, "subgid": ids}
 	if os.Getenv("STORAGE_DRIVER") == "" && !supervisor.Active() {
 		s, err := findStorage(os.Getenv)
 		if err != nil {

@@ -32,6 +32,9 @@ type Call struct {
 	// NoPermissions turns permission checks off: every caller may read, write and search
 	// every file.
 	NoPermissions bool
+	// ShowMaps makes uid_map, gid_map and setgroups show the emulated maps even while every
+	// task is root. Each open for reading then costs a look at its path.
+	ShowMaps bool
 	// Maps are the uid_map and gid_map files that programs are writing.
 	Maps *MapWrites
 	// Mounts are the directories of new file systems whose owner is yet to be recorded.

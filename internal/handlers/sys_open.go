@@ -175,14 +175,14 @@ func (c *Call) openOrCreate(o *opening, kind uint64) Result {
 // openForReading handles a call that opens for reading only.
 func (c *Call) openForReading(o *opening) Result {
 	ids, devices := c.Identities.InUse() || c.IPC.InUse(), c.Owners.DevicesInUse()
-	if !ids && !devices {
+	if !ids && !devices && !c.ShowMaps {
 		return Continue
 	}
 	p, e := c.pathToOpen(o)
 	switch {
 	case e != 0:
 		return Continue
-	case ids && showsIDs(&p):
+	case ids && showsIDs(&p), c.ShowMaps && mapFileNamed(&p) != noMapFile:
 		return c.openShowingIDs(p, o.how.Flags)
 	case ids && c.mayLeadToOther(&p):
 		return c.openPermitted(o)

@@ -14,10 +14,13 @@ import (
 
 // ExecOptions are the options of Exec.
 type ExecOptions struct {
-	Args       []string          // the command and its arguments; at least one
-	Env        []string          // its environment; nil: the caller's
-	Stdio      []*os.File        // its standard streams; nil: the caller's
-	Setsid     bool              // run it in a new session of the terminal: setsid(2)
+	Args   []string   // the command and its arguments; at least one
+	Env    []string   // its environment; nil: the caller's
+	Stdio  []*os.File // its standard streams; nil: the caller's
+	Setsid bool       // run it in a new session of the terminal: setsid(2)
+	// Etc is the path of a directory. The command sees its files in place of those with
+	// the same names in /etc, if these exist. Empty: none. StartIn ignores it.
+	Etc        string
 	Supervisor supervisor.Config // Exec sets the ID
 }
 
@@ -61,6 +64,7 @@ func Start(o ExecOptions) (*Command, error) {
 	attr := o.stageAttr()
 	attr.sys = newProcAttr(unix.CLONE_NEWNS)
 	attr.sys.Setsid = o.Setsid
+	attr.etc = o.Etc
 	st, err := startStage(o.Args, attr)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,10 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,6 +84,32 @@ func setReadonly(target string, recursive bool) error {
 	}
 	if err != nil {
 		return fmt.Errorf("making %s read-only: %w", target, err)
+	}
+	return nil
+}
+
+// replaceEtc mounts the files of the directory dir over those with the same names in /etc.
+// It leaves out those that do not exist there: they would need a mount point, and /etc belongs
+// to the host's root.
+func replaceEtc(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		target := filepath.Join("/etc", e.Name())
+		if _, err := os.Stat(target); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		tree, err := openTree(filepath.Join(dir, e.Name()), false)
+		if err != nil {
+			return err
+		}
+		err = attach(tree, target)
+		tree.Close()
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

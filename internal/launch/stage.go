@@ -42,6 +42,7 @@ type stageAttr struct {
 	inherit       bool              // inherit descriptors above 2 that are not close-on-exec
 	noPermissions bool              // use the filter of syscalls.WithoutPermissions
 	unfiltered    bool              // use no filter: an outer supervisor has one
+	etc           string            // see ExecOptions
 	user          *account          // the user to run the command as; nil: that of the stage
 }
 
@@ -81,7 +82,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	case a.noPermissions:
 		filter = filterNoPermissions
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.user.String()}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.etc, a.user.String()}, args...)
 	start := startProcess
 	if a.entry != nil {
 		start = a.startEntered
@@ -165,12 +166,12 @@ func StageMain() int {
 	// The filter applies to this thread and to the program that it executes. Go does not
 	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter, user string, args []string) (status int, err error) {
+func stageMain(number, filter, etc, user string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
@@ -179,6 +180,11 @@ func stageMain(number, filter, user string, args []string) (status int, err erro
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
 	if err != nil {
 		return status, err
+	}
+	if etc != "" {
+		if err := replaceEtc(etc); err != nil {
+			return StatusFailed, err
+		}
 	}
 	switch filter {
 	case filterAll:

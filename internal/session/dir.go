@@ -118,6 +118,21 @@ type record struct {
 	UserNS uint64 // inode number of the user namespace
 }
 
+// writeEtc writes the files o.Etc in the directory of the session, and returns their
+// directory.
+func (s *sessions) writeEtc(o Options) (dir string, err error) {
+	dir = filepath.Join(s.dir(o.Name), "etc")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	for name, text := range o.Etc {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o444); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
 func (s *sessions) recordPath(name string) string {
 	return filepath.Join(s.dir(name), "session.json")
 }

@@ -10,5 +10,6 @@
 //	$XDG_RUNTIME_DIR/subuidless/sessions/       locked with flock(2) while a command starts
 //	                                     NAME/id-NAME       socket of the keeper
 //	                                     NAME/session.json  what outlives the keeper
+//	                                     NAME/etc/          files shown in place of those in /etc
 //	                                     NAME/log           log of the supervisor
 package session

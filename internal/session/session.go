@@ -29,6 +29,8 @@ type Options struct {
 	// Supervisor is the configuration of a new session's supervisor. Exec sets the ID,
 	// the directory and the session.
 	Supervisor supervisor.Config
+	// Etc are files that a new session shows in place of those in /etc: names and contents.
+	Etc map[string]string
 	// Notice is shown to the user if the command starts the session; empty: nothing.
 	Notice string
 	// Recover returns a command that brings containers into a state in which they can be
@@ -135,7 +137,11 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 		Log:     filepath.Join(dir, "log"),
 		Lock:    s.path,
 	}
-	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Supervisor: cfg})
+	etc, err := s.writeEtc(o)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Etc: etc, Supervisor: cfg})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 		Notif: &s.notif, Intent: &s.intent, Previous: &s.previous, Target: t, Owners: l.worker.owners, Identities: l.worker.identities, IPC: l.worker.ipc, Sockets: l.worker.sockets,
 		Roots: &l.worker.roots, Devices: l.worker.devices, Listener: r,
 		Protected: l.worker.protected, NoPermissions: l.worker.cfg.NoPermissions, Maps: &l.worker.maps, Mounts: &l.worker.mounts,
-		Network: &l.worker.network,
+		Network: &l.worker.network, ShowMaps: l.worker.cfg.Session != nil,
 	}
 	t.Guard = &r.call
 	return r, nil

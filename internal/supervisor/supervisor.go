@@ -96,7 +96,8 @@ type Config struct {
 	// may then be made from syscalls.WithoutPermissions.
 	NoPermissions bool
 	// Session, if not nil, lets others start processes in the container's namespaces:
-	// see Enter.
+	// see Enter. The files uid_map and gid_map always show all ids there, because container
+	// engines decide by them which ids they may use.
 	Session *Session `json:",omitempty"`
 }
 
