@@ -30,29 +30,38 @@ func (t *Task) HostPID(pid int32) (uint32, unix.Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	host, e := sys.IoctlInt(ns, unix.NS_GET_PID_FROM_PIDNS, uintptr(pid))
-	unix.Close(ns)
-	if e == unix.ENOTTY { // before Linux 6.11
-		return t.findPID(theirs, pid)
-	}
-	return uint32(host), e
+	defer unix.Close(ns)
+	return t.pidFrom(ns, pid)
 }
 
-// findPID is HostPID for kernels without NS_GET_PID_FROM_PIDNS: it searches /proc for the
-// thread whose id is pid in the PID namespace with the inode number ns, the task's.
-func (t *Task) findPID(ns uint64, pid int32) (uint32, unix.Errno) {
-	own, err := nsPIDs(strconv.Itoa(int(t.TID)) + "/status")
-	if err != nil {
-		return 0, unix.ESRCH
+// pidFrom translates the thread id pid from the PID namespace ns, a descriptor, to the
+// supervisor's. The error is ESRCH if there is no such thread.
+func (t *Task) pidFrom(ns int, pid int32) (uint32, unix.Errno) {
+	host, e := sys.IoctlInt(ns, unix.NS_GET_PID_FROM_PIDNS, uintptr(pid))
+	if e != unix.ENOTTY {
+		return uint32(host), e
 	}
-	level := len(own) - 1 // how far ns is below the supervisor's namespace
+	inode, e := inodeNumber(ns, sys.Empty) // before Linux 6.11
+	if e != 0 {
+		return 0, e
+	}
+	return t.findPID(inode, pid)
+}
+
+// findPID is pidFrom for kernels without NS_GET_PID_FROM_PIDNS: it searches /proc for the
+// thread whose id is pid in the PID namespace with the inode number ns.
+func (t *Task) findPID(ns uint64, pid int32) (uint32, unix.Errno) {
 	processes, err := t.listNumbers(".")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
 	for _, process := range processes {
 		found, err := nsPIDs(process + "/status")
-		if err != nil || len(found) <= level || !inPIDNamespace(process, len(found)-1-level, ns) {
+		if err != nil {
+			continue
+		}
+		level := levelOf(ns, process, found)
+		if level < 0 {
 			continue
 		}
 		threads, err := t.listNumbers(process + "/task")
@@ -82,24 +91,30 @@ func nsPIDs(status string) ([]string, error) {
 	return strings.Fields(string(line)), nil
 }
 
-// inPIDNamespace reports whether ns is the inode number of the PID namespace that is levels
-// above the process's own. Process is the process's directory in /proc.
-func inPIDNamespace(process string, levels int, ns uint64) bool {
+// levelOf returns how far the PID namespace with the inode number ns is below the supervisor's,
+// or -1 if the process is not in it, nor below it. Process is the process's directory in /proc,
+// and ids are those that nsPIDs returns for it.
+func levelOf(ns uint64, process string, ids []string) int {
 	fd, err := unix.Open(process+"/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return -1
 	}
-	for ; levels > 0; levels-- {
+	for level := len(ids) - 1; level >= 0; level-- {
+		found, e := inodeNumber(fd, sys.Empty)
+		if e == 0 && found == ns {
+			unix.Close(fd)
+			return level
+		}
+		// EPERM above the supervisor's own namespace: ioctl_nsfs(2).
 		parent, e := sys.IoctlInt(fd, unix.NS_GET_PARENT, 0)
 		unix.Close(fd)
 		if e != 0 {
-			return false
+			return -1
 		}
 		fd = parent
 	}
-	defer unix.Close(fd)
-	found, e := inodeNumber(fd, sys.Empty)
-	return e == 0 && found == ns
+	unix.Close(fd)
+	return -1
 }
 
 // listNumbers returns the entries of the directory name, in the supervisor's /proc, that

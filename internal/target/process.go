@@ -43,16 +43,12 @@ func (t *Task) SeenPID(host uint32) (int32, unix.Errno) {
 // seenIn is SeenPID for kernels without NS_GET_PID_IN_PIDNS. Ns is the inode number of
 // the task's PID namespace, dir the thread's directory in the supervisor's /proc.
 func (t *Task) seenIn(ns uint64, dir string) (int32, unix.Errno) {
-	own, err := nsPIDs(strconv.Itoa(int(t.TID)) + "/status")
-	if err != nil {
-		return 0, unix.ESRCH
-	}
-	level := len(own) - 1 // how far ns is below the supervisor's namespace
 	found, err := nsPIDs(dir + "/status")
 	if err != nil {
 		return 0, unix.ESRCH
 	}
-	if len(found) <= level || !inPIDNamespace(dir, len(found)-1-level, ns) {
+	level := levelOf(ns, dir, found)
+	if level < 0 {
 		return 0, 0
 	}
 	seen, err := strconv.ParseInt(found[level], 10, 32)

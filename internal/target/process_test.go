@@ -3,8 +3,10 @@ package target
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -127,6 +129,52 @@ func TestProcTask(t *testing.T) {
 		unix.Close(fd)
 		if want == 0 && e != unix.ESRCH || want != 0 && (e != 0 || got != want) {
 			t.Errorf("%s describes %d, %v, want %d", path, got, e, want)
+		}
+	}
+}
+
+// A task may look at a procfs of another PID namespace than its own.
+func TestProcTaskOfAnotherNamespace(t *testing.T) {
+	dir := t.TempDir()
+	task := enter(t) // the thread, and its mount namespace, end with the test
+	task.Reset(uint32(os.Getpid()))
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", `mount -t proc proc "$0" || exit; sleep 600 & echo $!; wait`, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill() // the end of a namespace's init kills the others
+		_ = cmd.Wait()
+	}()
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]string{1: strconv.Itoa(cmd.Process.Pid), child: children(t, cmd.Process.Pid)[0]} {
+		fd, err := unix.Open(fmt.Sprintf("%s/%d/status", dir, pid), unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if e := sys.Fstat(fd, &st); e != 0 {
+			t.Fatal(e)
+		}
+		got, e := task.ProcTask(fd, &st)
+		unix.Close(fd)
+		if e != 0 || strconv.Itoa(int(got)) != want {
+			t.Errorf("process %d is %d, %v, want %s", pid, got, e, want)
 		}
 	}
 }

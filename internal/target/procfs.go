@@ -31,9 +31,7 @@ const procRoot = 1
 // file, and st its status. The error is ESRCH if fd is not such a file, or if the task is
 // gone.
 //
-// Only the path of such a file shows the task. A procfs other than the supervisor's own
-// shows the PID namespace of its process 1; if that is not accessible, it is assumed to be
-// the target's.
+// Only the path of such a file shows the task.
 func (t *Task) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
 	if unix.Major(st.Dev) != 0 {
 		return 0, unix.ESRCH // on a block device
@@ -68,43 +66,28 @@ func (t *Task) ProcTask(fd int, st *unix.Stat_t) (uint32, unix.Errno) {
 			if e != 0 {
 				return 0, e
 			}
-			return t.hostPIDOf(path[:i], int32(task))
+			return t.pidIn(path[:i], int32(task))
 		}
 	}
 	return 0, unix.ESRCH
 }
 
-// hostPIDOf translates pid, of the procfs that is mounted at root, to the supervisor's PID
-// namespace. The target itself may be in another one: "podman top" reads the procfs of a
-// container from outside.
-func (t *Task) hostPIDOf(root []byte, pid int32) (uint32, unix.Errno) {
+// pidIn translates the thread id pid from the PID namespace of the procfs at the path root to
+// the supervisor's. The first process of that procfs is in the namespace. If it has ended, or
+// the supervisor may not look at it, the namespace is assumed to be the target's.
+func (t *Task) pidIn(root []byte, pid int32) (uint32, unix.Errno) {
 	var b [unix.PathMax]byte
 	n := copy(b[:], root)
-	if n+len(procInit) > len(b) {
+	if n += copy(b[n:], "/1/ns/pid"); n == len(b) {
 		return 0, unix.ENAMETOOLONG
 	}
-	copy(b[n:], procInit)
 	ns, e := sys.Openat(unix.AT_FDCWD, &b[0], unix.O_RDONLY, 0)
 	if e != 0 {
 		return t.HostPID(pid)
 	}
 	defer unix.Close(ns)
-	theirs, e := inodeNumber(ns, sys.Empty)
-	if e != 0 {
-		return 0, e
-	}
-	if _, targets, e := t.pidNamespaces(); e != 0 || theirs == targets {
-		return t.HostPID(pid)
-	}
-	host, e := sys.IoctlInt(ns, unix.NS_GET_PID_FROM_PIDNS, uintptr(pid))
-	if e != 0 {
-		return 0, unix.ESRCH // ENOTTY before Linux 6.11
-	}
-	return uint32(host), 0
+	return t.pidFrom(ns, pid)
 }
-
-// procInit is the PID namespace of the first process in a procfs, below its root directory.
-const procInit = "/1/ns/pid\x00"
 
 // ownProc reports whether a file of status st is in the supervisor's own procfs.
 func (t *Task) ownProc(st *unix.Stat_t) (bool, unix.Errno) {
