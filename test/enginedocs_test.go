@@ -49,6 +49,7 @@ func TestEngineDocs(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM docker.io/library/debian\nRUN chown 33:33 /root\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
+			e.addAccount()
 			cmd := e.command("sh", "-eux", "-c", indentedBlocks(string(page)))
 			cmd.Dir = dir
 			if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -169,8 +170,14 @@ func TestPodman(t *testing.T) {
 		t.Errorf("cp copied %q, %v", b, err)
 	}
 	e.expect("started\n", "podman", "logs", "box")
-	if top := e.run("podman", "top", "box", "user", "pid", "args"); !strings.Contains(top, "echo started") {
-		t.Errorf("top printed %q", top)
+	e.run("podman", "exec", "-d", "-u", "33:101", "box", "sleep", "1000")
+	for _, args := range [][]string{{"user", "group", "args"}, {"-eo", "user,group,args"}} {
+		top := e.run(append([]string{"podman", "top", "box"}, args...)...)
+		for _, want := range []string{"root root sh -c trap", "www-data 101 sleep 1000"} {
+			if !strings.Contains(strings.Join(strings.Fields(top), " "), want) {
+				t.Errorf("top %v lacks %q:\n%s", args, want, top)
+			}
+		}
 	}
 
 	if out := e.run("session", "ls"); !strings.Contains(out, "  1            ") || !strings.Contains(out, "active") {
@@ -197,6 +204,63 @@ func TestPodman(t *testing.T) {
 	e.run("podman", "volume", "rm", "data")
 	e.expect("", "podman", "ps", "-aq")
 	e.expect("", "podman", "volume", "ls", "-q")
+}
+
+// TestPodmanNamespaces runs containers in user namespaces of their own. Podman as a user with
+// subordinate ids prints the same, except for the number of ids.
+func TestPodmanNamespaces(t *testing.T) {
+	needs(t, "busybox", "podman")
+	e := newEngine(t)
+	e.run("podman", "pull", "-q", e.base())
+	me := os.Getuid()
+	e.addAccount()
+	dir := e.home("volume")
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	const all = 1<<32 - 1
+	// The identity, the map, and the owners of a file of the image and one of the user.
+	const show = "echo $(id -u) $(id -G); echo $(cat /proc/self/uid_map); stat -c %u:%g /owned/33 /volume/mine"
+	runs := func(args string, want ...any) {
+		t.Helper()
+		argv := append([]string{"podman", "run", "--rm", "--network=none", "-v", dir + ":/volume"}, strings.Fields(args)...)
+		e.expect(fmt.Sprintf("%v\n%v\n%v\n%v\n", want...), append(argv, e.base(), "sh", "-c", show)...)
+	}
+	full := fmt.Sprintf("0 0 1 1 1 %d", all-1)
+	kept := fmt.Sprintf("0 1 %d %[1]d 0 1 %d %[2]d %d", me, me+1, all-me-1)
+	own := fmt.Sprintf("%d:%[1]d", me)
+	runs("", "0 0", full, "33:33", "0:0")
+	runs("--group-add 101", "0 0 101", full, "33:33", "0:0")
+	runs("--group-add 101 --group-add www-data -u 1000:44", "1000 44 33 101", full, "33:33", "0:0")
+	runs("--userns=keep-id", fmt.Sprintf("%d %[1]d", me), kept, "33:33", own)
+	runs("--userns=keep-id --group-add 101", fmt.Sprintf("%d %[1]d 101", me), kept, "33:33", own)
+	runs("--userns=keep-id -u 33", fmt.Sprintf("33 33 %d", me), kept, "33:33", own)
+	runs("--userns=keep-id:uid=200,gid=210", "200 210", fmt.Sprintf("0 1 200 200 0 1 201 201 %d", all-201), "33:33", "200:210")
+	runs("--userns=nomap", "0 0", fmt.Sprintf("0 1 %d", all-1), "33:33", "65534:65534")
+	runs("--userns=auto:size=2000", "0 0", "0 1 2000", "33:33", "65534:65534")
+	runs("--uidmap 0:0:1 --uidmap 1:1:200 --gidmap 0:0:300", "0 0", "0 0 1 1 1 200", "33:33", "0:0")
+	runs("--uidmap 0:1000:100 --gidmap 0:0:100", "0 0", "0 1000 100", "33:33", "65534:0")
+
+	// The life of a container in such a namespace.
+	e.run("podman", "run", "-d", "--name", "box", "--userns=keep-id", "--network=none", e.base(), "sleep", "1000")
+	e.expect(owned, "podman", "exec", "box", "sh", "-c", showOwned)
+	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
+	e.run("podman", "exec", "-u", "0", "box", "chown", "5:6", "/owned/33")
+	e.run("podman", "cp", "file", "box:/owned/copied")
+	e.expect("5:6 "+own+"\n", "podman", "exec", "box", "sh", "-c", "echo $(stat -c %u:%g /owned/33 /owned/copied)")
+	e.run("podman", "commit", "-q", "box", "committed")
+	e.run("podman", "rm", "-f", "-t", "0", "box")
+	e.expect("5:6 "+own+"\n", "podman", "run", "--rm", "--network=none", "committed", "sh", "-c", "echo $(stat -c %u:%g /owned/33 /owned/copied)")
+}
+
+// addAccount gives the user and its group names in the session, by which podman looks them up for
+// --userns=keep-id. The tests' user has none.
+func (e *engine) addAccount() {
+	e.t.Helper()
+	for name, line := range map[string]string{"passwd": "tester:x:%d:%[1]d::/:/bin/sh", "group": "tester:x:%d:"} {
+		e.run("session", "exec", "--", "sh", "-ec", `{ cat /etc/$1; echo "$2"; } >"$3"; mount --bind "$3" /etc/$1`,
+			"sh", name, fmt.Sprintf(line, os.Getuid()), e.home(name))
+	}
 }
 
 // endPause ends the process that plain podman leaves behind to keep its namespaces.

@@ -1,7 +1,7 @@
 package doctor
 
 // Checks are all checks, in the order in which Print prints their findings.
-var Checks = []Check{
+var Checks = append([]Check{
 	{
 		Name: "processor", Weight: Needed,
 		Without: "subuidless does not know the system call numbers",
@@ -64,7 +64,4 @@ var Checks = []Check{
 	},
 	{Name: "io_uring", Weight: Informative, Probe: ioUring},
 	{Name: "/etc/subuid", Weight: Informative, Probe: subordinateIDs},
-	{Name: "crun", Weight: Informative, Probe: installed("crun")},
-	{Name: "runc", Weight: Informative, Probe: installed("runc")},
-	{Name: "podman", Weight: Informative, Probe: installed("podman")},
-}
+}, engineChecks()...)

@@ -25,8 +25,8 @@ type Check struct {
 	Weight  Weight
 	Since   string // the first kernel with the feature, such as "Linux 5.5"; empty: any, or not a kernel feature
 	Without string // what does not work without it; completes the sentence "without it, ..."
-	// Probe tries the feature. Found is a detail to print and may be empty; err says
-	// what is wrong and how to fix it, in one or more lines.
+	// Probe tries the feature. Found is what to print, in one or more lines, and may be
+	// empty; err says what is wrong and how to fix it, in one or more lines.
 	Probe func(*Machine) (found string, err error)
 }
 
@@ -116,7 +116,7 @@ func (f Finding) lines() []string {
 		if f.Found == "" && f.Check.Since != "" {
 			return []string{"since " + f.Check.Since}
 		}
-		return []string{f.Found}
+		return strings.Split(f.Found, "\n")
 	}
 	lines := strings.Split(f.Err.Error(), "\n")
 	if f.Check.Since != "" {

@@ -40,6 +40,26 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestSubordinateIDs(t *testing.T) {
+	for _, tt := range []struct {
+		user string // the variable USER
+		want []string
+	}{
+		{"", []string{"4000000000", "root"}},
+		{"me", []string{"me", "4000000000", "root"}},
+		{"root", []string{"root", "4000000000"}},
+		{"a:1:1\nb", []string{"4000000000", "root"}},
+	} {
+		got := userNames(func(string) string { return tt.user }, 4000000000)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q: %s", tt.user, diff)
+		}
+	}
+	if got, want := subordinateIDs([]string{"me", "root"}), "me:1:4294967294\nroot:1:4294967294\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestChoosesServer(t *testing.T) {
 	for _, tt := range []struct {
 		args string

@@ -12,16 +12,18 @@ import (
 // user uid in a session: first the value that USER must have, because podman looks that up.
 func userNames(getenv func(string) string, uid int) []string {
 	number := strconv.Itoa(uid)
-	names := []string{getenv("USER")}
+	account := number
 	if u, err := osuser.LookupId(number); err == nil {
-		names = append(names, u.Username)
-	} else {
-		names = append(names, number)
+		account = u.Username
 	}
-	// In the session, the user is root.
-	names = append(names, "root")
-	names = slices.DeleteFunc(names, func(name string) bool { return name == "" || strings.ContainsAny(name, ":\n") })
-	return slices.Compact(names)
+	var names []string
+	for _, name := range []string{getenv("USER"), account, "root"} { // in the session, the user is root
+		// A name that is listed twice would have twice as many ids.
+		if name != "" && !strings.ContainsAny(name, ":\n") && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // subordinateIDs returns the text of subuid(5) and subgid(5) by which each name has all ids

@@ -155,7 +155,8 @@ func TestProcTaskOfAnotherNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = cmd.Process.Kill() // the end of a namespace's init kills the others
+		_ = unix.Unmount(dir, unix.MNT_DETACH) // before the directory is removed
+		_ = cmd.Process.Kill()                 // the end of a namespace's init kills the others
 		_ = cmd.Wait()
 	}()
 	var child int

@@ -2,33 +2,12 @@ package doctor
 
 import (
 	"bufio"
-	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
 	"strings"
-	"time"
 )
-
-// installed returns a probe that reports the version of a container runtime. None is needed,
-// because of subuidless run.
-func installed(program string) func(*Machine) (string, error) {
-	return func(*Machine) (string, error) {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			return "not installed (optional)", nil
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		out, err := exec.CommandContext(ctx, path, "--version").Output()
-		if err != nil {
-			return fmt.Sprintf("%s (version unknown: %v)", path, err), nil
-		}
-		first, _, _ := strings.Cut(string(out), "\n")
-		return fmt.Sprintf("%s (%s)", first, path), nil
-	}
-}
 
 // subordinateIDs reports whether the user has subordinate ids, which other tools need.
 func subordinateIDs(*Machine) (string, error) {
@@ -36,6 +15,11 @@ func subordinateIDs(*Machine) (string, error) {
 	names := []string{uid}
 	if u, err := user.LookupId(uid); err == nil {
 		names = append(names, u.Username)
+	}
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			return fmt.Sprintf("there is no %s; subuidless needs it only for podman's --userns=keep-id, nomap and auto, as a mount point\nuse: sudo touch /etc/subuid /etc/subgid", file), nil
+		}
 	}
 	if !listed("/etc/subuid", names) || !listed("/etc/subgid", names) {
 		return "no subordinate ids for this user; subuidless does not need any", nil
