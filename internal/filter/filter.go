@@ -18,6 +18,7 @@ import (
 const (
 	offNR   = 0
 	offArch = 4
+	offIP   = 8
 	offArgs = 16
 )
 
@@ -41,13 +42,23 @@ var (
 // kernel's action cache (Linux 5.11) skips the program for every call that is
 // allowed.
 func Compile(goarch string, rows []syscalls.Row) ([]bpf.RawInstruction, error) {
+	return CompileTagged(goarch, rows, nil)
+}
+
+// CompileTagged is Compile for a program that also allows the calls of tagged, if they carry
+// their tag. Their numbers are known to rows.
+func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged) ([]bpf.RawInstruction, error) {
 	arches, err := syscalls.Arches(goarch)
 	if err != nil {
 		return nil, err
 	}
 	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offArch, Size: 4}}
 	for _, a := range arches {
-		section := compileArch(a, rows)
+		var section []bpf.Instruction
+		if a == syscalls.X8664 {
+			section = compileTagged(tagged)
+		}
+		section = append(section, compileArch(a, rows)...)
 		prog = append(prog,
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.Audit(), SkipTrue: 1},
 			bpf.Jump{Skip: uint32(len(section))})
