@@ -77,3 +77,9 @@ func Fremovexattr(fd int, name *byte) unix.Errno {
 // LacksXattr reports whether e means that a file does not have the extended attribute, because
 // it is not set (ENODATA) or because the file system has none (EOPNOTSUPP).
 func LacksXattr(e unix.Errno) bool { return e == unix.ENODATA || e == unix.EOPNOTSUPP }
+
+// HasGetxattrat reports whether the kernel has getxattrat(2), which came with Linux 6.13.
+func HasGetxattrat() bool {
+	_, _, e := syscall.RawSyscall6(unix.SYS_GETXATTRAT, ^uintptr(0), uintptr(unsafe.Pointer(Empty)), 0, 0, 0, 0)
+	return e == unix.EINVAL // a struct xattr_args without a size
+}

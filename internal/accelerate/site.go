@@ -1,0 +1,141 @@
+package accelerate
+
+import (
+	"encoding/binary"
+)
+
+var le = binary.LittleEndian
+
+// A call site is the code with which a compiler, or the author of a libc, makes a system call:
+//
+//	mov $NR, %eax       the load: 5 bytes
+//	mov %rcx, %r10      any number of moves, which depend on no address
+//	syscall             2 bytes
+//
+// Only the load is replaced. Whoever jumps to one of the later instructions finds them as they
+// were, and makes an ordinary call.
+const (
+	loadSize    = 5
+	syscallSize = 2
+	maxMoves    = 18 // bytes
+	maxSite     = loadSize + maxMoves + syscallSize
+)
+
+// site is a call site of a process.
+type site struct {
+	load uint64 // address of the load
+	code []byte // load and moves
+}
+
+// after returns the address of the instruction after the call.
+func (s *site) after() uint64 { return s.load + uint64(len(s.code)) + syscallSize }
+
+// parseSite returns the call site of the call nr, which the process has just made. Before is what
+// comes before the address after, the instruction pointer of the notification. Ok is false if
+// the code looks different.
+//
+// What ends in a syscall instruction and begins with the load of just this number is a call
+// site, except if the load is the end of another instruction: that is ruled out by the
+// prefixes that such an instruction has.
+func parseSite(before []byte, after uint64, nr uint32) (s site, ok bool) {
+	end := len(before) - syscallSize
+	if end < 0 || before[end] != 0x0f || before[end+1] != 0x05 {
+		return site{}, false
+	}
+	for start := end - loadSize; start > 0 && end-start <= loadSize+maxMoves; start-- {
+		code := before[start:end]
+		if code[0] != 0xb8 || le.Uint32(code[1:]) != nr || isPrefix(before[start-1]) || !areMoves(code[loadSize:]) {
+			continue
+		}
+		return site{load: after - uint64(len(before)-start), code: code}, true
+	}
+	return site{}, false
+}
+
+// isPrefix reports whether b may be the first byte of an instruction whose second byte is 0xb8: a
+// REX or other prefix, or the escape of two-byte opcodes.
+func isPrefix(b byte) bool {
+	return b&0xf0 == 0x40 || b == 0x0f || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3
+}
+
+// areMoves reports whether code consists of moves between registers, and of constants to
+// registers, so that it does the same at any address.
+func areMoves(code []byte) bool {
+	for len(code) > 0 {
+		n := moveSize(code)
+		if n == 0 || n > len(code) {
+			return false
+		}
+		code = code[n:]
+	}
+	return true
+}
+
+// moveSize returns the size of the move with which code begins, or 0 if it begins with another
+// instruction.
+func moveSize(code []byte) int {
+	rex := 0
+	if code[0]&0xf0 == 0x40 {
+		rex = 1
+	}
+	if len(code) < rex+2 {
+		return 0
+	}
+	registers := code[rex+1] >= 0xc0 // a ModRM byte that names two registers
+	switch op := code[rex]; {
+	case op == 0x89, op == 0x8b, op == 0x31, op == 0x33, op == 0x63: // mov, xor, movslq
+		if registers {
+			return rex + 2
+		}
+	case op >= 0xb9 && op <= 0xbf, op == 0xb8 && rex == 1: // mov $constant; not to eax
+		if rex == 1 && code[0]&0x08 != 0 { // movabs
+			return rex + 9
+		}
+		return rex + 5
+	case op == 0xc7: // mov $constant, sign-extended
+		if registers && code[rex+1]&0x38 == 0 {
+			return rex + 6
+		}
+	}
+	return 0
+}
+
+// appendJump appends a jump to the address to, for code at the address at. Ok is false if that is
+// too far.
+func appendJump(b []byte, at, to uint64) (_ []byte, ok bool) {
+	distance := int64(to - (at + loadSize))
+	return le.AppendUint32(append(b, 0xe9), uint32(distance)), distance == int64(int32(distance))
+}
+
+// jumpTarget returns where the jump with which code begins leads to. Ok is false if it is
+// another instruction.
+func jumpTarget(code []byte, at uint64) (to uint64, ok bool) {
+	if len(code) < loadSize || code[0] != 0xe9 {
+		return 0, false
+	}
+	return at + loadSize + uint64(int64(int32(le.Uint32(code[1:])))), true
+}
+
+// crossesPage reports whether a write of n bytes at the address at is more than one to the kernel.
+func crossesPage(at uint64, n int) bool { return at/pageSize != (at+uint64(n)-1)/pageSize }
+
+const pageSize = 4096
+
+// A slot does what a call site did, and jumps into the code of the blob instead of making the
+// call. It has the size of a cache line. At its end is the address of the call site.
+const (
+	slotSize   = 64
+	slotSiteAt = slotSize - 8
+)
+
+// makeSlot returns the slot at the address at for the call site s. Common is where slots jump to.
+// Ok is false if one of the addresses is too far away.
+func makeSlot(s *site, at, common uint64) (slot [slotSize]byte, ok bool) {
+	b := append(slot[:0], s.code...)
+	b = append(b, 0x48, 0x8d, 0x0d) // lea after(%rip), %rcx
+	back := int64(s.after() - (at + uint64(len(b)) + 4))
+	b = le.AppendUint32(b, uint32(back))
+	b, near := appendJump(b, at+uint64(len(b)), common)
+	le.PutUint64(slot[slotSiteAt:], s.load)
+	return slot, near && back == int64(int32(back)) && len(b) <= slotSiteAt
+}
