@@ -11,6 +11,7 @@ import (
 
 func newExecCommand() *cobra.Command {
 	var o launch.ExecOptions
+	var accelerate func() error
 	cmd := &cobra.Command{
 		Use:     "exec [flags] [--] COMMAND [ARG...]",
 		GroupID: cli.GroupRun,
@@ -34,11 +35,15 @@ failed.`,
 			if err := cli.MakeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
+			if err := accelerate(); err != nil {
+				cli.Exit(launch.StatusFailed, err)
+			}
 			cli.Exit(launch.Exec(o))
 			return nil
 		},
 	}
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	cmd.Flags().SetInterspersed(false) // flags after COMMAND are the command's own
 	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd

@@ -39,6 +39,8 @@ type container struct {
 	Supervised bool
 	// NoPermissions selects the filter of syscalls.WithoutPermissions.
 	NoPermissions bool
+	// Accelerated selects the filter of syscalls.WithAcceleration, with tagged calls.
+	Accelerated bool
 	// CgroupNamespace requests a cgroup namespace.
 	CgroupNamespace bool
 	// HostRoot means that the mapped id is uid 0 of the host.
@@ -111,6 +113,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Terminal:        interactive,
 		Supervised:      !supervisor.Active(),
 		NoPermissions:   o.Supervisor.NoPermissions,
+		Accelerated:     o.Supervisor.Accelerate > 0,
 		CgroupNamespace: err == nil,
 		HostRoot:        hostRoot,
 	}, nil

@@ -92,7 +92,7 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 
 // stageAttr returns the attributes of the command's stage, without its namespaces.
 func (o *ExecOptions) stageAttr() stageAttr {
-	return stageAttr{env: o.Env, stdio: o.Stdio, inherit: true, noPermissions: o.Supervisor.NoPermissions}
+	return stageAttr{env: o.Env, stdio: o.Stdio, inherit: true, noPermissions: o.Supervisor.NoPermissions, accelerated: o.Supervisor.Accelerate > 0}
 }
 
 // supervise passes the listener of the stage to serve.
@@ -169,6 +169,9 @@ func warnIneffective(cfg supervisor.Config) {
 	}
 	if cfg.NoPermissions {
 		fmt.Fprintln(os.Stderr, "subuidless: --permissions=off has no effect here: the outer subuidless handles the system calls; give --permissions to that one")
+	}
+	if cfg.Accelerate > 0 {
+		fmt.Fprintln(os.Stderr, "subuidless: --accelerate=on has no effect here: the outer subuidless handles the system calls; give --accelerate to that one")
 	}
 	if cfg.Sidecar != "" {
 		fmt.Fprintln(os.Stderr, "subuidless: --sidecar has no effect here: the outer subuidless handles the system calls, and stores owners in its own sidecar")

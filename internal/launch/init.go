@@ -75,6 +75,7 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		env:           c.Process.Env,
 		stdio:         stdio,
 		noPermissions: c.NoPermissions,
+		accelerated:   c.Accelerated,
 		unfiltered:    !c.Supervised,
 		user:          &c.Process.User,
 		// A new session keeps the command from injecting input into the terminal

@@ -7,8 +7,10 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
@@ -41,6 +43,7 @@ type stageAttr struct {
 	stdio         []*os.File        // nil: the standard streams of the caller
 	inherit       bool              // inherit descriptors above 2 that are not close-on-exec
 	noPermissions bool              // use the filter of syscalls.WithoutPermissions
+	accelerated   bool              // use the filter of syscalls.WithAcceleration, with tagged calls
 	unfiltered    bool              // use no filter: an outer supervisor has one
 	etc           string            // see ExecOptions
 	user          *account          // the user to run the command as; nil: that of the stage
@@ -51,6 +54,8 @@ const (
 	filterAll           = "all"
 	filterNoPermissions = "no-permissions"
 	filterNone          = "none"
+	// filterAccelerated is a suffix of the others, except filterNone.
+	filterAccelerated = "+accelerated"
 )
 
 // startStage starts a stage that will execute the command args.
@@ -81,6 +86,9 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		filter = filterNone
 	case a.noPermissions:
 		filter = filterNoPermissions
+	}
+	if a.accelerated && !a.unfiltered {
+		filter += filterAccelerated
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.etc, a.user.String()}, args...)
 	start := startProcess
@@ -186,11 +194,8 @@ func stageMain(number, filter, etc, user string, args []string) (status int, err
 			return StatusFailed, err
 		}
 	}
-	switch filter {
-	case filterAll:
-		err = installFilter(socket, syscalls.Rows)
-	case filterNoPermissions:
-		err = installFilter(socket, syscalls.WithoutPermissions(syscalls.Rows))
+	if filter != filterNone {
+		err = installFilter(socket, filter)
 	}
 	if err == nil {
 		err = awaitRelease(socket)
@@ -204,11 +209,25 @@ func stageMain(number, filter, etc, user string, args []string) (status int, err
 	return execPath(path, args, nil)
 }
 
-// installFilter installs the filter for rows on this thread, and sends the number of the
+// compileFilter returns the program of the filter that the stage has in its arguments.
+func compileFilter(name string) ([]bpf.RawInstruction, error) {
+	rows := syscalls.Rows
+	var tagged []syscalls.Tagged
+	name, accelerated := strings.CutSuffix(name, filterAccelerated)
+	if accelerated {
+		rows, tagged = syscalls.WithAcceleration(rows), syscalls.TaggedCalls
+	}
+	if name == filterNoPermissions {
+		rows = syscalls.WithoutPermissions(rows)
+	}
+	return filter.CompileTagged(runtime.GOARCH, rows, tagged)
+}
+
+// installFilter installs the filter of this name on this thread, and sends the number of the
 // listener to the parent. From then on until the parent releases the stage, every notified
 // call would block for ever, so the stage uses only write(2) and read(2).
-func installFilter(socket int, rows []syscalls.Row) error {
-	prog, err := filter.Compile(runtime.GOARCH, rows)
+func installFilter(socket int, name string) error {
+	prog, err := compileFilter(name)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ import (
 // use each part.
 type journal struct {
 	rootsDiffer atomic.Uint32 // 1: tasks may have different root directories
-	_           [60]byte      // the slots start at a cache line
+	sharing     atomic.Uint32 // see accelerate.New
+	_           [56]byte      // the slots start at a cache line
 	slots       [maxListeners * maxReceivers]slot
 	interrupted interruptedTable
 	hostOwners  owner.HostOwners

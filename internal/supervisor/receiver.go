@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/accelerate"
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/target"
@@ -25,12 +26,13 @@ type receiver struct {
 	wakeUp   wakeUpPolicy // how it wakes targets
 	root     adoptedRoot  // the root directory that the thread has now
 	call     handlers.Call
-	line     []byte        // scratch space for a line of the trace
-	busy     atomic.Uint64 // id of the notification in progress, or 0
-	caller   atomic.Uint32 // thread id of its target
-	final    bool          // Result.Final: the effect must not happen twice
-	fdAdded  bool          // the target has received a new descriptor
-	file     fileID        // the file of that descriptor, if known
+	injector *accelerate.Injector // nil: processes are not accelerated
+	line     []byte               // scratch space for a line of the trace
+	busy     atomic.Uint64        // id of the notification in progress, or 0
+	caller   atomic.Uint32        // thread id of its target
+	final    bool                 // Result.Final: the effect must not happen twice
+	fdAdded  bool                 // the target has received a new descriptor
+	file     fileID               // the file of that descriptor, if known
 }
 
 // newReceiver returns a receiver of l that uses the slot s, for the calling thread. The
@@ -48,6 +50,9 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 		Network: &l.worker.network, ShowMaps: l.worker.cfg.Session != nil,
 	}
 	t.Guard = &r.call
+	if a := l.worker.acceleration; a != nil {
+		r.injector = a.NewInjector()
+	}
 	return r, nil
 }
 
@@ -196,6 +201,11 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 	}()
 	if row == nil {
 		return r.worker.unknown(r.call.Notif)
+	}
+	if r.injector != nil {
+		if result, done := r.accelerate(); done {
+			return result
+		}
 	}
 	if !row.Notifies(&r.call.Data.Args) {
 		return handlers.Continue

@@ -95,6 +95,9 @@ type Config struct {
 	// NoPermissions turns off the permission checks for files. The container's filter
 	// may then be made from syscalls.WithoutPermissions.
 	NoPermissions bool
+	// Accelerate is after how many calls a process gets code to answer them itself: see package
+	// accelerate. 0: never. The container's filter must be made from syscalls.WithAcceleration.
+	Accelerate uint32 `json:",omitempty"`
 	// Session, if not nil, lets others start processes in the container's namespaces:
 	// see Enter. The files uid_map and gid_map always show all ids there, because container
 	// engines decide by them which ids they may use.

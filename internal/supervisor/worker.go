@@ -62,6 +62,8 @@ type worker struct {
 	mounts     handlers.NewMounts
 	network    target.EmptyNetwork
 
+	acceleration *acceleration // nil: processes are not accelerated
+
 	replays replays
 	waiting waitingCalls
 
@@ -161,6 +163,11 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	if w.protected, err = handlers.ReadProtected(); err != nil {
 		return err
+	}
+	if cfg.Accelerate > 0 {
+		if w.acceleration, err = newAcceleration(cfg.Accelerate, &w.journal.sharing); err != nil {
+			slog.Warn("processes are not accelerated", "err", err)
+		}
 	}
 	if cfg.Trace != "" {
 		if w.trace, err = openTrace(cfg.Trace); err != nil {

@@ -1,6 +1,8 @@
 package syscalls
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
@@ -31,29 +33,61 @@ type Tagged struct {
 	Lower, Upper Half
 	// Only are tests that must all hold, too.
 	Only []HalfTest
+	// Helper marks calls that the code makes to find an answer. It does not answer those of the
+	// program.
+	Helper bool
+}
+
+// Allows reports whether the tests in Only hold for these arguments.
+func (t *Tagged) Allows(args *[6]uint64) bool {
+	for _, o := range t.Only {
+		half := uint32(args[o.Index])
+		if o.Upper {
+			half = uint32(args[o.Index] >> 32)
+		}
+		if half&o.Mask != o.Value {
+			return false
+		}
+	}
+	return true
 }
 
 // TaggedCalls are the system calls that may be tagged.
-var TaggedCalls = append(inSixth("newfstatat", "stat", "lstat", "fstat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
-	"chdir", "statfs", "getuid", "geteuid", "getgid", "getegid", "getxattr", "lgetxattr", "fgetxattr"),
-	tagged("open", opensToRead(1)),
-	tagged("openat", opensToRead(2)),
-	// Only without a new limit.
-	tagged("prlimit64", HalfTest{Half{Index: 2}, ^uint32(0), 0}, HalfTest{Half{Index: 2, Upper: true}, ^uint32(0), 0}),
+var TaggedCalls = slices.Concat(
+	inSixth("newfstatat", "stat", "lstat", "fstat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+		"chdir", "statfs", "getuid", "geteuid", "getgid", "getegid"),
+	inSixth("open").only(opensToRead(1)),
+	inSixth("openat").only(opensToRead(2)),
+	inSixth("getxattr", "lgetxattr", "fgetxattr").helpers(),
 	// It has six arguments: the tag is in the upper halves of two that are ints.
-	Tagged{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}},
+	taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}}.helpers(),
+	// Only without a new limit.
+	inSixth("prlimit64").only(HalfTest{Half{Index: 2}, ^uint32(0), 0}, HalfTest{Half{Index: 2, Upper: true}, ^uint32(0), 0}).helpers(),
 )
 
-// tagged returns a call whose tag is in the sixth argument.
-func tagged(name string, only ...HalfTest) Tagged {
-	return Tagged{Name: name, Lower: Half{Index: 5}, Upper: Half{Index: 5, Upper: true}, Only: only}
+type taggedCalls []Tagged
+
+// inSixth returns calls whose tag is in the sixth argument.
+func inSixth(names ...string) taggedCalls {
+	var calls taggedCalls
+	for _, name := range names {
+		calls = append(calls, Tagged{Name: name, Lower: Half{Index: 5}, Upper: Half{Index: 5, Upper: true}})
+	}
+	return calls
 }
 
-// inSixth returns tagged for each of names.
-func inSixth(names ...string) []Tagged {
-	var calls []Tagged
-	for _, name := range names {
-		calls = append(calls, tagged(name))
+// only sets Only, and returns the calls.
+func (calls taggedCalls) only(tests ...HalfTest) taggedCalls {
+	for i := range calls {
+		calls[i].Only = tests
+	}
+	return calls
+}
+
+// helpers sets Helper, and returns the calls.
+func (calls taggedCalls) helpers() taggedCalls {
+	for i := range calls {
+		calls[i].Helper = true
 	}
 	return calls
 }

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/internal/accelerate"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -16,6 +18,29 @@ func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags.StringVar(&cfg.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
 	flags.Var((*Permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
 	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
+}
+
+// AddAccelerateFlags adds the flags about accelerated processes. Set sets cfg.Accelerate when
+// they have been parsed; it fails if this machine cannot accelerate processes.
+func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() error) {
+	var on onOff
+	var after uint32
+	flags := cmd.Flags()
+	flags.Var(&on, "accelerate", "let processes answer some system calls themselves (experimental)")
+	flags.Uint32Var(&after, "accelerate-after", accelerate.DefaultAfter, "with --accelerate=on, from the `N`th of such calls on")
+	if err := flags.MarkHidden("accelerate-after"); err != nil {
+		panic(err) // a mistake in this function: there is no such flag
+	}
+	return func() error {
+		if !on {
+			return nil
+		}
+		if err := accelerate.Supported(); err != nil {
+			return fmt.Errorf("--accelerate=on: %w", err)
+		}
+		cfg.Accelerate = max(after, 1)
+		return nil
+	}
 }
 
 // MakeAbsolute makes paths absolute, because the processes that open them run in another
@@ -48,11 +73,35 @@ func (p *Permissions) String() string {
 
 // Set implements pflag.Value.
 func (p *Permissions) Set(value string) error {
+	var on onOff
+	err := on.Set(value)
+	if err == nil {
+		*p = Permissions(!on)
+	}
+	return err
+}
+
+// Type implements pflag.Value.
+func (p *Permissions) Type() string { return "on|off" }
+
+// onOff is the pflag.Value of a flag --NAME=on|off.
+type onOff bool
+
+// String implements pflag.Value.
+func (o *onOff) String() string {
+	if *o {
+		return "on"
+	}
+	return "off"
+}
+
+// Set implements pflag.Value.
+func (o *onOff) Set(value string) error {
 	switch value {
 	case "on":
-		*p = false
+		*o = true
 	case "off":
-		*p = true
+		*o = false
 	default:
 		return errors.New("must be on or off")
 	}
@@ -60,4 +109,4 @@ func (p *Permissions) Set(value string) error {
 }
 
 // Type implements pflag.Value.
-func (p *Permissions) Type() string { return "on|off" }
+func (o *onOff) Type() string { return "on|off" }

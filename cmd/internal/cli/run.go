@@ -61,6 +61,7 @@ var imageFlags = []string{"entrypoint", "name", "label", "rm", "pull", "platform
 func NewRunCommand(run func(*cobra.Command, *Run) error, names cobra.CompletionFunc) *cobra.Command {
 	var r Run
 	var entrypoint string
+	var accelerate func() error
 	cmd := &cobra.Command{
 		Use:     "run [flags] IMAGE|ROOTFS [--] [COMMAND [ARG...]]",
 		GroupID: GroupRun,
@@ -96,6 +97,9 @@ failed.`,
 			if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
 				return err
 			}
+			if err := accelerate(); err != nil {
+				Exit(launch.StatusFailed, err)
+			}
 			if r.Target, r.Command = args[0], args[1:]; len(r.Command) > 0 && r.Command[0] == "--" {
 				r.Command = r.Command[1:]
 			}
@@ -122,6 +126,7 @@ failed.`,
 	r.Image.Store.Add(cmd)
 	r.Image.Transfer.Add(cmd, true)
 	AddSupervisorFlags(cmd, &r.Launch.Supervisor)
+	accelerate = AddAccelerateFlags(cmd, &r.Launch.Supervisor)
 	cmd.SetFlagErrorFunc(ExitFlagError)
 	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {

@@ -1,0 +1,124 @@
+package supervisor
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/accelerate"
+	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
+	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/syscalls"
+)
+
+// acceleration is what the receivers of a worker share to accelerate processes.
+type acceleration struct {
+	*accelerate.Accelerator
+	concerns [512]concern // by the number of a call on x86-64
+}
+
+// concern is why a call concerns package accelerate. The zero value is that it does not.
+type concern struct {
+	answers *syscalls.Tagged // the code in the process answers it
+	kind    concernKind
+}
+
+type concernKind uint8
+
+const (
+	noConcern concernKind = iota
+	executes              // execve and execveat
+	options               // prctl
+	filters               // seccomp
+	clones                // clone
+	clones3               // clone3
+)
+
+// newAcceleration returns the acceleration of processes that have made so many calls. Sharing is
+// that of the journal.
+func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error) {
+	shared, err := accelerate.New(after, sharing)
+	if err != nil {
+		return nil, err
+	}
+	a := &acceleration{Accelerator: shared}
+	for i := range syscalls.TaggedCalls {
+		if t := &syscalls.TaggedCalls[i]; !t.Helper {
+			a.concern(t.Name).answers = t
+		}
+	}
+	for name, kind := range map[string]concernKind{
+		"execve": executes, "execveat": executes, "prctl": options, "seccomp": filters, "clone": clones, "clone3": clones3,
+	} {
+		a.concern(name).kind = kind
+	}
+	return a, nil
+}
+
+// concern returns the place for the call of this name.
+func (a *acceleration) concern(name string) *concern {
+	nr, ok := (&syscalls.Row{Name: name}).Number(syscalls.X8664)
+	if !ok {
+		panic("there is no " + name) // a mistake in the table
+	}
+	return &a.concerns[nr]
+}
+
+// accelerate is called for each notification. Done is true for the calls of the code in a
+// process, which have no handler.
+func (r *receiver) accelerate() (result handlers.Result, done bool) {
+	d := &r.call.Data
+	if d.Arch != unix.AUDIT_ARCH_X86_64 || uint32(d.NR) >= uint32(len(r.worker.acceleration.concerns)) {
+		return handlers.Result{}, false
+	}
+	about := &r.worker.acceleration.concerns[d.NR]
+	if about.answers == nil && about.kind == noConcern || r.worker.identities.InRuntime(r.index) {
+		return handlers.Result{}, false
+	}
+	call := accelerate.Call{Caller: r, PID: r.call.PID, NR: uint32(d.NR), After: d.IP}
+	switch about.kind {
+	case executes:
+		r.injector.Executes(call.PID)
+	case options:
+		switch uint32(d.Args[0]) {
+		case blob.PrctlMap:
+			fd, e := r.injector.Map(&call, d.Args[1])
+			if e != 0 {
+				return handlers.Errno(e), true
+			}
+			return handlers.File(fd, true), true
+		case blob.PrctlMapped:
+			return handlers.Errno(r.injector.Mapped(&call, d.Args[1], d.Args[2])), true
+		case unix.PR_SET_SECCOMP:
+			r.injector.Restricts(&call)
+		}
+	case filters:
+		r.injector.Restricts(&call)
+	case clones:
+		r.noteSharing(d.Args[0])
+	case clones3:
+		var flags [8]byte // struct clone_args begins with them
+		r.call.Target.Reset(call.PID)
+		if n, e := r.call.Target.Read(uintptr(d.Args[0]), flags[:]); e == 0 && n == len(flags) {
+			r.noteSharing(binary.NativeEndian.Uint64(flags[:]))
+		}
+	default:
+		if about.answers.Allows(&d.Args) {
+			r.injector.Counts(&call)
+		}
+	}
+	return handlers.Result{}, false
+}
+
+// noteSharing notes a call of clone(2) with these flags.
+func (r *receiver) noteSharing(flags uint64) {
+	if syscalls.SharesMemory(flags) {
+		r.worker.acceleration.NoteSharing()
+	}
+}
+
+// IsInitial implements accelerate.Caller.
+func (r *receiver) IsInitial() bool {
+	return !r.worker.identities.InUse() || !r.worker.identities.Own(r.call.PID)
+}
