@@ -44,6 +44,7 @@ type options struct {
 	binary  string
 	print   bool
 	covered bool
+	fast    bool
 	most    int
 	files   []string
 }
@@ -60,6 +61,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of building one")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
 	flags.BoolVar(&o.covered, "coverage", false, "at the end, print how often each call gave which error")
+	flags.BoolVar(&o.fast, "accelerate", false, "accelerate the processes of subuidless, at their first call")
 	flags.IntVar(&o.most, "most", 10, "stop after this `number` of programs that differ")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -101,6 +103,7 @@ func run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	pl.accelerated = o.fast
 	defer func() { err = errors.Join(err, pl.remove()) }()
 	differ := 0
 	for _, fs := range o.fs {

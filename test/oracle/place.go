@@ -22,6 +22,8 @@ type place struct {
 	lock   *os.File // the directory, locked while it is in use
 	binary string
 	uid    int // of the side of subuidless
+
+	accelerated bool // the side of subuidless accelerates processes, at their first call
 }
 
 // skeleton lists the directories in both root file systems. subuidless run mounts over
@@ -181,7 +183,12 @@ func (pl *place) user(fs string) *side {
 		if fs == "ext4" {
 			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
 		}
-		argv = append(argv, pl.path("user", "root"), "--", "/bin/interpreter", "--interpret", fs)
+		interpret := "--interpret"
+		if pl.accelerated {
+			argv = append(argv, "--accelerate=on", "--accelerate-after=1")
+			interpret = "--interpret-accelerated"
+		}
+		argv = append(argv, pl.path("user", "root"), "--", "/bin/interpreter", interpret, fs)
 		cmd := exec.Command(pl.binary, argv...)
 		cmd.Env = []string{"HOME=" + pl.path("user", "home"), "PATH=" + os.Getenv("PATH")}
 		cmd.Dir = "/"

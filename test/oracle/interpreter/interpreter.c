@@ -4,6 +4,7 @@
 // results from standard output. The coordinator forks the first actor of each program,
 // and actors create the others. They pass the turn to each other with futex(2).
 #include "shared.h"
+#include "sites.h"
 #include "tree.h"
 #include "place.h"
 #include <linux/errno.h>
@@ -199,7 +200,7 @@ static int unwritten(void) {
 // itself opens the file, and nobody else has it open.
 static word write_set_id(word nr, enum clears how, const word a[6], struct statx *st) {
 	int same = how != FD && unwritten();
-	word result = raw6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	word result = site6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (result >= 0 && !same && raw(statx, PINNED_FD, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) == 0)
 		hand_to_coordinator(st->stx_mode & 01777);
 	return result;
@@ -236,12 +237,12 @@ static word execute(struct op *op) {
 	if (pin(op->clears, a, &st) && (st.stx_mode & 0170000) == 0100000 && st.stx_mode & 06000)
 		result = write_set_id(op->nr, op->clears, a, &st);
 	else
-		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		result = site6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not
 	// ensure that a ".." component didn't escape (due to a race condition or potential
 	// attack)", such as any rename on the machine.
 	for (int tries = 0; op->nr == __NR_openat2 && result == -EAGAIN && tries < 1000; tries++)
-		result = raw6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		result = site6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (op->clears)
 		raw(close, PINNED_FD);
 	return result;
@@ -402,13 +403,14 @@ static void set_up(void) {
 	raw(umask, 022);
 }
 
-// begin is the entry point. Its arguments are --interpret and the file system and, for
-// real root, ROOT and SOURCE, the directory for /w. With other arguments, this is the
+// begin is the entry point. Its arguments are --interpret, or --interpret-accelerated, and the
+// file system and, for real root, ROOT and SOURCE, the directory for /w. With other arguments, this is the
 // program that an actor executes.
 void begin(word *stack) {
 	word count = stack[0];
 	char **arguments = (char **)stack + 1;
-	if (count < 3 || !equal(arguments[1], "--interpret")) {
+	int accelerated = count == 3 && equal(arguments[1], "--interpret-accelerated");
+	if (!accelerated && (count < 3 || !equal(arguments[1], "--interpret"))) {
 		map();
 		continue_after_exec();
 	}
@@ -418,6 +420,8 @@ void begin(word *stack) {
 		enter_root(arguments[3], arguments[4]);
 	must("setgroups", raw(setgroups, 0, 0));
 	make_place(arguments[2]);
+	if (accelerated)
+		accelerate();
 	write_all(&shared->image, sizeof(shared->image));
 	for (;;) {
 		read_all((char *)program, sizeof(*program));
