@@ -1,0 +1,215 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// accelerated returns the beginning of a command whose processes are accelerated at their first
+// chance.
+func accelerated(t *testing.T, options ...string) []string {
+	t.Helper()
+	needs(t, "cc")
+	if runtime.GOARCH != "amd64" {
+		t.Skip("processes are accelerated on amd64 only")
+	}
+	argv := append([]string{"subuidless", "exec", "--accelerate=on", "--accelerate-after=1"}, options...)
+	return append(argv, "--")
+}
+
+// TestTaggedCalls makes calls with the tag of the code in accelerated processes, and with others.
+func TestTaggedCalls(t *testing.T) {
+	const ours, kernels = "newfstatat, %s: 42; stat: 42; fstat: 42; record: ENODATA\n", "newfstatat, %s: 0; stat: 0; fstat: 0; record: visible\n"
+	const rest = "fchown: 43\nfsetxattr: EPERM\nafterwards: 43\nafter prlimit: 43\nopenat: ENOENT\n"
+	for _, tt := range []struct{ mode, right string }{{"on", kernels}, {"off", ours}} {
+		t.Run(tt.mode, func(t *testing.T) {
+			accelerated(t)
+			cmd := command(t, "subuidless", "exec", "--accelerate="+tt.mode, "--", "tagged")
+			cmd.Dir = openDirectory(t)
+			out, err := cmd.CombinedOutput()
+			want := ""
+			for _, tag := range []string{"none", "right", "near", "upper half", "lower half", "constant"} {
+				line := ours
+				if tag == "right" {
+					line = tt.right
+				}
+				want += fmt.Sprintf(line, tag)
+			}
+			if want += rest; err != nil || string(out) != want {
+				t.Errorf("%v\n%s", err, diff([]byte(want), out))
+			}
+		})
+	}
+}
+
+// acceleratedTests are the tests of testdata/src/accelerated.c.
+var acceleratedTests = []string{
+	"calls", "registers", "signals", "longjmp", "threads", "bootstrap threads", "fork", "unmap", "filter", "trace", "identity", "exec", "shared memory",
+}
+
+// TestAccelerated does what could go wrong in accelerated processes, with call sites in a
+// static program and in the C library.
+func TestAccelerated(t *testing.T) {
+	prefix := accelerated(t)
+	dynamic := filepath.Join(openDirectory(t), "accelerated")
+	if out, err := exec.Command("gcc", "-O1", "-o", dynamic, "testdata/src/accelerated.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, program := range map[string]string{"static": "accelerated", "dynamic": dynamic} {
+		for _, test := range acceleratedTests {
+			t.Run(name+"/"+test, func(t *testing.T) {
+				cmd := command(t, append(prefix, program, test)...)
+				cmd.Dir = openDirectory(t)
+				cmd.Env = append(os.Environ(), "SUBUIDLESS_ACCELERATED=1")
+				checkOK(t, cmd)
+			})
+		}
+	}
+}
+
+// TestNotAccelerated runs the same programs where nobody is accelerated: the tests
+// themselves are right.
+func TestNotAccelerated(t *testing.T) {
+	accelerated(t)
+	for _, test := range acceleratedTests {
+		t.Run(test, func(t *testing.T) {
+			cmd := command(t, "subuidless", "exec", "--", "accelerated", test, "0.1")
+			cmd.Dir = openDirectory(t)
+			checkOK(t, cmd)
+		})
+	}
+}
+
+// checkOK runs a command, which must print "ok" and nothing else, but perhaps more than once.
+func checkOK(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Trim(string(out), "ok\n") != "" || len(out) == 0 {
+		t.Errorf("%v\n%.4000s", err, out)
+	}
+}
+
+// ownedTree creates a directory with files of several owners, and returns it.
+func ownedTree(t *testing.T) string {
+	t.Helper()
+	dir := openDirectory(t)
+	const script = `for d in a b c d e f g h; do mkdir $d; for i in $(seq 100); do echo $i >$d/$i; done; ln -s 1 $d/link; mkfifo $d/fifo; done
+		chown -R 42:43 c; chown 7 d/1 d/link; mknod e/null c 1 3; chmod 4755 f/1`
+	cmd := command(t, "subuidless", "exec", "--", "sh", "-ec", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// walkers are commands that look at a tree, with output that does not depend on the time.
+var walkers = map[string][]string{
+	"find":   {"find", ".", "-ls"},
+	"ls":     {"ls", "-lR", "."},
+	"tar":    {"tar", "--sort=name", "-cf", "-", "."},
+	"python": {"python3", "-c", "import os\nfor d, _, fs in sorted(os.walk('.')):\n for f in sorted(fs): print(d, f, os.lstat(os.path.join(d, f))[:7])"},
+	"shell":  {"sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do for f in */1 */link; do test -r $f -a -s $f && stat -c '%n %u:%g %a %F' $f; done; done"},
+}
+
+// TestAcceleratedWalks compares what accelerated programs see with what others see, and
+// how many notifications that takes.
+func TestAcceleratedWalks(t *testing.T) {
+	dir := ownedTree(t)
+	for name, walker := range walkers {
+		t.Run(name, func(t *testing.T) {
+			needsCommand(t, walker[0])
+			trace := filepath.Join(t.TempDir(), "trace")
+			want := walk(t, dir, append([]string{"subuidless", "exec", "--trace", trace, "--"}, walker...)...)
+			slow := lines(t, trace)
+			if got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), walker...)...); !bytes.Equal(got, want) {
+				t.Errorf("sees something else:\n%.4000s", diff(want, got))
+			}
+			fast := lines(t, trace+"2")
+			t.Logf("%d notifications, otherwise %d", fast, slow)
+			if name == "find" && fast > slow/2 { // a quarter of the files have records, or are no regular files
+				t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
+			}
+		})
+	}
+}
+
+// needsCommand skips the test if there is no such command.
+func needsCommand(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skip(err)
+	}
+}
+
+func walk(t *testing.T, dir string, argv ...string) []byte {
+	t.Helper()
+	cmd := command(t, argv...)
+	cmd.Dir = dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Errorf("%v\n%.4000s", err, stderr.String())
+	}
+	return out
+}
+
+func lines(t *testing.T, file string) int {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(b, []byte("\n"))
+}
+
+// TestAcceleratedStorm is TestStorm with accelerated processes.
+func TestAcceleratedStorm(t *testing.T) {
+	prefix := accelerated(t)
+	for _, s := range storms {
+		t.Run(s.name, func(t *testing.T) {
+			cmd := command(t, append(prefix, stormed(s.command)...)...)
+			cmd.Dir = openDirectory(t)
+			out, err := cmd.CombinedOutput()
+			checkStorm(t, string(out), err, 0)
+		})
+	}
+}
+
+// TestAcceleratedWithWorkersKilled kills the worker at any instant of accelerations.
+func TestAcceleratedWithWorkersKilled(t *testing.T) {
+	dir := ownedTree(t)
+	for name, walker := range walkers {
+		t.Run(name, func(t *testing.T) {
+			needsCommand(t, walker[0])
+			want := walk(t, dir, append([]string{"subuidless", "exec", "--"}, walker...)...)
+			// Again and again, so that there are accelerations to interrupt.
+			const script = `end=$(($(date +%s) + 2)); while test $(date +%s) -le $end; do "$@" >"$OUT" || exit; cmp "$OUT" "$WANT" || exit; done`
+			files := openDirectory(t)
+			expected, output := filepath.Join(files, "want"), filepath.Join(files, "out")
+			if err := os.WriteFile(expected, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			cmd := command(t, append(append(accelerated(t), "sh", "-c", script, "sh"), walker...)...)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "OUT="+output, "WANT="+expected)
+			var said strings.Builder
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			err := killWorkers(t, cmd, 2*time.Second, 0, 20*time.Millisecond)
+			if rest := deaths.ReplaceAllString(said.String(), ""); err != nil || rest != "" {
+				t.Errorf("%v\n%.4000s", err, rest)
+			}
+		})
+	}
+}
