@@ -120,12 +120,12 @@ func TestTaggedPrlimit(t *testing.T) {
 	m := accelerated(t, "amd64")
 	for _, limit := range []uint64{1, 0x7fff_0000_1000, 1 << 32} {
 		args := [6]uint64{0, unix.RLIMIT_LOCKS, limit, 0, 0, ip}
-		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, unix.SYS_PRLIMIT64, ip, args); got != notified {
+		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "prlimit64"), ip, args); got != notified {
 			t.Errorf("a new limit at %#x: %s", limit, verdictName(got))
 		}
 	}
 	args := [6]uint64{0, unix.RLIMIT_LOCKS, 0, 4096, 0, ip}
-	if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, unix.SYS_PRLIMIT64, ip, args); got != allowed {
+	if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "prlimit64"), ip, args); got != allowed {
 		t.Errorf("without a new limit: %s", verdictName(got))
 	}
 }
@@ -137,10 +137,10 @@ func TestTaggedOpen(t *testing.T) {
 		unix.O_WRONLY: notified, unix.O_RDWR: notified, unix.O_ACCMODE: notified, unix.O_CREAT: notified, unix.O_TRUNC: notified,
 		unix.O_TMPFILE: notified, unix.O_CREAT | unix.O_EXCL | unix.O_CLOEXEC: notified,
 	} {
-		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, unix.SYS_OPENAT, ip, [6]uint64{0, 0, flags, 0, 0, ip}); got != want {
+		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "openat"), ip, [6]uint64{0, 0, flags, 0, 0, ip}); got != want {
 			t.Errorf("openat with %#x: %s, want %s", flags, verdictName(got), verdictName(want))
 		}
-		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, unix.SYS_OPEN, ip, [6]uint64{0, flags, 0, 0, 0, ip}); got != want {
+		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "open"), ip, [6]uint64{0, flags, 0, 0, 0, ip}); got != want {
 			t.Errorf("open with %#x: %s, want %s", flags, verdictName(got), verdictName(want))
 		}
 	}
@@ -160,7 +160,7 @@ func TestSharedMemoryIsNotified(t *testing.T) {
 		if syscalls.SharesMemory(flags) {
 			want = notified
 		}
-		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, unix.SYS_CLONE, ip, [6]uint64{flags}); got != want {
+		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "clone"), ip, [6]uint64{flags}); got != want {
 			t.Errorf("%s: %s, want %s", name, verdictName(got), verdictName(want))
 		}
 	}

@@ -1,0 +1,153 @@
+package accelerate
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
+)
+
+func header(t *testing.T) *blob.Header {
+	t.Helper()
+	h, ok := blob.ParseHeader(blob.Code())
+	if !ok {
+		t.Fatal("the blob has no header")
+	}
+	return &h
+}
+
+// longest is a call site with as many moves as there may be.
+func longest(load uint64) site {
+	code := append([]byte{0xb8, 6, 1, 0, 0}, bytes.Repeat([]byte{0x48, 0x89, 0xf2}, maxMoves/3)...)
+	return site{load, code}
+}
+
+func TestBootstrap(t *testing.T) {
+	for _, s := range []site{longest(0x7f00_1234_5678), {0x7f00_1234_5678, []byte{0xb8, 6, 1, 0, 0}}} {
+		b := bootstrap{0x7f00_1240_0f00, s, 0x7eff_f000_0000}
+		code, ok := b.make(header(t))
+		if !ok {
+			t.Fatal("it does not fit")
+		}
+		got, ok := parseBootstrap(code[:], b.at)
+		if !ok || got.at != b.at || got.mapping != b.mapping || got.site.load != s.load || !bytes.Equal(got.site.code, s.code) {
+			t.Errorf("parsed %+v, %v, want %+v", got, ok, b)
+		}
+		// It makes the call in the ordinary way: with the code of the call site, and its syscall
+		// instruction.
+		plain := code[bootPlainAt:]
+		if !bytes.HasPrefix(plain, s.code) {
+			t.Errorf("makes the call with %x", plain[:len(s.code)])
+		}
+		to, ok := jumpTarget(plain[len(s.code):], b.at+bootPlainAt+uint64(len(s.code)))
+		if !ok || to != s.after()-syscallSize {
+			t.Errorf("jumps to %#x, want %#x", to, s.after()-syscallSize)
+		}
+		if code[bootOffAt] != 0 {
+			t.Error("it is off")
+		}
+	}
+}
+
+func TestBootstrapTooFar(t *testing.T) {
+	b := bootstrap{0x7f00_1240_0f00, longest(0x7f00_1234_5678 + 1<<33), 0x7eff_f000_0000}
+	if _, ok := b.make(header(t)); ok {
+		t.Error("it jumps over 8 GiB")
+	}
+}
+
+func TestParseBootstrap(t *testing.T) {
+	b := bootstrap{0x7f00_1240_0f00, longest(0x7f00_1234_5678), 0x7eff_f000_0000}
+	code, _ := b.make(header(t))
+	for name, broken := range map[string]func([]byte){
+		"magic": func(c []byte) { c[bootMagicAt]++ },
+		"short": func(c []byte) { c[bootCodeSizeAt] = loadSize - 1 },
+		"long":  func(c []byte) { c[bootCodeSizeAt] = loadSize + maxMoves + 1 },
+		"empty": func(c []byte) { clear(c) },
+	} {
+		c := bytes.Clone(code[:])
+		broken(c)
+		if _, ok := parseBootstrap(c, b.at); ok {
+			t.Errorf("%s: it is parsed", name)
+		}
+	}
+}
+
+func TestSlot(t *testing.T) {
+	const at, common = 0x7eff_f000_1040, 0x7eff_f000_008e
+	s := longest(0x7f00_1234_5678)
+	slot, ok := makeSlot(&s, at, common)
+	if !ok || !bytes.HasPrefix(slot[:], s.code) || le.Uint64(slot[slotSiteAt:]) != s.load {
+		t.Fatalf("%v, %x", ok, slot)
+	}
+	lea := slot[len(s.code):]
+	if after := at + uint64(len(s.code)) + 7 + uint64(int64(int32(le.Uint32(lea[3:])))); !bytes.HasPrefix(lea, []byte{0x48, 0x8d, 0x0d}) || after != s.after() {
+		t.Errorf("returns to %#x, want %#x", after, s.after())
+	}
+	if to, ok := jumpTarget(lea[7:], at+uint64(len(s.code))+7); !ok || to != common {
+		t.Errorf("jumps to %#x", to)
+	}
+	far := longest(0x7f00_1234_5678 + 1<<32)
+	if _, ok := makeSlot(&far, at, common); ok {
+		t.Error("a slot for a call site that is too far away")
+	}
+}
+
+const mapsText = `00400000-00401000 r--p 00000000 fe:00 1001                               /bin/static
+00401000-00480000 r-xp 00001000 fe:00 1001                               /bin/static
+7f0000000000-7f0000026000 r--p 00000000 fe:00 2002                       /lib/with a space r-xp.so
+7f0000026000-7f000017c000 r-xp 00026000 fe:00 2002                       /lib/with a space r-xp.so
+7f0000180000-7f0000183000 r-xp 00000000 00:01 77                         /memfd:subuidless-accelerate (deleted)
+7f0000190000-7f0000191000 rwxp 00000000 00:00 0
+7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
+`
+
+func TestParseMaps(t *testing.T) {
+	all, err := parseMaps([]byte(mapsText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib := mapping{start: 0x7f0000026000, end: 0x7f000017c000, offset: 0x26000, file: file{0xfe, 0, 2002}, executable: true, private: true}
+	if len(all) != 7 || all[3] != lib {
+		t.Fatalf("%d mappings, the fourth is %+v", len(all), all[3])
+	}
+	for i, m := range all {
+		if m.code != (i == 4) {
+			t.Errorf("%+v", m)
+		}
+	}
+	if !all[5].writable || !all[5].executable || all[5].file != (file{}) {
+		t.Errorf("%+v", all[5])
+	}
+	if containing(all, 0x7f0000026000) != 3 || containing(all, 0x7f000017c000) != -1 {
+		t.Error("finds the wrong mapping")
+	}
+	if _, err := parseMaps([]byte("nonsense\n")); err == nil {
+		t.Error("understands nonsense")
+	}
+}
+
+func TestFindRoom(t *testing.T) {
+	all, err := parseMaps([]byte(mapsText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range map[int]uint64{1: 0x400000 - margin - 0x3000, 3: 0x7f0000000000 - margin - 0x3000} {
+		if at, ok := findRoom(all, i, 0x3000); !ok || at != want {
+			t.Errorf("for mapping %d: %#x, %v, want %#x", i, at, ok, want)
+		}
+	}
+	// No gap is large enough, or near enough.
+	low, _ := parseMaps([]byte("00010000-00200000 r-xp 00000000 fe:00 1 /bin/low\n"))
+	if at, ok := findRoom(low, 0, 0x3000); ok {
+		t.Errorf("room at %#x", at)
+	}
+	huge, _ := parseMaps([]byte("7f0000000000-7f0100000000 r-xp 00000000 fe:00 1 /bin/huge\n"))
+	if at, ok := findRoom(huge, 0, 0x3000); ok {
+		t.Errorf("room at %#x for 4 GiB of code", at)
+	}
+	if !strings.Contains(mapsText, memfdName) {
+		t.Error("the test uses another name")
+	}
+}

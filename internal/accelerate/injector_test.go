@@ -1,0 +1,77 @@
+package accelerate
+
+import (
+	"sync/atomic"
+	"testing"
+)
+
+func injector(t *testing.T, after uint32) *Injector {
+	t.Helper()
+	a := &Accelerator{code: -1, header: *header(t), after: after, sharing: new(atomic.Uint32)}
+	return a.NewInjector()
+}
+
+// Most notifications only count a call.
+func TestCountingAllocatesNothing(t *testing.T) {
+	i := injector(t, 1<<30)
+	pid := uint32(1)
+	if n := testing.AllocsPerRun(1000, func() {
+		pid++
+		for ip := range uint64(8) {
+			i.Counts(&Call{PID: pid, NR: 262, After: 0x1000 + ip})
+		}
+		i.Executes(pid)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		calls []uint64
+		from  uint32
+		delay uint32
+		want  int // the call from which on it is time; 0: never
+	}{
+		{"the same call site", []uint64{1, 1, 1, 1, 1}, 3, 0, 3},
+		{"at once, but not at the first call", []uint64{1, 1, 1}, 1, 0, 2},
+		{"different call sites", []uint64{1, 2, 3, 4, 5, 6, 7, 8}, 3, 0, 0},
+		{"in turns", []uint64{1, 2, 3, 1, 2, 3}, 2, 0, 4},
+		{"after failures", []uint64{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 2, 2, 8},
+	} {
+		h := hint{delay: tt.delay}
+		got := 0
+		for n, ip := range tt.calls {
+			if h.repeats(ip, tt.from) && got == 0 {
+				got = n + 1
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: at call %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A hint is about one process, until it executes another program.
+func TestHints(t *testing.T) {
+	i := injector(t, 1<<30)
+	i.hint(7).calls = 5
+	if i.hint(7).calls != 5 {
+		t.Error("forgets")
+	}
+	if i.hint(7 + uint32(len(i.hints))).calls != 0 {
+		t.Error("mixes processes up")
+	}
+	i.hint(7).calls = 5
+	i.Executes(7)
+	if i.hint(7).calls != 0 {
+		t.Error("remembers the program before")
+	}
+	for range 2 * maxDelay {
+		i.hint(7).wait()
+	}
+	if h := i.hint(7); h.delay != maxDelay || h.pid != 7 {
+		t.Errorf("%+v", h)
+	}
+}
