@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// acceleratedVar is an environment variable: if it is a number, all tests run with
+// --accelerate=on and this --accelerate-after.
+const acceleratedVar = "SUBUIDLESS_TEST_ACCELERATE"
+
 // build builds subuidless and the programs in testdata/src in the directory bin,
 // which the tests have in their PATH, and the programs in testdata/programs next
 // to their sources.
@@ -20,7 +24,7 @@ func build(work string) error {
 		return err
 	}
 	builds := [][]string{
-		{"../cmd/build", filepath.Join(bin, "subuidless"), "-buildvcs=false"},
+		{"../cmd/build", filepath.Join(bin, "subuidless"), "-buildvcs=false", "-ldflags=-X github.com/rootless-containers/subuidless/cmd/internal/cli.accelerateFrom=" + os.Getenv(acceleratedVar)},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./busclient"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -20,19 +21,28 @@ func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
 }
 
+// accelerateFrom makes --accelerate=on the default, with this --accelerate-after. It is set by
+// the linker, for tests that run everything accelerated:
+//
+//	go build -ldflags "-X github.com/rootless-containers/subuidless/cmd/internal/cli.accelerateFrom=1"
+var accelerateFrom string
+
 // AddAccelerateFlags adds the flags about accelerated processes. Set sets cfg.Accelerate when
 // they have been parsed; it fails if this machine cannot accelerate processes.
 func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() error) {
 	var on onOff
-	var after uint32
+	after := uint32(accelerate.DefaultAfter)
+	if n, err := strconv.ParseUint(accelerateFrom, 10, 32); err == nil {
+		on, after = true, uint32(n)
+	}
 	flags := cmd.Flags()
 	flags.Var(&on, "accelerate", "let processes answer some system calls themselves (experimental)")
-	flags.Uint32Var(&after, "accelerate-after", accelerate.DefaultAfter, "with --accelerate=on, from the `N`th of such calls on")
+	flags.Uint32Var(&after, "accelerate-after", after, "with --accelerate=on, from the `N`th of such calls on")
 	if err := flags.MarkHidden("accelerate-after"); err != nil {
 		panic(err) // a mistake in this function: there is no such flag
 	}
 	return func() error {
-		if !on {
+		if !bool(on) || !flags.Changed("accelerate") && supervisor.Active() {
 			return nil
 		}
 		if err := accelerate.Supported(); err != nil {
