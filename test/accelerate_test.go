@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// accelerated returns the beginning of a command whose processes are accelerated at their first
-// chance.
+// accelerated returns the beginning of a command whose processes are accelerated at their
+// first chance.
 func accelerated(t *testing.T, options ...string) []string {
 	t.Helper()
 	needs(t, "cc")
@@ -24,7 +24,8 @@ func accelerated(t *testing.T, options ...string) []string {
 	return append(argv, "--")
 }
 
-// TestTaggedCalls makes calls with the tag of the code in accelerated processes, and with others.
+// TestTaggedCalls makes calls with the tag of the code in accelerated processes, and with
+// others.
 func TestTaggedCalls(t *testing.T) {
 	const ours, kernels = "newfstatat, %s: 42; stat: 42; fstat: 42; record: ENODATA\n", "newfstatat, %s: 0; stat: 0; fstat: 0; record: visible\n"
 	const rest = "fchown: 43\nfsetxattr: EPERM\nafterwards: 43\nafter prlimit: 43\nopenat: ENOENT\n"
@@ -87,7 +88,8 @@ func TestNotAccelerated(t *testing.T) {
 	}
 }
 
-// checkOK runs a command, which must print "ok" and nothing else, but perhaps more than once.
+// checkOK runs a command, which must print "ok" and nothing else, but perhaps more than
+// once.
 func checkOK(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	out, err := cmd.CombinedOutput()

@@ -4,13 +4,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
 )
 
-// bootstrap is code that maps the blob. It is at the end of the last page of a text segment, which
-// no file fills completely: it disturbs nothing there, and needs no memory of its own.
+// bootstrap is code that maps the blob. It is at the end of the last page of a text
+// segment, which no file fills completely: it disturbs nothing there, and needs no memory
+// of its own.
 //
-// A call site jumps to it instead of loading the number of its call. It does not use flags and
-// only registers that a system call changes, before it has saved the others; and it blocks all signals,
-// so that no handler can run, fork or leave in the middle. Afterwards, whatever happened, it
-// makes the call in the ordinary way.
+// A call site jumps to it instead of loading the number of its call. It does not use
+// flags and only registers that a system call changes, before it has saved the others;
+// and it blocks all signals, so that no handler can run, fork or leave in the middle.
+// Afterwards, whatever happened, it makes the call in the ordinary way.
 type bootstrap struct {
 	at      uint64 // its address
 	site    site   // from which it is called
@@ -30,8 +31,8 @@ const (
 	bootMagic = 0x746f6f6264697573
 )
 
-// make returns the code of b, for the blob with the header h. Ok is false if one of the addresses is too far
-// away.
+// make returns the code of b, for the blob with the header h. Ok is false if one of the
+// addresses is too far away.
 func (b *bootstrap) make(h *blob.Header) (code [bootstrapSize]byte, ok bool) {
 	a := assembler{code: code[:0], at: b.at}
 	a.bytes(0x0f, 0xb6, 0x0d).relative(b.at + bootOffAt) // movzbl off(%rip), %ecx
@@ -84,8 +85,8 @@ func (b *bootstrap) make(h *blob.Header) (code [bootstrapSize]byte, ok bool) {
 // mapFlags are MAP_PRIVATE|MAP_FIXED_NOREPLACE.
 const mapFlags = 0x100002
 
-// parseBootstrap returns the bootstrap at the address at, with this code. Ok is false if it is
-// none.
+// parseBootstrap returns the bootstrap at the address at, with this code. Ok is false if
+// it is none.
 func parseBootstrap(code []byte, at uint64) (b bootstrap, ok bool) {
 	n := int(code[bootCodeSizeAt])
 	if le.Uint64(code[bootMagicAt:]) != bootMagic || n < loadSize || n > loadSize+maxMoves {

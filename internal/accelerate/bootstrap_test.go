@@ -34,8 +34,8 @@ func TestBootstrap(t *testing.T) {
 		if !ok || got.at != b.at || got.mapping != b.mapping || got.site.load != s.load || !bytes.Equal(got.site.code, s.code) {
 			t.Errorf("parsed %+v, %v, want %+v", got, ok, b)
 		}
-		// It makes the call in the ordinary way: with the code of the call site, and its syscall
-		// instruction.
+		// It makes the call in the ordinary way: with the code of the call site, and its
+		// syscall instruction.
 		plain := code[bootPlainAt:]
 		if !bytes.HasPrefix(plain, s.code) {
 			t.Errorf("makes the call with %x", plain[:len(s.code)])

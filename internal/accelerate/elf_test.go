@@ -14,14 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// objects are ELF files that most systems have one of: libraries of C, and static programs.
+// objects are ELF files that most systems have one of: libraries of C, and static
+// programs.
 var objects = []string{
 	"/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1", "/bin/busybox",
 }
 
-// TestSitesOfObjects looks for the call sites of every system call in the text of objects. A
-// disassembler must agree that each of them is one: in particular, that a load is an instruction, and not the
-// end of another one.
+// TestSitesOfObjects looks for the call sites of every system call in the text of
+// objects. A disassembler must agree that each of them is one: in particular, that a load
+// is an instruction, and not the end of another one.
 func TestSitesOfObjects(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("call sites have this form on amd64 only")

@@ -16,8 +16,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// DefaultAfter is after how many calls that the code could answer a process gets it. The code costs
-// as much as about 20 of them.
+// DefaultAfter is after how many calls that the code could answer a process gets it. The
+// code costs as much as about 20 of them.
 const DefaultAfter = 16
 
 // Supported returns an error unless this machine can accelerate processes.
@@ -45,9 +45,9 @@ type Accelerator struct {
 	useless sync.Once // reports that code cannot be changed
 }
 
-// New returns an Accelerator that gives processes the code after so many calls. Sharing is memory that outlives this
-// worker: not 0 if a task of the container may share the memory of another
-// process. The error says what the kernel lacks.
+// New returns an Accelerator that gives processes the code after so many calls. Sharing
+// is memory that outlives this worker: not 0 if a task of the container may share the
+// memory of another process. The error says what the kernel lacks.
 func New(after uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	if err := Supported(); err != nil {
 		return nil, err
@@ -68,13 +68,13 @@ func New(after uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	return &Accelerator{code: code, header: header, after: after, sharing: sharing}, nil
 }
 
-// NoteSharing notes that a task is about to share the memory of another process, without being its
-// thread. From then on, no code changes in the container: it is rare, and which processes
-// share memory is hard to find out.
+// NoteSharing notes that a task is about to share the memory of another process, without
+// being its thread. From then on, no code changes in the container: it is rare, and which
+// processes share memory is hard to find out.
 func (a *Accelerator) NoteSharing() { a.sharing.Store(1) }
 
-// Injector is what one receiver knows about processes. It belongs to its thread, whose working directory
-// is the supervisor's /proc.
+// Injector is what one receiver knows about processes. It belongs to its thread, whose
+// working directory is the supervisor's /proc.
 type Injector struct {
 	*Accelerator
 	hints [256]hint
@@ -94,9 +94,9 @@ type hint struct {
 	nfailed int
 }
 
-// maxDelay is the maximum of hint.delay. An attempt that fails, because the process has threads for
-// example, must cost little. But threads end, and a thread may execute another program in
-// place of the whole process.
+// maxDelay is the maximum of hint.delay. An attempt that fails, because the process has
+// threads for example, must cost little. But threads end, and a thread may execute
+// another program in place of the whole process.
 const maxDelay = 10
 
 // Call is a notified call of a process on x86-64.
@@ -111,8 +111,8 @@ type Call struct {
 type Caller interface {
 	// Waits reports whether the process still waits for the answer.
 	Waits() bool
-	// IsInitial reports whether the process has the initial identity of the container, and no other one
-	// for a thread.
+	// IsInitial reports whether the process has the initial identity of the container,
+	// and no other one for a thread.
 	IsInitial() bool
 }
 
@@ -127,8 +127,8 @@ func (i *Injector) hint(pid uint32) *hint {
 // Executes is called before a process executes another program.
 func (i *Injector) Executes(pid uint32) { *i.hint(pid) = hint{pid: pid} }
 
-// Counts is called for each call that the code could have answered. After the last of them, it
-// changes the code of the process.
+// Counts is called for each call that the code could have answered. After the last of
+// them, it changes the code of the process.
 func (i *Injector) Counts(c *Call) {
 	h := i.hint(c.PID)
 	if h.mapping == 0 && c.After&(pageSize-1) == uint64(i.header.AfterSlow)&(pageSize-1) {
@@ -150,8 +150,8 @@ func (i *Injector) Counts(c *Call) {
 	}
 }
 
-// repeats counts a call, and reports whether it is time to give the process the code: from so many
-// calls on, at a call site that makes calls again and again.
+// repeats counts a call, and reports whether it is time to give the process the code:
+// from so many calls on, at a call site that makes calls again and again.
 func (h *hint) repeats(ip uint64, from uint32) bool {
 	from <<= h.delay
 	h.calls++
@@ -160,8 +160,8 @@ func (h *hint) repeats(ip uint64, from uint32) bool {
 	return h.calls >= from && again
 }
 
-// adopt notes where the code is in a process that has got it from another supervisor, or that
-// has inherited it, if c is a call of the code.
+// adopt notes where the code is in a process that has got it from another supervisor, or
+// that has inherited it, if c is a call of the code.
 func (i *Injector) adopt(h *hint, c *Call) {
 	p, err := open(c.PID, i.header)
 	if err != nil {
@@ -190,8 +190,8 @@ func (i *Injector) note(h *hint, c *Call, err error) {
 	h.wait()
 }
 
-// wait postpones the next attempt to change the process: to after twice as many calls as the last
-// one.
+// wait postpones the next attempt to change the process: to after twice as many calls as
+// the last one.
 func (h *hint) wait() {
 	*h = hint{pid: h.pid, delay: min(h.delay+1, maxDelay)}
 }
@@ -275,9 +275,9 @@ func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping) e
 	return nil
 }
 
-// Map answers PrctlMap: it returns a descriptor of the code for the process, whose bootstrap is at the
-// address at. The descriptor belongs to the caller. The error is ENOSYS if the process
-// shall not have it.
+// Map answers PrctlMap: it returns a descriptor of the code for the process, whose
+// bootstrap is at the address at. The descriptor belongs to the caller. The error is
+// ENOSYS if the process shall not have it.
 func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
 	p, err := open(c.PID, i.header)
 	if err != nil {
@@ -308,8 +308,8 @@ func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
 	return fd, 0
 }
 
-// Mapped answers PrctlMapped: the process has mapped the code at the address mapping, and its bootstrap is at
-// the address at. The error is EINVAL if that is not so.
+// Mapped answers PrctlMapped: the process has mapped the code at the address mapping, and
+// its bootstrap is at the address at. The error is EINVAL if that is not so.
 func (i *Injector) Mapped(c *Call, mapping, at uint64) unix.Errno {
 	p, err := open(c.PID, i.header)
 	if err != nil {
@@ -326,7 +326,8 @@ func (i *Injector) Mapped(c *Call, mapping, at uint64) unix.Errno {
 	return 0
 }
 
-// enter makes the call site of a bootstrap jump into the code, which the process has mapped.
+// enter makes the call site of a bootstrap jump into the code, which the process has
+// mapped.
 func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 	if i.sharing.Load() != 0 || p.checkAlone() != nil {
 		return
@@ -343,8 +344,8 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 	}
 }
 
-// Restricts is called before a process restricts its own calls, with a filter of its own: from
-// then on, all of them are notified or made as the program makes them.
+// Restricts is called before a process restricts its own calls, with a filter of its own:
+// from then on, all of them are notified or made as the program makes them.
 func (i *Injector) Restricts(c *Call) {
 	i.Executes(c.PID) // its hint says nothing any more
 	p, err := open(c.PID, i.header)

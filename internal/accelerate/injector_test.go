@@ -60,7 +60,7 @@ func TestHints(t *testing.T) {
 	if i.hint(7).calls != 5 {
 		t.Error("forgets")
 	}
-	if i.hint(7 + uint32(len(i.hints))).calls != 0 {
+	if i.hint(7+uint32(len(i.hints))).calls != 0 {
 		t.Error("mixes processes up")
 	}
 	i.hint(7).calls = 5

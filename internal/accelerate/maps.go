@@ -53,18 +53,19 @@ func containing(all []mapping, address uint64) int {
 }
 
 const (
-	// farthest is how far the blob may be from a call site: jumps reach 2 GiB, and the object
-	// with the call site may have others.
+	// farthest is how far the blob may be from a call site: jumps reach 2 GiB, and the
+	// object with the call site may have others.
 	farthest = 1<<31 - 1<<27
-	// margin is how far the blob stays away from the mapping above it, so that this one can grow.
+	// margin is how far the blob stays away from the mapping above it, so that this one
+	// can grow.
 	margin = 1 << 20
-	// lowest is the lowest address for the blob: a null pointer to something large shall still
-	// lead nowhere.
+	// lowest is the lowest address for the blob: a null pointer to something large shall
+	// still lead nowhere.
 	lowest = 1 << 20
 )
 
-// findRoom returns an address for size bytes within reach of the mapping with the index i: in the
-// nearest gap below it that is large enough. Ok is false if there is none.
+// findRoom returns an address for size bytes within reach of the mapping with the index
+// i: in the nearest gap below it that is large enough. Ok is false if there is none.
 func findRoom(all []mapping, i int, size uint64) (address uint64, ok bool) {
 	for top := all[i].end; i >= 0; i-- {
 		bottom := uint64(lowest)

@@ -13,8 +13,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// process is a process whose notification is being answered. Paths are those of the supervisor's
-// /proc, which is the working directory.
+// process is a process whose notification is being answered. Paths are those of the
+// supervisor's /proc, which is the working directory.
 type process struct {
 	pid    uint32
 	mem    int // descriptor of /proc/PID/mem: even if the thread id is reused, of this memory
@@ -49,8 +49,9 @@ func (p *process) read(at uint64, b []byte) error {
 	return err
 }
 
-// write writes b to the address at, also if the process itself may not write there: it then gets
-// its own copy of the page. If b does not cross a page, all of it is written or nothing.
+// write writes b to the address at, also if the process itself may not write there: it
+// then gets its own copy of the page. If b does not cross a page, all of it is written or
+// nothing.
 func (p *process) write(at uint64, b []byte) error {
 	n, err := unix.Pwrite(p.mem, b, int64(at))
 	if err == nil && n < len(b) {
@@ -62,9 +63,10 @@ func (p *process) write(at uint64, b []byte) error {
 	return nil
 }
 
-// checkAlone returns an error unless the process, which waits for an answer, is the only task that
-// can be executing its code, and nobody debugs or restricts it. Whether a task
-// that is not a relative shares its memory is known from SharesMemory in package syscalls.
+// checkAlone returns an error unless the process, which waits for an answer, is the only
+// task that can be executing its code, and nobody debugs or restricts it. Whether a task
+// that is not a relative shares its memory is known from SharesMemory in package
+// syscalls.
 func (p *process) checkAlone() error {
 	status, err := os.ReadFile(strconv.Itoa(int(p.pid)) + "/status")
 	if err != nil {
@@ -140,7 +142,8 @@ func (p *process) isMapped(at uint64) bool {
 	return ok && h == p.header
 }
 
-// placeBootstrap returns an empty place for a bootstrap in the mapping with the index i, which has a call site.
+// placeBootstrap returns an empty place for a bootstrap in the mapping with the index i,
+// which has a call site.
 func (p *process) placeBootstrap(all []mapping, i int) (at uint64, err error) {
 	text := &all[i]
 	if !text.executable || text.writable || !text.private || text.file == (file{}) {
@@ -190,8 +193,8 @@ func (p *process) bootstrapAt(at uint64) (bootstrap, error) {
 	return b, nil
 }
 
-// writeSlot writes a slot for the call site s into the blob that is mapped at the address mapping, unless
-// there is one already, and returns its address.
+// writeSlot writes a slot for the call site s into the blob that is mapped at the address
+// mapping, unless there is one already, and returns its address.
 func (p *process) writeSlot(s *site, mapping uint64) (at uint64, err error) {
 	at = mapping + uint64(p.header.Slots)
 	slots := make([]byte, p.header.EndOfSlots-p.header.Slots)

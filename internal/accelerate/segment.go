@@ -4,13 +4,14 @@ import (
 	"debug/elf"
 )
 
-// elfHeaderSize is enough for the header of an ELF file and its program headers: the linkers put
-// them right behind it.
+// elfHeaderSize is enough for the header of an ELF file and its program headers: the
+// linkers put them right behind it.
 const elfHeaderSize = 64 + 56*32
 
-// segmentEnd returns the address after the last byte of the text segment that is mapped from start to end.
-// Header is the beginning of the ELF file, which is mapped at base. Ok is false if
-// that is not a 64-bit ELF file, or has no such segment. The rest of the last page belongs to nobody.
+// segmentEnd returns the address after the last byte of the text segment that is mapped
+// from start to end. Header is the beginning of the ELF file, which is mapped at base. Ok
+// is false if that is not a 64-bit ELF file, or has no such segment. The rest of the last
+// page belongs to nobody.
 func segmentEnd(header []byte, base, start, end uint64) (last uint64, ok bool) {
 	if len(header) < 64 || string(header[:5]) != "\x7fELF\x02" {
 		return 0, false

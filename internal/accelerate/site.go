@@ -6,14 +6,15 @@ import (
 
 var le = binary.LittleEndian
 
-// A call site is the code with which a compiler, or the author of a libc, makes a system call:
+// A call site is the code with which a compiler, or the author of a libc, makes a system
+// call:
 //
 //	mov $NR, %eax       the load: 5 bytes
 //	mov %rcx, %r10      any number of moves, which depend on no address
 //	syscall             2 bytes
 //
-// Only the load is replaced. Whoever jumps to one of the later instructions finds them as they
-// were, and makes an ordinary call.
+// Only the load is replaced. Whoever jumps to one of the later instructions finds them as
+// they were, and makes an ordinary call.
 const (
 	loadSize    = 5
 	syscallSize = 2
@@ -30,13 +31,13 @@ type site struct {
 // after returns the address of the instruction after the call.
 func (s *site) after() uint64 { return s.load + uint64(len(s.code)) + syscallSize }
 
-// parseSite returns the call site of the call nr, which the process has just made. Before is what
-// comes before the address after, the instruction pointer of the notification. Ok is false if
-// the code looks different.
+// parseSite returns the call site of the call nr, which the process has just made. Before
+// is what comes before the address after, the instruction pointer of the notification. Ok
+// is false if the code looks different.
 //
-// What ends in a syscall instruction and begins with the load of just this number is a call
-// site, except if the load is the end of another instruction: that is ruled out by the
-// prefixes that such an instruction has.
+// What ends in a syscall instruction and begins with the load of just this number is a
+// call site, except if the load is the end of another instruction: that is ruled out by
+// the prefixes that such an instruction has.
 func parseSite(before []byte, after uint64, nr uint32) (s site, ok bool) {
 	end := len(before) - syscallSize
 	if end < 0 || before[end] != 0x0f || before[end+1] != 0x05 {
@@ -52,8 +53,8 @@ func parseSite(before []byte, after uint64, nr uint32) (s site, ok bool) {
 	return site{}, false
 }
 
-// isPrefix reports whether b may be the first byte of an instruction whose second byte is 0xb8: a
-// REX or other prefix, or the escape of two-byte opcodes.
+// isPrefix reports whether b may be the first byte of an instruction whose second byte is
+// 0xb8: a REX or other prefix, or the escape of two-byte opcodes.
 func isPrefix(b byte) bool {
 	return b&0xf0 == 0x40 || b == 0x0f || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3
 }
@@ -71,8 +72,8 @@ func areMoves(code []byte) bool {
 	return true
 }
 
-// moveSize returns the size of the move with which code begins, or 0 if it begins with another
-// instruction.
+// moveSize returns the size of the move with which code begins, or 0 if it begins with
+// another instruction.
 func moveSize(code []byte) int {
 	rex := 0
 	if code[0]&0xf0 == 0x40 {
@@ -100,8 +101,8 @@ func moveSize(code []byte) int {
 	return 0
 }
 
-// appendJump appends a jump to the address to, for code at the address at. Ok is false if that is
-// too far.
+// appendJump appends a jump to the address to, for code at the address at. Ok is false if
+// that is too far.
 func appendJump(b []byte, at, to uint64) (_ []byte, ok bool) {
 	distance := int64(to - (at + loadSize))
 	return le.AppendUint32(append(b, 0xe9), uint32(distance)), distance == int64(int32(distance))
@@ -116,20 +117,21 @@ func jumpTarget(code []byte, at uint64) (to uint64, ok bool) {
 	return at + loadSize + uint64(int64(int32(le.Uint32(code[1:])))), true
 }
 
-// crossesPage reports whether a write of n bytes at the address at is more than one to the kernel.
+// crossesPage reports whether a write of n bytes at the address at is more than one to
+// the kernel.
 func crossesPage(at uint64, n int) bool { return at/pageSize != (at+uint64(n)-1)/pageSize }
 
 const pageSize = 4096
 
-// A slot does what a call site did, and jumps into the code of the blob instead of making the
-// call. It has the size of a cache line. At its end is the address of the call site.
+// A slot does what a call site did, and jumps into the code of the blob instead of making
+// the call. It has the size of a cache line. At its end is the address of the call site.
 const (
 	slotSize   = 64
 	slotSiteAt = slotSize - 8
 )
 
-// makeSlot returns the slot at the address at for the call site s. Common is where slots jump to.
-// Ok is false if one of the addresses is too far away.
+// makeSlot returns the slot at the address at for the call site s. Common is where slots
+// jump to. Ok is false if one of the addresses is too far away.
 func makeSlot(s *site, at, common uint64) (slot [slotSize]byte, ok bool) {
 	b := append(slot[:0], s.code...)
 	b = append(b, 0x48, 0x8d, 0x0d) // lea after(%rip), %rcx

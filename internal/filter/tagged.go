@@ -8,8 +8,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// compileTagged returns the instructions that allow the calls of tagged, if they carry their
-// tag, and that otherwise end where the program goes on.
+// compileTagged returns the instructions that allow the calls of tagged, if they carry
+// their tag, and that otherwise end where the program goes on.
 //
 // They test the number first. So the kernel's action cache still skips the program for
 // calls that are always allowed.
@@ -69,7 +69,8 @@ func compileTag(t *syscalls.Tagged) []bpf.Instruction {
 	return prog
 }
 
-// loadHalf loads one half of an argument. All ABIs are little-endian: the lower half comes first.
+// loadHalf loads one half of an argument. All ABIs are little-endian: the lower half
+// comes first.
 func loadHalf(h syscalls.Half) bpf.Instruction {
 	offset := offArgs + 8*uint32(h.Index)
 	if h.Upper {

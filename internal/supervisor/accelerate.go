@@ -35,8 +35,8 @@ const (
 	clones3               // clone3
 )
 
-// newAcceleration returns the acceleration of processes that have made so many calls. Sharing is
-// that of the journal.
+// newAcceleration returns the acceleration of processes that have made so many calls.
+// Sharing is that of the journal.
 func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error) {
 	shared, err := accelerate.New(after, sharing)
 	if err != nil {

@@ -20,11 +20,12 @@ type HalfTest struct {
 	Mask, Value uint32
 }
 
-// Tagged is a system call that the code in an accelerated process (package accelerate) may
-// make without a notification. It proves that it is that code by a tag: the address of the
-// instruction after the call, in an argument that the call does not have. A program has that
-// address there only if it wants to. In particular, a signal handler, which begins with the
-// registers of the code that it interrupts, makes its calls at other addresses.
+// Tagged is a system call that the code in an accelerated process (package accelerate)
+// may make without a notification. It proves that it is that code by a tag: the address
+// of the instruction after the call, in an argument that the call does not have. A
+// program has that address there only if it wants to. In particular, a signal handler,
+// which begins with the registers of the code that it interrupts, makes its calls at
+// other addresses.
 //
 // Tagged calls exist on x86-64 only.
 type Tagged struct {
@@ -33,8 +34,8 @@ type Tagged struct {
 	Lower, Upper Half
 	// Only are tests that must all hold, too.
 	Only []HalfTest
-	// Helper marks calls that the code makes to find an answer. It does not answer those of the
-	// program.
+	// Helper marks calls that the code makes to find an answer. It does not answer those
+	// of the program.
 	Helper bool
 }
 
@@ -92,8 +93,8 @@ func (calls taggedCalls) helpers() taggedCalls {
 	return calls
 }
 
-// opensToRead returns the test for flags of open(2), the argument index, that neither write nor
-// create a file.
+// opensToRead returns the test for flags of open(2), the argument index, that neither
+// write nor create a file.
 func opensToRead(index uint) HalfTest {
 	const writes = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC | unix.O_TMPFILE&^unix.O_DIRECTORY
 	return HalfTest{Half{Index: index}, writes, 0}
@@ -120,8 +121,8 @@ func WithAcceleration(rows []Row) []Row {
 	return all
 }
 
-// SharesMemory reports whether clone(2) with these flags makes a task that shares the memory of
-// its parent, is no thread of it, and may run at the same time.
+// SharesMemory reports whether clone(2) with these flags makes a task that shares the
+// memory of its parent, is no thread of it, and may run at the same time.
 func SharesMemory(flags uint64) bool {
 	return flags&unix.CLONE_VM != 0 && flags&unix.CLONE_THREAD == 0 && (flags&unix.CLONE_VFORK == 0 || flags&unix.CLONE_PARENT != 0)
 }

@@ -18,18 +18,18 @@ var code []byte
 // Code returns the contents of the mapping. The caller must not change them.
 func Code() []byte { return code }
 
-// The options of prctl(2) by which the code in a process calls the supervisor. The kernel does not
-// know them: without a supervisor, the calls fail with EINVAL.
+// The options of prctl(2) by which the code in a process calls the supervisor. The kernel
+// does not know them: without a supervisor, the calls fail with EINVAL.
 const (
 	// PrctlMap, with the address of the bootstrap, returns a descriptor of the code.
 	PrctlMap = 0x73756262
-	// PrctlMapped, with the address of the mapping and that of the bootstrap, says that the
-	// code is mapped. It returns 0.
+	// PrctlMapped, with the address of the mapping and that of the bootstrap, says that
+	// the code is mapped. It returns 0.
 	PrctlMapped = 0x73756263
 )
 
-// Header is struct header of source/code.c, which is at the beginning of the mapping. Its numbers
-// are offsets from there.
+// Header is struct header of source/code.c, which is at the beginning of the mapping. Its
+// numbers are offsets from there.
 type Header struct {
 	Magic             uint64
 	Size              uint32 // of the mapping
@@ -45,8 +45,8 @@ const OffOffset = 32
 // HeaderSize is the size of the Header in the mapping.
 const HeaderSize = OffOffset
 
-// ParseHeader returns the Header at the beginning of b, which has at least HeaderSize bytes. Ok is
-// false if this is not the mapping of a code.
+// ParseHeader returns the Header at the beginning of b, which has at least HeaderSize
+// bytes. Ok is false if this is not the mapping of a code.
 func ParseHeader(b []byte) (h Header, ok bool) {
 	le := binary.LittleEndian
 	h = Header{le.Uint64(b), le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[28:])}
