@@ -203,11 +203,7 @@ func TestAcceleratedWithWorkersKilled(t *testing.T) {
 			cmd := command(t, append(append(accelerated(t), "sh", "-c", script, "sh"), walker...)...)
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "OUT="+output, "WANT="+expected)
-			var said strings.Builder
-			cmd.Stdout, cmd.Stderr = &said, &said
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			said := startUntil(t, cmd, output) // a worker that dies before is an error
 			err := killWorkers(t, cmd, 2*time.Second, 0, 20*time.Millisecond)
 			if rest := deaths.ReplaceAllString(said.String(), ""); err != nil || rest != "" {
 				t.Errorf("%v\n%.4000s", err, rest)
