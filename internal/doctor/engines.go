@@ -33,13 +33,16 @@ var engines = []engine{
 		program: "docker", works: "the client works, with podman's server", line: "alias docker='subuidless docker'",
 		needs: []string{"podman"}, why: "subuidless docker has no server",
 	},
-	{program: "containerd", works: "is not supported: use podman, or subuidless run"},
 	{
-		program: "crun", oldest: "0.15", works: "works, with an agent",
+		program: "containerd", works: "works as root of subuidless exec, with subuidless-runtime",
+		line: `BinaryName = "/usr/local/bin/subuidless-runtime"`,
+	},
+	{
+		program: "crun", oldest: "0.15", works: "works, behind subuidless runtime or with an agent",
 		line: "subuidless agent ~/.subuidless.sock & subuidless spec --bundle DIR --socket ~/.subuidless.sock",
 	},
 	{
-		program: "runc", oldest: "1.1.0", works: "works, with an agent; exec only within unshare -r",
+		program: "runc", oldest: "1.1.0", works: "works, behind subuidless runtime or with an agent",
 		line: "subuidless agent ~/.subuidless.sock & subuidless spec --bundle DIR --socket ~/.subuidless.sock",
 	},
 	{
