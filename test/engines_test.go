@@ -214,8 +214,17 @@ func TestPodmanNamespaces(t *testing.T) {
 	e.run("podman", "pull", "-q", e.base())
 	me := os.Getuid()
 	e.addAccount()
-	dir := e.home("volume")
-	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644)); err != nil {
+	// crun mounts volumes by open_tree and move_mount, as it would a new tmpfs.
+	dir, err := os.MkdirTemp("/dev/shm", "subuidless-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := removeAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	const all = 1<<32 - 1
@@ -234,7 +243,7 @@ func TestPodmanNamespaces(t *testing.T) {
 	runs("--group-add 101 --group-add www-data -u 1000:44", "1000 44 33 101", full, "33:33", "0:0")
 	runs("--userns=keep-id", fmt.Sprintf("%d %[1]d", me), kept, "33:33", own)
 	runs("--userns=keep-id --group-add 101", fmt.Sprintf("%d %[1]d 101", me), kept, "33:33", own)
-	runs("--userns=keep-id -u 33", fmt.Sprintf("33 33 %d", me), kept, "33:33", own)
+	runs("--userns=keep-id -u 33", fmt.Sprintf("33 33 %d 26", me), kept, "33:33", own)
 	runs("--userns=keep-id:uid=200,gid=210", "200 210", fmt.Sprintf("0 1 200 200 0 1 201 201 %d", all-201), "33:33", "200:210")
 	runs("--userns=nomap", "0 0", fmt.Sprintf("0 1 %d", all-1), "33:33", "65534:65534")
 	runs("--userns=auto:size=2000", "0 0", "0 1 2000", "33:33", "65534:65534")

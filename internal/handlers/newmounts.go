@@ -102,12 +102,20 @@ func (c *Call) recordAt(path []byte, id owner.ID, record func(i *inode, id owner
 	return e
 }
 
-// recordMountRoot records the owner of the inode, if it is the root of a tmpfs without a record.
+// recordMountRoot records the owner of the inode, if it is the root of a new tmpfs. A directory of
+// an older one may be mounted alike, by open_tree(2), and belongs to somebody already.
 func (c *Call) recordMountRoot(i *inode, id owner.ID) {
-	if i.isMountOf(unix.TMPFS_MAGIC) {
+	if i.isMountOf(unix.TMPFS_MAGIC) && i.stat.Ino == tmpfsRoot && i.stat.Size == emptyTmpfs {
 		c.recordUnrecorded(i, id)
 	}
 }
+
+// In mm/shmem.c: each tmpfs numbers its inodes from 1, and each entry of a directory adds
+// BOGO_DIRENT_SIZE to its size.
+const (
+	tmpfsRoot  = 1
+	emptyTmpfs = 2 * 20
+)
 
 // recordUnrecorded records the owner of the inode if it has no record.
 func (c *Call) recordUnrecorded(i *inode, id owner.ID) {
