@@ -137,7 +137,7 @@ func (b *builder) squash(s *state) (_ *state, err error) {
 	base.layers, base.diffIDs = s.layers[:s.based.layers], s.diffIDs[:s.based.layers]
 	all := b.paths(s)
 	top := len(all) - s.based.layers
-	made, err := p.Change(&files.Change{Layers: all[:top], Lower: all[top:], Latest: b.epoch}, archive, unpacked)
+	made, err := p.Change(&files.Change{Changed: layer.Changed{Layers: all[:top], Lower: all[top:]}, Latest: b.epoch}, archive, unpacked)
 	if err != nil {
 		return nil, err
 	}

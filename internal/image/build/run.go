@@ -90,7 +90,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	if m.run.Network == "none" {
 		l.Net = launch.NetNone
 	}
-	change := &files.Change{Lower: k.paths(k.state), Latest: k.epoch, Stubs: []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf"}}
+	change := &files.Change{Changed: layer.Changed{Lower: k.paths(k.state)}, Latest: k.epoch, Stubs: []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf"}}
 	if err := m.makeRoot(&d, l, change); err != nil {
 		return nil, err
 	}

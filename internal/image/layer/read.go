@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
-	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Tree reads the objects of a Stack as entries of a layer's archive. The inverse is Unpacker.
@@ -25,6 +24,12 @@ type Tree struct {
 	// Plain means that the tree is a directory of the host, and not a layer: its files belong
 	// to 0:0, whatever the host or records say.
 	Plain bool
+}
+
+// OpenTree opens the directory that the descriptor dir refers to, such as the root of a container,
+// as a tree. Closing the tree closes dir. Owners is Tree.Owners.
+func OpenTree(dir int, owners *owner.Store) *Tree {
+	return &Tree{Stack: &Stack{dirs: []int{dir}}, Owners: owners}
 }
 
 // Object is an object of a Tree.
@@ -111,6 +116,16 @@ func (t *Tree) Inode(o *Object) (id [2]uint64, ok bool) {
 	return [2]uint64{st.Dev, st.Ino}, st.Nlink > 1 && o.Kind() != unix.S_IFDIR
 }
 
+// isMountPoint reports whether the object is the root of a mount.
+func (t *Tree) isMountPoint(o *Object) (bool, error) {
+	var st unix.Statx_t
+	err := unix.Statx(t.dirs[o.node.in[0]], o.node.path, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
+	if err != nil {
+		return false, fmt.Errorf("/%s: %w", o.node.path, err)
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}
+
 // errSocket means that an object is a socket, which archives cannot have.
 var errSocket = errors.New("sockets cannot be in a layer")
 
@@ -144,9 +159,10 @@ func readHeader(dir int, name string, owners *owner.Store, plain bool) (*tar.Hea
 	case plain:
 		record = owner.Record{Rdev: st.Rdev}
 	case owners != nil:
+		kernel := record.ID
 		record = owner.Record{}
 		owners.Record(fd, st.Mode, &record)
-		record.ID = record.Over(owner.ID{})
+		record.ID = record.Over(kernel)
 		mode = record.Mode(mode)
 	}
 	h := &tar.Header{
@@ -181,7 +197,7 @@ func readHeader(dir int, name string, owners *owner.Store, plain bool) (*tar.Hea
 // readXattrs adds the extended attributes and ACLs of the object that fd refers to. Regular means
 // that it is a regular file and no placeholder.
 func readXattrs(h *tar.Header, fd int, regular bool, record *owner.Record) error {
-	file := string(sys.AppendFD(nil, fd))
+	file := procPath(fd)
 	names, err := listXattrs(file)
 	if err != nil {
 		return err

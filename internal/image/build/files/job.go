@@ -1,6 +1,10 @@
 package files
 
-import "time"
+import (
+	"time"
+
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+)
 
 // Copy describes the layer of COPY, ADD or WORKDIR.
 type Copy struct {
@@ -59,14 +63,10 @@ type Layer struct {
 	Size   int64  // of the compressed one, in bytes
 }
 
-// Change describes the layer of what has changed. Exactly one of Upper, Copy and Layers is set.
+// Change describes the layer of what has changed.
 type Change struct {
-	Upper  string    // the upper directory of overlayfs
-	Copy   string    // a copy of the layers in Lower, which a container has changed
-	Since  time.Time // when the copy was made, by the clock of its file system
-	Layers []string  // paths of layers that become one, the topmost first
+	layer.Changed
 
-	Lower  []string  // paths of the layers below, the topmost first
 	Latest time.Time // no time in the layer is later; zero: no limit
 	Stubs  []string  // absolute paths of mount points in Upper or Copy, which are removed if they are new and empty
 }

@@ -98,14 +98,12 @@ func (m *maker) do(j *job) (r result, err error) {
 			return r, err
 		}
 		r.Layer, err = m.archive(j, c.Lower, func(w io.Writer) error {
-			d := &layer.Differ{Owners: m.owners, Latest: c.Latest, Warn: m.warn}
-			switch {
-			case c.Upper != "":
-				return d.Upper(w, c.Upper, c.Lower)
-			case c.Copy != "":
-				return d.Copy(w, c.Copy, c.Lower, c.Since)
+			t := layer.NewWriter(w, m.warn)
+			t.Latest = c.Latest
+			if err := t.Changes(&c.Changed, m.owners); err != nil {
+				return err
 			}
-			return d.Squash(w, c.Layers, c.Lower)
+			return t.Close()
 		})
 	default:
 		r.Layer, err = m.archive(j, nil, func(w io.Writer) error { return m.tree(w, j.Tree) })
@@ -143,19 +141,10 @@ func (m *maker) tree(w io.Writer, layers []string) error {
 	if err != nil {
 		return err
 	}
-	t := tar.NewWriter(w)
-	c := &Copy{Dest: "/", Sources: []Source{{Path: "/", Tree: &Tree{Layers: layers}}}}
-	tree := &layer.Tree{Stack: stack, Owners: m.owners}
+	tree, t := &layer.Tree{Stack: stack, Owners: m.owners}, layer.NewWriter(w, m.warn)
 	top, err := tree.Lookup(".", false)
 	if err == nil {
-		var h *tar.Header
-		if h, err = tree.Header(top); err == nil {
-			h.Name = "./"
-			err = layer.WriteEntry(t, h, nil, time.Time{})
-		}
-	}
-	if err == nil {
-		err = m.copy(c, writeEntries(t, time.Time{}))
+		err = t.All(tree, top, ".")
 	}
 	return errors.Join(err, stack.Close(), t.Close())
 }
