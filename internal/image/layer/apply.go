@@ -40,6 +40,7 @@ type Unpacker struct {
 	times   map[string]time.Time
 	buf     []byte
 	own     bool // the layer has marks of our own
+	live    bool // see Extract
 }
 
 // Apply unpacks the layer in archive, a tar archive, into the empty directory dir. The layers
@@ -49,6 +50,18 @@ func (u *Unpacker) Apply(dir string, lower []string, archive io.Reader) (err err
 	if err != nil {
 		return err
 	}
+	return u.apply(s, archive)
+}
+
+// Extract unpacks an archive into the directory that the descriptor dir refers to, and closes
+// it. The directory belongs to a container: files are replaced, except for directories by
+// something else and vice versa, and names of whiteouts mean nothing.
+func (u *Unpacker) Extract(dir int, archive io.Reader) error {
+	u.live = true
+	return u.apply(&Stack{dirs: []int{dir}}, archive)
+}
+
+func (u *Unpacker) apply(s *Stack, archive io.Reader) (err error) {
 	u.tree, u.new = *s, s.dirs[0]
 	u.parents, u.times, u.current = map[string]string{}, map[string]time.Time{}, -1
 	u.buf, u.own = make([]byte, 256<<10), false
@@ -58,8 +71,10 @@ func (u *Unpacker) Apply(dir string, lower []string, archive io.Reader) (err err
 		}
 		err = errors.Join(err, u.tree.Close())
 	}()
-	if err := u.startRoot(); err != nil {
-		return err
+	if !u.live {
+		if err := u.startRoot(); err != nil {
+			return err
+		}
 	}
 	for tr := tar.NewReader(archive); ; {
 		h, err := tr.Next()
@@ -112,7 +127,7 @@ func (u *Unpacker) entry(h *tar.Header, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(base, whiteoutPrefix) {
+	if strings.HasPrefix(base, whiteoutPrefix) && !u.live {
 		return u.whiteout(parent, base)
 	}
 	return u.create(h, r, parent, base)

@@ -116,6 +116,9 @@ func (u *Unpacker) mkdir(parent, base string) error {
 	if unix.Fstatat(dirfd, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return nil
 	}
+	if u.live && st.Mode != 0 {
+		return errors.New("something that is no directory is in its place")
+	}
 	replaced, err := u.vacate(parent, base)
 	if err != nil {
 		return err
@@ -144,6 +147,9 @@ func (u *Unpacker) vacate(parent, base string) (bool, error) {
 	case unix.EISDIR:
 	default:
 		return false, fmt.Errorf("unlink: %w", err)
+	}
+	if u.live {
+		return false, errors.New("a directory is in its place")
 	}
 	// A later entry replaces a directory of the same layer.
 	u.parents = map[string]string{}

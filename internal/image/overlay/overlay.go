@@ -13,7 +13,7 @@ import (
 type Mount struct {
 	Dir   string   // absolute path of a directory; the other paths are relative to it
 	Lower []string // the read-only directories, the topmost first
-	Upper string   // what the container changes
+	Upper string   // what the container changes; empty: the mount is read-only
 	Work  string   // an empty directory of the same file system, for the kernel
 }
 
@@ -29,7 +29,10 @@ func (m *Mount) On(target string) error {
 		return err
 	}
 	// userxattr: in a user namespace, overlayfs uses user.overlay.* instead of trusted.*.
-	options := fmt.Sprintf("userxattr,lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(m.Lower, ":"), m.Upper, m.Work)
+	options := "userxattr,lowerdir=" + strings.Join(m.Lower, ":")
+	if m.Upper != "" {
+		options += ",upperdir=" + m.Upper + ",workdir=" + m.Work
+	}
 	if err := unix.Mount("overlay", target, "overlay", 0, options); err != nil {
 		return fmt.Errorf("mounting the image's layers with overlayfs: %w (try --storage-driver=copy)", err)
 	}
