@@ -34,6 +34,8 @@ type container struct {
 	Dirs []string
 	// Terminal requests a new terminal for the command.
 	Terminal bool
+	// Control means that the init has a control socket.
+	Control bool
 	// Supervised requests a filter for the command. It is false if an outer supervisor
 	// handles its system calls already.
 	Supervised bool
@@ -111,6 +113,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Net:             o.Net,
 		Dirs:            o.Dirs,
 		Terminal:        interactive,
+		Control:         o.Socket != "",
 		Supervised:      !supervisor.Active(),
 		NoPermissions:   o.Supervisor.NoPermissions,
 		Accelerated:     o.Supervisor.Accelerate > 0,

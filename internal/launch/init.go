@@ -18,6 +18,7 @@ const InitName = "subuidless-init"
 const (
 	initSocket = 3 // connects to the front: see socket.go
 	initSpec   = 4 // holds the container as JSON
+	initListen = 5 // the control socket, if container.Control: see control.go
 )
 
 // InitMain is the main function of the init, pid 1 of the container. It sets up the
@@ -48,6 +49,12 @@ func initMain(socket *os.File) (status int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
+	var control *os.File
+	if c.Control {
+		unix.CloseOnExec(initListen)
+		control = os.NewFile(initListen, "control socket")
+	}
+	children := &reaper{waiting: map[int]chan int{}}
 	st, err := c.startCommand(stdio)
 	if err != nil {
 		return StatusFailed, err
@@ -56,7 +63,10 @@ func initMain(socket *os.File) (status int, err error) {
 	if err := c.release(st, socket); err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, err
 	}
-	return reapUntil(st.pid)
+	if control != nil {
+		go c.serveControl(control, children, st.pid)
+	}
+	return children.until(st.pid)
 }
 
 func readSpec() (*container, error) {
@@ -158,33 +168,26 @@ func (c *container) openStdio(socket *os.File) ([]*os.File, error) {
 	if !c.Terminal {
 		return []*os.File{os.Stdin, os.Stdout, os.Stderr}, nil
 	}
-	master, name, err := console.NewPty()
+	master, slave, err := openTerminal()
 	if err != nil {
-		return nil, fmt.Errorf("creating a terminal in the container: %w", err)
+		return nil, err
 	}
 	defer master.Close()
-	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("creating a terminal in the container: %w", err)
-	}
-	if err := bindConsole(name); err != nil {
+	if err := bindConsole(slave.Name()); err != nil {
 		return nil, err
 	}
 	return []*os.File{slave, slave, slave}, sendFile(socket, master)
 }
 
-// reapUntil reaps children, including orphaned processes, until pid ends, and returns the
-// exit status of pid.
-func reapUntil(pid int) (status int, err error) {
-	for {
-		var ws unix.WaitStatus
-		ended, err := unix.Wait4(-1, &ws, 0, nil)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return StatusFailed, fmt.Errorf("waiting for the command: %w", err)
-		case ended == pid:
-			return exitStatus(ws), nil
-		}
+// openTerminal creates a terminal in the container. The name of the slave side is its path.
+func openTerminal() (master console.Console, slave *os.File, err error) {
+	master, name, err := console.NewPty()
+	if err != nil {
+		return nil, nil, fmt.Errorf("creating a terminal in the container: %w", err)
 	}
+	slave, err = os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("creating a terminal in the container: %w", err), master.Close())
+	}
+	return master, slave, nil
 }

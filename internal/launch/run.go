@@ -1,12 +1,12 @@
 package launch
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -30,8 +30,31 @@ type RunOptions struct {
 	ReadOnly bool     // mount the rootfs read-only
 	Dirs     []string // absolute paths of directories to create in the container if needed
 	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty
+	TTY      TTY      // which terminal the command gets
 
-	Supervisor supervisor.Config // Run sets the ID
+	// Stdio are the standard streams of the command; nil: those of the caller.
+	Stdio []*os.File `json:"-"`
+	// Socket, if not empty, is the absolute path of the control socket, for Enter and Signal.
+	Socket string
+	// Started, if not nil, is called with the process id of the init when the container is
+	// ready, before the command runs. Its error ends the container.
+	Started func(pid int) error `json:"-"`
+
+	Supervisor supervisor.Config // Run sets the ID if it is empty
+}
+
+// TTY says which terminal a container's command gets.
+type TTY string
+
+// The values of RunOptions.TTY.
+const (
+	TTYAuto TTY = ""     // a new one if standard input and output are a terminal
+	TTYNone TTY = "none" // none
+	TTYNew  TTY = "new"  // a new one, whatever the standard streams are
+)
+
+func (o *RunOptions) interactive() bool {
+	return o.TTY == TTYNew || o.TTY == TTYAuto && isTerminal(o.Stdio[0]) && isTerminal(o.Stdio[1])
 }
 
 // Layers is a rootfs of overlayfs that the front can look into, although only the container
@@ -47,7 +70,10 @@ type Layers struct {
 // Run runs a command in a new container, and returns its exit status like Exec. The
 // container ends when the command ends, or when the caller does.
 func Run(o RunOptions) (status int, err error) {
-	c, err := newContainer(o, isTerminal(os.Stdin) && isTerminal(os.Stdout))
+	if o.Stdio == nil {
+		o.Stdio = []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	}
+	c, err := newContainer(o, o.interactive())
 	if err != nil {
 		return StatusFailed, err
 	}
@@ -55,13 +81,15 @@ func Run(o RunOptions) (status int, err error) {
 	if !c.Supervised {
 		warnIneffective(o.Supervisor)
 	} else {
-		o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
+		if o.Supervisor.ID == "" {
+			o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
+		}
 		if sup, err = supervisor.Prepare(o.Supervisor); err != nil {
 			return StatusFailed, err
 		}
 		defer sup.Close()
 	}
-	pid, socket, err := startInit(c)
+	pid, socket, err := startInit(c, &o)
 	if err != nil {
 		return StatusFailed, err
 	}
@@ -72,12 +100,12 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	var term *terminal
 	if c.Terminal {
-		if term, err = relay(socket); err != nil {
+		if term, err = relay(socket, o.Stdio); err != nil {
 			return StatusFailed, errors.Join(err, killAndReap(pid))
 		}
 		defer func() { err = errors.Join(err, term.restore()) }()
 	}
-	err = c.supervise(pid, socket, sup)
+	err = c.supervise(pid, socket, sup, o.Started)
 	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
@@ -91,7 +119,7 @@ func Run(o RunOptions) (status int, err error) {
 // supervise waits until the init pid has set up the container, passes the listener to the
 // supervisor, and lets the command run. Sup is nil if an outer supervisor handles the
 // container's system calls.
-func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared) error {
+func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared, started func(int) error) error {
 	_, listener, err := receive(socket)
 	if errors.Is(err, io.EOF) {
 		return errStageEnded // and the init, too
@@ -105,12 +133,17 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 			return err
 		}
 	}
+	if started != nil {
+		if err := started(pid); err != nil {
+			return err
+		}
+	}
 	go forwardSignals(catchSignals(forwardable()), pid)
 	return sendText(socket, proceed)
 }
 
 // startInit starts the container's init, and returns the front's end of the socket to it.
-func startInit(c *container) (pid int, socket *os.File, err error) {
+func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error) {
 	// In the container, /proc/1/exe is this program. A sealed copy keeps processes in the
 	// container from overwriting the host's file.
 	exe, err := program.SealedMain()
@@ -118,7 +151,7 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 		return 0, nil, err
 	}
 	defer exe.Close()
-	spec, err := specFile(c)
+	spec, err := jsonFile("container", c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -134,11 +167,19 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	attr := &os.ProcAttr{
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs, spec},
+		Files: append(slices.Clone(o.Stdio), theirs, spec),
 		Sys:   newProcAttr(c.namespaces()),
 		// Otherwise, the Go runtime keeps files of the host's cgroup open, which
 		// processes in the container could reach through /proc/1/fd.
 		Env: []string{"GODEBUG=containermaxprocs=0"},
+	}
+	if o.Socket != "" {
+		control, err := listenControl(o.Socket)
+		if err != nil {
+			return 0, nil, errors.Join(err, ours.Close())
+		}
+		defer control.Close()
+		attr.Files = append(attr.Files, control)
 	}
 	// In a new session, the init gets no signals of the terminal: the front forwards them.
 	attr.Sys.Setsid = true
@@ -147,20 +188,4 @@ func startInit(c *container) (pid int, socket *os.File, err error) {
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	return pid, ours, nil
-}
-
-// specFile returns an anonymous file that holds c. On the command line, every user of the
-// host could read the environment.
-func specFile(c *container) (*os.File, error) {
-	f, err := program.Memfd("container", 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.NewEncoder(f).Encode(c); err != nil {
-		return nil, errors.Join(fmt.Errorf("writing the container's configuration: %w", err), f.Close())
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, errors.Join(fmt.Errorf("rewinding the container's configuration: %w", err), f.Close())
-	}
-	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,6 +41,7 @@ type stageAttr struct {
 	entry         *supervisor.Entry // start in the namespaces of this session; nil: see sys
 	place         userns.Place      // where in the session
 	env           []string          // nil: the environment of the caller
+	dir           string            // working directory; empty: that of the caller
 	stdio         []*os.File        // nil: the standard streams of the caller
 	inherit       bool              // inherit descriptors above 2 that are not close-on-exec
 	noPermissions bool              // use the filter of syscalls.WithoutPermissions
@@ -65,7 +67,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	attr := &os.ProcAttr{Sys: a.sys, Env: a.env, Files: a.stdio}
+	attr := &os.ProcAttr{Sys: a.sys, Env: a.env, Dir: a.dir, Files: slices.Clone(a.stdio)}
 	if attr.Files == nil {
 		attr.Files = []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	}

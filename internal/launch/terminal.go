@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/containerd/console"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 
 // terminal connects the user's terminal with the one in the container.
 type terminal struct {
-	host   console.Console // the user's terminal
+	host   console.Console // the user's terminal; nil: there is none
 	master console.Console // the master side of the container's terminal
 	done   chan struct{}   // closed when the container's output has ended
 }
@@ -23,9 +24,9 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// relay receives the master side of the container's terminal, sets the user's terminal to raw
-// mode, and copies between the two. The caller must call restore in the end.
-func relay(socket *os.File) (*terminal, error) {
+// relay receives the master side of the container's terminal, and connects it with the streams
+// stdio: see connectTerminal.
+func relay(socket *os.File, stdio []*os.File) (*terminal, error) {
 	master, err := receiveFile(socket)
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the container's init died while it was setting up the container")
@@ -33,25 +34,33 @@ func relay(socket *os.File) (*terminal, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := console.ConsoleFromFile(os.Stdin)
-	if err != nil {
-		return nil, fmt.Errorf("standard input: %w", err)
-	}
+	return connectTerminal(master, stdio[0], stdio[1])
+}
+
+// connectTerminal copies between the master side of the container's terminal and two streams.
+// If both are the user's terminal, it sets that to raw mode, and the sizes of the two are the
+// same. The caller must call restore in the end.
+func connectTerminal(master, in, out *os.File) (*terminal, error) {
 	m, err := console.ConsoleFromFile(master)
 	if err != nil {
 		return nil, fmt.Errorf("the container's terminal: %w", err)
 	}
-	t := &terminal{host: host, master: m, done: make(chan struct{})}
-	if err := m.ResizeFrom(host); err != nil {
-		return nil, fmt.Errorf("setting the size of the container's terminal: %w", err)
+	t := &terminal{master: m, done: make(chan struct{})}
+	if isTerminal(in) && isTerminal(out) {
+		if t.host, err = console.ConsoleFromFile(in); err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		if err := m.ResizeFrom(t.host); err != nil {
+			return nil, fmt.Errorf("setting the size of the container's terminal: %w", err)
+		}
+		if err := t.host.SetRaw(); err != nil {
+			return nil, fmt.Errorf("setting the terminal to raw mode: %w", err)
+		}
+		t.follow()
 	}
-	if err := host.SetRaw(); err != nil {
-		return nil, fmt.Errorf("setting the terminal to raw mode: %w", err)
-	}
-	t.follow()
-	go copyTerminal(m, os.Stdin)
+	go copyTerminal(m, in)
 	go func() {
-		copyTerminal(os.Stdout, m)
+		copyTerminal(out, m)
 		// If the user's terminal is gone, this hangs up the container's. An error
 		// changes nothing.
 		_ = m.Close()
@@ -83,8 +92,22 @@ func (t *terminal) follow() {
 // drain waits until all output of the container has been copied.
 func (t *terminal) drain() { <-t.done }
 
+// drainPatience is how long the output of a command may take to arrive after its end.
+const drainPatience = time.Second
+
+// drainSome is drain for a terminal that other processes may keep open.
+func (t *terminal) drainSome() {
+	select {
+	case <-t.done:
+	case <-time.After(drainPatience):
+	}
+}
+
 // restore resets the user's terminal to its original state.
 func (t *terminal) restore() error {
+	if t.host == nil {
+		return nil
+	}
 	if err := t.host.Reset(); err != nil && !errors.Is(err, unix.EIO) {
 		return fmt.Errorf("restoring the terminal: %w", err)
 	}

@@ -1,0 +1,135 @@
+package launch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/user"
+)
+
+// TopName is the path of this program in a container, and argv[0] of a process that lists the
+// container's processes: one with this name must call TopMain. It is supervised, so that it sees
+// their emulated ids.
+const TopName = "/proc/1/exe"
+
+// Process is a process of a container.
+type Process struct {
+	User    string // its name in the container, or its uid
+	PID     int    // in the container
+	PPID    int
+	TTY     string // ? if there is none
+	Elapsed time.Duration
+	Time    time.Duration // of the CPU
+	Command string
+}
+
+// TopMain writes the processes of its PID namespace, except for itself and the init, to standard
+// output as JSON.
+func TopMain() int {
+	all, err := processes()
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(all)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "subuidless:", err)
+		return StatusFailed
+	}
+	return 0
+}
+
+func processes() ([]Process, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return nil, err
+	}
+	text, _, _ := strings.Cut(string(b), " ")
+	uptime, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, err
+	}
+	all := []Process{}
+	for _, dir := range dirs {
+		p, err := readProcess(dir, time.Duration(uptime*float64(time.Second)))
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p.PID != 1 && p.PID != os.Getpid() {
+			all = append(all, *p)
+		}
+	}
+	slices.SortFunc(all, func(a, b Process) int { return a.PID - b.PID })
+	return all, nil
+}
+
+// tick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 on all architectures that
+// Go supports.
+const tick = time.Second / 100
+
+// readProcess reads what proc(5) says about the process of the directory dir.
+func readProcess(dir string, uptime time.Duration) (*Process, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return nil, err
+	}
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	fields := strings.Fields(string(b[end+1:])) // from the third one on, the state
+	if open < 0 || end < 0 || len(fields) < 20 {
+		return nil, fmt.Errorf("%s/stat: unknown format", dir)
+	}
+	var numbers [20]int64
+	for i := 1; i < len(numbers); i++ {
+		numbers[i], _ = strconv.ParseInt(fields[i], 10, 64) // all of them are numbers: proc_pid_stat(5)
+	}
+	p := &Process{
+		User: userName(int(st.Uid)), PPID: int(numbers[1]), TTY: ttyName(numbers[4]), Command: string(b[open+1 : end]),
+		Time: time.Duration(numbers[11]+numbers[12]) * tick, Elapsed: uptime - time.Duration(numbers[19])*tick,
+	}
+	if p.PID, err = strconv.Atoi(filepath.Base(dir)); err != nil {
+		return nil, err
+	}
+	command, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if command = bytes.TrimRight(command, "\x00"); err == nil && len(command) > 0 {
+		p.Command = string(bytes.ReplaceAll(command, []byte{0}, []byte{' '}))
+	}
+	return p, err
+}
+
+func userName(uid int) string {
+	u, err := user.LookupUid(uid)
+	if err != nil {
+		return strconv.FormatUint(uint64(uint32(uid)), 10)
+	}
+	return u.Name
+}
+
+// ttyName returns the name of a terminal by its device number.
+func ttyName(device int64) string {
+	major, minor := device>>8&0xfff, device&0xff|device>>12&0xfff00
+	switch {
+	case major >= 136 && major <= 143: // Unix98 pseudo-terminals: devices.txt of the kernel
+		return fmt.Sprintf("pts/%d", (major-136)<<8+minor)
+	case device == 0:
+		return "?"
+	}
+	return fmt.Sprintf("%d:%d", major, minor)
+}
