@@ -34,6 +34,7 @@ func TestImagePrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	id := strings.TrimSpace(subuidless(t, "ps", "-q", "--no-trunc", store))
 	checked := 0
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -43,7 +44,7 @@ func TestImagePrograms(t *testing.T) {
 		var pid int
 		fmt.Sscanf(filepath.Base(dir), "%d", &pid)
 		line := commandLine(pid)
-		if pid != front && line != fmt.Sprintf("subuidless-keeper run-%d", front) && line != fmt.Sprintf("subuidless-worker run-%d", front) {
+		if pid != front && line != "subuidless-keeper "+id && line != "subuidless-worker "+id {
 			continue
 		}
 		checked++

@@ -14,7 +14,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/build/progress"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
-	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 // buildFlags are the flags of build.
@@ -71,8 +72,8 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR`; may be repeated")
 	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to `type=local,dest=DIR`")
 	flags.BoolVar(&o.Squash, "squash", false, "make one layer of all that the build adds")
-	flags.StringVar(&o.Pull, "pull", container.PullMissing, "`when` to pull base images: missing, always or never")
-	flags.Lookup("pull").NoOptDefVal = container.PullAlways
+	flags.StringVar(&o.Pull, "pull", transfer.PullMissing, "`when` to pull base images: missing, always or never")
+	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`how` to show progress: auto, plain, tty or quiet")
 	flags.StringVarP(&f.output, "output", "o", "", "also write the image: `type=oci|docker|local|tar,dest=PATH`")
@@ -123,13 +124,13 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	o.Platform, o.Transfer = f.how.Platform, transferOptions(f.how, known)
 	ctx, stop := interruptible()
 	defer stop()
-	image, err := build.Build(ctx, s, known, *o)
+	image, err := build.Build(ctx, s, *o)
 	o.Progress.Close()
 	if err != nil {
 		return explainInterrupt(ctx, err)
 	}
 	if f.idFile != "" {
-		if err := store.WriteFile(f.idFile, []byte(image.ID().String())); err != nil {
+		if err := storedir.WriteFile(f.idFile, []byte(image.ID().String())); err != nil {
 			return err
 		}
 	}
@@ -153,10 +154,10 @@ func (f *buildFlags) parse() (err error) {
 	}
 	switch o.Pull {
 	case "true":
-		o.Pull = container.PullAlways
+		o.Pull = transfer.PullAlways
 	case "false":
-		o.Pull = container.PullMissing
-	case container.PullMissing, container.PullAlways, container.PullNever:
+		o.Pull = transfer.PullMissing
+	case transfer.PullMissing, transfer.PullAlways, transfer.PullNever:
 	default:
 		return fmt.Errorf("--pull=%s: must be missing, always or never", o.Pull)
 	}

@@ -1,91 +1,20 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
-	"github.com/rootless-containers/subuidless/internal/image/container"
+	"github.com/rootless-containers/subuidless/internal/image/prepared"
+	"github.com/rootless-containers/subuidless/internal/image/running"
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+	"github.com/rootless-containers/subuidless/internal/launch"
 )
-
-func newPsCommand() *cobra.Command {
-	var where cli.StoreFlags
-	var all, quiet, full bool
-	var format string
-	cmd := &cobra.Command{
-		Use:  "ps [flags]",
-		Long: `List the running containers that subuidless run has made of images.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			containers, err := s.Containers()
-			if err != nil {
-				return err
-			}
-			shown := []*store.Container{}
-			for _, c := range containers {
-				if c.Running || all {
-					shown = append(shown, c)
-				}
-			}
-			if format == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "    ")
-				return e.Encode(shown)
-			}
-			if format != "" {
-				return fmt.Errorf("format %q: only json is supported", format)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
-			if !quiet {
-				fmt.Fprintln(w, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES")
-			}
-			for _, c := range shown {
-				id, command := c.ID[:12], strings.Join(c.Command, " ")
-				if full {
-					id = c.ID
-				} else if runes := []rune(command); len(runes) > 24 {
-					command = string(runes[:23]) + "…"
-				}
-				if quiet {
-					fmt.Fprintln(w, id)
-					continue
-				}
-				fmt.Fprintf(w, "%s\t%s\t%q\t%s\t%s\t%s\n", id, c.Image, command, ago(c.Created), state(c), c.Name)
-			}
-			return w.Flush()
-		},
-	}
-	flags := cmd.Flags()
-	flags.BoolVarP(&all, "all", "a", false, "also list containers that do not run")
-	flags.BoolVarP(&quiet, "quiet", "q", false, "print ids only")
-	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
-	flags.StringVar(&format, "format", "", "`json` prints JSON")
-	where.Add(cmd)
-	return cmd
-}
-
-// state returns the state of a container, as docker prints it.
-func state(c *store.Container) string {
-	switch {
-	case c.Running:
-		return "Up since " + c.Created.Format(time.TimeOnly)
-	case c.Finished.IsZero():
-		return "Killed"
-	}
-	return fmt.Sprintf("Exited (%d) %s", c.ExitCode, ago(c.Finished))
-}
 
 func newRmCommand() *cobra.Command {
 	var where cli.StoreFlags
@@ -94,16 +23,8 @@ func newRmCommand() *cobra.Command {
 		Use:  "rm [flags] CONTAINER...",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(where, args, func(s *store.Store, c *store.Container) error {
-				if c.Running {
-					if !force {
-						return fmt.Errorf("container %s is running; stop it first (subuidless stop %s), or use --force", c.Name, c.Name)
-					}
-					if _, err := container.Signal(c, unix.SIGKILL, time.Minute); err != nil {
-						return err
-					}
-				}
-				if err := s.RemoveContainer(c); err != nil {
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				if err := running.Remove(c, force); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
@@ -122,12 +43,12 @@ func newStopCommand() *cobra.Command {
 	var seconds int
 	cmd := &cobra.Command{
 		Use: "stop [flags] CONTAINER...",
-		Long: `Send containers the stop signal of their image (default SIGTERM), and SIGKILL if
+		Long: `Send containers their stop signal, that of their image or SIGTERM, and SIGKILL if
 they have not ended after a while.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(where, args, func(s *store.Store, c *store.Container) error {
-				if err := container.Stop(s, c, time.Duration(seconds)*time.Second); err != nil {
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				if err := running.Stop(c, time.Duration(seconds)*time.Second); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
@@ -136,7 +57,152 @@ they have not ended after a while.`,
 		},
 		ValidArgsFunction: containerNames,
 	}
-	cmd.Flags().IntVarP(&seconds, "time", "t", 10, "`seconds` to wait before SIGKILL")
+	addStopTime(cmd, &seconds)
+	where.Add(cmd)
+	return cmd
+}
+
+func addStopTime(cmd *cobra.Command, seconds *int) {
+	cmd.Flags().IntVarP(seconds, "time", "t", -1, "`seconds` to wait before SIGKILL (default 10, or those of --stop-timeout)")
+}
+
+func newKillCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var signal string
+	cmd := &cobra.Command{
+		Use:  "kill [flags] CONTAINER...",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			number, err := running.ParseSignal(signal)
+			if err != nil {
+				return err
+			}
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				switch {
+				case !c.Running:
+					return fmt.Errorf("container %s is not running", c.Name)
+				case number == unix.SIGKILL:
+					err = running.Kill(c)
+				default:
+					err = running.Signal(c, number)
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
+				return nil
+			})
+		},
+		ValidArgsFunction: containerNames,
+	}
+	cmd.Flags().StringVarP(&signal, "signal", "s", "SIGKILL", "`signal` to send: its name or number")
+	where.Add(cmd)
+	return cmd
+}
+
+func newStartCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var attach, interactive bool
+	cmd := &cobra.Command{
+		Use: "start [flags] CONTAINER...",
+		Long: `Run containers again, in the background unless --attach is given, with the command
+and the flags with which they were created.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if attach && len(args) > 1 {
+				return errors.New("start --attach: only one container can be connected")
+			}
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				lock, err := c.Lock()
+				if errors.Is(err, storedir.ErrRunning) && !attach {
+					err = nil // as docker does
+				} else if err == nil && attach {
+					cli.Exit(launch.StatusFailed, (&prepared.Container{Dir: c.Dir, Lock: lock.File}).Exec(mainProgram))
+				} else if err == nil {
+					_, err = running.Detach(mainProgram, c, lock)
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
+				return nil
+			})
+		},
+		ValidArgsFunction: containerNames,
+	}
+	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "run it in the foreground, and return its exit status")
+	cmd.Flags().BoolVarP(&interactive, "interactive", "i", false, "accepted as in docker: with --attach, standard input is always connected")
+	where.Add(cmd)
+	return cmd
+}
+
+func newRestartCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var seconds int
+	cmd := &cobra.Command{
+		Use:  "restart [flags] CONTAINER...",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				if err := running.Stop(c, time.Duration(seconds)*time.Second); err != nil {
+					return err
+				}
+				lock, err := c.Lock()
+				if err != nil {
+					return err
+				}
+				if _, err := running.Detach(mainProgram, c, lock); err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
+				return nil
+			})
+		},
+		ValidArgsFunction: containerNames,
+	}
+	addStopTime(cmd, &seconds)
+	where.Add(cmd)
+	return cmd
+}
+
+func newWaitCommand() *cobra.Command {
+	var where cli.StoreFlags
+	cmd := &cobra.Command{
+		Use:  "wait CONTAINER...",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+				w, err := c.Waiter()
+				if err != nil {
+					return err
+				}
+				defer w.Close()
+				status, err := w.Wait()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), status)
+				return nil
+			})
+		},
+		ValidArgsFunction: containerNames,
+	}
+	where.Add(cmd)
+	return cmd
+}
+
+func newRenameCommand() *cobra.Command {
+	var where cli.StoreFlags
+	cmd := &cobra.Command{
+		Use:  "rename CONTAINER NAME",
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return forContainers(where, args[:1], func(s *store.Store, c *store.Container) error {
+				return s.Rename(c, args[1])
+			})
+		},
+		ValidArgsFunction: containerNames,
+	}
 	where.Add(cmd)
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"text/tabwriter"
 )
 
 // action is what may stand between braces in a format: a field, as in .Config.User, the JSON
@@ -40,6 +41,37 @@ func formatObject(w io.Writer, object any, format string) error {
 	}
 	_, err := fmt.Fprintln(w, b.String())
 	return err
+}
+
+// formatList writes objects as format says, one a line. Format may begin with "table ": then there
+// are columns, between tabs, with headers. Those that are not in headers are the names of the
+// fields in capitals.
+func formatList(w io.Writer, objects []any, format string, headers map[string]string) error {
+	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
+	row, isTable := strings.CutPrefix(format, "table ")
+	if !isTable {
+		for _, o := range objects {
+			if err := formatObject(w, o, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	header := regexp.MustCompile(`\{\{ *\.?([A-Za-z0-9]*)[^}]*\}\}`).ReplaceAllStringFunc(row, func(text string) string {
+		name := strings.Trim(text, "{}. ")
+		if h, ok := headers[name]; ok {
+			return h
+		}
+		return strings.ToUpper(name)
+	})
+	fmt.Fprintln(t, header)
+	for _, o := range objects {
+		if err := formatObject(t, o, row); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
 }
 
 // evaluate returns the value of an action as text.

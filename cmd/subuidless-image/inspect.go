@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
@@ -84,8 +85,11 @@ func inspect(s *store.Store, text, kind string) (any, error) {
 	}
 	if kind != "image" {
 		c, err := s.FindContainer(text)
-		if err == nil || kind == "container" || !errors.Is(err, store.ErrNotFound) {
-			return c, err
+		if err == nil {
+			return container.Inspect(c), nil
+		}
+		if kind == "container" || !errors.Is(err, store.ErrNotFound) {
+			return nil, err
 		}
 	}
 	known, err := registries()

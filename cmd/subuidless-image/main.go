@@ -10,6 +10,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/containerfiles"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
 	"github.com/rootless-containers/subuidless/internal/program"
 )
@@ -24,6 +25,8 @@ func main() {
 		os.Exit(unpack.Main())
 	case files.Name:
 		os.Exit(files.Main())
+	case containerfiles.Name:
+		os.Exit(containerfiles.Main())
 	}
 	var err error
 	if mainProgram, err = program.Caller(); err == nil {
@@ -38,22 +41,35 @@ func main() {
 // commands are the commands in cli.ImageCommands.
 var commands = map[string]func() *cobra.Command{
 	"build":   newBuildCommand,
+	"commit":  newCommitCommand,
+	"cp":      newCpCommand,
+	"create":  newCreateCommand,
+	"diff":    newDiffCommand,
+	"export":  newExportCommand,
 	"history": newHistoryCommand,
 	"images":  newImagesCommand,
 	"inspect": newInspectCommand,
+	"kill":    newKillCommand,
 	"load":    newLoadCommand,
 	"login":   newLoginCommand,
 	"logout":  newLogoutCommand,
+	"logs":    newLogsCommand,
 	"prune":   newPruneCommand,
 	"ps":      newPsCommand,
 	"pull":    newPullCommand,
 	"push":    newPushCommand,
+	"rename":  newRenameCommand,
+	"restart": newRestartCommand,
 	"rm":      newRmCommand,
 	"rmi":     newRmiCommand,
 	"save":    newSaveCommand,
+	"start":   newStartCommand,
 	"stop":    newStopCommand,
 	"store":   newStoreCommand,
 	"tag":     newTagCommand,
+	"top":     newTopCommand,
+	"volume":  newVolumeCommand,
+	"wait":    newWaitCommand,
 }
 
 func newRootCommand() *cobra.Command {

@@ -17,12 +17,12 @@ import (
 
 func newPruneCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var all, force bool
+	var all, force, volumes bool
 	cmd := &cobra.Command{
 		Use: "prune [flags]",
 		Long: `Remove containers that do not run, images without a name, and all files of the
 store that no image and no container needs, such as those of an interrupted pull.
-With --all, also remove images that no container uses.`,
+With --all, also remove images that no container uses, and with --volumes, volumes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := openStore(where)
@@ -30,7 +30,7 @@ With --all, also remove images that no container uses.`,
 				return err
 			}
 			if !force {
-				if err := confirm(all); err != nil {
+				if err := confirm(all, volumes); err != nil {
 					return err
 				}
 			}
@@ -44,26 +44,44 @@ With --all, also remove images that no container uses.`,
 			for _, name := range p.Images {
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
 			}
+			if volumes {
+				removed, err := s.PruneVolumes()
+				if err != nil {
+					return err
+				}
+				for _, name := range removed {
+					fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
+				}
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Total reclaimed space:", transfer.Bytes(p.Bytes))
 			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	cmd.Flags().BoolVar(&volumes, "volumes", false, "also remove all volumes that no container uses")
 	where.Add(cmd)
 	return cmd
 }
 
 // confirm asks the user, if there is a terminal.
-func confirm(all bool) error {
-	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
-		return errors.New("prune: the standard input is no terminal to ask on; use --force")
-	}
-	images := "images without a name"
+func confirm(all, volumes bool) error {
+	question := "Remove all stopped containers and all images without a name"
 	if all {
-		images = "images that no container uses"
+		question = "Remove all stopped containers and all images that no container uses"
 	}
-	fmt.Fprintf(os.Stderr, "Remove all stopped containers and all %s? [y/N] ", images)
+	if volumes {
+		question += ", and all volumes that no container uses"
+	}
+	return ask(question + "?")
+}
+
+// ask asks the user a question, and returns an error unless the answer is yes.
+func ask(question string) error {
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
+		return errors.New("the standard input is no terminal to ask on; use --force")
+	}
+	fmt.Fprint(os.Stderr, question, " [y/N] ")
 	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "y") {
 		return errors.New("nothing is removed")

@@ -131,7 +131,7 @@ func unused(s *store.Store, image *store.Image) error {
 		return err
 	}
 	for _, c := range containers {
-		if c.ImageID == image.ID() {
+		if c.ImageID == image.ID().String() {
 			return fmt.Errorf("image %s: container %s uses it; remove that one first (subuidless rm %s), or use --force", image.ID().Hex[:12], c.Name, c.Name)
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -9,52 +11,157 @@ import (
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/running"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/launch"
 )
 
 func newRunCommand() *cobra.Command {
 	return cli.NewRunCommand(func(cmd *cobra.Command, r *cli.Run) error {
-		c, err := prepare(cmd, r)
-		if err == nil {
-			err = c.Exec(mainProgram)
-		}
-		cli.Exit(launch.StatusFailed, err)
+		cli.Exit(run(cmd, r))
 		return nil
 	}, imageNames)
 }
 
-// prepare returns the container to run. The main program has found that r.Target may be the
-// name of an image.
-func prepare(cmd *cobra.Command, r *cli.Run) (*prepared.Container, error) {
+// run runs a container. The main program has found that r.Target may be the name of an image. In
+// the foreground, run returns only if it fails.
+func run(cmd *cobra.Command, r *cli.Run) (status int, err error) {
 	known, err := registries()
 	if err != nil {
-		return nil, err
+		return launch.StatusFailed, err
 	}
 	s, err := openStore(r.Image.Store)
 	if err != nil {
-		return nil, err
+		return launch.StatusFailed, err
 	}
 	if st, err := os.Stat(r.Target); err == nil && st.IsDir() && !s.IsName(r.Target, known.Aliases) {
 		o, err := r.Rootfs(cmd)
-		return &prepared.Container{Launch: o}, err
+		if err == nil {
+			err = prepared.Container{Launch: o}.Exec(mainProgram)
+		}
+		return launch.StatusFailed, err
 	}
-	driver, err := container.ParseDriver(r.Image.Driver)
+	c, lock, err := create(s, known, r)
 	if err != nil {
-		return nil, err
+		return launch.StatusFailed, err
 	}
-	switch r.Image.Pull {
-	case container.PullMissing, container.PullAlways, container.PullNever:
-	default:
-		return nil, fmt.Errorf("--pull %q: must be missing, always or never", r.Image.Pull)
+	if !r.Image.Detach {
+		return launch.StatusFailed, prepared.Container{Dir: c.Dir, Lock: lock.File}.Exec(mainProgram)
 	}
-	o := container.RunOptions{
-		Image: r.Target, Args: r.Command, Entrypoint: r.Image.Entrypoint,
-		Name: r.Image.Name, Labels: r.Image.Labels, Remove: r.Image.Remove,
-		Pull: r.Image.Pull, Driver: driver,
-		Transfer: transferOptions(r.Image.Transfer, known), Launch: r.Launch,
+	if status, err = running.Detach(mainProgram, c, lock); status == 0 && err == nil {
+		fmt.Fprintln(cmd.OutOrStdout(), c.ID)
+	}
+	return status, err
+}
+
+func newCreateCommand() *cobra.Command {
+	return cli.NewCreateCommand(func(cmd *cobra.Command, r *cli.Run) error {
+		known, err := registries()
+		if err != nil {
+			return err
+		}
+		s, err := openStore(r.Image.Store)
+		if err != nil {
+			return err
+		}
+		c, lock, err := create(s, known, r)
+		if err != nil {
+			return err
+		}
+		lock.Unlock()
+		fmt.Fprintln(cmd.OutOrStdout(), c.ID)
+		return nil
+	}, imageNames)
+}
+
+// create creates a container of an image, which it pulls if needed.
+func create(s *store.Store, known *reference.Registries, r *cli.Run) (*store.Container, store.Lock, error) {
+	o, err := createOptions(r)
+	if err != nil {
+		return nil, store.Lock{}, err
+	}
+	id, err := newIDFile(r.Image.IDFile)
+	if err != nil {
+		return nil, store.Lock{}, err
 	}
 	ctx, stop := interruptible()
 	defer stop() // from then on, signals are for the command
-	c, err := container.Create(ctx, s, known, o)
-	return c, explainInterrupt(ctx, err)
+	c, lock, err := obtainAndCreate(ctx, s, known, r, o)
+	if err != nil {
+		return nil, lock, errors.Join(explainInterrupt(ctx, err), id.abandon())
+	}
+	return c, lock, id.write(c.ID)
+}
+
+func obtainAndCreate(ctx context.Context, s *store.Store, known *reference.Registries, r *cli.Run, o container.CreateOptions) (*store.Container, store.Lock, error) {
+	use, err := s.Use() // afterwards, the container keeps its layers
+	if err != nil {
+		return nil, store.Lock{}, err
+	}
+	defer use.Unlock()
+	image, err := transfer.Obtain(ctx, s, use, r.Target, r.Image.Pull, transferOptions(r.Image.Transfer, known))
+	if err != nil {
+		return nil, store.Lock{}, err
+	}
+	return container.Create(s, use, image, o)
+}
+
+// createOptions checks what the user has set.
+func createOptions(r *cli.Run) (o container.CreateOptions, err error) {
+	i := &r.Image
+	o = container.CreateOptions{
+		Image: r.Target, Args: r.Command, Entrypoint: i.Entrypoint, Name: i.Name, Labels: i.Labels, Remove: i.Remove,
+		Terminal: i.Terminal, OpenStdin: i.OpenStdin, StopSignal: i.StopSignal, StopTime: i.StopTime,
+		Health: container.Health(i.Health), Launch: r.Launch,
+	}
+	if o.Driver, err = container.ParseDriver(i.Driver); err != nil {
+		return o, err
+	}
+	switch i.Pull {
+	case transfer.PullMissing, transfer.PullAlways, transfer.PullNever:
+	default:
+		return o, fmt.Errorf("--pull %q: must be missing, always or never", i.Pull)
+	}
+	if i.Restart != "no" {
+		return o, fmt.Errorf("--restart %q: only no is supported, because there is no daemon; let systemd or another supervisor run subuidless run", i.Restart)
+	}
+	switch i.LogDriver {
+	case "k8s-file":
+	case "none":
+		o.NoLog = true
+	default:
+		return o, fmt.Errorf("--log-driver %q: must be k8s-file or none", i.LogDriver)
+	}
+	return o, nil
+}
+
+// idFile is the file of --cidfile; nil: there is none.
+type idFile struct{ *os.File }
+
+func newIDFile(name string) (*idFile, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("--cidfile %s: it exists, maybe of another container: remove it, or choose another name", name)
+	}
+	return &idFile{f}, err
+}
+
+func (f *idFile) write(id string) error {
+	if f == nil {
+		return nil
+	}
+	_, err := f.WriteString(id)
+	return errors.Join(err, f.Close())
+}
+
+func (f *idFile) abandon() error {
+	if f == nil {
+		return nil
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

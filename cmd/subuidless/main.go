@@ -14,6 +14,7 @@ import (
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
+	"github.com/rootless-containers/subuidless/internal/image/running"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/ociruntime"
 	"github.com/rootless-containers/subuidless/internal/program"
@@ -48,6 +49,8 @@ var helpers = map[string]func() int{
 	supervisor.WorkerName:  supervisor.WorkerMain,
 	launch.StageName:       launch.StageMain,
 	launch.InitName:        launch.InitMain,
+	launch.TopName:         launch.TopMain,
+	running.MonitorName:    running.MonitorMain,
 	sidecar.HelperName:     sidecar.HelperMain,
 	engine.ProbeName:       engine.ProbeMain,
 	ociruntime.StarterName: ociruntime.StarterMain,

@@ -6,16 +6,18 @@ import "github.com/spf13/cobra"
 
 // The groups of commands in the help of the root command.
 const (
-	GroupRun     = "run"
-	GroupEngine  = "engine"
-	GroupImages  = "images"
-	GroupRuntime = "runtime"
-	GroupOther   = "other"
+	GroupRun        = "run"
+	GroupContainers = "containers"
+	GroupEngine     = "engine"
+	GroupImages     = "images"
+	GroupRuntime    = "runtime"
+	GroupOther      = "other"
 )
 
 // Groups are the groups with their titles, in the order of the help.
 var Groups = []*cobra.Group{
 	{ID: GroupRun, Title: "Run a command:"},
+	{ID: GroupContainers, Title: "Work with containers of images:"},
 	{ID: GroupEngine, Title: "Work with container engines:"},
 	{ID: GroupImages, Title: "Work with images:"},
 	{ID: GroupRuntime, Title: "Work with OCI runtimes:"},
@@ -28,20 +30,33 @@ type ImageCommand struct{ Name, Group, Short string }
 // ImageCommands are the commands of the image program, except for run, which both have.
 var ImageCommands = []ImageCommand{
 	{"build", GroupImages, "Build an image from a Dockerfile"},
+	{"commit", GroupContainers, "Make an image of a container"},
+	{"cp", GroupContainers, "Copy files between a container and the host"},
+	{"create", GroupContainers, "Create a container of an image without running it"},
+	{"diff", GroupContainers, "List the files that a container has added (A), changed (C) and deleted (D)"},
+	{"export", GroupContainers, "Write the files of a container, without volumes, to a tar archive"},
 	{"history", GroupImages, "Show how an image was built"},
 	{"images", GroupImages, "List the images of the store"},
 	{"inspect", GroupImages, "Print what is known about images and containers"},
+	{"kill", GroupContainers, "Send a signal to the commands of containers"},
 	{"load", GroupImages, "Read images from an archive or directory"},
 	{"login", GroupImages, "Store credentials for a registry"},
 	{"logout", GroupImages, "Remove stored credentials for a registry"},
+	{"logs", GroupContainers, "Print what a container in the background has written"},
 	{"prune", GroupImages, "Remove what is not used: stopped containers, images without a name, leftovers"},
-	{"ps", GroupRun, "List the containers of images"},
+	{"ps", GroupContainers, "List the containers of images"},
 	{"pull", GroupImages, "Fetch images from registries, archives or directories"},
 	{"push", GroupImages, "Copy an image to a registry, archive or directory"},
-	{"rm", GroupRun, "Remove containers of images"},
+	{"rename", GroupContainers, "Give a container another name"},
+	{"restart", GroupContainers, "Stop containers, and start them in the background"},
+	{"rm", GroupContainers, "Remove containers of images"},
 	{"rmi", GroupImages, "Remove images"},
 	{"save", GroupImages, "Write images to an archive or directory"},
-	{"stop", GroupRun, "Stop containers of images"},
+	{"start", GroupContainers, "Run containers again that have been created or have ended"},
+	{"stop", GroupContainers, "Stop containers of images"},
 	{"store", GroupImages, "Examine the store of images"},
 	{"tag", GroupImages, "Give an image further names"},
+	{"top", GroupContainers, "List the processes of a container"},
+	{"volume", GroupContainers, "Create, list and remove named volumes of containers"},
+	{"wait", GroupContainers, "Wait until containers have ended, and print their exit statuses"},
 }

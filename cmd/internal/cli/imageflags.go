@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+)
 
 // StoreFlags are the flags of all commands that use the store of images.
 type StoreFlags struct {
@@ -10,6 +14,16 @@ type StoreFlags struct {
 // Add adds the flags to a command.
 func (f *StoreFlags) Add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.Root, "root", "", "`directory` of the store (default $XDG_DATA_HOME/subuidless or\n~/.local/share/subuidless)")
+}
+
+// Dir returns the directory of the store; "" if neither a flag nor the environment says where it
+// is.
+func (f *StoreFlags) Dir() string {
+	if f.Root != "" {
+		return f.Root
+	}
+	dir, _ := storedir.Default() // who opens it reports the error
+	return dir
 }
 
 // TransferFlags are the flags of the commands that transfer images.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,10 +29,29 @@ type ImageRun struct {
 	Name       string
 	Labels     []string
 	Remove     bool
+	Detach     bool
 	Pull       string
+	Restart    string
+	LogDriver  string
+	IDFile     string
+	StopSignal string
+	StopTime   int // seconds
+	OpenStdin  bool
+	Terminal   bool
+	Health     HealthFlags
 	Driver     string
 	Store      StoreFlags
 	Transfer   TransferFlags
+}
+
+// HealthFlags are the flags about health checks.
+type HealthFlags struct {
+	Off         bool
+	Command     string
+	Interval    time.Duration
+	Timeout     time.Duration
+	StartPeriod time.Duration
+	Retries     int
 }
 
 // IsPath reports whether target is the path of a root file system by its form, and not the
@@ -55,7 +75,8 @@ func (r *Run) Rootfs(cmd *cobra.Command) (launch.RunOptions, error) {
 }
 
 // imageFlags are the names of the flags that need an image.
-var imageFlags = []string{"entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver"}
+var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "restart", "log-driver",
+	"stop-signal", "stop-timeout", "health-cmd", "health-interval", "health-timeout", "health-start-period", "health-retries", "no-healthcheck"}
 
 // NewRunCommand returns the command run. Names completes the names of images.
 func NewRunCommand(run func(*cobra.Command, *Run) error, names cobra.CompletionFunc) *cobra.Command {
@@ -78,6 +99,9 @@ and environment are those of the image; for a ROOTFS, the command is /bin/sh.
 Changes of an image's files are kept in the container, until subuidless rm or
 prune removes it.
 
+With --detach, the container goes on in the background, and its id is printed:
+subuidless ps, logs, exec, stop and others work with it.
+
 The container has its own copies of the host's /etc/hosts and /etc/resolv.conf.
 They can be changed, unless the rootfs is read-only, and end with the container.
 
@@ -85,6 +109,7 @@ The exit status is that of the command; 128+N if signal N killed it; 127 if the
 command was not found, 126 if it cannot be executed, and 125 if subuidless itself
 failed.`,
 		Example: `  subuidless run --rm alpine
+  subuidless run -d --name web -v data:/var/lib/app registry.example.org/app
   subuidless run --rm --user nobody docker.io/library/debian:12 id
   subuidless run --volume "$PWD:/src" --workdir /src bundle/rootfs -- make install`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -120,18 +145,56 @@ failed.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags after IMAGE or ROOTFS are the command's own
+	flags.BoolVarP(&r.Image.Detach, "detach", "d", false, "run the container in the background, and print its id")
+	accelerate = r.addFlags(cmd, &entrypoint)
+	cmd.SetFlagErrorFunc(ExitFlagError)
+	return cmd
+}
+
+// addFlags adds the flags that run and create have in common. Accelerate is as in
+// AddAccelerateFlags.
+func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func() error) {
+	flags := cmd.Flags()
 	addLaunchFlags(flags, &r.Launch)
-	flags.StringVar(&entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
+	flags.StringVar(entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
 	addImageFlags(flags, &r.Image)
 	r.Image.Store.Add(cmd)
 	r.Image.Transfer.Add(cmd, true)
 	AddSupervisorFlags(cmd, &r.Launch.Supervisor)
 	accelerate = AddAccelerateFlags(cmd, &r.Launch.Supervisor)
-	cmd.SetFlagErrorFunc(ExitFlagError)
 	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {
 		panic(err) // a mistake in this file: there is no such flag
 	}
+	return accelerate
+}
+
+// NewCreateCommand returns the command create, whose arguments and flags are those of run.
+func NewCreateCommand(create func(*cobra.Command, *Run) error, names cobra.CompletionFunc) *cobra.Command {
+	var r Run
+	var entrypoint string
+	var accelerate func() error
+	cmd := &cobra.Command{
+		Use: "create [flags] IMAGE [COMMAND [ARG...]]",
+		Long: `Create a container of an image, which is pulled if the store does not have it, and
+print its id. The flags are those of subuidless run; subuidless start runs it.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
+				return err
+			}
+			if err := accelerate(); err != nil {
+				return err
+			}
+			if r.Target, r.Command = args[0], args[1:]; cmd.Flags().Changed("entrypoint") {
+				r.Image.Entrypoint = &entrypoint
+			}
+			return create(cmd, &r)
+		},
+		ValidArgsFunction: names,
+	}
+	cmd.Flags().SetInterspersed(false)
+	accelerate = r.addFlags(cmd, &entrypoint)
 	return cmd
 }
 
@@ -139,7 +202,7 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	flags.StringVarP(&o.User, "user", "u", "", "run as `NAME|UID[:GROUP|:GID]`, looked up in the rootfs (default that of the\nimage, or root)")
 	flags.StringArrayVarP(&o.Env, "env", "e", nil, "set a variable with `K=V`, or pass K through from the environment; may be repeated")
 	flags.StringVarP(&o.Workdir, "workdir", "w", "", "working `directory` in the container (default that of the image, or /)")
-	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind-mount a host file or directory, `SRC:DST[:ro]`; may be repeated")
+	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind-mount a host file or directory or a named volume of an image's container,\n`SRC:DST[:ro]`; may be repeated")
 	flags.StringVar(&o.Net, "net", launch.NetHost, "`network`: host, or none for a loopback interface only; also --network")
 	flags.StringVar(&o.Hostname, "hostname", "", "`hostname` of the container (default that of the host)")
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
@@ -157,6 +220,17 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
 	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")
 	flags.StringVar(&o.Driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make the root file system by overlay or by `copy` (default: overlay where\nit works, or $STORAGE_DRIVER)")
-	flags.BoolP("interactive", "i", false, "accepted as in docker: standard input is always connected")
-	flags.BoolP("tty", "t", false, "accepted as in docker: there is a terminal if standard input and output are one")
+	flags.BoolVarP(&o.OpenStdin, "interactive", "i", false, "in the background, keep standard input open; otherwise it is always\nconnected")
+	flags.BoolVarP(&o.Terminal, "tty", "t", false, "in the background, use a terminal; otherwise there is one if standard\ninput and output are one")
+	flags.StringVar(&o.IDFile, "cidfile", "", "write the id of the container to a new `file`")
+	flags.StringVar(&o.Restart, "restart", "no", "only `no` is supported: there is no daemon that could start a container again")
+	flags.StringVar(&o.LogDriver, "log-driver", "k8s-file", "keep the output of a container in the background: k8s-file or `none`")
+	flags.StringVar(&o.StopSignal, "stop-signal", "", "`signal` that subuidless stop sends (default that of the image, or SIGTERM)")
+	flags.IntVar(&o.StopTime, "stop-timeout", 0, "`seconds` after which subuidless stop sends SIGKILL (default 10)")
+	flags.StringVar(&o.Health.Command, "health-cmd", "", "`command` of a shell that checks the health (default that of the image)")
+	flags.DurationVar(&o.Health.Interval, "health-interval", 0, "`time` between two checks (default that of the image, or 30s)")
+	flags.DurationVar(&o.Health.Timeout, "health-timeout", 0, "`time` that a check may take (default that of the image, or 30s)")
+	flags.DurationVar(&o.Health.StartPeriod, "health-start-period", 0, "`time` in which failures do not count (default that of the image, or 0s)")
+	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of failures in a row that mean unhealthy (default that of the\nimage, or 3)")
+	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "do not check the health")
 }

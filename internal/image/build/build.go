@@ -22,7 +22,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/build/progress"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
-	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/program"
@@ -44,7 +43,7 @@ type Options struct {
 	CacheFrom  []string // directories that CacheTo has written
 	CacheTo    string   // directory; empty: none
 	Squash     bool     // make one layer of those that the build adds
-	Pull       string   // container.PullMissing, PullAlways or PullNever, for base images
+	Pull       string   // transfer.PullMissing, PullAlways or PullNever, for base images
 	Network    string   // of RUN without one of its own: dockerfile's default, none or host
 	Driver     container.Driver
 	Output     *Output // where to write the image, besides the store; nil: nowhere
@@ -57,17 +56,16 @@ type Options struct {
 // builder is a build that is running.
 type builder struct {
 	*Options
-	store      *store.Store
-	registries *reference.Registries
-	use        store.Lock
-	tmp        string // directory for files of the build
-	file       *dockerfile.File
-	source     *source
-	epoch      time.Time // SOURCE_DATE_EPOCH, or zero
-	created    time.Time // the time of everything that the build makes
-	slots      chan struct{}
-	used       usedSteps
-	ahead      sync.WaitGroup // stages that are built before they are needed
+	store   *store.Store
+	use     store.Lock
+	tmp     string // directory for files of the build
+	file    *dockerfile.File
+	source  *source
+	epoch   time.Time // SOURCE_DATE_EPOCH, or zero
+	created time.Time // the time of everything that the build makes
+	slots   chan struct{}
+	used    usedSteps
+	ahead   sync.WaitGroup // stages that are built before they are needed
 
 	mu     sync.Mutex // protects the maps
 	stages map[*dockerfile.Stage]*future
@@ -92,14 +90,14 @@ type state struct {
 }
 
 // Build builds an image and returns it.
-func Build(ctx context.Context, s *store.Store, registries *reference.Registries, o Options) (_ *store.Image, err error) {
+func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err error) {
 	use, err := s.Use()
 	if err != nil {
 		return nil, err
 	}
 	defer use.Unlock()
 	b := &builder{
-		Options: &o, store: s, registries: registries, use: use,
+		Options: &o, store: s, use: use,
 		slots:  make(chan struct{}, max(2, runtime.NumCPU())),
 		stages: map[*dockerfile.Stage]*future{}, images: map[string]*future{},
 	}

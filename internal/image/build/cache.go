@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 )
 
 // usedSteps are the steps of a build, by their keys, for --cache-to.
@@ -117,7 +118,7 @@ func (b *builder) exportCache() error {
 	if err != nil {
 		return err
 	}
-	return store.WriteFile(filepath.Join(dir, cacheIndex), append(raw, '\n'))
+	return storedir.WriteFile(filepath.Join(dir, cacheIndex), append(raw, '\n'))
 }
 
 // copyBlob copies a file, unless the copy is there. It appears when it is complete.

@@ -14,8 +14,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/image/build/dockerfile"
 	"github.com/rootless-containers/subuidless/internal/image/build/files"
-	"github.com/rootless-containers/subuidless/internal/image/container"
-	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
@@ -251,7 +249,9 @@ func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r doc
 func (b *builder) image(ctx context.Context, name, platform string) (_ *state, err error) {
 	shown := b.Progress.Start("[internal] load image " + name)
 	defer func() { shown.Done(err) }()
-	i, err := b.findOrPull(ctx, name, platform)
+	o := b.Transfer
+	o.Platform, o.Warn = platform, b.warn
+	i, err := transfer.FindOrPull(ctx, b.store, name, b.Pull, o)
 	if err != nil {
 		return nil, err
 	}
@@ -266,23 +266,4 @@ func (b *builder) image(ctx context.Context, name, platform string) (_ *state, e
 	s.history, s.created = s.base.Image.History, s.base.Image.Created
 	s.based.layers, s.based.history = len(s.layers), len(s.history)
 	return s, nil
-}
-
-func (b *builder) findOrPull(ctx context.Context, name, platform string) (*store.Image, error) {
-	if b.Pull != container.PullAlways {
-		i, err := b.store.Find(name, b.registries.Aliases)
-		if err == nil && !container.Fits(i, platform) {
-			err = fmt.Errorf("image %s in the store is for %s: %w", name, i.Config.Platform(), store.ErrNotFound)
-		}
-		if err == nil || b.Pull == container.PullNever || !errors.Is(err, store.ErrNotFound) {
-			return i, err
-		}
-	}
-	ref, err := reference.Parse(name, b.registries.Aliases)
-	if err != nil {
-		return nil, err
-	}
-	o := b.Transfer
-	o.Platform, o.Warn = platform, b.warn
-	return transfer.Pull(ctx, b.store, ref, nil, o)
 }

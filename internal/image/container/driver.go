@@ -12,6 +12,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
 )
 
@@ -65,7 +66,7 @@ func BestDriver(s *store.Store, use store.Lock) (Driver, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.Driver, store.WriteFile(name, append(b, '\n'))
+	return p.Driver, storedir.WriteFile(name, append(b, '\n'))
 }
 
 func probe(s *store.Store, use store.Lock) (err error) {

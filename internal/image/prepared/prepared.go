@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/running"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/program"
@@ -22,11 +22,12 @@ import (
 
 // Container is a container that is ready to run.
 type Container struct {
+	// Dir is the directory of a container of a store (package storedir), which says how to run
+	// it; empty: see Launch.
+	Dir    string
 	Launch launch.RunOptions
-	Dir    string // of the container, as in package storedir; empty: it has none
-	Remove bool   // remove Dir when the container ends, and do not store how it has ended
 	// Lock is an open file description that the process that runs the container keeps open
-	// until it ends; nil: none.
+	// until it ends, with Dir the container's lock; nil: none.
 	Lock *os.File `json:"-"`
 }
 
@@ -97,6 +98,9 @@ func Run(f *os.File) (status int, err error) {
 		// The kernel unlocks it when this process ends. Nobody else inherits it.
 		unix.CloseOnExec(d.LockFD)
 	}
+	if d.Dir != "" {
+		return running.Run(d.Dir, storedir.Lock{File: os.NewFile(uintptr(d.LockFD), "lock")})
+	}
 	if l := d.Launch.Layers; l != nil {
 		var lower []string
 		for _, name := range l.Lower {
@@ -109,13 +113,5 @@ func Run(f *os.File) (status int, err error) {
 		defer stack.Close()
 		l.Open = stack.Open
 	}
-	status, err = launch.Run(d.Launch)
-	switch {
-	case d.Dir == "":
-	case d.Remove:
-		err = errors.Join(err, storedir.RemoveContainer(d.Dir))
-	default:
-		err = errors.Join(err, storedir.SaveExit(d.Dir, storedir.Exit{Finished: time.Now(), ExitCode: status}))
-	}
-	return status, err
+	return launch.Run(d.Launch)
 }

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +88,7 @@ func (s *Store) PutStream(write func(io.Writer) error) (d v1.Descriptor, err err
 	if err != nil {
 		return d, errors.Join(err, os.Remove(f.Name()))
 	}
-	return d, syncDir(s.path("blobs", "sha256"))
+	return d, storedir.SyncDir(s.path("blobs", "sha256"))
 }
 
 // CheckDigest returns an error if the store cannot hold a blob with this digest.
@@ -116,7 +118,7 @@ func (s *Store) Fetch(ctx context.Context, d v1.Descriptor, open func(ctx contex
 	}
 	name := s.path("tmp", d.Digest.Hex)
 	for {
-		l, err := lockFile(name, unix.LOCK_EX)
+		l, err := storedir.LockFile(name, unix.LOCK_EX)
 		if err != nil {
 			return err
 		}
@@ -125,7 +127,7 @@ func (s *Store) Fetch(ctx context.Context, d v1.Descriptor, open func(ctx contex
 			progress(max(d.Size, 0))
 			return nil
 		}
-		if !isCurrent(l.File, name) {
+		if !storedir.IsCurrent(l.File, name) {
 			l.Unlock()
 			continue // the file that was locked has been renamed or removed
 		}
@@ -133,13 +135,6 @@ func (s *Store) Fetch(ctx context.Context, d v1.Descriptor, open func(ctx contex
 		l.Unlock()
 		return err
 	}
-}
-
-// isCurrent reports whether name still leads to the open file f.
-func isCurrent(f *os.File, name string) bool {
-	opened, err1 := f.Stat()
-	named, err2 := os.Lstat(name)
-	return err1 == nil && err2 == nil && os.SameFile(opened, named)
 }
 
 // fetchInto continues the blob in f, its locked file in tmp, and moves it to its place.
@@ -186,7 +181,7 @@ func (s *Store) fetchInto(ctx context.Context, f *os.File, d v1.Descriptor, open
 	if err := os.Rename(f.Name(), s.BlobPath(d.Digest)); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(s.BlobPath(d.Digest)))
+	return storedir.SyncDir(filepath.Dir(s.BlobPath(d.Digest)))
 }
 
 func copyBlob(ctx context.Context, f io.Writer, sum hash.Hash, have int64, open func(context.Context, int64) (io.ReadCloser, error), progress func(int64)) (int64, error) {

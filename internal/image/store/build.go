@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
 )
 
 // CachedLayer is the layer that a step of a build makes. Prune removes entries whose blobs are
@@ -43,7 +44,7 @@ func (s *Store) cachePath(key string) string { return s.path("cache", "steps", k
 // It is nil if the store does not have it.
 func (s *Store) CachedLayer(key string) (*CachedLayer, error) {
 	c := new(CachedLayer)
-	err := readJSON(s.cachePath(key), c)
+	err := storedir.ReadJSON(s.cachePath(key), c)
 	if errors.Is(err, os.ErrNotExist) || err == nil && !c.Empty && !s.HasBlob(c.Layer) {
 		return nil, nil
 	}
@@ -59,7 +60,7 @@ func (s *Store) PutCachedLayer(key string, c *CachedLayer) error {
 	if err := os.MkdirAll(s.path("cache", "steps"), 0o700); err != nil {
 		return err
 	}
-	return WriteFile(s.cachePath(key), append(b, '\n'))
+	return storedir.WriteFile(s.cachePath(key), append(b, '\n'))
 }
 
 // sweepCache removes entries of the cache whose blobs are not needed.
@@ -71,7 +72,7 @@ func (s *Store) sweepCache(needed func(hex string) bool) error {
 	for _, e := range entries {
 		name := s.cachePath(e.Name())
 		c := new(CachedLayer)
-		if readJSON(name, c) == nil && !c.Empty && needed(c.Layer.Digest.Hex) {
+		if storedir.ReadJSON(name, c) == nil && !c.Empty && needed(c.Layer.Digest.Hex) {
 			continue
 		}
 		if err := os.Remove(name); err != nil {
@@ -109,7 +110,7 @@ func (s *Store) CacheMount(id string, exclusive, wait bool, fill func(dir string
 	if !wait {
 		how |= unix.LOCK_NB
 	}
-	l, err := lockFile(name+".lock", how)
+	l, err := storedir.LockFile(name+".lock", how)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, fmt.Errorf("cache %s: %w", id, ErrInUse)
 	}
@@ -121,7 +122,7 @@ func (s *Store) CacheMount(id string, exclusive, wait bool, fill func(dir string
 
 // makeCacheMount creates the directory name with its first content, unless it exists.
 func makeCacheMount(name string, fill func(string) error) error {
-	l, err := lockFile(name+".make", unix.LOCK_EX)
+	l, err := storedir.LockFile(name+".make", unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func makeCacheMount(name string, fill func(string) error) error {
 	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	next := name + newSuffix
+	next := name + storedir.NewSuffix
 	if err := layer.RemoveAll(next); err != nil { // of a process that was killed
 		return err
 	}
@@ -176,5 +177,5 @@ func (s *Store) AdoptBlob(name string, digest v1.Hash) error {
 	if err := os.Rename(name, s.BlobPath(digest)); err != nil {
 		return err
 	}
-	return syncDir(s.path("blobs", "sha256"))
+	return storedir.SyncDir(s.path("blobs", "sha256"))
 }

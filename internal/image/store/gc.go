@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
@@ -45,12 +47,23 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 	}
 	var kept []*Container
 	for _, c := range containers {
-		if c.Running || !o.Containers {
+		lock, err := c.Lock()
+		if errors.Is(err, ErrNotFound) {
+			continue // it has removed itself
+		}
+		busy := errors.Is(err, storedir.ErrRunning) || errors.Is(err, storedir.ErrBusy)
+		if err != nil && !busy {
+			return nil, err
+		}
+		if busy || !o.Containers {
+			lock.Unlock()
 			kept = append(kept, c)
 			continue
 		}
 		p.Bytes += diskUsage(c.Dir)
-		if err := s.RemoveContainer(c); err != nil {
+		err = s.RemoveContainer(c)
+		lock.Unlock()
+		if err != nil {
 			return nil, err
 		}
 		p.Containers = append(p.Containers, c.ID)
@@ -75,7 +88,7 @@ func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error 
 		return err
 	}
 	for _, i := range images {
-		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID() })
+		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID().String() })
 		if used || !o.Unused && (i.Name != "" || !o.Dangling) {
 			continue
 		}
@@ -115,7 +128,7 @@ func (s *Store) sweep(containers []*Container, p *Pruned) error {
 		{"containers", func(name string) bool { return ids[name] }},
 		{"tmp", func(string) bool { return false }},
 		{"locks", func(name string) bool { return !isLayerID(name) }},
-		{".", func(name string) bool { return !strings.HasSuffix(name, newSuffix) }},
+		{".", func(name string) bool { return !strings.HasSuffix(name, storedir.NewSuffix) }},
 	} {
 		entries, err := os.ReadDir(s.path(area.dir))
 		if err != nil {

@@ -62,7 +62,7 @@ func (i *Image) Layers() []string {
 
 // withIndex calls f with the index while it is locked, and writes it if f reports a change.
 func (s *Store) withIndex(f func(*v1.IndexManifest) (changed bool, err error)) error {
-	l, err := lockFile(s.path("locks", "index"), unix.LOCK_EX)
+	l, err := storedir.LockFile(s.path("locks", "index"), unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -79,12 +79,12 @@ func (s *Store) withIndex(f func(*v1.IndexManifest) (changed bool, err error)) e
 	if err != nil {
 		return err
 	}
-	return WriteFile(s.path(storedir.Index), append(b, '\n'))
+	return storedir.WriteFile(s.path(storedir.Index), append(b, '\n'))
 }
 
 func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
-	err := readJSON(s.path(storedir.Index), index)
+	err := storedir.ReadJSON(s.path(storedir.Index), index)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *Store) load(d v1.Descriptor) (*Image, error) {
 }
 
 // ErrNotFound is wrapped by errors about images and containers that the store does not have.
-var ErrNotFound = errors.New("not found")
+var ErrNotFound = storedir.ErrNotFound
 
 // Find returns the image that text names: by a name, or by its id or the beginning of it.
 func (s *Store) Find(text string, aliases reference.Aliases) (*Image, error) {

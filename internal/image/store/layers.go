@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -57,15 +59,13 @@ type NewLayer struct {
 	lock Lock
 }
 
-const newSuffix = ".new"
-
 // NewLayer prepares to unpack the layer id. It waits for another process that unpacks it. The
 // caller calls Commit or Abandon.
 func (s *Store) NewLayer(id string) (*NewLayer, error) {
 	if s.HasLayer(id) {
 		return &NewLayer{Path: s.LayerPath(id), Done: true}, nil
 	}
-	l, err := lockFile(s.path("locks", id), unix.LOCK_EX)
+	l, err := storedir.LockFile(s.path("locks", id), unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *Store) NewLayer(id string) (*NewLayer, error) {
 		l.Unlock()
 		return &NewLayer{Path: s.LayerPath(id), Done: true}, nil
 	}
-	n := &NewLayer{Path: s.LayerPath(id) + newSuffix, id: id, lock: l}
+	n := &NewLayer{Path: s.LayerPath(id) + storedir.NewSuffix, id: id, lock: l}
 	// Left by a process that was killed.
 	if err := layer.RemoveAll(n.Path); err != nil {
 		l.Unlock()

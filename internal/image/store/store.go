@@ -6,7 +6,8 @@
 //	oci-layout, index.json   the images; the annotation with the name is that of the image-spec
 //	blobs/sha256/HEX         manifests, configurations and compressed layers
 //	layers/ID                unpacked layers: see package layer
-//	containers/ID            see Container
+//	containers/ID            see storedir.Container
+//	volumes/NAME             see Volume
 //	cache/steps/KEY          see CachedLayer
 //	cache/mounts/HEX         see CacheMount
 //	tmp/                     blobs that are being downloaded, and files of running builds
@@ -29,7 +30,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -58,13 +58,13 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the store of images: %w", err)
 	}
-	for _, sub := range []string{"blobs/sha256", "layers", "containers", "tmp", "locks"} {
+	for _, sub := range []string{"blobs/sha256", "layers", "containers", "volumes", "tmp", "locks"} {
 		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
 			return nil, fmt.Errorf("creating the store of images: %w", err)
 		}
 	}
 	if _, err := os.Lstat(s.path("oci-layout")); errors.Is(err, os.ErrNotExist) {
-		if err := WriteFile(s.path("oci-layout"), []byte(layoutVersion)); err != nil {
+		if err := storedir.WriteFile(s.path("oci-layout"), []byte(layoutVersion)); err != nil {
 			return nil, err
 		}
 	}
@@ -85,83 +85,18 @@ func (s *Store) path(elem ...string) string {
 func (s *Store) TempDir() string { return s.path("tmp") }
 
 // Lock is a lock that flock(2) gives.
-type Lock struct{ File *os.File }
-
-// Unlock releases the lock, unless another process has inherited File.
-func (l Lock) Unlock() { l.File.Close() }
+type Lock = storedir.Lock
 
 // Use keeps others from removing blobs and layers until Unlock.
-func (s *Store) Use() (Lock, error) { return lockFile(s.path("locks", "use"), unix.LOCK_SH) }
+func (s *Store) Use() (Lock, error) { return storedir.LockFile(s.path("locks", "use"), unix.LOCK_SH) }
 
 // exclusive waits until nobody uses the store, and keeps everybody from it until Unlock. It
 // calls waiting first if it has to wait.
 func (s *Store) exclusive(waiting func()) (Lock, error) {
-	l, err := lockFile(s.path("locks", "use"), unix.LOCK_EX|unix.LOCK_NB)
+	l, err := storedir.LockFile(s.path("locks", "use"), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		waiting()
-		return lockFile(s.path("locks", "use"), unix.LOCK_EX)
+		return storedir.LockFile(s.path("locks", "use"), unix.LOCK_EX)
 	}
 	return l, err
-}
-
-// lockFile opens the file name, which it creates if needed, and locks it: see flock(2).
-func lockFile(name string, how int) (Lock, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return Lock{}, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		switch err {
-		case nil:
-			return Lock{f}, nil
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			f.Close()
-			return Lock{}, err
-		default:
-			f.Close()
-			return Lock{}, fmt.Errorf("locking %s: %w", name, err)
-		}
-	}
-}
-
-// WriteFile makes content the content of the file name, durably and at once.
-func WriteFile(name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.new")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func readJSON(name string, v any) error {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }

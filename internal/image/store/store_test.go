@@ -252,7 +252,7 @@ func TestCheck(t *testing.T) {
 
 func TestContainers(t *testing.T) {
 	s := open(t)
-	c := &Container{Name: "one", ImageID: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}}
+	c := &Container{Name: "one", ImageID: (v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}).String()}
 	l, err := s.NewContainer(c)
 	if err != nil {
 		t.Fatal(err)

@@ -1,14 +1,12 @@
-// Package storedir has what the main program knows of stores: where they are, and how a
-// container of one ends. Package store has the rest.
+// Package storedir has what the main program knows of stores: where they are, and their
+// containers. Package store has the rest.
 package storedir
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 )
@@ -33,45 +31,17 @@ const Index = "index.json"
 // Config is the name of the file that makes a directory that of a container.
 const Config = "config.json"
 
-// exitFile is the file in a container's directory with its Exit.
-const exitFile = "exit.json"
+// containersDir is the name of the directory of all containers.
+const containersDir = "containers"
 
-// Exit says how a container has ended.
-type Exit struct {
-	Finished time.Time `json:",omitzero"`
-	ExitCode int       `json:",omitempty"` // as launch.Run returns it
-}
+// LayersDir returns the directory of the unpacked layers of the store in dir.
+func LayersDir(dir string) string { return filepath.Join(dir, "layers") }
 
-// SaveExit stores how the container in dir has ended.
-func SaveExit(dir string, e Exit) error {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	// Not synced: a container that has vanished in a crash of the machine counts as killed.
-	name := filepath.Join(dir, exitFile)
-	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
-}
+// StoreOf returns the directory of the store that the container in the directory dir belongs to.
+func StoreOf(dir string) string { return filepath.Dir(filepath.Dir(dir)) }
 
-// ReadExit returns how the container in dir has ended. It is zero if that is not known,
-// because the container runs or has been killed together with what runs it.
-func ReadExit(dir string) (Exit, error) {
-	b, err := os.ReadFile(filepath.Join(dir, exitFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return Exit{}, nil
-	}
-	if err != nil {
-		return Exit{}, err
-	}
-	var e Exit
-	if json.Unmarshal(b, &e) != nil {
-		return Exit{}, nil // the machine has crashed: see SaveExit
-	}
-	return e, nil
-}
+// ErrNotFound is wrapped by errors about images and containers that the store does not have.
+var ErrNotFound = errors.New("not found")
 
 // RemoveContainer removes the directory of a container that does not run, and its files.
 func RemoveContainer(dir string) error {

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+func newVolumeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:  "volume",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newVolumeCreateCommand(), newVolumeInspectCommand(), newVolumeListCommand(), newVolumePruneCommand(), newVolumeRmCommand())
+	return cmd
+}
+
+func newVolumeCreateCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var labels []string
+	cmd := &cobra.Command{
+		Use:   "create [flags] NAME",
+		Short: "Create a volume",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			all := map[string]string{}
+			for _, l := range labels {
+				k, v, _ := strings.Cut(l, "=")
+				all[k] = v
+			}
+			v, err := s.CreateVolume(args[0], all)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), v.Name)
+			return nil
+		},
+	}
+	cmd.Flags().StringArrayVarP(&labels, "label", "l", nil, "label `K=V` of the volume; may be repeated")
+	where.Add(cmd)
+	return cmd
+}
+
+// inspectedVolume is a volume as docker volume inspect prints it.
+type inspectedVolume struct {
+	Name       string
+	Driver     string
+	Mountpoint string
+	CreatedAt  time.Time
+	Labels     map[string]string
+	Scope      string
+}
+
+func newVolumeInspectCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "inspect [flags] NAME...",
+		Short: "Print what is known about volumes",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			var all []any
+			for _, arg := range args {
+				v, err := s.FindVolume(arg)
+				if err != nil {
+					return err
+				}
+				all = append(all, inspectedVolume{v.Name, "local", v.Data, v.Created, v.Labels, "local"})
+			}
+			if format != "" && format != "json" {
+				return formatList(cmd.OutOrStdout(), all, format, nil)
+			}
+			e := json.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent("", "    ")
+			return e.Encode(all)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or a `text` with fields: {{.FIELD}}")
+	where.Add(cmd)
+	return cmd
+}
+
+func newVolumeListCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:     "ls [flags]",
+		Aliases: []string{"list"},
+		Short:   "List the volumes",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			all, err := s.Volumes()
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
+			if !quiet {
+				fmt.Fprintln(w, "DRIVER\tVOLUME NAME")
+			}
+			for _, v := range all {
+				if quiet {
+					fmt.Fprintln(w, v.Name)
+				} else {
+					fmt.Fprintf(w, "local\t%s\n", v.Name)
+				}
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print names only")
+	where.Add(cmd)
+	return cmd
+}
+
+func newVolumePruneCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var force, all bool
+	cmd := &cobra.Command{
+		Use:   "prune [flags]",
+		Short: "Remove all volumes that no container uses",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			if !force {
+				if err := ask("Remove all volumes that no container uses?"); err != nil {
+					return err
+				}
+			}
+			removed, err := s.PruneVolumes()
+			for _, name := range removed {
+				fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "accepted as in docker: all volumes here have names")
+	where.Add(cmd)
+	return cmd
+}
+
+func newVolumeRmCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "rm [flags] NAME...",
+		Short: "Remove volumes that no container uses, and their files",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, arg := range args {
+				v, err := s.FindVolume(arg)
+				if err == nil {
+					err = s.RemoveVolume(v)
+				} else if force && errors.Is(err, store.ErrNotFound) {
+					continue
+				}
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), arg)
+				}
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not fail if a volume does not exist")
+	where.Add(cmd)
+	return cmd
+}

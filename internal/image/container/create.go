@@ -1,0 +1,222 @@
+// Package container creates containers of images, and makes images, layers and archives of what
+// they have changed. Package running runs them.
+package container
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/running"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
+)
+
+// CreateOptions are the options of Create: what the user has set.
+type CreateOptions struct {
+	Image      string   // as the user has named it
+	Args       []string // what follows the image: it replaces Cmd
+	Entrypoint *string  // if not nil, it replaces Entrypoint and Cmd; empty: none
+	Name       string   // of the container
+	Labels     []string // K=V
+	Remove     bool     // remove the container when it ends
+	Driver     Driver   // how the root file system is made; empty: the best one
+	Terminal   bool     // a terminal in the background, too
+	OpenStdin  bool     // in the background, standard input stays open
+	NoLog      bool     // do not keep the output of a container in the background
+	StopSignal string   // empty: that of the image
+	StopTime   int      // seconds; 0: the default
+	Health     Health
+
+	// Launch is what the user has set of it; Rootfs, Args, Layers and Dirs are not used.
+	// Volumes may also be NAME:DST[:ro], with the name of a volume, or just DST.
+	Launch launch.RunOptions
+}
+
+// Health is what the user has set of the image's health check.
+type Health struct {
+	Off         bool   // no check
+	Command     string // for a shell; empty: that of the image
+	Interval    time.Duration
+	Timeout     time.Duration
+	StartPeriod time.Duration
+	Retries     int
+}
+
+// docker's defaults for health checks.
+const (
+	healthInterval = 30 * time.Second
+	healthTimeout  = 30 * time.Second
+	healthRetries  = 3
+)
+
+// over returns the health check of the image, with what the user has set instead.
+func (h *Health) over(image *v1.HealthConfig) *storedir.HealthCheck {
+	c := new(storedir.HealthCheck)
+	if image != nil {
+		*c = storedir.HealthCheck{Test: image.Test, Interval: image.Interval, Timeout: image.Timeout, StartPeriod: image.StartPeriod, Retries: image.Retries}
+	}
+	if h.Command != "" {
+		c.Test = []string{"CMD-SHELL", h.Command}
+	}
+	if h.Off || len(c.Test) == 0 || c.Test[0] == "NONE" {
+		return nil
+	}
+	c.Interval = cmp.Or(h.Interval, c.Interval, healthInterval)
+	c.Timeout = cmp.Or(h.Timeout, c.Timeout, healthTimeout)
+	c.StartPeriod = cmp.Or(h.StartPeriod, c.StartPeriod)
+	c.Retries = cmp.Or(h.Retries, c.Retries, healthRetries)
+	return c
+}
+
+// imageHealth returns a health check as images have it.
+func imageHealth(h *storedir.HealthCheck) *v1.HealthConfig {
+	if h == nil {
+		return nil
+	}
+	return &v1.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+}
+
+// Create makes a container of an image, whose layers are unpacked. The caller holds the lock use,
+// and unlocks the Lock when the container does not run: see package running.
+func Create(s *store.Store, use store.Lock, image *store.Image, o CreateOptions) (*store.Container, store.Lock, error) {
+	settings, err := settingsOf(s, image, &o)
+	if err != nil {
+		return nil, store.Lock{}, err
+	}
+	c, lock, err := add(s, image, &o, settings)
+	if err != nil {
+		return nil, store.Lock{}, err
+	}
+	if err = prepareRoot(s, use, c, o.Driver); err == nil {
+		err = fillVolumes(s, c)
+	}
+	if err != nil {
+		lock.Unlock()
+		return nil, store.Lock{}, errors.Join(err, s.RemoveContainer(c))
+	}
+	return c, lock, nil
+}
+
+// add adds the container to the store.
+func add(s *store.Store, image *store.Image, o *CreateOptions, settings *storedir.Settings) (*store.Container, store.Lock, error) {
+	labels := map[string]string{}
+	for k, v := range image.Config.Config.Labels {
+		labels[k] = v
+	}
+	for _, l := range o.Labels {
+		k, v, _ := strings.Cut(l, "=")
+		labels[k] = v
+	}
+	signal := cmp.Or(o.StopSignal, image.Config.Config.StopSignal)
+	if signal != "" {
+		if _, err := running.ParseSignal(signal); err != nil && o.StopSignal != "" {
+			return nil, store.Lock{}, fmt.Errorf("--stop-signal: %w", err)
+		}
+	}
+	c := &store.Container{
+		Name: o.Name, Image: o.Image, ImageID: image.ID().String(), Layers: image.Layers(), Base: image.Layers(),
+		Command: slices.Concat(settings.Entrypoint, settings.Cmd), Labels: labels,
+		StopSignal: signal, AutoRemove: o.Remove, Settings: *settings,
+	}
+	lock, err := s.NewContainer(c)
+	return c, lock, err
+}
+
+// command returns Entrypoint and Cmd of the container, as docker composes them.
+func command(c *v1.Config, o *CreateOptions) (entrypoint, cmd []string) {
+	entrypoint, cmd = c.Entrypoint, c.Cmd
+	if o.Entrypoint != nil {
+		entrypoint, cmd = nil, nil
+		if *o.Entrypoint != "" {
+			entrypoint = []string{*o.Entrypoint}
+		}
+	}
+	if len(o.Args) > 0 {
+		cmd = o.Args
+	}
+	return entrypoint, cmd
+}
+
+// settingsOf returns the settings of the image and those of the user, which take precedence.
+func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir.Settings, error) {
+	config := &image.Config.Config
+	l := &o.Launch
+	r := &storedir.Settings{
+		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
+		Hostname: l.Hostname, Net: l.Net, ReadOnly: l.ReadOnly,
+		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, StopTimeout: o.StopTime,
+		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
+		Trace: l.Supervisor.Trace, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
+	}
+	if r.Entrypoint, r.Cmd = command(config, o); len(r.Entrypoint)+len(r.Cmd) == 0 {
+		return nil, fmt.Errorf("image %s has no command of its own, and none is given", o.Image)
+	}
+	if !path.IsAbs(r.Workdir) {
+		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", r.Workdir)
+	}
+	env, err := running.ResolveEnv(l.Env, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	r.Env = append(slices.DeleteFunc(slices.Clone(config.Env), func(kv string) bool { return !strings.Contains(kv, "=") }), env...)
+	var anonymous []string
+	if r.Mounts, anonymous, err = parseVolumes(s, l.Volumes); err != nil {
+		return nil, err
+	}
+	for volume := range config.Volumes {
+		anonymous = append(anonymous, path.Join("/", volume))
+	}
+	r.Dirs = append(anonymous, r.Workdir)
+	slices.Sort(r.Dirs)
+	return r, nil
+}
+
+// prepareRoot makes the root file system of c, with the driver or the best one.
+func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driver) error {
+	var lower []string
+	for _, id := range c.Layers {
+		lower = append(lower, s.LayerPath(id))
+	}
+	if slices.ContainsFunc(lower, layer.HasOwnMarks) {
+		driver = DriverCopy
+	}
+	if driver == "" {
+		var err error
+		if driver, err = BestDriver(s, use); err != nil {
+			return err
+		}
+	}
+	if driver == DriverCopy || len(lower) == 0 {
+		return copyLayers(s, use, c, lower)
+	}
+	return CopyRootAttributes(lower[0], filepath.Join(c.Dir, "upper"))
+}
+
+// copyLayers copies the layers to the root file system of c.
+func copyLayers(s *store.Store, use store.Lock, c *store.Container, lower []string) error {
+	if len(lower) > 0 {
+		p, err := unpack.Start(s, use, supervisor.Active())
+		if err != nil {
+			return err
+		}
+		err = p.Merge(lower, filepath.Join(c.Dir, "rootfs"))
+		if err := errors.Join(err, p.Close()); err != nil {
+			return err
+		}
+	}
+	c.Layers = nil
+	return c.Save()
+}

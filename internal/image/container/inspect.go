@@ -1,0 +1,126 @@
+package container
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/rootless-containers/subuidless/internal/image/storedir"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// Inspected is a container as docker inspect prints it.
+type Inspected struct {
+	Id      string //nolint:revive // docker's name
+	Created time.Time
+	Path    string
+	Args    []string
+	State   InspectedState
+	Image   string // the id
+	Name    string
+	LogPath string
+	Driver  Driver
+	Mounts  []InspectedMount
+	Config  InspectedConfig
+
+	HostConfig struct {
+		Binds          []string
+		NetworkMode    string
+		AutoRemove     bool
+		ReadonlyRootfs bool
+		LogConfig      struct{ Type string }
+		RestartPolicy  struct{ Name string }
+	}
+	ImageName string // as podman names it
+}
+
+// InspectedState is the state of a container.
+type InspectedState struct {
+	Status     string
+	Running    bool
+	Paused     bool
+	Restarting bool
+	OOMKilled  bool
+	Dead       bool
+	Pid        int // of its first process
+	MonitorPid int // of the process that runs it
+	ExitCode   int
+	Error      string
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Health     *storedir.Health `json:",omitempty"`
+}
+
+// InspectedMount is a volume of a container.
+type InspectedMount struct {
+	Type        string // bind or volume
+	Name        string `json:",omitempty"`
+	Source      string
+	Destination string
+	RW          bool
+}
+
+// InspectedConfig is the configuration of a container.
+type InspectedConfig struct {
+	Hostname     string
+	User         string
+	ExposedPorts map[string]struct{} `json:",omitempty"`
+	Tty          bool
+	OpenStdin    bool
+	Env          []string
+	Cmd          []string
+	Image        string
+	WorkingDir   string
+	Entrypoint   []string
+	Labels       map[string]string
+	StopSignal   string           `json:",omitempty"`
+	StopTimeout  int              `json:",omitempty"`
+	Healthcheck  *v1.HealthConfig `json:",omitempty"`
+}
+
+// Inspect returns what is known about a container.
+func Inspect(c *store.Container) *Inspected {
+	s := &c.Settings
+	i := &Inspected{
+		Id: c.ID, Created: c.Created, Path: c.Command[0], Args: c.Command[1:], Image: c.ImageID, ImageName: c.Image, Name: c.Name,
+		Driver: DriverOverlay, Mounts: []InspectedMount{},
+		State: InspectedState{
+			Status: State(c), Running: State(c) == StateRunning, Pid: c.State.Init, ExitCode: c.State.ExitCode, Error: c.State.Error,
+			StartedAt: c.State.Started, FinishedAt: c.State.Finished, Health: c.State.Health,
+		},
+		Config: InspectedConfig{
+			Hostname: s.Hostname, User: s.User, ExposedPorts: s.Exposed, Tty: s.Terminal, OpenStdin: s.OpenStdin, Env: s.Env, Cmd: s.Cmd,
+			Image: c.Image, WorkingDir: s.Workdir, Entrypoint: s.Entrypoint, Labels: c.Labels, StopSignal: c.StopSignal, StopTimeout: s.StopTimeout, Healthcheck: imageHealth(s.Health),
+		},
+	}
+	if i.State.Running {
+		i.State.MonitorPid = c.State.Pid
+	} else {
+		i.State.Pid = 0
+	}
+	if len(c.Layers) == 0 {
+		i.Driver = DriverCopy
+	}
+	i.HostConfig.NetworkMode, i.HostConfig.AutoRemove, i.HostConfig.ReadonlyRootfs = s.Net, c.AutoRemove, s.ReadOnly
+	i.HostConfig.LogConfig.Type, i.HostConfig.RestartPolicy.Name = "k8s-file", "no"
+	if s.NoLog {
+		i.HostConfig.LogConfig.Type = "none"
+	} else {
+		i.LogPath = filepath.Join(c.Dir, "log")
+	}
+	for _, m := range s.Mounts {
+		kind := "bind"
+		if m.Volume != "" {
+			kind = "volume"
+		}
+		i.Mounts = append(i.Mounts, InspectedMount{kind, m.Volume, m.Source, m.Destination, !m.ReadOnly})
+		bind := m.Source + ":" + m.Destination
+		if m.ReadOnly {
+			bind += ":ro"
+		}
+		i.HostConfig.Binds = append(i.HostConfig.Binds, bind)
+	}
+	return i
+}

@@ -1,0 +1,389 @@
+package storedir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Container is a container of an image. Its directory is containers/ID:
+//
+//	config.json    its Container
+//	state.json     its State, once it has run
+//	rootfs         its root file system, or the place to mount it
+//	upper, work    those of overlayfs
+//	lock           locked while the container runs; then, its content is the exit status
+//	log            the output of a container that runs in the background
+//	control, id-*  sockets while it runs: of the init (package launch) and of the keeper
+type Container struct {
+	ID         string
+	Name       string
+	Image      string   // as the user has named it
+	ImageID    string   // digest of the configuration
+	Layers     []string // the topmost first; empty if rootfs is a copy of Base
+	Base       []string // the layers of the image, the topmost first
+	Command    []string
+	Labels     map[string]string `json:",omitempty"`
+	StopSignal string            `json:",omitempty"`
+	AutoRemove bool              `json:",omitempty"` // remove it when it ends
+	Created    time.Time
+	Settings   Settings
+
+	State   State  `json:"-"`
+	Running bool   `json:"-"`
+	Dir     string `json:"-"`
+}
+
+// Settings say how to run a container: what the image and the user have said.
+type Settings struct {
+	Entrypoint  []string            `json:",omitempty"`
+	Cmd         []string            `json:",omitempty"`
+	User        string              `json:",omitempty"`
+	Env         []string            `json:",omitempty"` // K=V
+	Workdir     string              `json:",omitempty"`
+	Hostname    string              `json:",omitempty"`
+	Net         string              `json:",omitempty"`
+	ReadOnly    bool                `json:",omitempty"`
+	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
+	OpenStdin   bool                `json:",omitempty"` // its standard input stays open in the background
+	Dirs        []string            `json:",omitempty"` // to create if needed
+	Mounts      []Mount             `json:",omitempty"`
+	Health      *HealthCheck        `json:",omitempty"` // nil: no health check
+	StopTimeout int                 `json:",omitempty"` // seconds; 0: the default
+	NoLog       bool                `json:",omitempty"`
+	Exposed     map[string]struct{} `json:",omitempty"` // ports, as the image names them
+
+	Trace         string `json:",omitempty"`
+	Sidecar       string `json:",omitempty"`
+	NoPermissions bool   `json:",omitempty"`
+	Accelerate    uint32 `json:",omitempty"` // see supervisor.Config
+}
+
+// HealthCheck is a health check, in docker's form.
+type HealthCheck struct {
+	Test        []string      `json:",omitempty"`
+	Interval    time.Duration `json:",omitempty"`
+	Timeout     time.Duration `json:",omitempty"`
+	StartPeriod time.Duration `json:",omitempty"`
+	Retries     int           `json:",omitempty"`
+}
+
+// Mount is a bind mount of a container.
+type Mount struct {
+	Volume      string `json:",omitempty"` // name of a volume of the store; empty: none
+	Source      string // absolute path on the host
+	Destination string // absolute path in the container
+	ReadOnly    bool   `json:",omitempty"`
+}
+
+// State is what a container does or has done.
+type State struct {
+	Pid      int       `json:",omitempty"` // of the process that runs it
+	Init     int       `json:",omitempty"` // its first process; 0: not started yet
+	Started  time.Time `json:",omitzero"`
+	Finished time.Time `json:",omitzero"`
+	ExitCode int       `json:",omitempty"`
+	Error    string    `json:",omitempty"` // why it could not be started
+	Health   *Health   `json:",omitempty"`
+}
+
+// Health is the result of health checks.
+type Health struct {
+	Status        string // starting, healthy or unhealthy
+	FailingStreak int
+	Log           []HealthResult
+}
+
+// HealthResult is the result of one health check.
+type HealthResult struct {
+	Start, End time.Time
+	ExitCode   int
+	Output     string
+}
+
+// ErrRunning is wrapped by errors about containers that run.
+var ErrRunning = errors.New("the container is running")
+
+// ErrBusy is wrapped by errors about containers that others use, although they do not run.
+var ErrBusy = errors.New("another command is creating it, or using its files: try again")
+
+// Lock makes the container count as running until the caller unlocks the Lock. The error wraps
+// ErrRunning if it runs, ErrBusy, or ErrNotFound if it has been removed.
+func (c *Container) Lock() (Lock, error) {
+	name := filepath.Join(c.Dir, "lock")
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
+	}
+	if err != nil {
+		return Lock{}, err
+	}
+	l := Lock{f}
+	// Others may hold the lock for a moment, to see whether the container runs.
+	for end := time.Now().Add(lockPatience); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil && !IsCurrent(f, name):
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
+		case err == nil:
+			return l, nil
+		case err == unix.EINTR:
+		case err != unix.EWOULDBLOCK:
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: flock: %w", c.Name, err)
+		case l.text() == statusUnknown && c.IsRunning():
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrRunning)
+		case time.Now().After(end):
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrBusy)
+		}
+	}
+}
+
+// Share keeps the container from running until the caller unlocks the Lock. The error wraps
+// ErrRunning if it runs, and ErrNotFound if it has been removed.
+func (c *Container) Share() (Lock, error) {
+	f, err := os.Open(filepath.Join(c.Dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
+	}
+	if err != nil {
+		return Lock{}, err
+	}
+	l := Lock{f}
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err {
+		case nil:
+			return l, nil
+		case unix.EINTR:
+		case unix.EWOULDBLOCK:
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrRunning)
+		default:
+			l.Unlock()
+			return Lock{}, fmt.Errorf("container %s: flock: %w", c.Name, err)
+		}
+	}
+}
+
+// LockFiles waits until no other command changes the files of a container that does not run. The
+// caller has shared the container.
+func (c *Container) LockFiles() (Lock, error) {
+	return LockFile(filepath.Join(c.Dir, "files"), unix.LOCK_EX)
+}
+
+// lockPatience is how long Lock waits for others.
+const lockPatience = time.Second
+
+// text returns the content of the file.
+func (l Lock) text() string {
+	b := make([]byte, 16)
+	n, _ := l.File.ReadAt(b, 0) // an error means that there is nothing
+	return strings.TrimSpace(string(b[:n]))
+}
+
+// Waiter waits for the end of a container.
+type Waiter struct{ lock *os.File }
+
+// Waiter returns what waits for the end of the container, even if it is removed then.
+func (c *Container) Waiter() (*Waiter, error) {
+	f, err := os.Open(filepath.Join(c.Dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
+	}
+	return &Waiter{f}, err
+}
+
+// Wait waits until the container does not run, and returns its exit status: 137 if the process
+// that ran it was killed, and 0 if it has never run.
+func (w *Waiter) Wait() (status int, err error) {
+	for {
+		err := unix.Flock(int(w.lock.Fd()), unix.LOCK_SH)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return 0, fmt.Errorf("waiting for the container: flock: %w", err)
+		}
+	}
+	defer unix.Flock(int(w.lock.Fd()), unix.LOCK_UN)
+	text := Lock{w.lock}.text()
+	switch text {
+	case "":
+		return 0, nil
+	case statusUnknown:
+		return exitKilled, nil
+	}
+	return strconv.Atoi(text)
+}
+
+// Close releases the waiter.
+func (w *Waiter) Close() { w.lock.Close() }
+
+// The contents of the file lock, besides an exit status.
+const statusUnknown = "running"
+
+// exitKilled is the exit status of a container whose processes have been killed.
+const exitKilled = 128 + int(unix.SIGKILL)
+
+// Begin notes in the file of the lock that the container runs, and End that it has ended.
+func (l Lock) Begin() error { return l.note(statusUnknown) }
+
+// End notes the exit status of the container.
+func (l Lock) End(status int) error { return l.note(strconv.Itoa(status)) }
+
+func (l Lock) note(text string) error {
+	err := l.File.Truncate(0)
+	if err == nil {
+		_, err = l.File.WriteAt([]byte(text+"\n"), 0)
+	}
+	return err
+}
+
+// SaveState writes state.json. Durable means that it survives a power failure.
+func (c *Container) SaveState(durable bool) error {
+	b, err := json.MarshalIndent(&c.State, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(c.Dir, "state.json")
+	if durable {
+		return WriteFile(name, append(b, '\n'))
+	}
+	f := name + NewSuffix
+	if err := os.WriteFile(f, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(f, name)
+}
+
+// LoadState reads state.json, and whether the container runs.
+func (c *Container) LoadState() error {
+	c.Running = c.IsRunning()
+	c.State = State{}
+	err := ReadJSON(filepath.Join(c.Dir, "state.json"), &c.State)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if !c.Running && err == nil && !c.State.Started.IsZero() && c.State.Finished.Before(c.State.Started) {
+		c.State.ExitCode, c.State.Error = exitKilled, "the process that ran the container was killed"
+		c.State.Finished, c.State.Health = c.State.Started, nil
+		if st, err := os.Stat(filepath.Join(c.Dir, "log")); err == nil {
+			c.State.Finished = st.ModTime()
+		}
+	}
+	return err
+}
+
+// Save writes config.json.
+func (c *Container) Save() error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return WriteFile(filepath.Join(c.Dir, Config), append(b, '\n'))
+}
+
+// Containers returns all containers of the store in dir, which need not exist, the newest first.
+func Containers(dir string) ([]*Container, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, containersDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []*Container
+	for _, e := range entries {
+		c, err := ReadContainer(filepath.Join(dir, containersDir, e.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // being created or removed, or left by a process that was killed then
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b *Container) int { return b.Created.Compare(a.Created) })
+	return all, nil
+}
+
+// ReadContainer reads the container in the directory dir. The error is os.ErrNotExist if there is
+// none.
+func ReadContainer(dir string) (*Container, error) {
+	c := &Container{Dir: dir}
+	if err := ReadJSON(filepath.Join(dir, Config), c); err != nil {
+		return nil, err
+	}
+	return c, c.LoadState()
+}
+
+// IsRunning reports whether the container runs now.
+func (c *Container) IsRunning() bool { return isLocked(filepath.Join(c.Dir, "lock")) }
+
+// isLocked reports whether a process holds the lock of the file name.
+func isLocked(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// FindContainer returns the container of the store in dir with this name, or whose id begins with
+// it.
+func FindContainer(dir, text string) (*Container, error) {
+	all, err := Containers(dir)
+	if err != nil {
+		return nil, err
+	}
+	var found []*Container
+	for _, c := range all {
+		if c.Name == text || c.ID == text {
+			return c, nil
+		}
+		if strings.HasPrefix(c.ID, text) {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case text == "" || len(found) == 0:
+		return nil, fmt.Errorf("container %q: %w (subuidless ps -a lists all)", text, ErrNotFound)
+	case len(found) > 1:
+		return nil, fmt.Errorf("container %q: several containers have an id that begins with it", text)
+	}
+	return found[0], nil
+}
+
+// minID is the number of digits with which an id counts as one for IsContainer.
+const minID = 12
+
+// IsContainer reports whether the store in dir, which need not exist, has a container with this
+// name or id, or whose id begins with it, if it has at least 12 digits.
+func IsContainer(dir, text string) bool {
+	entries, err := os.ReadDir(filepath.Join(dir, containersDir))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		var c struct{ ID, Name string }
+		if ReadJSON(filepath.Join(dir, containersDir, e.Name(), Config), &c) != nil {
+			continue
+		}
+		if c.Name == text || len(text) >= minID && strings.HasPrefix(c.ID, text) {
+			return true
+		}
+	}
+	return false
+}
