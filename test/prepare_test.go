@@ -133,7 +133,7 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	for _, page := range []string{"suites.md", "build.md"} {
+	for _, page := range []string{"suites.md", "build.md", "containers.md"} {
 		if err := copyFile(filepath.Join(work, page), filepath.Join("..", "docs", page)); err != nil {
 			return err
 		}
