@@ -30,8 +30,8 @@ func newCpCommand() *cobra.Command {
 "-" is a tar archive on standard input or output.
 
 Copies on the host belong to you. Copies in the container belong to root, with
---archive to the user and group ids that they have on the host; the files of an
-archive belong to whom it says. A path that ends with /. means what is in the
+--archive to the user and group ids that they have on the host; the files of a tar
+archive keep its owners. A path that ends with /. means the content of the
 directory.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -223,13 +223,13 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 			return kill(err)
 		}
 	}
-	who, err := json.Marshal(user.user())
+	identity, err := json.Marshal(user.user())
 	if err == nil {
 		if listener != nil {
-			err = send(peer, packetText, string(who), int(listener.Fd()))
+			err = send(peer, packetText, string(identity), int(listener.Fd()))
 			listener.Close()
 		} else {
-			err = sendText(peer, string(who))
+			err = sendText(peer, string(identity))
 		}
 	}
 	if err == nil {

@@ -22,7 +22,7 @@ func (f *StoreFlags) Dir() string {
 	if f.Root != "" {
 		return f.Root
 	}
-	dir, _ := storedir.Default() // who opens it reports the error
+	dir, _ := storedir.Default() // opening it reports the error
 	return dir
 }
 

@@ -122,7 +122,7 @@ func Commit(s *store.Store, use store.Lock, base *store.Image, c *store.Containe
 // applySettings changes the configuration to what the container and the instructions say.
 func applySettings(config *v1.ConfigFile, c *store.Container, changes []string) error {
 	s := &c.Settings
-	config.Container, config.DockerVersion = "", ""
+	config.Container = ""
 	r := &config.Config
 	r.Env, r.User, r.WorkingDir, r.Entrypoint, r.Cmd = s.Env, s.User, s.Workdir, s.Entrypoint, s.Cmd
 	r.StopSignal, r.Healthcheck, r.ExposedPorts, r.Labels = c.StopSignal, imageHealth(s.Health), maps.Clone(s.Exposed), maps.Clone(c.Labels)

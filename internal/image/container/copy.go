@@ -110,7 +110,7 @@ func localTarget(to string) target {
 
 // CopyIn copies the file or directory from of the host, or with "-" the tar archive of the
 // standard input, to the path to of the container. The copies belong to root unless o.Archive
-// is set, and what is in an archive to whom it says.
+// is set, and the files of an archive keep its owners.
 func CopyIn(c *store.Container, from, to string, o CopyOptions) error {
 	return withRoot(c, true, func(root containerfiles.Root) error {
 		to, t, err := containerTarget(root, to)

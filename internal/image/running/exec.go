@@ -34,7 +34,7 @@ func enterOptions(c *storedir.Container) launch.EnterOptions {
 // Exec runs a further command in the container, and returns its exit status as launch.Enter does.
 func Exec(c *storedir.Container, o ExecOptions) (status int, err error) {
 	e := enterOptions(c)
-	e.Args, e.Terminal, e.Detach, e.Signals = o.Args, o.Terminal, o.Detach, true
+	e.Args, e.Terminal, e.Detach, e.Signals = o.Args, o.Terminal && !o.Detach, o.Detach, true
 	if o.User != "" {
 		e.User = o.User
 	}

@@ -19,7 +19,7 @@ import (
 // MonitorName is argv[0] of the monitor: a process with this name must call MonitorMain.
 const MonitorName = "subuidless-monitor"
 
-// monitorReport is the descriptor of a pipe to who started the monitor, which inherits it besides
+// monitorReport is the descriptor of a pipe to the monitor's parent. The monitor inherits it besides
 // the standard streams and the lock (program.Inherited).
 const monitorReport = 4
 
@@ -74,7 +74,7 @@ func MonitorMain() int {
 	unix.CloseOnExec(monitorReport)
 	w := os.NewFile(monitorReport, "report")
 	say := func(r report) {
-		_ = json.NewEncoder(w).Encode(r) // who started it may be gone
+		_ = json.NewEncoder(w).Encode(r) // the parent may be gone
 		w.Close()
 	}
 	status, err := monitor(os.Args[1], storedir.Lock{File: program.Inherited()}, say)
