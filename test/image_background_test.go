@@ -150,15 +150,13 @@ func TestBackground(t *testing.T) {
 	if got := subuidless(t, "exec", store, "again", "stat", "-c", "%u", "/tmp/x"); got != "4294967294\n" {
 		t.Errorf("a file after the restart: %q", got)
 	}
+	eventually(t, "the output of the second run", func() bool { return strings.Count(subuidless(t, "logs", store, "again"), "out\n") == 2 })
 	subuidless(t, "kill", store, "again")
 	if got := subuidless(t, "wait", store, "again"); got != "137\n" {
 		t.Errorf("wait after kill: %q", got)
 	}
 	if got := inspectField(t, store, "again", ".State.Status") + inspectField(t, store, "again", ".State.ExitCode"); got != "exited137" {
 		t.Errorf("after kill: %s", got)
-	}
-	if got := subuidless(t, "logs", store, "again"); strings.Count(got, "out\n") != 2 {
-		t.Errorf("the log after the restart: %q", got)
 	}
 	subuidless(t, "restart", store, "again")
 	if got := subuidless(t, "ps", store, "-q", "--filter", "name=again", "--filter", "status=running"); got != id[:12]+"\n" {
