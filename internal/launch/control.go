@@ -191,7 +191,8 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	}
 	st, ended, err := r.start(func() (*stage, error) {
 		return startStage(spec.Args, stageAttr{
-			env: env, dir: spec.Cwd, stdio: stdio, noPermissions: c.NoPermissions, unfiltered: !c.Supervised, user: &user,
+			env: env, dir: spec.Cwd, stdio: stdio, user: &user,
+			noPermissions: c.NoPermissions, accelerated: c.Accelerated, unfiltered: !c.Supervised,
 			sys: &syscall.SysProcAttr{Setsid: true, Setctty: spec.Terminal},
 		})
 	})
