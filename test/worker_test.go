@@ -91,7 +91,8 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 	}
 }
 
-// startUntil starts the command, waits until it has created the file in its directory, and
+// startUntil starts the command, waits until it has created the file, a path that starts from its
+// directory, and
 // returns its output: a container does not start if its first worker dies.
 func startUntil(t *testing.T, cmd *exec.Cmd, file string) *strings.Builder {
 	t.Helper()
@@ -100,8 +101,11 @@ func startUntil(t *testing.T, cmd *exec.Cmd, file string) *strings.Builder {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(cmd.Dir, file)
+	}
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(cmd.Dir, file)); err == nil {
+		if _, err := os.Stat(file); err == nil {
 			return output
 		}
 		if time.Now().After(end) {
