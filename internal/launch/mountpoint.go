@@ -54,6 +54,9 @@ func createEmpty(name string) error {
 		return err
 	}
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, unix.EEXIST) {
+		return nil // another container of the rootfs has just created it
+	}
 	if err != nil {
 		return mountPointError(name, err)
 	}

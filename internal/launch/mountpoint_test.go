@@ -41,3 +41,19 @@ func TestMakeMountPoint(t *testing.T) {
 		t.Errorf("below a file: %v, want ENOTDIR", err)
 	}
 }
+
+// Several containers of a rootfs may start at once.
+func TestMakeMountPointsAtOnce(t *testing.T) {
+	for range 100 {
+		dir := t.TempDir()
+		errs := make(chan error)
+		for range 8 {
+			go func() { errs <- makeMountPoint(filepath.Join(dir, "etc", "hosts"), false) }()
+		}
+		for range 8 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
