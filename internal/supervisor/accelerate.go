@@ -100,7 +100,8 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 	case clones3:
 		var flags [8]byte // struct clone_args begins with them
 		r.call.Target.Reset(call.PID)
-		if n, e := r.call.Target.Read(uintptr(d.Args[0]), flags[:]); e == 0 && n == len(flags) {
+		// If another thread has executed a program meanwhile, that was read from its memory.
+		if n, e := r.call.Target.Read(uintptr(d.Args[0]), flags[:]); e == 0 && n == len(flags) && r.Waits() {
 			r.noteSharing(binary.NativeEndian.Uint64(flags[:]))
 		}
 	default:
