@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/image/helper"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
@@ -47,16 +48,9 @@ func (p *process) main() (*result, error) {
 		return nil, err
 	}
 	unix.Umask(0)
-	if !j.Root.Supervised {
-		dir, err := owner.DefaultSidecar()
-		if err != nil {
-			return nil, err
-		}
-		sidecar, err := owner.OpenSidecar(dir)
-		if err != nil {
-			return nil, fmt.Errorf("the sidecar: %w", err)
-		}
-		p.owners = owner.NewStore(owner.ID{}, sidecar)
+	var err error
+	if p.owners, err = helper.OpenOwners(j.Root.Supervised); err != nil {
+		return nil, err
 	}
 	root, err := openRoot(j.Root)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/image/helper"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/image/store"
@@ -22,13 +23,13 @@ import (
 // Main is the main function of the process. It ends when its parent closes the pipe of jobs.
 func Main() int {
 	var mu sync.Mutex
-	events := json.NewEncoder(os.NewFile(fdEvents, "events"))
+	events := json.NewEncoder(os.NewFile(helper.FDResults, "events"))
 	report := func(e event) error {
 		mu.Lock()
 		defer mu.Unlock()
 		return events.Encode(e)
 	}
-	if err := serve(os.Args[1], os.Args[2] == "true", os.NewFile(fdJobs, "jobs"), report); err != nil {
+	if err := serve(os.Args[1], os.Args[2] == "true", os.NewFile(helper.FDJobs, "jobs"), report); err != nil {
 		// If the parent is gone, the error cannot be reported.
 		_ = report(event{Error: err.Error()})
 		return 1
@@ -45,17 +46,15 @@ type unpacker struct {
 }
 
 func serve(dir string, supervised bool, jobs io.Reader, report func(event) error) (err error) {
-	unix.CloseOnExec(fdLock)
+	unix.CloseOnExec(helper.FDLock)
 	unix.Umask(0)
 	// Package sys expects it.
 	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
 	u := &unpacker{store: &store.Store{Dir: dir}, report: report}
-	if !supervised {
-		if u.owners, err = openOwners(); err != nil {
-			return err
-		}
+	if u.owners, err = helper.OpenOwners(supervised); err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Abandon(u.layers)) }()
 	for d := json.NewDecoder(jobs); ; {
@@ -72,19 +71,6 @@ func serve(dir string, supervised bool, jobs io.Reader, report func(event) error
 			return err
 		}
 	}
-}
-
-// openOwners opens the store of records, with the default sidecar.
-func openOwners() (*owner.Store, error) {
-	dir, err := owner.DefaultSidecar()
-	if err != nil {
-		return nil, err
-	}
-	sidecar, err := owner.OpenSidecar(dir)
-	if err != nil {
-		return nil, fmt.Errorf("the sidecar: %w", err)
-	}
-	return owner.NewStore(owner.ID{}, sidecar), nil
 }
 
 // explain adds what the user can do to an error of a file system.

@@ -7,20 +7,14 @@
 package unpack
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"strconv"
-	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/image/helper"
 	"github.com/rootless-containers/subuidless/internal/image/store"
-	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // Name is argv[0] of the process: one with this name must call Main.
@@ -60,56 +54,20 @@ type Process struct {
 	Progress func(int64)
 	Warn     func(message string)
 
-	cmd    *exec.Cmd
-	jobs   io.WriteCloser
-	events *json.Decoder
-	close  []io.Closer
+	*helper.Process
 }
 
-// The descriptors that the process inherits, besides the standard streams.
-const (
-	fdJobs = 3 + iota
-	fdEvents
-	fdLock
-)
-
 // Start starts a process that works on the store s. The caller holds its lock Use.
-// The caller must call Close in the end. Supervised means that an outer supervisor stores the
-// owners of what is unpacked: then the process stays in the user namespace of the caller.
-func Start(s *store.Store, use store.Lock, supervised bool) (_ *Process, err error) {
-	jobsRead, jobsWrite, err := os.Pipe()
+// The caller must call Close in the end: what has been unpacked and not committed then vanishes.
+// Supervised means that an outer supervisor stores the owners of what is unpacked: then the process
+// stays in the user namespace of the caller.
+func Start(s *store.Store, use store.Lock, supervised bool) (*Process, error) {
+	argv := []string{Name, s.Dir, strconv.FormatBool(supervised)}
+	p, err := helper.Start(argv, use.File, supervised, "unpack layers in")
 	if err != nil {
 		return nil, err
 	}
-	defer jobsRead.Close()
-	eventsRead, eventsWrite, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, jobsWrite.Close())
-	}
-	defer eventsWrite.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{Name, s.Dir, strconv.FormatBool(supervised)}
-	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{jobsRead, eventsWrite, use.File}
-	// The terminal must not interrupt it before its parent, which cleans up.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if !supervised {
-		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER | unix.CLONE_NEWNS
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	if err := cmd.Start(); err != nil {
-		if errno := syscall.Errno(0); errors.As(err, &errno) {
-			err = errno
-		}
-		err = userns.Explain(fmt.Errorf("creating a user namespace to unpack layers in: %w", err))
-		return nil, errors.Join(err, jobsWrite.Close(), eventsRead.Close())
-	}
-	return &Process{
-		Progress: func(int64) {}, Warn: func(string) {},
-		cmd: cmd, jobs: jobsWrite, events: json.NewDecoder(eventsRead),
-		close: []io.Closer{jobsWrite, eventsRead},
-	}, nil
+	return &Process{Progress: func(int64) {}, Warn: func(string) {}, Process: p}, nil
 }
 
 // Layer unpacks a layer, with the blob and diffID of the image, on top of those that this
@@ -132,13 +90,13 @@ func (p *Process) Probe(dir string) error { return p.do(job{Probe: dir}) }
 
 // do has the process do a job, and waits until it is done.
 func (p *Process) do(j job) error {
-	if err := json.NewEncoder(p.jobs).Encode(j); err != nil {
-		return p.ended(err)
+	if err := p.Send(j); err != nil {
+		return ended(err)
 	}
 	for {
 		var e event
-		if err := p.events.Decode(&e); err != nil {
-			return p.ended(err)
+		if err := p.Receive(&e); err != nil {
+			return ended(err)
 		}
 		switch {
 		case e.Error != "":
@@ -153,23 +111,6 @@ func (p *Process) do(j job) error {
 	}
 }
 
-func (p *Process) ended(err error) error {
+func ended(err error) error {
 	return fmt.Errorf("the process that unpacks layers has ended: %w", err)
-}
-
-// Cancel makes the process end soon, and its current job fail. It may be called at any time.
-func (p *Process) Cancel() {
-	for _, c := range p.close {
-		c.Close()
-	}
-}
-
-// Close ends the process. What it has unpacked and not committed vanishes.
-func (p *Process) Close() error {
-	p.Cancel()
-	err := p.cmd.Wait()
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		return nil // it has reported why
-	}
-	return err
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -16,16 +15,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/image/helper"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/owner"
 )
 
 // Main is the main function of the process. It ends when its parent closes the pipe of jobs.
 func Main() int {
-	unix.CloseOnExec(fdLock)
+	unix.CloseOnExec(helper.FDLock)
 	unix.Umask(0)
 	var mu sync.Mutex
-	encoder := json.NewEncoder(os.NewFile(fdResults, "results"))
+	encoder := json.NewEncoder(os.NewFile(helper.FDResults, "results"))
 	answer := func(r result) error {
 		mu.Lock()
 		defer mu.Unlock()
@@ -38,7 +38,7 @@ func Main() int {
 		_ = answer(result{Error: err.Error()})
 		return 1
 	}
-	for d := json.NewDecoder(os.NewFile(fdJobs, "jobs")); ; {
+	for d := json.NewDecoder(os.NewFile(helper.FDJobs, "jobs")); ; {
 		var j job
 		if err := d.Decode(&j); err != nil {
 			return 0 // the parent has ended, or wants this process to
@@ -59,21 +59,13 @@ type maker struct {
 	warn   func(message string)
 }
 
-func (m *maker) start(supervised bool) error {
+func (m *maker) start(supervised bool) (err error) {
 	// Package sys expects it.
-	if err := os.Chdir("/proc"); err != nil || supervised {
+	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
-	dir, err := owner.DefaultSidecar()
-	if err != nil {
-		return err
-	}
-	sidecar, err := owner.OpenSidecar(dir)
-	if err != nil {
-		return fmt.Errorf("the sidecar: %w", err)
-	}
-	m.owners = owner.NewStore(owner.ID{}, sidecar)
-	return nil
+	m.owners, err = helper.OpenOwners(supervised)
+	return err
 }
 
 func (m *maker) do(j *job) (r result, err error) {

@@ -1,20 +1,13 @@
 package files
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"strconv"
 	"sync"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/rootless-containers/subuidless/internal/image/helper"
 	"github.com/rootless-containers/subuidless/internal/image/store"
-	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // Name is argv[0] of the process: one with this name must call Main.
@@ -52,57 +45,19 @@ type Process struct {
 	// Warn is called with messages for the user. It is not nil.
 	Warn func(message string)
 
-	mu      sync.Mutex // a job is running
-	cmd     *exec.Cmd
-	jobs    io.WriteCloser
-	results *json.Decoder
-	close   []io.Closer
+	mu sync.Mutex // a job is running
+	*helper.Process
 }
-
-// The descriptors that the process inherits, besides the standard streams.
-const (
-	fdJobs = 3 + iota
-	fdResults
-	fdLock
-)
 
 // Start starts a process. The caller holds the lock Use of the store, and calls Close.
 // Supervised means that an outer supervisor stores owners: then the process stays in the user
 // namespace of the caller.
-func Start(use store.Lock, supervised bool) (_ *Process, err error) {
-	jobsRead, jobsWrite, err := os.Pipe()
+func Start(use store.Lock, supervised bool) (*Process, error) {
+	p, err := helper.Start([]string{Name, strconv.FormatBool(supervised)}, use.File, supervised, "copy files in")
 	if err != nil {
 		return nil, err
 	}
-	defer jobsRead.Close()
-	resultsRead, resultsWrite, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, jobsWrite.Close())
-	}
-	defer resultsWrite.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{Name, strconv.FormatBool(supervised)}
-	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{jobsRead, resultsWrite, use.File}
-	// The terminal must not interrupt it before its parent, which cleans up.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if !supervised {
-		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER | unix.CLONE_NEWNS
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	if err := cmd.Start(); err != nil {
-		if errno := syscall.Errno(0); errors.As(err, &errno) {
-			err = errno
-		}
-		err = userns.Explain(fmt.Errorf("creating a user namespace to copy files in: %w", err))
-		return nil, errors.Join(err, jobsWrite.Close(), resultsRead.Close())
-	}
-	return &Process{
-		Warn: func(string) {},
-		cmd:  cmd, jobs: jobsWrite, results: json.NewDecoder(resultsRead),
-		close: []io.Closer{jobsWrite, resultsRead},
-	}, nil
+	return &Process{Warn: func(string) {}, Process: p}, nil
 }
 
 // Hash returns a digest of what Copy would copy: of everything except times.
@@ -141,12 +96,12 @@ func (p *Process) Dir(path string, o Owner, mode int64) error {
 func (p *Process) do(j job) (result, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := json.NewEncoder(p.jobs).Encode(j); err != nil {
+	if err := p.Send(j); err != nil {
 		return result{}, ended(err)
 	}
 	for {
 		var r result
-		if err := p.results.Decode(&r); err != nil {
+		if err := p.Receive(&r); err != nil {
 			return result{}, ended(err)
 		}
 		switch {
@@ -162,21 +117,4 @@ func (p *Process) do(j job) (result, error) {
 
 func ended(err error) error {
 	return fmt.Errorf("the process that copies files has ended: %w", err)
-}
-
-// Cancel makes the process end soon, and its current job fail. It may be called at any time.
-func (p *Process) Cancel() {
-	for _, c := range p.close {
-		c.Close()
-	}
-}
-
-// Close ends the process.
-func (p *Process) Close() error {
-	p.Cancel()
-	err := p.cmd.Wait()
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		return nil // its parent knows why
-	}
-	return err
 }
