@@ -40,6 +40,16 @@ func registries() (*reference.Registries, error) {
 	return reference.ReadRegistries("/etc", config)
 }
 
+// openStoreAndRegistries is openStore and registries.
+func openStoreAndRegistries(f cli.StoreFlags) (*store.Store, *reference.Registries, error) {
+	s, err := openStore(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	known, err := registries()
+	return s, known, err
+}
+
 // transferOptions returns the options for a transfer.
 func transferOptions(f cli.TransferFlags, known *reference.Registries) transfer.Options {
 	return transfer.Options{

@@ -23,12 +23,8 @@ func newRmCommand() *cobra.Command {
 		Use:  "rm [flags] CONTAINER...",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
-				if err := running.Remove(c, force); err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
-				return nil
+			return changeContainers(cmd, where, args, func(c *store.Container) error {
+				return running.Remove(c, force)
 			})
 		},
 		ValidArgsFunction: containerNames,
@@ -47,12 +43,8 @@ func newStopCommand() *cobra.Command {
 they have not ended after a while.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
-				if err := running.Stop(c, time.Duration(seconds)*time.Second); err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
-				return nil
+			return changeContainers(cmd, where, args, func(c *store.Container) error {
+				return running.Stop(c, time.Duration(seconds)*time.Second)
 			})
 		},
 		ValidArgsFunction: containerNames,
@@ -77,20 +69,14 @@ func newKillCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+			return changeContainers(cmd, where, args, func(c *store.Container) error {
 				switch {
 				case !c.Running:
 					return fmt.Errorf("container %s is not running", c.Name)
 				case number == unix.SIGKILL:
-					err = running.Kill(c)
-				default:
-					err = running.Signal(c, number)
+					return running.Kill(c)
 				}
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
-				return nil
+				return running.Signal(c, number)
 			})
 		},
 		ValidArgsFunction: containerNames,
@@ -112,7 +98,7 @@ and the flags with which they were created.`,
 			if attach && len(args) > 1 {
 				return errors.New("start --attach: only one container can be connected")
 			}
-			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+			return changeContainers(cmd, where, args, func(c *store.Container) error {
 				lock, err := c.Lock()
 				if errors.Is(err, storedir.ErrRunning) && !attach {
 					err = nil // as docker does
@@ -121,11 +107,7 @@ and the flags with which they were created.`,
 				} else if err == nil {
 					_, err = running.Detach(mainProgram, c, lock)
 				}
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
-				return nil
+				return err
 			})
 		},
 		ValidArgsFunction: containerNames,
@@ -143,7 +125,7 @@ func newRestartCommand() *cobra.Command {
 		Use:  "restart [flags] CONTAINER...",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+			return changeContainers(cmd, where, args, func(c *store.Container) error {
 				if err := running.Stop(c, time.Duration(seconds)*time.Second); err != nil {
 					return err
 				}
@@ -151,11 +133,8 @@ func newRestartCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if _, err := running.Detach(mainProgram, c, lock); err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), c.Name)
-				return nil
+				_, err = running.Detach(mainProgram, c, lock)
+				return err
 			})
 		},
 		ValidArgsFunction: containerNames,
@@ -222,6 +201,17 @@ func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *st
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// changeContainers is forContainers, and prints the name of each container that f has changed.
+func changeContainers(cmd *cobra.Command, where cli.StoreFlags, args []string, f func(*store.Container) error) error {
+	return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+		err := f(c)
+		if err == nil {
+			fmt.Fprintln(cmd.OutOrStdout(), c.Name)
+		}
+		return err
+	})
 }
 
 // containerNames completes the names of containers.

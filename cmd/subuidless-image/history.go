@@ -21,11 +21,7 @@ func newHistoryCommand() *cobra.Command {
 		Use:  "history [flags] IMAGE",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			known, err := registries()
+			s, known, err := openStoreAndRegistries(where)
 			if err != nil {
 				return err
 			}

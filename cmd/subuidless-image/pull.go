@@ -36,11 +36,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
   subuidless pull --platform linux/arm64 docker.io/library/postgres:17`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			known, err := registries()
+			s, known, err := openStoreAndRegistries(where)
 			if err != nil {
 				return err
 			}

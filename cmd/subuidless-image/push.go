@@ -22,11 +22,7 @@ func newPushCommand() *cobra.Command {
   subuidless push my/tool oci:./layout:1.0`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			known, err := registries()
+			s, known, err := openStoreAndRegistries(where)
 			if err != nil {
 				return err
 			}

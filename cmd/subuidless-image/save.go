@@ -28,11 +28,7 @@ podman and subuidless load can read it.`,
 					return errors.New("save: the standard output is a terminal; use --output FILE, or redirect it")
 				}
 			}
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			known, err := registries()
+			s, known, err := openStoreAndRegistries(where)
 			if err != nil {
 				return err
 			}

@@ -15,11 +15,7 @@ func newTagCommand() *cobra.Command {
 		Use:  "tag IMAGE NAME...",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			known, err := registries()
+			s, known, err := openStoreAndRegistries(where)
 			if err != nil {
 				return err
 			}
