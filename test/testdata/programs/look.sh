@@ -23,7 +23,7 @@ if [ $# = 0 ]; then
 	own=$!
 	until [ "$(stat -c %u /proc/$own)" = 1000 ] && [ "$(cat /proc/$own/comm)" = sleep ]; do sleep 0.05; done
 	{ cat "$0"; echo "look $root; look $own; look self"; } |
-		setpriv --reuid 1000 --regid 1000 --clear-groups sh -s user 2>&1 | sed "s/$root/ROOT/; s/$own/OWN/"
+		setpriv --reuid 1000 --regid 1000 --clear-groups sh -s user 2>&1 | sed "s#/proc/$root/#/proc/ROOT/#; s#/proc/$own/#/proc/OWN/#"
 	# One after the other: SIGCHLD, which the shell handles without SA_RESTART, may interrupt
 	# a kill.
 	# The shell may report the end of the first, or not.
