@@ -44,7 +44,10 @@ func sidecarDirectory(*Machine) (string, error) {
 		dir = filepath.Dir(dir)
 	}
 	if err := tryEntry(dir); err != nil {
-		return "", fmt.Errorf("%s cannot be used: %w\nset XDG_STATE_HOME to a directory that you can write to, or use --sidecar", sidecar, err)
+		return "", fmt.Errorf("%s cannot be used: %w\nset SUBUIDLESS_SIDECAR to a directory that you can write to, or use --sidecar", sidecar, err)
+	}
+	if !owner.IsLocal(dir) {
+		return fmt.Sprintf("%s is on %s; if no other machine needs these records, SUBUIDLESS_SIDECAR on a local disk is faster", sidecar, fileSystem(dir)), nil
 	}
 	return sidecar, nil
 }

@@ -74,9 +74,8 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	name := k.attributeFileName()
 	dir := s.sidecar.dirOf(&k)
 	if create {
-		s.used.note(k.numbers[1])
-		s.used.files.Store(mayExist)
-		defer s.used.files.Store(mayExist) // see ClearUsed
+		s.sidecar.noteAttributeFile(&k)
+		defer s.sidecar.noteAttributeFile(&k) // see Settle
 		file, e := sys.Openat(dir, &name[0], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 		if e != 0 {
 			return nil, e
@@ -86,6 +85,12 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	b := append(sys.AppendFD(p[:0], dir), '/')
 	_ = append(b, name[:bytes.IndexByte(name[:], 0)+1]...)
 	return &p[0], 0
+}
+
+// noteAttributeFile makes it known that the inode of k may have an attribute file.
+func (s *Sidecar) noteAttributeFile(k *key) {
+	s.hints.noteInode(k.numbers[1])
+	s.hints.note(hintFiles)
 }
 
 // storedCapabilityName is the name under which an attribute file has the capabilities of its

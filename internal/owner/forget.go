@@ -44,7 +44,7 @@ const maxWatched = 4096
 // Forgets reports whether the sidecar may have something to forget. If not, ForgetPath and
 // Forget need not be called.
 func (s *Store) Forgets() bool {
-	return s.sidecar != nil && (s.sidecar.inUse() || s.used.files.Load() != 0)
+	return s.sidecar != nil && (s.sidecar.inUse() || s.hints.mayHave(hintFiles))
 }
 
 // ForgetPath makes the sidecar forget the object at path as soon as it is gone. It is called
@@ -52,7 +52,7 @@ func (s *Store) Forgets() bool {
 // costs one system call if the sidecar has nothing about the object.
 func (s *Store) ForgetPath(path *byte) {
 	var k key
-	if k.fillIf(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, s.used) != 0 || !s.sidecar.knows(&k) {
+	if k.fillIf(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, s.hints) != 0 || !s.sidecar.knows(&k) {
 		return
 	}
 	fd, e := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -67,7 +67,7 @@ func (s *Store) ForgetPath(path *byte) {
 // refers to. Something stays in the sidecar if the kernel grants no watch; it does no harm.
 func (s *Store) Forget(fd int) {
 	var k key
-	if k.fillIf(fd, sys.Empty, unix.AT_EMPTY_PATH, s.used) != 0 || !s.sidecar.knows(&k) {
+	if k.fillIf(fd, sys.Empty, unix.AT_EMPTY_PATH, s.hints) != 0 || !s.sidecar.knows(&k) {
 		return
 	}
 	var st unix.Stat_t
@@ -90,7 +90,7 @@ func (s *Sidecar) knows(k *key) bool {
 	if _, e := sys.Readlinkat(s.dirOf(k), &k.name[0], target[:]); e == 0 {
 		return true
 	}
-	if s.used.files.Load() == 0 {
+	if !s.hints.mayHave(hintFiles) {
 		return false
 	}
 	name := k.attributeFileName()

@@ -171,7 +171,7 @@ func TestForgetUnknown(t *testing.T) {
 	dir := t.TempDir()
 	record(t, s, makeFIFO(t, dir))
 	k, _ := keyOf(t, dir)
-	if s.used.mayHave(k.numbers[1]) {
+	if s.hints.mayHaveInode(k.numbers[1]) {
 		t.Skip("the filter does not tell the two inodes apart")
 	}
 	path := append([]byte(dir), 0)
@@ -192,7 +192,7 @@ func TestFilterOfEarlierEntries(t *testing.T) {
 	if err := os.Symlink("7:8", filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, usedFile), []byte{1, 0, 0, 0}, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "used"), []byte{1, 0, 0, 0}, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := NewStore(ID{}, openSidecar(t, dir))

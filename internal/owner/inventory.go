@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -87,6 +86,9 @@ func (s *Sidecar) Entries() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.volatile < 0 {
+		return lasting, nil
+	}
 	volatile, err := listEntries(s.volatile, true)
 	return append(lasting, volatile...), err
 }
@@ -142,30 +144,4 @@ func (s *Sidecar) Remove(e Entry) error {
 		return &os.PathError{Op: "remove", Path: e.Name, Err: err}
 	}
 	return nil
-}
-
-// ClearUsed lets containers skip the look-up of entries, or of attribute files, from now on, if
-// the sidecar has none.
-func (s *Sidecar) ClearUsed() error {
-	return errors.Join(s.clear(&s.used.entries, false), s.clear(&s.used.files, true))
-}
-
-// clear makes word 0 if the sidecar has no attribute files, or no entries.
-func (s *Sidecar) clear(word *atomic.Uint32, attributes bool) error {
-	// A container that creates one meanwhile changes the word afterwards, too. So either it is
-	// seen here, or the word does not stay 0.
-	before, counting := word.Load(), mayExist+uint32(os.Getpid())
-	if before == 0 || !word.CompareAndSwap(before, counting) {
-		return nil
-	}
-	list, err := s.Entries()
-	for _, e := range list {
-		if e.Attributes == attributes {
-			return nil
-		}
-	}
-	if err == nil {
-		word.CompareAndSwap(counting, 0)
-	}
-	return err
 }

@@ -66,14 +66,14 @@ func TestEntries(t *testing.T) {
 }
 
 // Containers skip the look-up again when there are no entries any more.
-func TestClearUsed(t *testing.T) {
+func TestSettle(t *testing.T) {
 	s := openSidecar(t, t.TempDir())
 	k, _ := keyOf(t, makeSymlink(t, t.TempDir()))
 	if e := s.set(&k, &Record{ID: ID{1, 2}}); e != 0 {
 		t.Fatal(e)
 	}
 	for _, want := range []bool{true, false} {
-		if err := s.ClearUsed(); err != nil {
+		if err := s.Settle(); err != nil {
 			t.Fatal(err)
 		}
 		if s.inUse() != want {
@@ -87,12 +87,12 @@ func TestClearUsed(t *testing.T) {
 }
 
 // The same applies to attribute files.
-func TestClearUsedOfAttributeFiles(t *testing.T) {
+func TestSettleOfAttributeFiles(t *testing.T) {
 	enterProc(t)
 	s := NewStore(ID{}, openSidecar(t, t.TempDir()))
 	record(t, s, makeFIFO(t, t.TempDir()))
 	for _, want := range []bool{true, false} {
-		if err := s.sidecar.ClearUsed(); err != nil {
+		if err := s.sidecar.Settle(); err != nil {
 			t.Fatal(err)
 		}
 		if s.Forgets() != want {
@@ -110,13 +110,13 @@ func TestClearUsedOfAttributeFiles(t *testing.T) {
 	}
 }
 
-// An entry that appears while ClearUsed looks is found afterwards.
-func TestClearUsedMeetsWriter(t *testing.T) {
+// An entry that appears while Settle looks is found afterwards.
+func TestSettleMeetsWriter(t *testing.T) {
 	s := openSidecar(t, t.TempDir())
 	k, _ := keyOf(t, makeSymlink(t, t.TempDir()))
 	for range 200 {
 		done := make(chan error)
-		go func() { done <- s.ClearUsed() }()
+		go func() { done <- s.Settle() }()
 		if e := s.set(&k, &Record{ID: ID{1, 2}}); e != 0 {
 			t.Fatal(e)
 		}

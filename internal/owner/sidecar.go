@@ -2,14 +2,7 @@ package owner
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,174 +24,18 @@ import (
 //   - symlinkat(2) creates an entry only if there is none, renameat(2) replaces one
 //     atomically, and a single readlinkat(2) reads it. Of two writers of the same entry,
 //     one wins; readers see the old record or a new one, never a mix.
-//   - The first word of the file "used" is not 0 if there may be an entry. Every process maps
-//     it shared: a reader that sees 0 may skip the look-up. A writer sets it atomically before
-//     it creates an entry, and once more afterwards, in case ClearUsed has not seen the entry.
-//     The same file has a Bloom filter of the numbers of inodes that have an entry.
+//   - Hints say what the sidecar does not have: see hints.go. A reader that sees that there is
+//     nothing skips the look-up. A writer changes the hint before it creates an entry, and once
+//     more afterwards.
 //   - The fields of Sidecar are constant after OpenSidecar.
 type Sidecar struct {
-	dir      int        // O_PATH descriptor: entries of inodes that outlive a reboot
-	volatile int        // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot
-	used     *usedWords // mapped from usedFile
-}
-
-// usedWords say what the containers of a user have had, so that the others need no system
-// call to look for it. A word is not 0 if there may be such a thing.
-type usedWords struct {
-	entries  atomic.Uint32 // entries of the sidecar
-	devices  atomic.Uint32 // placeholders of devices, with records in the sidecar or in inodes
-	security atomic.Uint32 // stored security.* attributes: see Store.SecurityInUse
-	files    atomic.Uint32 // attribute files
-	filtered atomic.Uint32 // all entries of earlier versions are in filter
-
-	// A Bloom filter: the bit that an inode's number selects is 1 if an inode with this number
-	// may have an entry or attribute file.
-	filter [filterWords]atomic.Uint32
-}
-
-// filterWords is the size of the filter. Most sidecars have far fewer entries than bits, and a
-// page has room for it.
-const filterWords = 512
-
-// bit returns the place of the bit of an inode's number in the filter.
-func (*usedWords) bit(ino uint64) (word int, mask uint32) {
-	h := ino * 0x9e3779b97f4a7c15 >> 50 // Fibonacci hashing: the upper 14 bits
-	return int(h / 32), 1 << (h % 32)
-}
-
-// note puts an inode's number into the filter.
-func (u *usedWords) note(ino uint64) {
-	word, mask := u.bit(ino)
-	u.filter[word].Or(mask)
-}
-
-// mayHave reports whether an inode with this number may have an entry or attribute file.
-func (u *usedWords) mayHave(ino uint64) bool {
-	word, mask := u.bit(ino)
-	return u.filter[word].Load()&mask != 0
-}
-
-// mayExist is what a writer sets a word of usedWords to. Higher values are those of processes
-// that look whether it can be 0: see ClearUsed.
-const mayExist = 1
-
-// usedFile is the name of the file that begins with usedWords.
-const usedFile = "used"
-
-// bootPrefix comes before the boot id in the name of the directory of volatile entries.
-const bootPrefix = "boot-"
-
-// DefaultSidecar returns the path of the calling user's sidecar: subuidless/sidecar in
-// $XDG_STATE_HOME or ~/.local/state. It fails if neither XDG_STATE_HOME nor HOME is set.
-func DefaultSidecar() (string, error) {
-	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // the XDG Base Directory Specification: ignore relative paths
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("no directory for the owners of symbolic links and devices: %w (set HOME or XDG_STATE_HOME, or use --sidecar)", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return filepath.Join(state, "subuidless", "sidecar"), nil
-}
-
-// OpenSidecar opens the sidecar in the directory dir, and creates dir if it does not
-// exist. The first process to open it after a reboot removes the volatile entries of
-// earlier boots. A Sidecar is never closed: it lives as long as its process.
-func OpenSidecar(dir string) (*Sidecar, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, err
-	}
-	volatile := filepath.Join(dir, bootPrefix+strings.TrimSpace(string(boot)))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	switch err := os.Mkdir(volatile, 0o700); {
-	case err == nil: // this process is the first one since the reboot
-		if err := removeOtherBoots(dir, filepath.Base(volatile)); err != nil {
-			return nil, err
-		}
-	case !errors.Is(err, os.ErrExist):
-		return nil, err
-	}
-	s := new(Sidecar)
-	if s.used, err = mapUsedFile(filepath.Join(dir, usedFile)); err != nil {
-		return nil, err
-	}
-	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
-	}
-	if s.volatile, err = unix.Open(volatile, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, &os.PathError{Op: "open", Path: volatile, Err: err}
-	}
-	return s, s.fillFilter()
-}
-
-// fillFilter puts the entries of earlier versions, which had no filter, into it.
-func (s *Sidecar) fillFilter() error {
-	if s.used.filtered.Load() != 0 {
-		return nil
-	}
-	entries, err := s.Entries()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		s.used.note(e.Inode.Inode)
-		if e.Attributes {
-			s.used.files.Store(mayExist)
-		}
-	}
-	s.used.filtered.Store(1)
-	return nil
-}
-
-// removeOtherBoots removes the directories of volatile entries in dir, except current.
-func removeOtherBoots(dir, current string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	for {
-		names, err := d.Readdirnames(1024) // there may be many entries
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			if !strings.HasPrefix(name, bootPrefix) || name == current {
-				continue
-			}
-			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// mapUsedFile maps usedFile, and creates the file if needed.
-func mapUsedFile(name string) (*usedWords, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := f.Truncate(int64(os.Getpagesize())); err != nil {
-		return nil, err
-	}
-	m, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, &os.PathError{Op: "mmap", Path: name, Err: err}
-	}
-	return (*usedWords)(unsafe.Pointer(&m[0])), nil
+	dir      int   // O_PATH descriptor: entries of inodes that outlive a reboot
+	volatile int   // O_PATH descriptor: entries of other inodes (pipes, terminals), for this boot; -1 if dir is read-only
+	hints    hints // about both
 }
 
 // inUse reports whether there may be an entry. It is false for a nil Sidecar.
-func (s *Sidecar) inUse() bool { return s != nil && s.used.entries.Load() != 0 }
+func (s *Sidecar) inUse() bool { return s != nil && s.hints.mayHave(hintEntries) }
 
 // key identifies an inode by its name in the sidecar,
 // "DEVICE-INODE-BIRTH-GENERATION" in hexadecimal.
@@ -227,14 +64,14 @@ func (k *key) fill(dirfd int, path *byte, flags int) unix.Errno {
 	return k.fillIf(dirfd, path, flags, nil)
 }
 
-// fillIf is fill for an inode that may have an entry, according to the filter in used. The
+// fillIf is fill for an inode that may have an entry, according to the hints in known. The
 // error is ENODATA for others.
-func (k *key) fillIf(dirfd int, path *byte, flags int, used *usedWords) unix.Errno {
+func (k *key) fillIf(dirfd int, path *byte, flags int, known *hints) unix.Errno {
 	var st unix.Statx_t
 	if e := sys.Statx(dirfd, path, flags, unix.STATX_INO|unix.STATX_BTIME, &st); e != 0 {
 		return e
 	}
-	if used != nil && !used.mayHave(st.Ino) {
+	if known != nil && !known.mayHaveInode(st.Ino) {
 		return unix.ENODATA
 	}
 	handle := fileHandle{bytes: uint32(len(fileHandle{}.data))}
@@ -295,17 +132,25 @@ func (s *Sidecar) get(k *key, r *Record) bool {
 	return e == 0 && n < maxEntry && r.parseEntry(target[:n])
 }
 
+// noteEntry makes it known that the inode of k may have an entry.
+func (s *Sidecar) noteEntry(k *key) {
+	s.hints.noteInode(k.numbers[1])
+	s.hints.note(hintEntries)
+}
+
 // set makes r the entry of an inode. The error is EOPNOTSUPP if r has ACLs, or that of
 // symlinkat(2) or renameat(2).
 func (s *Sidecar) set(k *key, r *Record) unix.Errno {
 	if r.hasACL() {
 		return unix.EOPNOTSUPP
 	}
+	if s.dirOf(k) < 0 {
+		return unix.EROFS
+	}
 	var target [maxEntry]byte
 	_ = append(r.appendEntry(target[:0]), 0)
-	s.used.note(k.numbers[1])
-	s.used.entries.Store(mayExist)       // before the entry can be seen
-	defer s.used.entries.Store(mayExist) // see ClearUsed
+	s.noteEntry(k)       // before the entry can be seen
+	defer s.noteEntry(k) // see Settle
 	e := sys.Symlinkat(&target[0], s.dirOf(k), &k.name[0])
 	if e != unix.EEXIST {
 		return e

@@ -21,7 +21,7 @@ func entries(t *testing.T, dir string) map[string]string {
 	}
 	found := map[string]string{}
 	for _, e := range list {
-		if e.Name() == usedFile || strings.HasPrefix(e.Name(), bootPrefix) {
+		if e.Name() == hintsFile || e.Name() == nodeFile || strings.HasPrefix(e.Name(), "has-") || strings.HasPrefix(e.Name(), bootPrefix) {
 			continue
 		}
 		target, err := os.Readlink(filepath.Join(dir, e.Name()))
@@ -152,8 +152,14 @@ func TestDamagedEntry(t *testing.T) {
 func TestRemoveOtherBoots(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, bootPrefix+"11111111-2222-3333-4444-555555555555")
-	if err := os.Mkdir(old, 0o700); err != nil {
-		t.Fatal(err)
+	another := filepath.Join(dir, bootPrefix+"66666666-7777-8888-9999-000000000000")
+	for path, node := range map[string]string{old: thisNode(), another: "b2 node2\n"} {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(path, nodeFile), []byte(node), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, entry := range []string{filepath.Join(old, "a"), filepath.Join(dir, "b")} {
 		if err := os.Symlink("1:1", entry); err != nil {
@@ -172,6 +178,9 @@ func TestRemoveOtherBoots(t *testing.T) {
 	openSidecar(t, dir)
 	if _, err := os.Lstat(old); !os.IsNotExist(err) {
 		t.Errorf("the other boot's directory is still there: %v", err)
+	}
+	if _, err := os.Lstat(another); err != nil {
+		t.Errorf("another machine's directory is gone: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"c": "2:2"}, entries(t, now)); diff != "" {
 		t.Errorf("this boot's entries (-want +got):\n%s", diff)
@@ -204,7 +213,7 @@ func TestDirectoryNameIsNotAPattern(t *testing.T) {
 	}
 }
 
-func TestUsedFlagIsShared(t *testing.T) {
+func TestHintsAreShared(t *testing.T) {
 	dir := t.TempDir()
 	a, b := openSidecar(t, dir), openSidecar(t, dir)
 	if a.inUse() || b.inUse() {
@@ -224,7 +233,7 @@ func TestUsedFlagIsShared(t *testing.T) {
 	if none.inUse() {
 		t.Error("no sidecar is in use")
 	}
-	if openSidecar(t, t.TempDir()).used.entries.Load() != 0 {
+	if openSidecar(t, t.TempDir()).inUse() {
 		t.Error("a sidecar in another directory is in use")
 	}
 }

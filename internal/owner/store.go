@@ -31,9 +31,10 @@ type Store struct {
 	// the Store.
 	Host *HostOwners
 
-	hostMu    sync.Mutex // protects changes of Host; a leaf
-	sidecar   *Sidecar   // nil if there is none
-	used      *usedWords // the sidecar's, or the Store's own if there is none
+	hostMu    sync.Mutex             // protects changes of Host; a leaf
+	sidecar   *Sidecar               // nil if there is none
+	hints     *hints                 // the sidecar's, or the Store's own if there is none
+	noted     [hintCount]atomic.Bool // see noteLasting
 	malformed atomic.Uint64
 	setID     atomic.Bool // see SetIDInUse
 	locks     inodeLocks
@@ -44,9 +45,12 @@ type Store struct {
 // that cannot carry the extended attribute keep the mapped id as their owner: setting
 // another one fails with EROFS.
 func NewStore(mapped ID, sidecar *Sidecar) *Store {
-	s := &Store{Mapped: mapped, sidecar: sidecar, used: new(usedWords)}
+	s := &Store{Mapped: mapped, sidecar: sidecar}
 	if sidecar != nil {
-		s.used = sidecar.used
+		s.hints = &sidecar.hints
+	} else {
+		own := newHints(true)
+		s.hints = &own
 	}
 	s.locks.released.L = &s.locks.mu
 	return s
@@ -64,12 +68,12 @@ func (s *Store) keyed() bool { return s.sidecar.inUse() || s.Host.inUse() }
 // DevicesInUse reports whether there may be placeholders of devices. It is false until one
 // has been made, or seen, by a container of this user. The records of those that earlier
 // versions have made are all in the sidecar.
-func (s *Store) DevicesInUse() bool { return s.used.devices.Load() != 0 || s.sidecar.inUse() }
+func (s *Store) DevicesInUse() bool { return s.hints.mayHave(hintDevices) || s.sidecar.inUse() }
 
 // noteDevice makes DevicesInUse true if r is that of a placeholder.
 func (s *Store) noteDevice(r *Record) {
-	if r.Type != 0 && !s.DevicesInUse() {
-		s.used.devices.Store(1)
+	if r.Type != 0 {
+		s.noteLasting(hintDevices)
 	}
 }
 
@@ -90,10 +94,10 @@ func (s *Store) SeeDevice(path *byte) {
 // SecurityInUse reports whether files may have security.* attributes that the container has
 // set. It is false until NoteSecurity has been called for a container of this user. Programs
 // such as ls(1) read security.selinux of every file, which must cost nothing.
-func (s *Store) SecurityInUse() bool { return s.used.security.Load() != 0 }
+func (s *Store) SecurityInUse() bool { return s.hints.mayHave(hintSecurity) }
 
 // NoteSecurity makes SecurityInUse true.
-func (s *Store) NoteSecurity() { s.used.security.Store(1) }
+func (s *Store) NoteSecurity() { s.noteLasting(hintSecurity) }
 
 // SetIDInUse reports whether this Store has seen a record with SetID.
 func (s *Store) SetIDInUse() bool { return s.setID.Load() }
@@ -116,110 +120,6 @@ func (s *Store) report(fd int, value []byte) {
 		file = "unknown"
 	}
 	s.Report(file, value)
-}
-
-// Presence is the result of Peek.
-type Presence int
-
-const (
-	// None means that there is no record, or that the kernel's error is the right
-	// answer: the kernel can execute the call.
-	None Presence = iota
-	// Found means that there is a record.
-	Found
-	// Missing means that the path does not exist.
-	Missing
-	// Unsupported is None on a file system that does not support user.* attributes.
-	Unsupported
-)
-
-// Peek reports whether there is a record for the object at path. Follow says whether to
-// follow a symbolic link in the final component; exact, whether to tell Unsupported from
-// None. Peek usually takes one system call, and one more if exact. Its result is a hint, as
-// path may lead to another object a moment later.
-func (s *Store) Peek(path *byte, follow, exact bool) Presence {
-	// One list of names is cheaper than to ask for the attributes of both kinds of inodes.
-	var names [listSize]byte
-	n, e := sys.Listxattr(path, follow, names[:])
-	switch e {
-	case 0:
-		if namesRecord(names[:n]) {
-			return Found
-		}
-	case unix.ERANGE:
-		return Found // perhaps
-	case unix.ENOENT:
-		return Missing
-	case unix.EOPNOTSUPP:
-	default:
-		return None
-	}
-	if !exact && !s.keyed() {
-		return None
-	}
-	_, e = sys.Getxattr(path, follow, attributeName, nil)
-	none := None
-	switch e {
-	case 0:
-		return Found
-	case unix.ENODATA:
-	case unix.EOPNOTSUPP:
-		none = Unsupported
-	case unix.ENOENT:
-		return Missing
-	default:
-		return None
-	}
-	if !s.keyed() {
-		return none
-	}
-	return s.peekKeyed(path, follow, none)
-}
-
-// listSize is the size of buffers for names of attributes, in bytes: enough for most inodes.
-const listSize = 256
-
-// namesRecord reports whether a list of names of attributes has one that can hold a record.
-func namesRecord(list []byte) bool {
-	return bytes.Contains(list, attributeInList) || bytes.Contains(list, capabilityInList)
-}
-
-// peekKeyed is Peek for an object that has no attribute with a record. None is the result if
-// there is no record elsewhere either.
-func (s *Store) peekKeyed(path *byte, follow bool, none Presence) Presence {
-	flags := 0
-	if !follow {
-		flags = unix.AT_SYMLINK_NOFOLLOW
-	}
-	if none == None {
-		var st unix.Statx_t
-		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasUserXattrs(uint32(st.Mode)) {
-			return None
-		}
-	}
-	filter := s.used
-	if s.Host.inUse() {
-		filter = nil
-	}
-	var k key
-	if k.fillIf(unix.AT_FDCWD, path, flags, filter) != 0 {
-		return none
-	}
-	var r Record
-	if s.Host.get(&k, &r) || s.sidecar.inUse() && s.sidecar.get(&k, &r) {
-		return Found
-	}
-	return none
-}
-
-// PeekDirectory is Peek for a path that should lead to a directory. It follows symbolic
-// links.
-func (s *Store) PeekDirectory(path *byte) Presence {
-	// The record of a directory is in its attribute: do not ask the sidecar.
-	if _, e := sys.Getxattr(path, true, attributeName, nil); e == unix.ENODATA {
-		return None
-	}
-	return s.Peek(path, true, false)
 }
 
 // Get returns the recorded owner of the object that the descriptor fd, which may be an
@@ -273,7 +173,7 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 			s.noteSetID(&parsed)
 			return parsed, true, value[:cap(value)]
 		}
-		if e != unix.EOPNOTSUPP {
+		if e != unix.EOPNOTSUPP && !s.hints.mayHave(hintRefused) {
 			return r, false, buf
 		}
 	} else if n, e := o.getxattr(capabilityName, buf[:capabilitySize3]); e == 0 && r.parseCapability(buf[:n]) {
@@ -295,7 +195,7 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 		return r, false, buf
 	}
 	var k key
-	if k.fillIf(o.fd, sys.Empty, unix.AT_EMPTY_PATH, s.used) != 0 {
+	if k.fillIf(o.fd, sys.Empty, unix.AT_EMPTY_PATH, s.hints) != 0 {
 		return r, false, buf
 	}
 	ok := s.sidecar.get(&k, &r)
@@ -336,10 +236,10 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 	if hasUserXattrs(mode) {
 		// Most files have no record yet, and need a single system call.
 		if id == s.Mapped {
-			if _, e := o.getxattr(attributeName, nil); e == unix.ENODATA {
+			if _, e := o.getxattr(attributeName, nil); e == unix.ENODATA && !s.hints.mayHave(hintRefused) {
 				return 0
 			}
-		} else if e := o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && e != unix.EOPNOTSUPP {
+		} else if e := o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && !o.refuses(e) {
 			return e
 		}
 	}
@@ -373,8 +273,14 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 			var small [smallValue]byte
 			e = o.setxattr(attributeName, r.Append(small[:0]), 0)
 		}
-		if e != unix.EOPNOTSUPP {
+		if e == 0 && redundant && s.hints.mayHave(hintRefused) {
+			return s.removeEntry(o) // of the time before the file system took the attribute
+		}
+		if !o.refuses(e) {
 			return e
+		}
+		if !redundant && e != 0 {
+			s.noteRefusal(o)
 		}
 	}
 	s.noteDevice(r)

@@ -94,7 +94,7 @@ func Collect(o CollectOptions, out io.Writer) error {
 		return nil
 	}
 	fmt.Fprintf(out, "moved %d, removed %d, %d left\n", len(found.Moved), removed, left)
-	return side.ClearUsed()
+	return side.Settle()
 }
 
 // openInodes returns which of the inodes of the named entries processes of the user have open,

@@ -154,6 +154,9 @@ func (w *worker) setUp(cfg *Config) error {
 		// Not an error: most containers never need the sidecar.
 		slog.Warn("owners of symbolic links, FIFOs, sockets and devices cannot be recorded; changing them fails with EROFS",
 			"err", err, "remedy", "make the sidecar directory writable, or choose another one with --sidecar")
+	} else if side.ReadOnly() {
+		slog.Warn("the sidecar is read-only: owners of inodes that cannot carry the attribute can be read, but changing them fails with EROFS",
+			"remedy", "make the sidecar directory writable, or choose another one with --sidecar")
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed

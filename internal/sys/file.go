@@ -178,6 +178,12 @@ func Read(fd int, b []byte) (int, unix.Errno) {
 	return result(n, e)
 }
 
+// Pwrite is pwrite(2). It returns the number of bytes written.
+func Pwrite(fd int, b []byte, offset int64) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(offset), 0, 0)
+	return result(n, e)
+}
+
 // Pread is pread(2) at offset 0. It returns the number of bytes read.
 func Pread(fd int, b []byte) (int, unix.Errno) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
