@@ -26,6 +26,7 @@ func build(work string) error {
 	builds := [][]string{
 		{"../cmd/build", filepath.Join(bin, "subuidless"), "-buildvcs=false", "-ldflags=-X github.com/rootless-containers/subuidless/cmd/internal/cli.accelerateFrom=" + os.Getenv(acceleratedVar)},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./busclient"},
+		{"go", "build", "-buildvcs=false", "-o", bin, "./answers"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gochown"},
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gouser"},

@@ -129,6 +129,11 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
+		unmount, err := mountAnswers(work, user)
+		if err != nil {
+			return 0, err
+		}
+		defer unmount()
 		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 			if err := run(work); err != nil {
 				return 0, err

@@ -17,6 +17,7 @@ type requirement struct {
 
 var requirements = map[string]requirement{
 	"buildah":     {program("buildah"), "apt-get install buildah"},
+	"answers":     {file("answers"), "load the kernel's fuse, and run the tests as root"},
 	"bwrap":       {program("bwrap"), "apt-get install bubblewrap"},
 	"busybox":     {program("busybox"), "apt-get install busybox-static"},
 	"btrfs":       {file("btrfs"), "load the kernel's btrfs and loop, apt-get install btrfs-progs, and run the tests as root"},
