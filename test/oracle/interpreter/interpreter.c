@@ -315,10 +315,14 @@ static void first_actor(void) {
 	act(1);
 }
 
-// wait_for_end waits until the program ends, and marks the operation that hangs, if any.
+// PATIENCE is how many seconds an operation may take, also on a loaded machine.
+enum { PATIENCE = 10 };
+
+// wait_for_end waits until the program ends, or an operation hangs.
 static void wait_for_end(void) {
 	struct slot *mine = &shared->slots[0];
-	for (int seconds = 0;;) {
+	unsigned current = 0;
+	for (int seconds = 0; seconds < PATIENCE;) {
 		if (__atomic_exchange_n(&mine->turn, 0, __ATOMIC_SEQ_CST)) {
 			if (!shared->mend_task)
 				return;
@@ -326,22 +330,25 @@ static void wait_for_end(void) {
 			continue;
 		}
 		struct __kernel_timespec second = {1, 0};
-		if (seconds >= 2) {
-			program->op[shared->next].result = HUNG;
-			return;
-		}
-		if (raw(futex, &mine->turn, FUTEX_WAIT, 0, &second) == -110 /* ETIMEDOUT */)
-			seconds++;
+		if (raw(futex, &mine->turn, FUTEX_WAIT, 0, &second) != -ETIMEDOUT)
+			continue;
+		unsigned next = __atomic_load_n(&shared->next, __ATOMIC_SEQ_CST);
+		seconds = next == current ? seconds + 1 : 0;
+		current = next;
 	}
 }
 
+// end_actors kills all actors, and marks the operation that hung, if any, and those that
+// therefore did not run.
 static void end_actors(void) {
 	for (unsigned k = 1; k < ACTORS; k++)
 		if (shared->slots[k].alive)
 			raw(kill, shared->slots[k].process, SIGKILL);
 	word r;
-	while ((r = raw(wait4, -1, 0, 0, 0)) > 0 || r == -4 /* EINTR */)
+	while ((r = raw(wait4, -1, 0, 0, 0)) > 0 || r == -EINTR)
 		;
+	for (unsigned i = shared->next; i < program->ops; i++)
+		program->op[i].result = i == shared->next ? HUNG : DEAD;
 }
 
 static void run(void) {
