@@ -45,7 +45,8 @@ type State struct {
 	// Locks is the RLIMIT_LOCKS that the program has set, and sees.
 	Locks unix.Rlimit
 	// Undumpable means that the "dumpable" attribute of the process has been cleared,
-	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2).
+	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2). All threads of
+	// a process have the same value.
 	Undumpable bool
 	// Program is the user namespace in which the process has executed its program; nil is the
 	// container's. Its root owns the files in /proc of an undumpable process.

@@ -132,37 +132,57 @@ func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
 	if e != 0 {
 		return e
 	}
-	withLimit := func(i uint16) (uint16, unix.Errno) {
-		s := t.state(i)
-		s.Locks = l
-		return t.index(&s)
+	setLocks := func(s *State) { s.Locks = l }
+	c, e = t.changeProcess(tid, c, setLocks)
+	if e != 0 || !c.has(pending) {
+		return e
 	}
-	i, e := withLimit(c.state())
+	after, e := t.indexWith(c.after(), setLocks)
 	if e != 0 {
 		return e
 	}
-	to := c.withState(i)
-	if c.has(pending) {
-		after, e := withLimit(c.after())
-		if e != 0 {
-			return e
-		}
-		to = to.withPending(after, c.signature())
+	return t.setCookie(tid, c.withPending(after, c.signature()))
+}
+
+// changeProcess applies change, which concerns an attribute of the process, to the states of the
+// process of tid and of all its threads, and returns the new cookie. C is the cookie before. The
+// caller holds t.mu.
+func (t *Table) changeProcess(tid uint32, c cookie, change func(*State)) (cookie, unix.Errno) {
+	i, e := t.indexWith(c.state(), change)
+	if e != 0 {
+		return 0, e
 	}
-	if e := t.setCookie(tid, to); e != 0 || !c.has(perThread) {
-		return e
+	c = c.withState(i)
+	if e := t.setCookie(tid, c); e != 0 || !c.has(perThread) {
+		return c, e
 	}
-	return t.eachThread(tid, func(thread uint32, slack uint64) unix.Errno {
-		own, ok := stateOf(slack)
-		if !ok {
-			return 0
-		}
-		i, e := withLimit(own)
+	// Threads that have not been changed yet may create others meanwhile.
+	for found := true; found; {
+		found = false
+		e := t.eachThread(tid, func(thread uint32, slack uint64) unix.Errno {
+			own, ok := stateOf(slack)
+			if !ok {
+				return 0
+			}
+			i, e := t.indexWith(own, change)
+			if e != 0 || i == own {
+				return e
+			}
+			found = true
+			return t.setSlack(thread, slackOf(i))
+		})
 		if e != 0 {
-			return e
+			return 0, e
 		}
-		return t.setSlack(thread, slackOf(i))
-	})
+	}
+	return c, 0
+}
+
+// indexWith returns the index of the state i after change. The errors are those of index.
+func (t *Table) indexWith(i uint16, change func(*State)) (uint16, unix.Errno) {
+	s := t.state(i)
+	change(&s)
+	return t.index(&s)
 }
 
 // ResolveExec finds out whether a pending execve(2) by the process of the thread tid has
@@ -261,8 +281,8 @@ func (t *Table) threadState(tid uint32, c cookie) (uint16, unix.Errno) {
 	return c.state(), 0
 }
 
-// setThread makes s the state of the thread tid only. C is the cookie of its process.
-// The caller holds t.mu.
+// setThread makes s the state of the thread tid only, except for what is an attribute of the
+// process: Undumpable. C is the cookie of its process. The caller holds t.mu.
 func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	slack, e := t.slack(tid)
 	if e != 0 {
@@ -272,6 +292,12 @@ func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	if !Hidden(slack) {
 		if to.Slack = slack; slack == defaultSlack {
 			to.Slack = 0
+		}
+	}
+	if t.state(c.state()).Undumpable != s.Undumpable {
+		c, e = t.changeProcess(tid, c, func(all *State) { all.Undumpable = s.Undumpable })
+		if e != 0 {
+			return e
 		}
 	}
 	i, e := t.index(&to)

@@ -285,6 +285,57 @@ func TestLocks(t *testing.T) {
 	table.wants(t, "the other thread", tid, alice)
 }
 
+// A thread that changes its ids makes the whole process undumpable.
+func TestUndumpableThreads(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	one := p.do("r, end1 = thread()")
+	two := p.do("r, end2 = thread()")
+	alice, bob, root := user(42), user(43), Root()
+	table.mustSet(t, one, alice)
+	bob.Undumpable = true
+	table.mustSet(t, two, bob)
+	alice.Undumpable, root.Undumpable = true, true
+	table.wants(t, "the thread with other ids", one, alice)
+	table.wants(t, "the first thread", p.pid, &root)
+	// PR_SET_DUMPABLE applies to the whole process, too.
+	root.Undumpable = false
+	table.mustSet(t, p.pid, &root)
+	alice.Undumpable, bob.Undumpable = false, false
+	table.wants(t, "the thread with other ids", one, alice)
+	table.wants(t, "the other thread", two, bob)
+	// When all have the same state, the process has it.
+	root.Undumpable = true
+	for _, tid := range []uint32{p.pid, one, two} {
+		table.mustSet(t, tid, &root)
+	}
+	if c, e := getCookie(p.pid); e != 0 || c.has(perThread) {
+		t.Errorf("the cookie is %#x, %v", c, e)
+	}
+	table.wants(t, "the thread", one, &root)
+}
+
+// SetLocks needs two indexes for a process that executes a program. In a full table, the second
+// one must not be the first one's.
+func TestLocksInFullTable(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	table.mustSet(t, p.pid, user(42))
+	if e := table.Expect(p.pid, user(43)); e != 0 {
+		t.Fatal(e)
+	}
+	table.limit = int(table.shared.top) + 1
+	l := unix.Rlimit{Cur: 3, Max: 4}
+	before := user(42)
+	before.Locks = l
+	for range 2 { // the first attempt may find no second index
+		if e := table.SetLocks(p.pid, l); e != 0 && e != unix.EAGAIN {
+			t.Fatal(e)
+		}
+	}
+	table.wants(t, "the process", p.pid, before)
+}
+
 func TestSlack(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)

@@ -19,7 +19,6 @@ type generator struct {
 	watch0   int                   // the descriptor of inotify_init1, or -1; nothing else uses it, because its inode is special
 	sockets  []int                 // the descriptors of sockets
 	rooted   bool                  // an actor has called chroot(2)
-	threaded bool                  // an actor has threads
 	nested   bool                  // an actor may be in another user namespace
 	special  bool                  // FIFOs, sockets and devices may exist: open(2) must not block
 	proc     bool                  // /proc exists
@@ -101,9 +100,6 @@ func (g *generator) pickFrom(calls []call) *call {
 			}
 			if g.special && c.name == "creat" {
 				break // it would block until there is a reader
-			}
-			if g.threaded && c.name == "map" {
-				break // a process is undumpable as soon as one of its threads changes its ids
 			}
 			if g.rooted && (c.name == "rename" || c.name == "renameat2") {
 				break // from above the root directory to below it
@@ -187,7 +183,6 @@ func (g *generator) start(actor int, how string) {
 	g.actors++
 	g.cwd[g.actors] = g.cwd[actor]
 	g.by(actor, how, strconv.Itoa(g.actors))
-	g.threaded = g.threaded || how == "thread"
 }
 
 // follow updates the generator's knowledge after an operation has probably succeeded.
