@@ -73,7 +73,10 @@ func (t *Table) Namespace(index uint32) *cred.Namespace {
 
 // loadNamespaces restores the entries that an earlier worker has made.
 func (t *Table) loadNamespaces() {
-	if t.shared.namespaces[0].reusable != 0 && t.NamespacesInUse() {
+	if !t.NamespacesInUse() {
+		return // without a look at the entries, which would take memory
+	}
+	if t.shared.namespaces[0].reusable != 0 {
 		t.pinAgain()
 	}
 	for i := range t.namespaces {
