@@ -71,8 +71,12 @@ func Setrlimit32(c *Call) Result {
 	return Errno(c.setLocks(c.PID, &c.identity().Locks, unix.Rlimit{Cur: widen(limits[0]), Max: widen(limits[1])}))
 }
 
-// Prlimit handles prlimit(pid, RLIMIT_LOCKS, new_limit, old_limit).
+// Prlimit handles prlimit(pid, resource, new_limit, old_limit) of RLIMIT_LOCKS, or of another
+// process.
 func Prlimit(c *Call) Result {
+	if c.uint32(1) != unix.RLIMIT_LOCKS {
+		return c.prlimitOther()
+	}
 	var limits rlim64
 	change := c.addr(2) != 0
 	if change {
@@ -102,6 +106,28 @@ func Prlimit(c *Call) Result {
 	}
 	limits = rlim64{old.Cur, old.Max}
 	return Errno(c.write(c.addr(3), bytesOf(limits[:])))
+}
+
+// prlimitOther handles prlimit of another resource. The kernel's limit is that of the program.
+func (c *Call) prlimitOther() Result {
+	if !c.Identities.InUse() {
+		return Continue
+	}
+	if at := c.addr(2); at != 0 {
+		var limits rlim64
+		if n, e := c.Target.Read(at, bytesOf(limits[:])); e != 0 || n < 16 {
+			return Continue // EFAULT
+		}
+	}
+	target, e := c.Target.HostPID(c.int32(0))
+	if e != 0 || target == c.PID {
+		return Continue
+	}
+	s, e := c.Identities.Get(target)
+	if e == 0 && !cred.MayPrlimit(c.identity().Credentials, s.Credentials) {
+		return Errno(unix.EPERM)
+	}
+	return Continue // EPERM, if the process belongs to another user of the host
 }
 
 // prlimitTarget returns the task that the pid argument of prlimit names, if the caller may

@@ -55,7 +55,7 @@ var identityRows = []Row{
 	{Name: "getrlimit", Handler: handlers.Getrlimit, I386: handlers.GetrlimitOld, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
 	{Name: "ugetrlimit", Handler: handlers.Getrlimit32, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
 	{Name: "setrlimit", Handler: handlers.Setrlimit, I386: handlers.Setrlimit32, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
-	{Name: "prlimit64", Handler: handlers.Prlimit, Args: []Arg{Int, Int, Ptr, Ptr}, When: rlimitLocks(1), Note: locksNote},
+	{Name: "prlimit64", Handler: handlers.Prlimit, Args: []Arg{Int, Int, Ptr, Ptr}, When: append(notSelf(0), ArgTest{1, 15, unix.RLIMIT_LOCKS}), Note: locksNote + "; limits of other processes by the emulated ids"},
 }
 
 // option returns the test for an option of prctl(2).
@@ -64,6 +64,16 @@ func option(value uint32) ArgTest { return ArgTest{Index: 0, Mask: 1<<32 - 1, Va
 // rlimitLocks returns the test for RLIMIT_LOCKS in argument index, a resource.
 func rlimitLocks(index uint) []ArgTest {
 	return []ArgTest{{Index: index, Mask: 1<<32 - 1, Value: unix.RLIMIT_LOCKS}}
+}
+
+// notSelf returns tests that hold for the process ids in argument index that are not 0, which
+// stands for the caller. Process ids are less than PID_MAX_LIMIT, 1<<22: see proc_sys_kernel(5).
+func notSelf(index uint) []ArgTest {
+	var tests []ArgTest
+	for bit := uint32(1); bit < 1<<22; bit <<= 1 {
+		tests = append(tests, ArgTest{index, bit, bit})
+	}
+	return tests
 }
 
 const (

@@ -1,0 +1,2 @@
+// The same for 32-bit programs.
+#include "prlimit.c"
