@@ -112,6 +112,17 @@ func (n *Namespace) Maps(uid, gid uint32) bool {
 	return n.MapsUID(uid) && (n == nil || n.SeenGID(gid) != idmap.None)
 }
 
+// Holder returns the namespace that the memory of a process belongs to, if the process executes
+// a program in n that belongs to these ids, and that it may not read. It is n or one above it.
+//
+// In would_dump of fs/exec.c: "Ensure mm->user_ns contains the executable".
+func (n *Namespace) Holder(uid, gid uint32) *Namespace {
+	for !n.Maps(uid, gid) {
+		n = n.Parent
+	}
+	return n
+}
+
 // root returns the id that is 0 in n; -1 if there is none.
 func (n *Namespace) root() uint32 { return n.UID(0) }
 

@@ -59,6 +59,9 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		next := *self
 		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
 		next.Program = next.Namespace
+		if file.Unreadable {
+			next.Program = next.Namespace.Holder(file.UID, file.GID)
+		}
 		e = c.Identities.Expect(c.PID, &next)
 	}
 	if e != 0 {
@@ -90,7 +93,15 @@ func (c *Call) program(p target.Path, self *identity.State, depth int) (cred.Exe
 	if interpreter == nil {
 		file := c.execFile(i, self)
 		file.Unreadable = c.Restricted() && c.permits(i, perm.Read) != 0
-		return file, 0
+		_, _, e = self.Exec(file)
+		switch { // what the kernel finds out first
+		case e == 0:
+		case isWritten(i):
+			e = unix.ETXTBSY
+		case !bytes.HasPrefix(head[:], []byte("\x7fELF")):
+			e = unix.ENOEXEC
+		}
+		return file, e
 	}
 	p, e = c.Target.PathOf(interpreter)
 	if e != 0 {
@@ -99,7 +110,7 @@ func (c *Call) program(p target.Path, self *identity.State, depth int) (cred.Exe
 	file, e := c.program(p, self, depth+1)
 	// The kernel finds out that the script is open for writing before it looks at the
 	// interpreter.
-	if e == unix.EACCES && isWritten(i) {
+	if (e == unix.EACCES || e == unix.EPERM) && isWritten(i) {
 		e = unix.ETXTBSY
 	}
 	return file, e
