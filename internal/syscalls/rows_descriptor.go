@@ -18,12 +18,15 @@ var descriptorRows = []Row{
 		{1, 0xff80, 0x5480}, // TUNSETIFF and its relatives, of the same type as terminals
 	}, Note: "network interfaces need CAP_NET_ADMIN; the attributes of a file belong to its owner; NS_GET_OWNER_UID shows an emulated id"},
 	{Name: "file_setattr", Handler: handlers.FileSetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Note: "the attributes of a file belong to its owner"},
-	{Name: "fcntl", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: leaseNote},
-	{Name: "fcntl64", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Int}, When: setLease, Note: leaseNote},
+	{Name: "fcntl", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Flags}, When: fcntlTests, Note: fcntlNote},
+	{Name: "fcntl64", Handler: handlers.Fcntl, Args: []Arg{FD, Int, Flags}, When: fcntlTests, Note: fcntlNote},
 	{Name: "open_by_handle_at", Handler: handlers.OpenByHandleAt, Args: []Arg{FD, Ptr, Flags}, Note: "needs CAP_DAC_READ_SEARCH"},
 }
 
-// setLease selects fcntl(F_SETLEASE).
-var setLease = []ArgTest{{1, ^uint32(0), unix.F_SETLEASE}}
+// fcntlTests select fcntl(F_SETLEASE), and fcntl(F_SETFL) with O_NOATIME. Of the first, these
+// bits tell it from all other commands except F_NOTIFY. The second one is recognized by its argument alone:
+// O_NOATIME (O_LARGEFILE is lower), and no bit above those of open files' flags. Other commands
+// have small numbers there, or pointers, of which one in 2000 looks so.
+var fcntlTests = []ArgTest{{1, unix.F_SETLEASE | 0xd, unix.F_SETLEASE}, {2, 0xffa00000 | unix.O_NOATIME, unix.O_NOATIME}}
 
-const leaseNote = "a lease needs the ownership of the file, or CAP_LEASE"
+const fcntlNote = "a lease needs the ownership of the file, or CAP_LEASE; O_NOATIME needs it, or CAP_FOWNER"

@@ -29,6 +29,16 @@ static void leases(int fd, int path) {
 	CALL(syscall(FCNTL, -1, F_SETLEASE, F_RDLCK));
 }
 
+static void no_atime(int fd, int path) {
+	int flags = must(syscall(FCNTL, fd, F_GETFL));
+	CALL(syscall(FCNTL, fd, F_SETFL, flags | O_NOATIME));
+	CALL(syscall(FCNTL, fd, F_SETFL, flags | O_NOATIME | O_APPEND | O_SYNC | O_CLOEXEC));
+	printf("  O_NOATIME %d\n", (must(syscall(FCNTL, fd, F_GETFL)) & O_NOATIME) != 0);
+	CALL(syscall(FCNTL, fd, F_SETFL, flags));
+	CALL(syscall(FCNTL, path, F_SETFL, O_NOATIME));
+	CALL(syscall(FCNTL, -1, F_SETFL, O_NOATIME));
+}
+
 static void attributes(int fd, int path) {
 	struct fsxattr x = {0};
 	int flags = 0;
@@ -51,6 +61,7 @@ static void files(void) {
 		int fd = must(open(names[i], O_RDONLY | O_NONBLOCK)), path = must(open(names[i], O_PATH));
 		printf("%s\n", names[i]);
 		leases(fd, path);
+		no_atime(fd, path);
 		attributes(fd, path);
 		close(fd);
 		close(path);
@@ -63,6 +74,7 @@ static void files(void) {
 	fds[0] = must(memfd_create("memory", 0));
 	printf("a memfd\n");
 	leases(fds[0], -1);
+	no_atime(fds[0], -1);
 	attributes(fds[0], -1);
 }
 
