@@ -34,8 +34,7 @@ type testKey struct{}
 
 func setUp(env *testscript.Env) error {
 	env.Values[testKey{}] = env.T()
-	// Sockets are created here, so the path must be short.
-	run, err := os.MkdirTemp(work("run"), "")
+	run, err := shortRun()
 	if err != nil {
 		return err
 	}
@@ -59,6 +58,18 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("TOP", work())
 	env.Setenv("UID", strconv.Itoa(os.Getuid()))
 	return os.Mkdir(home, 0o755)
+}
+
+// shortRun creates a runtime directory whose name is as short as possible. It contains sockets,
+// and podman 4, which accepts at most 50 bytes for "$XDG_RUNTIME_DIR/containers", otherwise waits
+// 20 s at the end of each container.
+func shortRun() (string, error) {
+	for n := 0; ; n++ {
+		dir := work("run", strconv.Itoa(n))
+		if err := os.Mkdir(dir, 0o700); !os.IsExist(err) {
+			return dir, err
+		}
+	}
 }
 
 // scriptNeeds implements the command "needs REQUIREMENT...", which skips a script
