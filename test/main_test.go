@@ -129,6 +129,11 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
+		debian13, err := enterDebian13(work, user)
+		if err != nil {
+			return 0, err
+		}
+		defer debian13.Close()
 		unmount, err := mountAnswers(work, user)
 		if err != nil {
 			return 0, err

@@ -141,12 +141,19 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "engines"), os.DirFS(filepath.Join("..", "docs", "engines"))); err != nil {
 		return err
 	}
-	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, "repository"} {
+	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository"} {
 		if err := linkCache(work, name); err != nil {
 			return err
 		}
 	}
-	return build(work)
+	if err := build(work); err != nil {
+		return err
+	}
+	// The same one in the images of all tests, wherever they run.
+	if busybox, err := exec.LookPath("busybox"); err == nil {
+		return copyFile(filepath.Join(work, "bin", "busybox"), busybox)
+	}
+	return nil
 }
 
 // cacheDir returns the directory in which test/prepare stores what it builds.

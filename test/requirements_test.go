@@ -27,6 +27,7 @@ var requirements = map[string]requirement{
 	"containerd":  {program("containerd"), "apt-get install containerd"},
 	"crun":        {crun, "apt-get install crun; where cgroups are hybrid, also run the tests as root"},
 	"debian":      {file("debian12.tar"), builtByPrepare},
+	"debian13":    {file(enter13), builtByPrepare + ", and run the tests as root"},
 	"debootstrap": {program("debootstrap"), "apt-get install debootstrap"},
 	"docker":      {program("docker"), "apt-get install docker.io"},
 	"fuse":        {openable("/dev/fuse"), "load the kernel's fuse, and run the tests as root"},
