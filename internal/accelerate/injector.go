@@ -59,7 +59,9 @@ func New(after uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	}
 	_, err = unix.Write(code, blob.Code())
 	if err == nil {
-		_, err = unix.FcntlInt(uintptr(code), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+		if e := sys.Seal(code, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE); e != 0 {
+			err = e
+		}
 	}
 	if err != nil {
 		unix.Close(code)

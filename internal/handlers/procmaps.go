@@ -279,9 +279,9 @@ func (w *MapWrites) open(f mapFile, of *cred.Namespace, opener cred.Credentials)
 
 // sealed adds seals to the file in memory fd. It closes fd if it fails.
 func sealed(fd, seals int) (int, unix.Errno) {
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if e := sys.Seal(fd, seals); e != 0 {
 		unix.Close(fd)
-		return -1, err.(unix.Errno)
+		return -1, e
 	}
 	return fd, 0
 }

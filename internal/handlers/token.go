@@ -39,9 +39,9 @@ func newToken(t *token) (int, unix.Errno) {
 		unix.Close(fd)
 		return -1, max(e, unix.ENOMEM)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, tokenSeals); err != nil {
+	if e := sys.Seal(fd, tokenSeals); e != 0 {
 		unix.Close(fd)
-		return -1, err.(unix.Errno)
+		return -1, e
 	}
 	return fd, 0
 }

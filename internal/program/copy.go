@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Memfd returns an anonymous file: memfd_create(2) with flags and MFD_CLOEXEC.
@@ -74,8 +76,8 @@ func fill(exe, from *os.File, start, end int64) error {
 		return errors.Join(err, exe.Close())
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(exe.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		return errors.Join(fmt.Errorf("sealing a copy of this program: %w", err), exe.Close())
+	if e := sys.Seal(int(exe.Fd()), seals); e != 0 {
+		return errors.Join(fmt.Errorf("sealing a copy of this program: %w", e), exe.Close())
 	}
 	return nil
 }

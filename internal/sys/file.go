@@ -35,6 +35,20 @@ func MemfdCreate(name *byte, flags uint32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
+// Seal is fcntl(2) with F_ADD_SEALS. The man page: "Using the F_ADD_SEALS operation to set the
+// F_SEAL_WRITE seal fails with EBUSY if any writable, shared mapping exists." It also does if
+// something in the kernel still refers to a page of the file after 150 ms, as happens on a busy
+// machine, so it is tried again.
+func Seal(fd, seals int) unix.Errno {
+	const attempts = 20 // 3 s
+	for attempt := 1; ; attempt++ {
+		_, _, e := syscall.Syscall(unix.SYS_FCNTL, uintptr(fd), unix.F_ADD_SEALS, uintptr(seals))
+		if e != unix.EINTR && e != unix.EBUSY || attempt == attempts {
+			return e
+		}
+	}
+}
+
 // Fstat is fstat(2).
 func Fstat(fd int, st *unix.Stat_t) unix.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
