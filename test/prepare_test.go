@@ -141,7 +141,7 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "engines"), os.DirFS(filepath.Join("..", "docs", "engines"))); err != nil {
 		return err
 	}
-	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository"} {
+	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository", "servers"} {
 		if err := linkCache(work, name); err != nil {
 			return err
 		}
