@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -185,18 +186,36 @@ func (d dirSink) put(name string, _ int64, r io.Reader) error {
 	})
 }
 
-// tarSink writes files in a tar archive.
-type tarSink struct{ *tar.Writer }
+// tarSink writes files in a tar archive, and the directories that they are in: skopeo, as a user that
+// is not root, cannot create those that an archive lacks.
+type tarSink struct {
+	*tar.Writer
+	dirs map[string]bool
+}
 
 func writeArchive(w io.Writer, write func(sink) error) error {
 	t := tar.NewWriter(w)
-	if err := write(tarSink{t}); err != nil {
+	if err := write(tarSink{t, map[string]bool{".": true}}); err != nil {
 		return err
 	}
 	return t.Close()
 }
 
+func (t tarSink) mkdir(name string) error {
+	if t.dirs[name] {
+		return nil
+	}
+	t.dirs[name] = true
+	if err := t.mkdir(path.Dir(name)); err != nil {
+		return err
+	}
+	return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755})
+}
+
 func (t tarSink) put(name string, size int64, r io.Reader) error {
+	if err := t.mkdir(path.Dir(name)); err != nil {
+		return err
+	}
 	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size}); err != nil {
 		return err
 	}
