@@ -2,12 +2,15 @@ package test
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -22,10 +25,11 @@ import (
 // A build case is a file in testdata/build, an archive in txtar's format: the files of a context,
 // and
 //
-//	flags      arguments of the build
+//	flags      arguments of the build; {url} is the address of serveRemote
 //	setup      a script for sh(1), which completes the context, in its directory
 //	different  lines "KEY: REASON" about what differs from buildah
 //	want       lines "KEY: VALUE" that the image must have, where buildah is no reference
+//	fails      what the message says, if neither can build the image
 //
 // The keys are those of described. They may be patterns of path.Match.
 type buildCase struct {
@@ -33,6 +37,7 @@ type buildCase struct {
 	files     []txtar.File
 	flags     []string
 	setup     string
+	fails     string
 	different map[string]string
 	want      described
 }
@@ -58,6 +63,8 @@ func readBuildCases(dir string) ([]buildCase, error) {
 				c.flags = strings.Fields(string(f.Data))
 			case "setup":
 				c.setup = string(f.Data)
+			case "fails":
+				c.fails = strings.TrimSpace(string(f.Data))
 			case "different":
 				if err := parseDifferences(c.different, string(f.Data)); err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
@@ -73,6 +80,35 @@ func readBuildCases(dir string) ([]buildCase, error) {
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// arguments returns the arguments of the build, if serveRemote has this address.
+func (c *buildCase) arguments(url string) []string {
+	all := slices.Clone(c.flags)
+	for i := range all {
+		all[i] = strings.ReplaceAll(all[i], "{url}", url)
+	}
+	return all
+}
+
+// serveRemote starts a server with the file /file.txt and the archive /a.tar.
+func serveRemote() (*httptest.Server, error) {
+	archive, err := archiveOf([]entry{
+		{Header: tar.Header{Name: "d/", Typeflag: tar.TypeDir, Mode: 0o750, Uid: 5, Gid: 6}},
+		{Header: tar.Header{Name: "d/f", Mode: 0o640, Uid: 7, Gid: 8}, content: "in the archive\n"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"/file.txt": []byte("remote\n"), "/a.tar": archive}
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, ok := files[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, r.URL.Path, time.Date(2000, 1, 2, 3, 4, 5, 0, time.UTC), bytes.NewReader(content))
+	})), nil
 }
 
 func parseDifferences(all map[string]string, text string) error {

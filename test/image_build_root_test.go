@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,26 +26,8 @@ const buildBaseArchive = "build-base.tar"
 
 // writeBuildBase writes buildBaseArchive.
 func writeBuildBase(work string) error {
-	content, err := baseLayer()
+	img, err := baseImageWith()
 	if err != nil {
-		return err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
-	if err != nil {
-		return err
-	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return err
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		return err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", goarch()
-	config.Config = v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"/bin/sh"}}
-	if img, err = mutate.ConfigFile(img, config); err != nil {
 		return err
 	}
 	tag, err := name.NewTag(buildBase)
@@ -53,14 +37,43 @@ func writeBuildBase(work string) error {
 	return tarball.WriteToFile(filepath.Join(work, buildBaseArchive), tag, img)
 }
 
-// buildCasesAsRoot builds the cases in testdata/build with buildah as real root, and stores what
+// baseImageWith returns an image with the layer of the base image, and more layers.
+func baseImageWith(more ...[]byte) (v1.Image, error) {
+	content, err := baseLayer()
+	if err != nil {
+		return nil, err
+	}
+	img := empty.Image
+	for _, archive := range append([][]byte{content}, more...) {
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, layer); err != nil {
+			return nil, err
+		}
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", goarch()
+	config.Config = v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"/bin/sh"}}
+	return mutate.ConfigFile(img, config)
+}
+
+// buildCasesAsRoot builds the cases in testdata/build with Debian 13's buildah as real root, and stores what
 // they contain in the directory "expected/build". It takes what is still valid from the cache.
 func buildCasesAsRoot(work string) (err error) {
-	if _, missing := unmet("buildah", "busybox"); missing {
+	if _, missing := unmet("busybox"); missing {
 		return nil // the test is skipped, with the reason
 	}
 	if err := writeBuildBase(work); err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(work, enter13)); err != nil {
+		return nil // as above
 	}
 	cases, err := readBuildCases(filepath.Join(work, "testdata", "build"))
 	if err != nil {
@@ -76,8 +89,14 @@ func buildCasesAsRoot(work string) (err error) {
 			return err
 		}
 	}
-	b := &rootBuilder{work: work, dir: filepath.Join(work, "root-builds")}
-	version, err := exec.Command("buildah", "--version").Output()
+	remote, err := serveRemote()
+	if err != nil {
+		return err
+	}
+	defer remote.Close()
+	b := &rootBuilder{work: work, dir: filepath.Join(work, "root-builds"), url: remote.URL}
+	buildah := in13(work, work, "buildah", "--version")
+	version, err := exec.Command(buildah[0], buildah[1:]...).Output()
 	if err != nil {
 		return err
 	}
@@ -88,7 +107,7 @@ func buildCasesAsRoot(work string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	for i := range cases {
 		c := &cases[i]
-		inputs := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %x %q %q %q", version, sha256.Sum256(base), c.files, c.flags, c.setup)))
+		inputs := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %q %x %q %q %q", version, rootBuildArgs, sha256.Sum256(base), c.files, c.flags, c.setup)))
 		output, err := cached(filepath.Join(cache, c.name), inputs, func() ([]byte, error) {
 			fmt.Fprintf(os.Stderr, "building %s as real root\n", c.name)
 			return b.build(c)
@@ -103,17 +122,22 @@ func buildCasesAsRoot(work string) (err error) {
 	return nil
 }
 
-// rootBuilder builds cases with buildah, in a storage of its own.
+// rootBuildArgs are the arguments of buildah. The isolation needs neither cgroups nor networks. Without
+// --ulimit, buildah raises limits, for which root may lack the capability. With --squash, the image has
+// one layer.
+var rootBuildArgs = strings.Fields("build --isolation chroot --ulimit nproc=1024 --ulimit nofile=1024 --pull=never --layers=false --squash --format docker")
+
+// rootBuilder builds cases with buildah in Debian 13, in a storage of its own.
 type rootBuilder struct {
 	work, dir string
+	url       string // of serveRemote
 	ready     bool
 }
 
 func (b *rootBuilder) buildah(dir string, args ...string) ([]byte, error) {
 	global := []string{"--root", filepath.Join(b.dir, "root"), "--runroot", filepath.Join(b.dir, "run"), "--storage-driver", "vfs"}
-	cmd := exec.Command("buildah", append(global, args...)...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TMPDIR="+b.dir)
+	argv := in13(b.work, dir, append(append([]string{"buildah"}, global...), args...)...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
@@ -128,7 +152,7 @@ func (b *rootBuilder) build(c *buildCase) ([]byte, error) {
 		if err := os.Mkdir(b.dir, 0o700); err != nil {
 			return nil, err
 		}
-		if _, err := b.buildah("/", "pull", "docker-archive:"+filepath.Join(b.work, buildBaseArchive)); err != nil {
+		if _, err := b.buildah(b.work, "pull", "docker-archive:"+filepath.Join(b.work, buildBaseArchive)); err != nil {
 			return nil, err
 		}
 		b.ready = true
@@ -139,8 +163,7 @@ func (b *rootBuilder) build(c *buildCase) ([]byte, error) {
 	if err := c.makeContext(context); err != nil {
 		return nil, err
 	}
-	// The isolation needs neither cgroups nor networks. With --squash, the image has one layer.
-	args := append([]string{"build", "--isolation", "chroot", "--pull-never", "--layers=false", "--squash", "--format", "docker"}, c.flags...)
+	args := append(slices.Clone(rootBuildArgs), c.arguments(b.url)...)
 	d := described{}
 	if _, err := b.buildah(context, append(args, "-t", "dir:"+image, ".")...); err != nil {
 		d["error"] = err.Error()

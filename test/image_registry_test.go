@@ -3,6 +3,7 @@ package test
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -69,6 +70,15 @@ var epoch = time.Unix(1_700_000_000, 0)
 
 func tarOf(t *testing.T, entries []entry) []byte {
 	t.Helper()
+	archive, err := archiveOf(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
+}
+
+// archiveOf returns a tar archive.
+func archiveOf(entries []entry) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
@@ -86,18 +96,15 @@ func tarOf(t *testing.T, entries []entry) []byte {
 			h.Format = tar.FormatGNU // any id
 		}
 		if err := w.WriteHeader(&h); err != nil {
-			t.Fatalf("%s: %v", h.Name, err)
+			return nil, fmt.Errorf("%s: %w", h.Name, err)
 		}
 		if h.Typeflag == tar.TypeReg {
 			if _, err := io.WriteString(w, e.content); err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return b.Bytes(), w.Close()
 }
 
 func layerOf(t *testing.T, archive []byte) v1.Layer {

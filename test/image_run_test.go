@@ -38,7 +38,7 @@ func ownerEntries() []entry {
 		add(tar.Header{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3, Mode: 0o666}, "")
 		add(tar.Header{Name: "console", Typeflag: tar.TypeChar, Devmajor: 5, Devminor: 1, Mode: 0o620}, "")
 		add(tar.Header{Name: "disk", Typeflag: tar.TypeBlock, Devmajor: 8, Devminor: 17, Mode: 0o660}, "")
-		add(tar.Header{Name: "hard", Typeflag: tar.TypeLink, Linkname: dir + "file"}, "")
+		add(tar.Header{Name: "hard", Typeflag: tar.TypeLink, Linkname: dir + "file", Mode: 0o640}, "")
 		add(tar.Header{Name: "caps", Mode: 0o755, Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.security.capability": fileCaps}}, "x")
 	}
 	return entries

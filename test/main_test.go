@@ -134,6 +134,7 @@ func prepareAndRun() (status int, err error) {
 			return 0, err
 		}
 		defer debian13.Close()
+		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, listOwnedAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 		unmount, err := mountAnswers(work, user)
 		if err != nil {
 			return 0, err
