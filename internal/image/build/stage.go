@@ -224,8 +224,12 @@ func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r doc
 	case r.Stage != nil:
 		return b.stage(ctx, cancel, r.Stage)
 	case r.Scratch():
-		target, _, err := parsePlatform(b.Platform)
+		if platform == "" {
+			platform = b.Platform
+		}
+		target, _, err := parsePlatform(platform)
 		s := new(state)
+		s.base.Image.Config.WorkingDir = "/"
 		s.base.Image.Platform = target
 		s.base.Image.RootFS.Type = "layers"
 		return s, err
