@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // knownArchitecture checks whether subuidless supports the processor.
@@ -51,19 +53,8 @@ func unlimitedLocks(*Machine) (string, error) {
 	return "unlimited, so subuidless can store process identities there", nil
 }
 
-// pidfdGetfd checks pidfd_getfd(2) with a descriptor of the calling process itself.
-func pidfdGetfd(*Machine) (string, error) {
-	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
-	if err != nil {
-		return "", fmt.Errorf("pidfd_open: %w", err)
-	}
-	defer unix.Close(pidfd)
-	fd, err := unix.PidfdGetfd(pidfd, pidfd, 0)
-	if err != nil {
-		return "", fmt.Errorf("pidfd_getfd: %w", err)
-	}
-	return "", unix.Close(fd)
-}
+// pidfdGetfd checks pidfd_getfd(2).
+func pidfdGetfd(*Machine) (string, error) { return "", isolation.TryPidfdGetfd() }
 
 // ioUring explains why io_uring is not available in a container.
 func ioUring(*Machine) (string, error) {

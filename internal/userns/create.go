@@ -20,3 +20,19 @@ func NewProcAttr(namespaces uintptr) *syscall.SysProcAttr {
 		GidMappingsEnableSetgroups: false,
 	}
 }
+
+// Try creates a user namespace with one mapped id and a mount namespace in it, and returns why
+// that is impossible, with what the user can do. If AppArmor restricts user namespaces, creating
+// the former still succeeds.
+//
+// It starts a process without a program, which fails with ENOENT as its last step if all
+// namespaces could be created.
+func Try() error {
+	attr := NewProcAttr(0)
+	attr.Unshareflags = unix.CLONE_NEWNS
+	_, err := syscall.ForkExec("", nil, &syscall.ProcAttr{Sys: attr})
+	if err == syscall.ENOENT {
+		return nil
+	}
+	return Explain(err)
+}
