@@ -17,6 +17,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // openStore opens the store.
@@ -28,7 +29,11 @@ func openStore(f cli.StoreFlags) (*store.Store, error) {
 			return nil, err
 		}
 	}
-	return store.Open(dir)
+	s, err := store.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.CheckOwners(isolation.Current() == isolation.Chroot)
 }
 
 // registries reads what the user and the system say about registries.

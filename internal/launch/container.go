@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // The values of RunOptions.Net.
@@ -37,8 +38,10 @@ type container struct {
 	// Control means that the init has a control socket.
 	Control bool
 	// Supervised requests a filter for the command. It is false if an outer supervisor
-	// handles its system calls already.
+	// handles its system calls already, and with Chroot.
 	Supervised bool
+	// Chroot means that chroot(2) alone separates the container from the host: see chroot.go.
+	Chroot bool
 	// NoPermissions selects the filter of syscalls.WithoutPermissions.
 	NoPermissions bool
 	// Accelerated selects the filter of syscalls.WithAcceleration, with tagged calls.
@@ -65,7 +68,8 @@ type process struct {
 // newContainer returns the configuration for o, and checks it against the host and the
 // rootfs. Interactive means that the command gets a terminal.
 func newContainer(o RunOptions, interactive bool) (*container, error) {
-	rootfs, err := checkRootfs(o.Rootfs, o.ReadOnly)
+	mode := isolation.Current()
+	rootfs, err := checkRootfs(o.Rootfs, o.ReadOnly || mode == isolation.Chroot)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +103,11 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
+	if mode == isolation.Chroot {
+		if err := RefuseMounts(&o); err != nil {
+			return nil, err
+		}
+	}
 	hostRoot, err := isHostRoot()
 	if err != nil {
 		return nil, err
@@ -114,12 +123,21 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Dirs:            o.Dirs,
 		Terminal:        interactive,
 		Control:         o.Socket != "",
-		Supervised:      !supervisor.Active(),
+		Supervised:      mode == isolation.Namespaces,
+		Chroot:          mode == isolation.Chroot,
 		NoPermissions:   o.Supervisor.NoPermissions,
 		Accelerated:     o.Supervisor.Accelerate > 0,
 		CgroupNamespace: err == nil,
 		HostRoot:        hostRoot,
 	}, nil
+}
+
+// procAttr returns the attributes of the init.
+func (c *container) procAttr() *syscall.SysProcAttr {
+	if c.Chroot {
+		return new(syscall.SysProcAttr)
+	}
+	return newProcAttr(c.namespaces())
 }
 
 // namespaces returns the clone(2) flags for the container's namespaces, except for the user
@@ -135,8 +153,9 @@ func (c *container) namespaces() uintptr {
 	return flags
 }
 
-// checkRootfs returns the absolute path of the rootfs dir, or an error if it cannot be used.
-func checkRootfs(dir string, readOnly bool) (string, error) {
+// checkRootfs returns the absolute path of the rootfs dir, or an error if it cannot be used. Anyone
+// means that it may belong to any user.
+func checkRootfs(dir string, anyone bool) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("rootfs %s: %w", dir, err)
@@ -151,7 +170,7 @@ func checkRootfs(dir string, readOnly bool) (string, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return "", fmt.Errorf("rootfs %s: %w; unpack an archive or image first, and give the directory", dir, unix.ENOTDIR)
 	}
-	if int(st.Uid) != os.Geteuid() && !readOnly {
+	if int(st.Uid) != os.Geteuid() && !anyone {
 		return "", fmt.Errorf("rootfs %s: it belongs to uid %d, but you are uid %d, so root in the container could not change its files; use a copy of your own, or --read-only", dir, st.Uid, os.Geteuid())
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, abs, unix.R_OK|unix.X_OK, unix.AT_EACCESS); err != nil {

@@ -158,7 +158,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	if err := json.NewDecoder(io.NewSectionReader(files[fdSpec], 0, 1<<30)).Decode(&spec); err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	user, err := lookUpUser(ownRoot, spec.User)
+	user, err := lookUpUser(c.files(), spec.User)
 	if err != nil {
 		return err
 	}
@@ -169,12 +169,11 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	if spec.Cwd == "" {
 		spec.Cwd = "/"
 	}
-	if st, err := os.Stat(spec.Cwd); err != nil || !st.IsDir() {
-		if err == nil {
-			err = unix.ENOTDIR
-		}
+	dir, err := c.files().open(path.Join(".", spec.Cwd), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
 		return fmt.Errorf("working directory %s in the container: %w", spec.Cwd, errnoOf(err))
 	}
+	dir.Close()
 	stdio := files[fdStdin:]
 	if spec.Terminal {
 		master, slave, err := openTerminal()
@@ -191,7 +190,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	}
 	st, ended, err := r.start(func() (*stage, error) {
 		return startStage(spec.Args, stageAttr{
-			env: env, dir: spec.Cwd, stdio: stdio, user: &user,
+			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user,
 			noPermissions: c.NoPermissions, accelerated: c.Accelerated, unfiltered: !c.Supervised,
 			sys: &syscall.SysProcAttr{Setsid: true, Setctty: spec.Terminal},
 		})
@@ -258,6 +257,22 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 }
 
 func sendStatus(peer *os.File, status int) error { return sendText(peer, strconv.Itoa(status)) }
+
+// files returns the root file system of the container.
+func (c *container) files() tree {
+	if c.Chroot {
+		return directoryTree(c.Root.Path)
+	}
+	return ownRoot
+}
+
+// dirOf returns the working directory of a stage, which changes its root directory itself.
+func (c *container) dirOf(spec *execSpec) string {
+	if c.Chroot {
+		return ""
+	}
+	return spec.Cwd
+}
 
 // ownRoot is the root file system of the init itself.
 var ownRoot = tree{"of the container", func(name string, flags uint64) (*os.File, error) {

@@ -15,6 +15,14 @@ var devices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/d
 // open them.
 var optionalDevices = []string{"/dev/fuse", "/dev/net/tun"}
 
+// deviceLinks are the targets and names of the symbolic links in /dev.
+var deviceLinks = [][2]string{
+	{"/proc/self/fd", "/dev/fd"},
+	{"/proc/self/fd/0", "/dev/stdin"},
+	{"/proc/self/fd/1", "/dev/stdout"},
+	{"/proc/self/fd/2", "/dev/stderr"},
+}
+
 // openDevices returns the mounts of the container's device nodes.
 func openDevices() ([]*bind, error) {
 	names := devices
@@ -53,13 +61,7 @@ func mountDev(nodes []*bind) error {
 	if err := mountNew("mqueue", "/dev/mqueue", data, ""); err != nil {
 		return err
 	}
-	for _, link := range [][2]string{
-		{"/proc/self/fd", "/dev/fd"},
-		{"/proc/self/fd/0", "/dev/stdin"},
-		{"/proc/self/fd/1", "/dev/stdout"},
-		{"/proc/self/fd/2", "/dev/stderr"},
-		{"pts/ptmx", "/dev/ptmx"},
-	} {
+	for _, link := range append(deviceLinks[:len(deviceLinks):len(deviceLinks)], [2]string{"pts/ptmx", "/dev/ptmx"}) {
 		if err := os.Symlink(link[0], link[1]); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
@@ -29,11 +30,11 @@ type ExecOptions struct {
 // number of a signal that killed it. If err is not nil, the status is one of the Status
 // constants.
 //
-// If the caller is supervised already, Exec replaces the calling process with the command:
-// it then returns only on failure.
+// If the caller has all ids already, because it is supervised or root of isolation.Chroot, Exec
+// replaces the calling process with the command: it then returns only on failure.
 func Exec(o ExecOptions) (status int, err error) {
-	if supervisor.Active() {
-		warnIneffective(o.Supervisor)
+	if mode := isolation.Current(); mode.NativeOwners() {
+		warnIneffective(o.Supervisor, mode)
 		return execute(o.Args, o.Env)
 	}
 	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
@@ -161,19 +162,24 @@ func killAndReap(pid int) error {
 	return err
 }
 
-// warnIneffective warns the user of a nested call about options that have no effect, because
-// they concern the supervisor, and the outer call has started that.
-func warnIneffective(cfg supervisor.Config) {
-	if cfg.Trace != "" {
-		fmt.Fprintln(os.Stderr, "subuidless: --trace has no effect here: the outer subuidless handles the system calls; give --trace to that one")
+// warnIneffective warns the user about options that have no effect, because they concern the
+// supervisor, and there is an outer one, or none.
+func warnIneffective(cfg supervisor.Config, mode isolation.Mode) {
+	reason := "the outer subuidless handles the system calls, and has options of its own"
+	if mode == isolation.Chroot {
+		reason = "the kernel gives the container its ids, so that nothing is supervised"
 	}
-	if cfg.NoPermissions {
-		fmt.Fprintln(os.Stderr, "subuidless: --permissions=off has no effect here: the outer subuidless handles the system calls; give --permissions to that one")
-	}
-	if cfg.Accelerate > 0 {
-		fmt.Fprintln(os.Stderr, "subuidless: --accelerate=on has no effect here: the outer subuidless handles the system calls; give --accelerate to that one")
-	}
-	if cfg.Sidecar != "" {
-		fmt.Fprintln(os.Stderr, "subuidless: --sidecar has no effect here: the outer subuidless handles the system calls, and stores owners in its own sidecar")
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{
+		{"--trace", cfg.Trace != ""},
+		{"--permissions=off", cfg.NoPermissions},
+		{"--accelerate=on", cfg.Accelerate > 0},
+		{"--sidecar", cfg.Sidecar != ""},
+	} {
+		if o.set {
+			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect here: %s\n", o.name, reason)
+		}
 	}
 }

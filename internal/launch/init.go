@@ -24,10 +24,11 @@ const (
 // InitMain is the main function of the init, pid 1 of the container. It sets up the
 // container, starts the command, forwards signals to it, reaps orphaned processes, and
 // returns the command's exit status. When it exits, the kernel kills all processes that are
-// left in the container (pid_namespaces(7)).
+// left in the container (pid_namespaces(7)); with isolation.Chroot, it does so itself.
 func InitMain() int {
 	socket := os.NewFile(initSocket, "socket")
 	status, err := initMain(socket)
+	killRest()
 	if err != nil {
 		// If the front is gone, the error cannot be reported.
 		_ = sendError(socket, err)
@@ -88,12 +89,15 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		accelerated:   c.Accelerated,
 		unfiltered:    !c.Supervised,
 		user:          &c.Process.User,
+		chroot:        c.chroot(c.Process.Cwd, true),
 		// A new session keeps the command from injecting input into the terminal
 		// of the front (TIOCSTI(2const)), also if it gets no terminal of its own.
 		sys: &syscall.SysProcAttr{Setsid: true, Setctty: c.Terminal},
 	}
-	if err := os.Chdir(c.Process.Cwd); err != nil {
-		return nil, fmt.Errorf("working directory %s in the rootfs: %w", c.Process.Cwd, errnoOf(err))
+	if attr.chroot == nil {
+		if err := os.Chdir(c.Process.Cwd); err != nil {
+			return nil, fmt.Errorf("working directory %s in the rootfs: %w", c.Process.Cwd, errnoOf(err))
+		}
 	}
 	st, err := startStage(c.Process.Args, attr)
 	if err != nil {
@@ -133,6 +137,7 @@ func (c *container) reportReady(st *stage, front *os.File) error {
 func exitWith(front *os.File) {
 	// The front sends nothing more, so receive returns only when the front has ended.
 	_, _, _ = receive(front)
+	killRest()
 	os.Exit(StatusFailed)
 }
 
@@ -173,8 +178,10 @@ func (c *container) openStdio(socket *os.File) ([]*os.File, error) {
 		return nil, err
 	}
 	defer master.Close()
-	if err := bindConsole(slave.Name()); err != nil {
-		return nil, err
+	if !c.Chroot {
+		if err := bindConsole(slave.Name()); err != nil {
+			return nil, err
+		}
 	}
 	return []*os.File{slave, slave, slave}, sendFile(socket, master)
 }

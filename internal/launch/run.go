@@ -12,6 +12,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
@@ -79,7 +80,7 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	var sup *supervisor.Prepared
 	if !c.Supervised {
-		warnIneffective(o.Supervisor)
+		warnIneffective(o.Supervisor, isolation.Current())
 	} else {
 		if o.Supervisor.ID == "" {
 			o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
@@ -168,7 +169,7 @@ func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error
 	}
 	attr := &os.ProcAttr{
 		Files: append(slices.Clone(o.Stdio), theirs, spec),
-		Sys:   newProcAttr(c.namespaces()),
+		Sys:   c.procAttr(),
 		// Otherwise, the Go runtime keeps files of the host's cgroup open, which
 		// processes in the container could reach through /proc/1/fd.
 		Env: []string{"GODEBUG=containermaxprocs=0"},

@@ -15,6 +15,9 @@ import (
 // after it has detached the host's tree. So the kernel resolves each mount point within the
 // rootfs, and no symbolic link can lead out of it.
 func (c *container) setUp() error {
+	if c.Chroot {
+		return c.setUpChroot()
+	}
 	unix.Umask(0)
 	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		// The first operation that fails if AppArmor restricts user namespaces.

@@ -49,6 +49,7 @@ type stageAttr struct {
 	unfiltered    bool              // use no filter: an outer supervisor has one
 	etc           string            // see ExecOptions
 	user          *account          // the user to run the command as; nil: that of the stage
+	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
 
 // The filter of a stage, in its arguments.
@@ -92,7 +93,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	if a.accelerated && !a.unfiltered {
 		filter += filterAccelerated
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.etc, a.user.String()}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.etc, a.user.String(), a.chroot.String()}, args...)
 	start := startProcess
 	if a.entry != nil {
 		start = a.startEntered
@@ -176,17 +177,26 @@ func StageMain() int {
 	// The filter applies to this thread and to the program that it executes. Go does not
 	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter, etc, user string, args []string) (status int, err error) {
+func stageMain(number, filter, etc, user, root string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
 	}
 	unix.CloseOnExec(socket)
+	if root != "" && args[0] == TopName {
+		if err := awaitRelease(socket); err != nil {
+			return StatusFailed, err
+		}
+		os.Exit(topInChroot(root))
+	}
+	if err := enterChroot(root); err != nil {
+		return StatusFailed, err
+	}
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
 	if err != nil {
 		return status, err

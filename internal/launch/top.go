@@ -30,12 +30,40 @@ type Process struct {
 	Elapsed time.Duration
 	Time    time.Duration // of the CPU
 	Command string
+
+	uid int
 }
 
 // TopMain writes the processes of its PID namespace, except for itself and the init, to standard
 // output as JSON.
 func TopMain() int {
-	all, err := processes()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	var all []Process
+	if err == nil {
+		all, err = processes(dirs, 1)
+	}
+	return printProcesses(all, err)
+}
+
+// topInChroot is TopMain for a container without a PID namespace, whose processes descend from
+// the parent of this one. Root is where users have names: see enterChroot.
+func topInChroot(root string) int {
+	var dirs []string
+	for _, pid := range descendants(os.Getppid(), true) {
+		dirs = append(dirs, fmt.Sprintf("/proc/%d", pid))
+	}
+	all, err := processes(dirs, 0)
+	if err == nil {
+		err = enterChroot(root)
+	}
+	return printProcesses(all, err)
+}
+
+// printProcesses writes processes, whose users it names, as JSON, or reports the error.
+func printProcesses(all []Process, err error) int {
+	for i := range all {
+		all[i].User = userName(all[i].uid)
+	}
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(all)
 	}
@@ -46,11 +74,8 @@ func TopMain() int {
 	return 0
 }
 
-func processes() ([]Process, error) {
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return nil, err
-	}
+// processes returns the processes of these directories, except for the calling one and init.
+func processes(dirs []string, init int) ([]Process, error) {
 	b, err := os.ReadFile("/proc/uptime")
 	if err != nil {
 		return nil, err
@@ -69,7 +94,7 @@ func processes() ([]Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.PID != 1 && p.PID != os.Getpid() {
+		if p.PID != init && p.PID != os.Getpid() {
 			all = append(all, *p)
 		}
 	}
@@ -101,7 +126,7 @@ func readProcess(dir string, uptime time.Duration) (*Process, error) {
 		numbers[i], _ = strconv.ParseInt(fields[i], 10, 64) // all of them are numbers: proc_pid_stat(5)
 	}
 	p := &Process{
-		User: userName(int(st.Uid)), PPID: int(numbers[1]), TTY: ttyName(numbers[4]), Command: string(b[open+1 : end]),
+		uid: int(st.Uid), PPID: int(numbers[1]), TTY: ttyName(numbers[4]), Command: string(b[open+1 : end]),
 		Time: time.Duration(numbers[11]+numbers[12]) * tick, Elapsed: uptime - time.Duration(numbers[19])*tick,
 	}
 	if p.PID, err = strconv.Atoi(filepath.Base(dir)); err != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/program"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // Options are the options of Build.
@@ -183,7 +183,7 @@ func parsePlatform(text string) (target, machine ocispec.Platform, err error) {
 
 // startFiles starts a process that copies files. The caller closes it.
 func (b *builder) startFiles(ctx context.Context) (*files.Process, func() error, error) {
-	p, err := files.Start(b.use, supervisor.Active())
+	p, err := files.Start(b.use, isolation.Current().NativeOwners())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/launch"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // Secret is a secret of the user.
@@ -184,7 +184,7 @@ func (m *runMaker) bind(d *dockerfile.Mount, tree *state, own string) (*launch.M
 // bindCopy is bind with a copy of the layers.
 func (m *runMaker) bindCopy(d *dockerfile.Mount, paths []string, rootfs string) (*launch.Mount, error) {
 	if len(paths) > 0 {
-		p, err := unpack.Start(m.k.store, m.k.use, supervisor.Active())
+		p, err := unpack.Start(m.k.store, m.k.use, isolation.Current().NativeOwners())
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // Output is where --output writes an image.
@@ -95,7 +95,7 @@ func (o *Output) writeDir(s *store.Store, use store.Lock, layers []string) error
 	if len(layers) == 0 {
 		return nil
 	}
-	p, err := unpack.Start(s, use, supervisor.Active())
+	p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (o *Output) writeTar(s *store.Store, use store.Lock, layers []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, layer.RemoveAll(dir)) }()
-	p, err := files.Start(use, supervisor.Active())
+	p, err := files.Start(use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}

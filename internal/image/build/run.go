@@ -23,8 +23,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/launch"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // runMaker makes the layer of RUN.
@@ -160,7 +160,7 @@ func (m *runMaker) makeRoot(d *rootDirs, l *launch.RunOptions, change *files.Cha
 func (m *runMaker) copyRoot(d *rootDirs, change *files.Change) error {
 	change.Copy = d.rootfs
 	if len(change.Lower) > 0 {
-		p, err := unpack.Start(m.k.store, m.k.use, supervisor.Active())
+		p, err := unpack.Start(m.k.store, m.k.use, isolation.Current().NativeOwners())
 		if err != nil {
 			return err
 		}

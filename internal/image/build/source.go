@@ -13,7 +13,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/rootless-containers/subuidless/internal/image/build/files"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // source is what an image is built from.
@@ -96,7 +96,7 @@ func (b *builder) readContext(s *source) error {
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return err
 	}
-	p, err := files.Start(b.use, supervisor.Active())
+	p, err := files.Start(b.use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,11 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
-// mountPoints are what the init creates in the root file system of each container, if it is not
-// there, to mount something on it.
+// mountPoints are what is created in the root file system of each container, if it is not there,
+// to mount something on it. With isolation.Chroot, files are created there instead.
 var mountPoints = []string{"/dev", "/proc", "/sys", "/etc/hosts", "/etc/resolv.conf"}
 
 // changedOf returns what the container has changed.
@@ -44,12 +44,16 @@ func changedOf(s *store.Store, c *store.Container) layer.Changed {
 
 // Changes calls f with each file that the container has changed.
 func Changes(s *store.Store, c *store.Container, f func(layer.Change) error) error {
-	return containerfiles.Changes(changedOf(s, c), supervisor.Active(), f)
+	return containerfiles.Changes(changedOf(s, c), isolation.Current().NativeOwners(), f)
 }
 
 // Export writes all files of the container, without volumes, to w as a tar archive.
 func Export(c *store.Container, w io.Writer, warn func(string)) error {
-	return withRoot(c, false, func(root containerfiles.Root) error { return containerfiles.Export(root, w, warn) })
+	var made []string
+	if isolation.Current() == isolation.Chroot {
+		made = mountPoints
+	}
+	return withRoot(c, false, func(root containerfiles.Root) error { return containerfiles.Export(root, made, w, warn) })
 }
 
 // withRoot calls f with the root file system of the container, which does not start or end
@@ -148,7 +152,7 @@ func addLayer(s *store.Store, use store.Lock, changed layer.Changed, o CommitOpt
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p, err := files.Start(use, supervisor.Active())
+	p, err := files.Start(use, isolation.Current().NativeOwners())
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/launch"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // CreateOptions are the options of Create: what the user has set.
@@ -164,6 +164,11 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	if r.Entrypoint, r.Cmd = command(config, o); len(r.Entrypoint)+len(r.Cmd) == 0 {
 		return nil, fmt.Errorf("image %s has no command of its own, and none is given", o.Image)
 	}
+	if isolation.Current() == isolation.Chroot {
+		if err := checkChroot(l); err != nil {
+			return nil, err
+		}
+	}
 	if !path.IsAbs(r.Workdir) {
 		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", r.Workdir)
 	}
@@ -182,6 +187,14 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	r.Dirs = append(anonymous, r.Workdir)
 	slices.Sort(r.Dirs)
 	return r, nil
+}
+
+// checkChroot returns an error if l wants what a container without namespaces cannot have. Volumes
+// that belong to the container are directories in its root file system.
+func checkChroot(l *launch.RunOptions) error {
+	wanted := *l
+	wanted.Volumes = slices.DeleteFunc(slices.Clone(l.Volumes), func(spec string) bool { return !strings.Contains(spec, ":") })
+	return launch.RefuseMounts(&wanted)
 }
 
 // prepareRoot makes the root file system of c, with the driver or the best one.
@@ -208,7 +221,7 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 // copyLayers copies the layers to the root file system of c.
 func copyLayers(s *store.Store, use store.Lock, c *store.Container, lower []string) error {
 	if len(lower) > 0 {
-		p, err := unpack.Start(s, use, supervisor.Active())
+		p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
 		if err != nil {
 			return err
 		}

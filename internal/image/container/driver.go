@@ -14,6 +14,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // Driver is how the root file system of a container is made of layers.
@@ -28,8 +29,13 @@ const (
 // names that podman has for them.
 func ParseDriver(text string) (Driver, error) {
 	switch text {
-	case "", "overlay":
-		return Driver(text), nil
+	case "overlay":
+		if isolation.Current() == isolation.Chroot {
+			return "", fmt.Errorf("storage driver overlay %w", isolation.ErrNeedsNamespaces)
+		}
+		return DriverOverlay, nil
+	case "":
+		return "", nil
 	case "copy", "vfs":
 		return DriverCopy, nil
 	}
@@ -46,6 +52,9 @@ type probed struct {
 // BestDriver returns DriverOverlay if the kernel and the file system of the store support it.
 // It asks them once per boot.
 func BestDriver(s *store.Store, use store.Lock) (Driver, error) {
+	if isolation.Current() == isolation.Chroot {
+		return DriverCopy, nil
+	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err

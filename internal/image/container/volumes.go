@@ -14,7 +14,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/image/containerfiles"
 	"github.com/rootless-containers/subuidless/internal/image/store"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // parseVolumes parses volumes of the form SRC:DST[:OPTIONS] or DST. SRC is a path if it has a
@@ -116,15 +116,15 @@ func fillVolume(s *store.Store, c *store.Container, m storedir.Mount) error {
 		w.CloseWithError(err)
 		done <- err
 	}()
-	err = containerfiles.Extract(containerfiles.Root{Path: m.Source, Supervised: supervisor.Active()}, "/", r, warn)
+	err = containerfiles.Extract(containerfiles.Root{Path: m.Source, Native: isolation.Current().NativeOwners()}, "/", r, warn)
 	r.CloseWithError(err)
 	return errors.Join(err, <-done)
 }
 
 // rootOf returns the root file system of a container that runs, or whose lock the caller holds.
 func rootOf(c *store.Container) (containerfiles.Root, error) {
-	root := containerfiles.Root{Path: filepath.Join(c.Dir, "rootfs"), Supervised: supervisor.Active()}
-	if c.Running && c.State.Init != 0 {
+	root := containerfiles.Root{Path: filepath.Join(c.Dir, "rootfs"), Native: isolation.Current().NativeOwners()}
+	if c.Running && c.State.Init != 0 && isolation.Current() != isolation.Chroot { // where the init has another root
 		root.Pid = c.State.Init
 		return root, nil
 	}

@@ -4,7 +4,7 @@
 // The process is this program again. For a container that runs, it enters the container's user
 // namespace; otherwise it creates one, in which it mounts the container's root file system. It
 // is root there, outside of the filter, and reads and writes records itself: see package layer.
-// Under an outer supervisor, it stays in the namespaces of the caller.
+// Where no records are needed, it stays in the user namespace of the caller.
 package containerfiles
 
 import (
@@ -33,8 +33,8 @@ type Root struct {
 	Path    string         // where the files are, if it does not run
 	Overlay *overlay.Mount // what to mount on Path first; nil: nothing
 
-	// Supervised means that an outer supervisor stores the owners.
-	Supervised bool
+	// Native means that no records are needed: isolation.Mode.NativeOwners.
+	Native bool
 }
 
 // Stat is what is known about a file of a container.
@@ -59,6 +59,8 @@ type archiveJob struct {
 	As     string // its name in the archive; empty: only what is below it
 	Follow bool   // follow a symbolic link in the last component
 	OneFS  bool   // do not read what is mounted
+	// MountPoints are absolute paths that count as mounted.
+	MountPoints []string
 }
 
 type statJob struct {
@@ -80,9 +82,10 @@ func Archive(root Root, name, as string, follow bool, w io.Writer, warn func(str
 	return err
 }
 
-// Export writes all files of the container to w, except for what is mounted.
-func Export(root Root, w io.Writer, warn func(string)) error {
-	_, err := run(job{Root: root, Archive: &archiveJob{Name: "/", OneFS: true}}, nil, w, warn)
+// Export writes all files of the container to w, except for what is mounted. The absolute paths
+// mountPoints count as that, too.
+func Export(root Root, mountPoints []string, w io.Writer, warn func(string)) error {
+	_, err := run(job{Root: root, Archive: &archiveJob{Name: "/", OneFS: true, MountPoints: mountPoints}}, nil, w, warn)
 	return err
 }
 
@@ -102,11 +105,11 @@ func StatFile(root Root, name string, follow bool) (*Stat, error) {
 }
 
 // Changes calls f with each change.
-func Changes(changed layer.Changed, supervised bool, f func(layer.Change) error) error {
+func Changes(changed layer.Changed, native bool, f func(layer.Change) error) error {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		_, err := run(job{Root: Root{Supervised: supervised}, Changes: &changed}, nil, w, func(string) {})
+		_, err := run(job{Root: Root{Native: native}, Changes: &changed}, nil, w, func(string) {})
 		w.CloseWithError(err)
 		done <- err
 	}()
@@ -223,10 +226,13 @@ func start(root Root, files []*os.File) (pid int, err error) {
 	argv := []string{Name}
 	if root.Pid == 0 {
 		attr := &syscall.ProcAttr{Env: os.Environ()}
-		if !root.Supervised {
+		switch {
+		case !root.Native:
 			attr.Sys = userns.NewProcAttr(unix.CLONE_NEWNS)
-		} else {
+		case root.Overlay != nil:
 			attr.Sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+		default:
+			attr.Sys = new(syscall.SysProcAttr)
 		}
 		attr.Sys.Setpgid = true // the terminal must not interrupt it before its parent
 		for _, f := range files {
@@ -246,7 +252,7 @@ func start(root Root, files []*os.File) (pid int, err error) {
 	}
 	defer top.Close()
 	cmd := userns.Command{Namespace: -1, Path: "/proc/self/exe", Args: argv, Env: os.Environ()}
-	if !root.Supervised {
+	if !root.Native {
 		ns, err := os.Open(proc + "/ns/user")
 		if err != nil {
 			return 0, fmt.Errorf("the user namespace of the container: %w", err)

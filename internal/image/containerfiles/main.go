@@ -32,7 +32,7 @@ func Main() int {
 
 // process is the state of the process.
 type process struct {
-	owners *owner.Store // nil if an outer supervisor stores owners
+	owners *owner.Store // nil: no records are needed
 	report func(result)
 }
 
@@ -49,7 +49,7 @@ func (p *process) main() (*result, error) {
 	}
 	unix.Umask(0)
 	var err error
-	if p.owners, err = helper.OpenOwners(j.Root.Supervised); err != nil {
+	if p.owners, err = helper.OpenOwners(j.Root.Native); err != nil {
 		return nil, err
 	}
 	root, err := openRoot(j.Root)
@@ -135,7 +135,7 @@ func (p *process) archive(root int, j *archiveJob) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	w := layer.NewWriter(os.Stdout, p.warn)
-	w.OneFileSystem = j.OneFS
+	w.OneFileSystem, w.MountPoints = j.OneFS, j.MountPoints
 	write := w.All
 	if j.As == "" {
 		write = w.Children

@@ -1,4 +1,5 @@
-// Package helper runs processes that do jobs with files of images as root of a user namespace.
+// Package helper runs processes that do jobs with files of images as root of a user namespace, or
+// as root of the caller's.
 //
 // The jobs and their results are JSON. What they are is up to the caller, whose main function
 // calls that of the process if argv[0] is its name.
@@ -35,10 +36,10 @@ type Process struct {
 }
 
 // Start starts the calling program anew as a process with the arguments argv, which inherits the
-// file lock. Supervised means that an outer supervisor stores owners: then the process stays in
-// the user namespace of the caller. To says what it is for, after "creating a user namespace to".
+// file lock. Native means that no records are needed (isolation.Mode.NativeOwners): then the process
+// stays in the user namespace of the caller. To says what it is for, after "creating a user namespace to".
 // The caller must call Close in the end.
-func Start(argv []string, lock *os.File, supervised bool, to string) (*Process, error) {
+func Start(argv []string, lock *os.File, native bool, to string) (*Process, error) {
 	jobsRead, jobsWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func Start(argv []string, lock *os.File, supervised bool, to string) (*Process, 
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{jobsRead, resultsWrite, lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if !supervised {
+	if !native {
 		cmd.SysProcAttr = userns.NewProcAttr(unix.CLONE_NEWNS)
 	}
 	// The terminal must not interrupt it before its parent, which cleans up.
@@ -94,9 +95,9 @@ func (p *Process) Close() error {
 }
 
 // OpenOwners opens the store of records, with the default sidecar, in the process. It is nil if
-// the process is supervised.
-func OpenOwners(supervised bool) (*owner.Store, error) {
-	if supervised {
+// native says that no records are needed.
+func OpenOwners(native bool) (*owner.Store, error) {
+	if native {
 		return nil, nil
 	}
 	dir, err := owner.DefaultSidecar()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ type Writer struct {
 	// OneFileSystem leaves out what is in other mounts: of their mount points, there are empty
 	// directories and files.
 	OneFileSystem bool
+	// MountPoints are absolute paths that OneFileSystem leaves out although nothing is mounted
+	// there.
+	MountPoints []string
 
 	out   *tar.Writer
 	links map[[2]uint64]string // the names of files with several hard links
@@ -66,7 +70,7 @@ func (w *Writer) All(t *Tree, o *Object, name string) error {
 		if err != nil {
 			return err
 		}
-		if mount {
+		if mount || slices.Contains(w.MountPoints, "/"+o.Path()) {
 			return w.mountPoint(o.Kind() == unix.S_IFDIR, name)
 		}
 	}

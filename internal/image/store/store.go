@@ -77,6 +77,34 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
+// nativeOwners is the name of the file that marks a store whose files have owners of the kernel
+// instead of records.
+const nativeOwners = "native-owners"
+
+// CheckOwners returns an error if the files of the store have owners of another kind: native ones,
+// or records.
+func (s *Store) CheckOwners(native bool) error {
+	_, err := os.Lstat(s.path(nativeOwners))
+	marked := err == nil
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if marked == native {
+		return nil
+	}
+	if marked {
+		return fmt.Errorf("the store %s has files with native owners, as containers by chroot need them, but here owners are records: choose another one with --root or XDG_DATA_HOME, or remove it", s.Dir)
+	}
+	for _, sub := range []string{"layers", "containers", "volumes"} {
+		if entries, err := os.ReadDir(s.path(sub)); err != nil {
+			return err
+		} else if len(entries) > 0 {
+			return fmt.Errorf("the store %s has files with records of owners, but containers run by chroot here, which needs native owners: choose another one with --root or XDG_DATA_HOME, or remove it", s.Dir)
+		}
+	}
+	return storedir.WriteFile(s.path(nativeOwners), nil)
+}
+
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.Dir}, elem...)...)
 }

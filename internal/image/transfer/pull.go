@@ -16,7 +16,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
-	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // Options are the options of Pull, Load and Push.
@@ -288,7 +288,7 @@ func unpackAll(ctx context.Context, s *store.Store, use store.Lock, layers []v1.
 		}
 		return nil
 	}
-	p, err := unpack.Start(s, use, supervisor.Active())
+	p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}

@@ -40,12 +40,12 @@ func Main() int {
 // unpacker does the jobs of one process.
 type unpacker struct {
 	store  *store.Store
-	owners *owner.Store      // nil if an outer supervisor stores owners
+	owners *owner.Store      // nil: no records are needed
 	report func(event) error // sends an event to the parent; for several goroutines
 	layers []*store.NewLayer // the bottom one first
 }
 
-func serve(dir string, supervised bool, jobs io.Reader, report func(event) error) (err error) {
+func serve(dir string, native bool, jobs io.Reader, report func(event) error) (err error) {
 	unix.CloseOnExec(helper.FDLock)
 	unix.Umask(0)
 	// Package sys expects it.
@@ -53,7 +53,7 @@ func serve(dir string, supervised bool, jobs io.Reader, report func(event) error
 		return err
 	}
 	u := &unpacker{store: &store.Store{Dir: dir}, report: report}
-	if u.owners, err = helper.OpenOwners(supervised); err != nil {
+	if u.owners, err = helper.OpenOwners(native); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Abandon(u.layers)) }()

@@ -59,11 +59,10 @@ type Process struct {
 
 // Start starts a process that works on the store s. The caller holds its lock Use.
 // The caller must call Close in the end: what has been unpacked and not committed then vanishes.
-// Supervised means that an outer supervisor stores the owners of what is unpacked: then the process
-// stays in the user namespace of the caller.
-func Start(s *store.Store, use store.Lock, supervised bool) (*Process, error) {
-	argv := []string{Name, s.Dir, strconv.FormatBool(supervised)}
-	p, err := helper.Start(argv, use.File, supervised, "unpack layers in")
+// Native means that no records are needed: see helper.Start.
+func Start(s *store.Store, use store.Lock, native bool) (*Process, error) {
+	argv := []string{Name, s.Dir, strconv.FormatBool(native)}
+	p, err := helper.Start(argv, use.File, native, "unpack layers in")
 	if err != nil {
 		return nil, err
 	}

@@ -55,16 +55,16 @@ func Main() int {
 
 // maker does the jobs.
 type maker struct {
-	owners *owner.Store // nil if an outer supervisor stores owners
+	owners *owner.Store // nil: no records are needed
 	warn   func(message string)
 }
 
-func (m *maker) start(supervised bool) (err error) {
+func (m *maker) start(native bool) (err error) {
 	// Package sys expects it.
 	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
-	m.owners, err = helper.OpenOwners(supervised)
+	m.owners, err = helper.OpenOwners(native)
 	return err
 }
 

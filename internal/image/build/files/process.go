@@ -50,10 +50,9 @@ type Process struct {
 }
 
 // Start starts a process. The caller holds the lock Use of the store, and calls Close.
-// Supervised means that an outer supervisor stores owners: then the process stays in the user
-// namespace of the caller.
-func Start(use store.Lock, supervised bool) (*Process, error) {
-	p, err := helper.Start([]string{Name, strconv.FormatBool(supervised)}, use.File, supervised, "copy files in")
+// Native means that no records are needed: see helper.Start.
+func Start(use store.Lock, native bool) (*Process, error) {
+	p, err := helper.Start([]string{Name, strconv.FormatBool(native)}, use.File, native, "copy files in")
 	if err != nil {
 		return nil, err
 	}
