@@ -152,6 +152,12 @@ func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error
 		return 0, nil, err
 	}
 	defer exe.Close()
+	// Not one of the numbers that the init's own descriptors get.
+	high, err := unix.FcntlInt(exe.Fd(), unix.F_DUPFD_CLOEXEC, initListen+1)
+	if err != nil {
+		return 0, nil, fmt.Errorf("fcntl(F_DUPFD_CLOEXEC): %w", err)
+	}
+	defer unix.Close(high)
 	spec, err := jsonFile("container", c)
 	if err != nil {
 		return 0, nil, err
@@ -184,7 +190,7 @@ func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error
 	}
 	// In a new session, the init gets no signals of the terminal: the front forwards them.
 	attr.Sys.Setsid = true
-	pid, err = startProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{InitName}, attr)
+	pid, err = startProcess(fmt.Sprintf("/proc/self/fd/%d", high), []string{InitName}, attr)
 	if err != nil {
 		return 0, nil, errors.Join(err, ours.Close())
 	}

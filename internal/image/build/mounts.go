@@ -212,7 +212,8 @@ func (m *runMaker) cache(d *dockerfile.Mount, tree *state) (*launch.Mount, func(
 	if tree != nil {
 		id += " " + m.k.tag(tree, d.Source)
 	}
-	exclusive, wait := d.Sharing != "shared", d.Sharing != "private"
+	// Without mounts, only one root file system can have it.
+	exclusive, wait := d.Sharing != "shared" || isolation.Current() == isolation.Chroot, d.Sharing != "private"
 	fill := func(dir string) error { return m.fill(dir, d, tree) }
 	c, err := k.store.CacheMount(id, exclusive, wait, fill)
 	for n := 1; errors.Is(err, store.ErrInUse); n++ {
@@ -297,8 +298,11 @@ func (m *runMaker) secret(d *dockerfile.Mount, l *launch.RunOptions) (*launch.Mo
 }
 
 // memoryDir returns a directory in memory, so that a secret is never on a disk, or else the
-// directory other.
+// directory other: also where a mount cannot bring it to the root file system.
 func memoryDir(other string) string {
+	if isolation.Current() == isolation.Chroot {
+		return other
+	}
 	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		if dir == "" {
 			continue

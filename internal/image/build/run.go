@@ -51,6 +51,11 @@ func (k *stageBuilder) newRun(ctx context.Context, r *dockerfile.Run) (layerMake
 	if r.Network == "default" && k.Network != "" {
 		r.Network = k.Network
 	}
+	if isolation.Current() == isolation.Chroot {
+		if err := refuseMounts(r); err != nil {
+			return nil, err
+		}
+	}
 	m := &runMaker{k: k, run: r}
 	for i := range r.Mounts {
 		s, err := k.mountSource(ctx, &r.Mounts[i])
@@ -99,10 +104,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	if err != nil {
 		return nil, err
 	}
-	for _, mount := range l.Mounts {
-		change.Stubs = append(change.Stubs, mount.Target)
-	}
-	if err := m.execute(ctx, l, out); err != nil {
+	if err := m.executeWithMounts(ctx, l, change, d.dir, out); err != nil {
 		return nil, err
 	}
 	archive, unpacked := filepath.Join(d.dir, "archive"), ""
@@ -120,6 +122,23 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 		unpacked = d.upper
 	}
 	return k.newLayer(k.state, made, archive, unpacked)
+}
+
+// executeWithMounts runs the command. Change learns which paths are those of mounts. Files of the
+// run are in the directory dir.
+func (m *runMaker) executeWithMounts(ctx context.Context, l *launch.RunOptions, change *files.Change, dir string, out output) error {
+	if isolation.Current() != isolation.Chroot {
+		for _, mount := range l.Mounts {
+			change.Stubs = append(change.Stubs, mount.Target)
+		}
+		return m.execute(ctx, l, out)
+	}
+	l.Hostname = "" // that of the host
+	undo, err := place(l, change, dir)
+	if err == nil {
+		err = m.execute(ctx, l, out)
+	}
+	return errors.Join(err, undo())
 }
 
 // makeRoot makes the root file system for l: by overlayfs, or else as a copy. Change learns

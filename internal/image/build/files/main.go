@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -157,7 +158,8 @@ type errorReader struct{ err error }
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 // removeStubs removes the mount points that have been created for the container, and the
-// directories that lead there, if they are new and empty. Directories that were there before get
+// directories that lead there, if they are new and empty. Those in c.Skip, whatever is there, belong
+// to no layer. Directories that were there before get
 // their times back.
 func removeStubs(c *Change) error {
 	below, err := layer.OpenStack(c.Lower)
@@ -171,7 +173,11 @@ func removeStubs(c *Change) error {
 			if _, err := old.Lookup(at, false); err == nil {
 				break // it was there
 			}
-			if removed, err := removeStub(root, at); err != nil {
+			if slices.Contains(c.Skip, at) {
+				if err := removeTree(root, at); err != nil {
+					return err
+				}
+			} else if removed, err := removeStub(root, at); err != nil {
 				return err
 			} else if !removed {
 				break
@@ -182,6 +188,16 @@ func removeStubs(c *Change) error {
 		}
 	}
 	return nil
+}
+
+// removeTree removes what is at.
+func removeTree(root, at string) error {
+	dir, err := openBelow(root, path.Dir(at))
+	if err != nil {
+		return nil // not a directory that has been created for a mount
+	}
+	defer unix.Close(dir)
+	return layer.RemoveAt(dir, path.Base(at))
 }
 
 // removeStub removes the empty file or directory at, and reports whether it is gone.
