@@ -8,22 +8,27 @@ var Checks = append([]Check{
 		Probe:   knownArchitecture,
 	},
 	{
-		Name: "seccomp user notification", Weight: Needed, Since: "Linux 5.5",
+		Name: "isolation", Weight: Needed,
+		Without: "no container can run",
+		Probe:   waysToRun,
+	},
+	{
+		Name: "seccomp user notification", Weight: Needed, Supervision: true, Since: "Linux 5.5",
 		Without: "nothing works: it is how subuidless intercepts system calls",
 		Probe:   listenerCan(func(l listener) error { return l.answer }),
 	},
 	{
-		Name: "pidfd_getfd", Weight: Needed, Since: "Linux 5.6",
+		Name: "pidfd_getfd", Weight: Needed, Supervision: true, Since: "Linux 5.6",
 		Without: "the supervisor cannot get the seccomp listener, nor the files that programs have open",
 		Probe:   pidfdGetfd,
 	},
 	{
-		Name: "user namespaces", Weight: Needed,
+		Name: "user namespaces", Weight: Needed, Supervision: true,
 		Without: "only root can start containers",
 		Probe:   userNamespace,
 	},
 	{
-		Name: "reading process memory", Weight: Needed,
+		Name: "reading process memory", Weight: Needed, Supervision: true,
 		Without: "subuidless cannot read the paths that programs pass to system calls",
 		Probe:   ptraceAllowed,
 	},

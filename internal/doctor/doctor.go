@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
 // Weight is how important a feature is.
@@ -25,6 +27,9 @@ type Check struct {
 	Weight  Weight
 	Since   string // the first kernel with the feature, such as "Linux 5.5"; empty: any, or not a kernel feature
 	Without string // what does not work without it; completes the sentence "without it, ..."
+	// Supervision means that the feature is needed for supervision only: where containers run by
+	// chroot instead, it is just worth a note.
+	Supervision bool
 	// Probe tries the feature. Found is what to print, in one or more lines, and may be
 	// empty; err says what is wrong and how to fix it, in one or more lines.
 	Probe func(*Machine) (found string, err error)
@@ -34,13 +39,14 @@ type Check struct {
 type Machine struct {
 	Dir string // absolute path of the directory whose file system is checked
 
-	listener func() listener // runs tryListener once, for all checks that need it
+	listener  func() listener // runs tryListener once, for all checks that need it
+	isolation func() isolated // runs tryIsolation once
 }
 
 // NewMachine returns the machine that the process runs on. Dir is the absolute path of the
 // directory whose file system is checked.
 func NewMachine(dir string) *Machine {
-	return &Machine{Dir: dir, listener: sync.OnceValue(tryListener)}
+	return &Machine{Dir: dir, listener: sync.OnceValue(tryListener), isolation: sync.OnceValue(tryIsolation)}
 }
 
 // Finding is the result of a Check. Found and Err are what its Probe returned.
@@ -69,6 +75,9 @@ func Examine(m *Machine, checks []Check) []Finding {
 	findings := make([]Finding, 0, len(checks))
 	for _, c := range checks {
 		found, err := c.Probe(m)
+		if c.Supervision && m.isolation().mode == isolation.Chroot {
+			c.Weight = Informative
+		}
 		findings = append(findings, Finding{Check: c, Found: found, Err: err})
 	}
 	return findings

@@ -40,6 +40,7 @@ func (m Mode) NativeOwners() bool { return m != Namespaces }
 type Facts struct {
 	Supervised bool     // a supervisor of subuidless handles the system calls of the caller
 	Root       bool     // the effective uid of the caller is 0
+	Initial    bool     // the caller is in the initial user namespace, as mknod(2) of devices needs it
 	Lacking    []string // the capabilities that Chroot needs and the caller lacks
 	Namespaces error    // why the caller cannot supervise a container in new namespaces; nil: it can
 }
@@ -54,6 +55,8 @@ func (f *Facts) Choose() (Mode, error) {
 		return Namespaces, nil
 	case f.mayChroot():
 		return Chroot, nil
+	case f.Root && !f.Initial:
+		return Namespaces, fmt.Errorf("%w\nand chroot with native ids needs the initial user namespace, because of device nodes: in one of its own, root of the outer container may create others if it has CAP_SYS_ADMIN there", f.Namespaces)
 	case f.Root:
 		return Namespaces, fmt.Errorf("%w\nand for chroot with native ids, the capabilities %s are missing: give them to the outer container (they are among docker's defaults)",
 			f.Namespaces, strings.Join(f.Lacking, ", "))
@@ -62,7 +65,7 @@ func (f *Facts) Choose() (Mode, error) {
 }
 
 // mayChroot reports whether the caller has what Chroot needs.
-func (f *Facts) mayChroot() bool { return f.Root && len(f.Lacking) == 0 }
+func (f *Facts) mayChroot() bool { return f.Root && f.Initial && len(f.Lacking) == 0 }
 
 // chrootCapabilities are the capabilities that Chroot needs: to unpack files of all kinds and
 // owners, and to switch users. All of them are among docker's defaults.
@@ -105,6 +108,10 @@ func Examine() (*Facts, error) {
 // cheapFacts returns the facts that cost no process.
 func cheapFacts() (*Facts, error) {
 	f := &Facts{Supervised: supervisor.Active(), Root: os.Geteuid() == 0}
+	var err error
+	if f.Initial, err = InInitialUserNamespace(); err != nil {
+		return nil, err
+	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -112,6 +119,13 @@ func cheapFacts() (*Facts, error) {
 	}
 	f.Lacking = lacking(uint64(data[1].Effective)<<32 | uint64(data[0].Effective))
 	return f, nil
+}
+
+// InInitialUserNamespace reports whether the caller is in the initial user namespace: only that
+// one maps every id to itself.
+func InInitialUserNamespace() (bool, error) {
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	return strings.Join(strings.Fields(string(uids)), " ") == "0 0 4294967295", err
 }
 
 // tryNamespaces returns why a supervised container in new namespaces is impossible.

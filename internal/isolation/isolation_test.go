@@ -20,8 +20,9 @@ func TestChoose(t *testing.T) {
 		{"user", Facts{Lacking: []string{"CAP_CHOWN"}}, Namespaces, ""},
 		{"root", Facts{Root: true}, Namespaces, ""},
 		{"nested", Facts{Supervised: true, Root: true, Namespaces: refused}, Nested, ""},
-		{"pod", Facts{Root: true, Namespaces: refused}, Chroot, ""},
-		{"pod without capabilities", Facts{Root: true, Lacking: []string{"CAP_MKNOD", "CAP_CHOWN"}, Namespaces: refused}, Namespaces, "CAP_MKNOD, CAP_CHOWN are missing"},
+		{"pod", Facts{Root: true, Initial: true, Namespaces: refused}, Chroot, ""},
+		{"pod without capabilities", Facts{Root: true, Initial: true, Lacking: []string{"CAP_MKNOD", "CAP_CHOWN"}, Namespaces: refused}, Namespaces, "CAP_MKNOD, CAP_CHOWN are missing"},
+		{"pod in a user namespace", Facts{Root: true, Namespaces: refused}, Namespaces, "initial user namespace"},
 		{"user of a pod", Facts{Namespaces: refused}, Namespaces, "needs root"},
 	} {
 		got, err := tt.f.Choose()
