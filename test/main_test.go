@@ -129,6 +129,7 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
+		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, podAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 		debian13, err := enterDebian13(work, user)
 		if err != nil {
 			return 0, err
