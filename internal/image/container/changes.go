@@ -75,6 +75,9 @@ func withRoot(c *store.Container, change bool, f func(containerfiles.Root) error
 		if err := c.LoadState(); err != nil {
 			return err
 		}
+		if err := c.CheckProcesses(); err != nil {
+			return err
+		}
 		if c.State.Init == 0 {
 			return fmt.Errorf("container %s is just starting or ending: try again", c.Name)
 		}

@@ -33,6 +33,9 @@ func enterOptions(c *storedir.Container) launch.EnterOptions {
 
 // Exec runs a further command in the container, and returns its exit status as launch.Enter does.
 func Exec(c *storedir.Container, o ExecOptions) (status int, err error) {
+	if err := c.CheckMachine(); err != nil {
+		return launch.StatusFailed, err
+	}
 	e := enterOptions(c)
 	e.Args, e.Terminal, e.Detach, e.Signals = o.Args, o.Terminal && !o.Detach, o.Detach, true
 	if o.User != "" {

@@ -49,7 +49,8 @@ func (c *container) run(l *launch.RunOptions, started, ended func()) (status int
 	if err := c.lock.Begin(); err != nil {
 		return launch.StatusFailed, err
 	}
-	c.State = storedir.State{Pid: os.Getpid()}
+	c.State = storedir.State{}
+	c.State.SetProcesses(os.Getpid())
 	stopChecks := func() {}
 	l.Started = func(pid int) error {
 		c.State.Init, c.State.Started = pid, time.Now()

@@ -52,6 +52,9 @@ func Stop(c *storedir.Container, timeout time.Duration) error {
 	if !c.IsRunning() {
 		return nil
 	}
+	if err := c.CheckMachine(); err != nil {
+		return err
+	}
 	if timeout < 0 {
 		timeout = defaultStopTimeout
 		if c.Settings.StopTimeout != 0 {
@@ -101,6 +104,9 @@ const killPatience = 10 * time.Second
 // Kill ends a container by SIGKILL, and waits until it has ended. It is no error if the container
 // does not run.
 func Kill(c *storedir.Container) error {
+	if err := c.CheckMachine(); err != nil {
+		return err
+	}
 	ended, err := endOf(c)
 	if err != nil {
 		return err
@@ -125,6 +131,9 @@ func Kill(c *storedir.Container) error {
 
 // killProcess kills the process that runs the container.
 func killProcess(c *storedir.Container) error {
+	if err := c.CheckProcesses(); err != nil {
+		return err
+	}
 	pidfd, err := unix.PidfdOpen(c.State.Pid, 0)
 	if errors.Is(err, unix.ESRCH) || c.State.Pid == 0 {
 		return nil
@@ -164,6 +173,9 @@ func endOf(c *storedir.Container) (<-chan struct{}, error) {
 
 // Signal sends a signal to the command of the container.
 func Signal(c *storedir.Container, number unix.Signal) error {
+	if err := c.CheckMachine(); err != nil {
+		return err
+	}
 	return explainNotRunning(c, launch.Signal(socket(c), number))
 }
 

@@ -25,6 +25,9 @@ type Process struct {
 
 // Top returns the processes of a container that runs.
 func Top(c *storedir.Container) ([]Process, error) {
+	if err := c.CheckMachine(); err != nil {
+		return nil, err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,8 @@ type Mount struct {
 type State struct {
 	Pid      int       `json:",omitempty"` // of the process that runs it
 	Init     int       `json:",omitempty"` // its first process; 0: not started yet
+	Host     string    `json:",omitempty"` // name of the machine with these processes
+	PIDSpace string    `json:",omitempty"` // see pidSpace
 	Started  time.Time `json:",omitzero"`
 	Finished time.Time `json:",omitzero"`
 	ExitCode int       `json:",omitempty"`
@@ -248,6 +251,41 @@ func (l Lock) note(text string) error {
 		_, err = l.File.WriteAt([]byte(text+"\n"), 0)
 	}
 	return err
+}
+
+// SetProcesses notes that process pid of this machine runs the container. Others can see the store,
+// too, in a home directory on NFS for example.
+func (s *State) SetProcesses(pid int) {
+	s.Pid, s.Init, s.PIDSpace = pid, 0, pidSpace()
+	s.Host, _ = os.Hostname() // only for messages
+}
+
+// pidSpace identifies where a process id means the same process: the machine since its start, and
+// the PID namespace. It is empty if they are unknown.
+var pidSpace = sync.OnceValue(func() string {
+	boot, err1 := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	namespace, err2 := os.Readlink("/proc/self/ns/pid")
+	if errors.Join(err1, err2) != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(boot)) + " " + namespace
+})
+
+// CheckProcesses returns an error if the container runs where its process ids mean other processes.
+func (c *Container) CheckProcesses() error { return c.checkPlace(pidSpace()) }
+
+// CheckMachine returns an error if the container runs on another machine, where no socket reaches
+// it.
+func (c *Container) CheckMachine() error {
+	boot, _, _ := strings.Cut(pidSpace(), " ")
+	return c.checkPlace(boot)
+}
+
+func (c *Container) checkPlace(here string) error {
+	if c.State.PIDSpace == "" || strings.HasPrefix(c.State.PIDSpace, here) || !c.IsRunning() {
+		return nil
+	}
+	return fmt.Errorf("container %s runs on %s, and this command works only there", c.Name, c.State.Host)
 }
 
 // SaveState writes state.json. Durable means that it survives a power failure.
