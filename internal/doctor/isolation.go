@@ -36,7 +36,7 @@ func waysToRun(m *Machine) (string, error) {
 	case isolation.Chroot:
 		return strings.Join([]string{
 			"chroot with native ids: build, pull, push, run, exec and so on work, with all owners",
-			"not available: podman and other engines, volumes, --network=none, /proc (docs/pods.md)",
+			"not available: podman and other engines, volumes, --network=none, /proc (docs/chroot.md)",
 			"reason: " + w.reason.Error(),
 		}, "\n"), nil
 	}
