@@ -25,9 +25,8 @@ import (
 // podCases are the build cases that are built in a pod, too: those whose files the kernel's own
 // ids, and moves in the place of mounts, have to get right.
 var podCases = []string{
-	"add_archive_special", "copy_chown_names", "copy_from_devices", "copy_hard_links", "copy_xattrs", "pod", "run_closed_dirs", "run_devices",
-	"run_heredoc", "run_large_ids", "run_mount_bind", "run_mount_cache", "run_mount_secret", "run_mount_tmpfs", "run_owners",
-	"run_removes", "run_setid", "run_times", "run_user", "workdir_user",
+	"copy_chown_names", "copy_from_devices", "copy_hard_links", "copy_xattrs", "pod", "run_devices", "run_mount_bind", "run_mount_cache",
+	"run_mount_secret", "run_mount_tmpfs", "run_removes", "run_setid", "run_user",
 }
 
 // podCapabilities are those that docker gives a container by default.
@@ -52,15 +51,15 @@ func podAsRoot(work string) error {
 	}
 	p := &pod{dir: filepath.Join(work, "pod"), work: work}
 	defer os.RemoveAll(p.dir)
-	if err := p.makeRoot(); err != nil {
-		return err
-	}
-	defer unix.Unmount(p.root(), unix.MNT_DETACH)
 	registry, err := serveRegistry()
 	if err != nil {
 		return err
 	}
 	defer registry.Close()
+	if err := p.makeRoot(registry.Addr().String()); err != nil {
+		return err
+	}
+	defer unix.Unmount(p.root(), unix.MNT_DETACH)
 	addr := registry.Addr().String()
 	out, err := p.run("sh", "/commands.sh", addr)
 	text := strings.ReplaceAll(string(out), addr, "REGISTRY")
@@ -129,10 +128,10 @@ type pod struct{ dir, work string }
 
 func (p *pod) root() string { return filepath.Join(p.dir, "rootfs") }
 
-// makeRoot makes the root file system, with all that the commands need.
-func (p *pod) makeRoot() error {
+// makeRoot makes the root file system, with all that the commands need. Registry is an address.
+func (p *pod) makeRoot(registry string) error {
 	lower := filepath.Join(p.dir, "lower")
-	for _, dir := range []string{"bin", "dev", "etc", "proc", "root", "sys", "tmp", "cases"} {
+	for _, dir := range []string{"bin", "dev", "etc", "proc", "root", "sys", "tmp", "cases", "context", "etc/containers"} {
 		if err := os.MkdirAll(filepath.Join(lower, dir), 0o755); err != nil {
 			return err
 		}
@@ -160,6 +159,12 @@ func (p *pod) makeRoot() error {
 		}
 	}
 	if err := p.addCases(lower); err != nil {
+		return err
+	}
+	if err := p.addJob(lower); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(lower, "etc", "containers", "registries.conf"), []byte(insecureRegistry(registry)), 0o644); err != nil {
 		return err
 	}
 	for _, dir := range []string{"upper", "overlay", "rootfs"} {
@@ -192,6 +197,31 @@ func (p *pod) addCases(lower string) error {
 		fmt.Fprintln(&list, c.name, strings.Join(c.flags, " "))
 	}
 	return os.WriteFile(filepath.Join(lower, "cases", "list"), []byte(list.String()), 0o644)
+}
+
+// addJob writes the script and the context of docs/ci/kubernetes.md.
+func (p *pod) addJob(lower string) error {
+	var parts struct {
+		Data map[string]string
+		Spec struct {
+			Template struct {
+				Spec struct{ Containers []struct{ Args []string } }
+			}
+		}
+	}
+	if err := readYAML(filepath.Join(p.work, "ci", "kubernetes.md"), &parts); err != nil {
+		return err
+	}
+	containers := parts.Spec.Template.Spec.Containers
+	if len(containers) != 1 || len(containers[0].Args) != 1 || len(parts.Data) == 0 {
+		return fmt.Errorf("docs/ci/kubernetes.md: unexpected job %+v", parts)
+	}
+	for name, content := range parts.Data {
+		if err := os.WriteFile(filepath.Join(lower, "context", name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(lower, "kubernetes.sh"), []byte(containers[0].Args[0]), 0o644)
 }
 
 // run runs a command in the pod, and returns what it prints.

@@ -138,8 +138,10 @@ func populate(work string, user int) error {
 			return err
 		}
 	}
-	if err := os.CopyFS(filepath.Join(work, "engines"), os.DirFS(filepath.Join("..", "docs", "engines"))); err != nil {
-		return err
+	for _, dir := range []string{"engines", "ci"} {
+		if err := os.CopyFS(filepath.Join(work, dir), os.DirFS(filepath.Join("..", "docs", dir))); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository", "servers"} {
 		if err := linkCache(work, name); err != nil {
