@@ -66,7 +66,7 @@ func transferOptions(f cli.TransferFlags, known *reference.Registries) transfer.
 }
 
 // interruptible returns a context that ends with SIGTERM, and with SIGINT and SIGHUP unless
-// they are ignored, as under nohup.
+// they are ignored, as under nohup. A second signal kills the process.
 func interruptible() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{unix.SIGTERM}
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGHUP} {
@@ -74,13 +74,23 @@ func interruptible() (context.Context, context.CancelFunc) {
 			signals = append(signals, s)
 		}
 	}
-	return signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // explainInterrupt returns err, or that the user has interrupted the command.
 func explainInterrupt(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted; nothing has changed, and what has been fetched is used the next time")
+	}
+	return err
+}
+
+// explainSaveInterrupt is explainInterrupt for commands that fetch nothing.
+func explainSaveInterrupt(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted; nothing has changed")
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
 // warn shows a warning to the user.
@@ -112,14 +113,16 @@ or WORKDIR, as in a Dockerfile.`,
 					return err
 				}
 				defer use.Unlock()
+				ctx, stop := interruptible()
+				defer stop()
 				base, err := s.Find(c.ImageID, nil)
 				if err != nil {
 					return err
 				}
 				o.Created = time.Now().UTC()
-				id, err := container.Commit(s, use, base, c, o)
+				id, err := container.Commit(ctx, s, use, base, c, o)
 				if err != nil {
-					return err
+					return explainSaveInterrupt(ctx, err)
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), id)
 				return nil
@@ -165,24 +168,15 @@ func newExportCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
-				w := io.Writer(os.Stdout)
-				if output != "" && output != "-" {
-					f, err := os.Create(output)
-					if err != nil {
-						return err
-					}
-					defer f.Close()
-					if err := container.Export(c, f, warn); err != nil {
-						return errors.Join(err, os.Remove(output))
-					}
-					return f.Close()
-				}
-				return container.Export(c, w, warn)
+				ctx, stop := interruptible()
+				defer stop()
+				err := transfer.SaveFile(ctx, output, func(w io.Writer) error { return container.Export(c, w, warn) })
+				return explainSaveInterrupt(ctx, err)
 			})
 		},
 		ValidArgsFunction: containerNames,
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "`file` to write (default standard output)")
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "`file` to write; - is the standard output")
 	where.Add(cmd)
 	return cmd
 }

@@ -105,7 +105,7 @@ func obtainAndCreate(ctx context.Context, s *store.Store, known *reference.Regis
 	if err != nil {
 		return nil, store.Lock{}, err
 	}
-	return container.Create(s, use, image, o)
+	return container.Create(ctx, s, use, image, o)
 }
 
 // createOptions checks what the user has set.

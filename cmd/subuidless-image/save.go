@@ -40,7 +40,9 @@ podman and subuidless load can read it.`,
 				}
 				images = append(images, image)
 			}
-			return transfer.Save(s, images, format, output)
+			ctx, stop := interruptible()
+			defer stop()
+			return explainSaveInterrupt(ctx, transfer.Save(ctx, s, images, format, output))
 		},
 		ValidArgsFunction: imageNames,
 	}

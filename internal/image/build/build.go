@@ -124,7 +124,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err != nil {
 		return nil, err
 	}
-	image, err := b.export(target)
+	image, err := b.export(ctx, target)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 		if err := b.unpack(ctx, target); err != nil {
 			return nil, err
 		}
-		if err := o.Output.write(s, use, image); err != nil {
+		if err := o.Output.write(ctx, s, use, image); err != nil {
 			return nil, err
 		}
 	}

@@ -23,10 +23,10 @@ import (
 const layerType = types.OCILayer
 
 // export makes the image of a state, and gives it its names.
-func (b *builder) export(s *state) (*store.Image, error) {
+func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if b.Squash {
 		var err error
-		if s, err = b.squash(s); err != nil {
+		if s, err = b.squash(ctx, s); err != nil {
 			return nil, err
 		}
 	}
@@ -109,13 +109,12 @@ func ociLayer(t types.MediaType) types.MediaType {
 }
 
 // squash makes one layer of those on top of the base image.
-func (b *builder) squash(s *state) (_ *state, err error) {
+func (b *builder) squash(ctx context.Context, s *state) (_ *state, err error) {
 	if len(s.layers)-s.based.layers < 2 {
 		return s, nil
 	}
 	shown := b.Progress.Start("[internal] squash layers")
 	defer func() { shown.Done(err) }()
-	ctx := context.Background()
 	if err := b.unpack(ctx, s); err != nil {
 		return nil, err
 	}

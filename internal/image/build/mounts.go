@@ -130,7 +130,7 @@ func (m *runMaker) mount(ctx context.Context, dir string, l *launch.RunOptions) 
 		case dockerfile.MountCache:
 			mount, closer, err = m.cache(d, m.mounts[i].tree)
 		default:
-			mount, err = m.bind(d, m.mounts[i].tree, own)
+			mount, err = m.bind(ctx, d, m.mounts[i].tree, own)
 		}
 		if closer != nil {
 			closers = append(closers, closer)
@@ -150,7 +150,7 @@ func (m *runMaker) mount(ctx context.Context, dir string, l *launch.RunOptions) 
 }
 
 // bind returns the mount of a tree. What is written to it is lost.
-func (m *runMaker) bind(d *dockerfile.Mount, tree *state, own string) (*launch.Mount, error) {
+func (m *runMaker) bind(ctx context.Context, d *dockerfile.Mount, tree *state, own string) (*launch.Mount, error) {
 	k := m.k
 	paths := k.paths(tree)
 	copied := len(paths) == 0 || k.Driver == container.DriverCopy
@@ -170,7 +170,7 @@ func (m *runMaker) bind(d *dockerfile.Mount, tree *state, own string) (*launch.M
 		}
 	}
 	if copied {
-		return m.bindCopy(d, paths, filepath.Join(own, "rootfs"))
+		return m.bindCopy(ctx, d, paths, filepath.Join(own, "rootfs"))
 	}
 	rel, err := filepath.Rel(k.store.LayersDir(), own)
 	if err != nil {
@@ -182,14 +182,9 @@ func (m *runMaker) bind(d *dockerfile.Mount, tree *state, own string) (*launch.M
 }
 
 // bindCopy is bind with a copy of the layers.
-func (m *runMaker) bindCopy(d *dockerfile.Mount, paths []string, rootfs string) (*launch.Mount, error) {
+func (m *runMaker) bindCopy(ctx context.Context, d *dockerfile.Mount, paths []string, rootfs string) (*launch.Mount, error) {
 	if len(paths) > 0 {
-		p, err := unpack.Start(m.k.store, m.k.use, isolation.Current().NativeOwners())
-		if err != nil {
-			return nil, err
-		}
-		err = p.Merge(paths, rootfs)
-		if err := errors.Join(err, p.Close()); err != nil {
+		if err := unpack.Merge(ctx, m.k.store, m.k.use, isolation.Current().NativeOwners(), paths, rootfs); err != nil {
 			return nil, err
 		}
 	}

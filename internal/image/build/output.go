@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,48 +64,79 @@ func ParseOutput(text string) (*Output, error) {
 func (o *Output) complete() bool { return o != nil && o.Type != "docker" }
 
 // write writes an image of the store, whose layers are unpacked.
-func (o *Output) write(s *store.Store, use store.Lock, i *store.Image) error {
+func (o *Output) write(ctx context.Context, s *store.Store, use store.Lock, i *store.Image) error {
 	switch o.Type {
 	case "oci":
-		return transfer.Save(s, []*store.Image{i}, transfer.FormatLayoutArchive, o.Dest)
+		return transfer.Save(ctx, s, []*store.Image{i}, transfer.FormatLayoutArchive, o.Dest)
 	case "docker":
-		return transfer.Save(s, []*store.Image{i}, transfer.FormatDockerArchive, o.Dest)
+		return transfer.Save(ctx, s, []*store.Image{i}, transfer.FormatDockerArchive, o.Dest)
 	}
 	var layers []string
 	for _, id := range i.Layers() {
 		layers = append(layers, s.LayerPath(id))
 	}
 	if o.Type == "local" {
-		return o.writeDir(s, use, layers)
+		return o.writeDir(ctx, s, use, layers)
 	}
-	return o.writeTar(s, use, layers)
+	return o.writeTar(ctx, s, use, layers)
 }
 
 // writeDir copies the root file system to a new or empty directory, with records of its owners.
-func (o *Output) writeDir(s *store.Store, use store.Lock, layers []string) error {
+func (o *Output) writeDir(ctx context.Context, s *store.Store, use store.Lock, layers []string) error {
 	dest, err := filepath.Abs(o.Dest)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dest, 0o755); err != nil {
-		return err
+	if _, err := os.Stat(dest); errors.Is(err, os.ErrNotExist) {
+		return createDir(dest, func(dir string) error { return mergeLayers(ctx, s, use, layers, dir) })
 	}
 	if entries, err := os.ReadDir(dest); err != nil || len(entries) > 0 {
 		return errors.Join(err, fmt.Errorf("--output: the directory %s is not empty", o.Dest))
 	}
-	if len(layers) == 0 {
+	err = mergeLayers(ctx, s, use, layers, dest)
+	if err == nil {
 		return nil
 	}
-	p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
+	entries, readErr := os.ReadDir(dest)
+	errs := []error{err, readErr}
+	for _, e := range entries {
+		errs = append(errs, layer.RemoveAll(filepath.Join(dest, e.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+// createDir creates the directory name, which appears when fill has filled it.
+func createDir(name string, fill func(dir string) error) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	err = p.Merge(layers, dest)
-	return errors.Join(err, p.Close())
+	err = os.Chmod(dir, 0o755)
+	if err == nil {
+		err = fill(dir)
+	}
+	if err == nil {
+		err = os.Rename(dir, name)
+	}
+	if err != nil {
+		return errors.Join(err, layer.RemoveAll(dir))
+	}
+	return nil
+}
+
+// mergeLayers copies layers to the empty directory dir.
+func mergeLayers(ctx context.Context, s *store.Store, use store.Lock, layers []string, dir string) error {
+	if len(layers) == 0 {
+		return nil
+	}
+	return unpack.Merge(ctx, s, use, isolation.Current().NativeOwners(), layers, dir)
 }
 
 // writeTar writes the root file system as an archive.
-func (o *Output) writeTar(s *store.Store, use store.Lock, layers []string) (err error) {
+func (o *Output) writeTar(ctx context.Context, s *store.Store, use store.Lock, layers []string) (err error) {
 	dir, err := os.MkdirTemp(s.TempDir(), "output-")
 	if err != nil {
 		return err
@@ -122,6 +154,8 @@ func (o *Output) writeTar(s *store.Store, use store.Lock, layers []string) (err 
 		}
 		layers = []string{empty}
 	}
+	stop := context.AfterFunc(ctx, p.Cancel)
+	defer stop()
 	err = p.Tree(layers, archive)
 	if err := errors.Join(err, p.Close()); err != nil {
 		return err
@@ -131,7 +165,7 @@ func (o *Output) writeTar(s *store.Store, use store.Lock, layers []string) (err 
 		return err
 	}
 	defer in.Close()
-	return transfer.SaveFile(o.Dest, func(w io.Writer) error {
+	return transfer.SaveFile(ctx, o.Dest, func(w io.Writer) error {
 		_, err := io.Copy(w, in)
 		return err
 	})

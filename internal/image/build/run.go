@@ -96,7 +96,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 		l.Net = launch.NetNone
 	}
 	change := &files.Change{Changed: layer.Changed{Lower: k.paths(k.state)}, Latest: k.epoch, Stubs: []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/resolv.conf"}}
-	if err := m.makeRoot(&d, l, change); err != nil {
+	if err := m.makeRoot(ctx, &d, l, change); err != nil {
 		return nil, err
 	}
 	closeMounts, err := m.mount(ctx, d.dir, l)
@@ -143,7 +143,7 @@ func (m *runMaker) executeWithMounts(ctx context.Context, l *launch.RunOptions, 
 
 // makeRoot makes the root file system for l: by overlayfs, or else as a copy. Change learns
 // where changes will be.
-func (m *runMaker) makeRoot(d *rootDirs, l *launch.RunOptions, change *files.Change) error {
+func (m *runMaker) makeRoot(ctx context.Context, d *rootDirs, l *launch.RunOptions, change *files.Change) error {
 	k := m.k
 	driver := k.Driver
 	for _, dir := range change.Lower {
@@ -161,7 +161,7 @@ func (m *runMaker) makeRoot(d *rootDirs, l *launch.RunOptions, change *files.Cha
 		}
 	}
 	if driver == container.DriverCopy {
-		return m.copyRoot(d, change)
+		return m.copyRoot(ctx, d, change)
 	}
 	upper, err := filepath.Rel(k.store.LayersDir(), d.dir)
 	if err != nil {
@@ -176,15 +176,10 @@ func (m *runMaker) makeRoot(d *rootDirs, l *launch.RunOptions, change *files.Cha
 }
 
 // copyRoot copies the layers to the root file system.
-func (m *runMaker) copyRoot(d *rootDirs, change *files.Change) error {
+func (m *runMaker) copyRoot(ctx context.Context, d *rootDirs, change *files.Change) error {
 	change.Copy = d.rootfs
 	if len(change.Lower) > 0 {
-		p, err := unpack.Start(m.k.store, m.k.use, isolation.Current().NativeOwners())
-		if err != nil {
-			return err
-		}
-		err = p.Merge(change.Lower, d.rootfs)
-		if err := errors.Join(err, p.Close()); err != nil {
+		if err := unpack.Merge(ctx, m.k.store, m.k.use, isolation.Current().NativeOwners(), change.Lower, d.rootfs); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,12 +110,12 @@ type CommitOptions struct {
 
 // Commit makes an image of the container: that of the container with one more layer, and with the
 // command, user and so on of the container. It returns the id. The caller holds the lock use.
-func Commit(s *store.Store, use store.Lock, base *store.Image, c *store.Container, o CommitOptions) (v1.Hash, error) {
+func Commit(ctx context.Context, s *store.Store, use store.Lock, base *store.Image, c *store.Container, o CommitOptions) (v1.Hash, error) {
 	config := base.Config.DeepCopy()
 	if err := applySettings(config, c, o.Changes); err != nil {
 		return v1.Hash{}, err
 	}
-	l, err := addLayer(s, use, changedOf(s, c), o)
+	l, err := addLayer(ctx, s, use, changedOf(s, c), o)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -149,7 +150,7 @@ type addedLayer struct {
 }
 
 // addLayer adds a layer with the changes to the store, without unpacking it.
-func addLayer(s *store.Store, use store.Lock, changed layer.Changed, o CommitOptions) (_ *addedLayer, err error) {
+func addLayer(ctx context.Context, s *store.Store, use store.Lock, changed layer.Changed, o CommitOptions) (_ *addedLayer, err error) {
 	dir, err := os.MkdirTemp(s.TempDir(), "commit-")
 	if err != nil {
 		return nil, err
@@ -159,6 +160,8 @@ func addLayer(s *store.Store, use store.Lock, changed layer.Changed, o CommitOpt
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, p.Cancel)
+	defer stop()
 	p.Warn = o.Warn
 	archive := filepath.Join(dir, "archive")
 	made, err := p.Change(&files.Change{Changed: changed}, archive, "")

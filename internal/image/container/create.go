@@ -4,6 +4,7 @@ package container
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -91,7 +92,7 @@ func imageHealth(h *storedir.HealthCheck) *v1.HealthConfig {
 
 // Create makes a container of an image, whose layers are unpacked. The caller holds the lock use,
 // and unlocks the Lock when the container does not run: see package running.
-func Create(s *store.Store, use store.Lock, image *store.Image, o CreateOptions) (*store.Container, store.Lock, error) {
+func Create(ctx context.Context, s *store.Store, use store.Lock, image *store.Image, o CreateOptions) (*store.Container, store.Lock, error) {
 	settings, err := settingsOf(s, image, &o)
 	if err != nil {
 		return nil, store.Lock{}, err
@@ -100,7 +101,7 @@ func Create(s *store.Store, use store.Lock, image *store.Image, o CreateOptions)
 	if err != nil {
 		return nil, store.Lock{}, err
 	}
-	if err = prepareRoot(s, use, c, o.Driver); err == nil {
+	if err = prepareRoot(ctx, s, use, c, o.Driver); err == nil {
 		err = fillVolumes(s, c)
 	}
 	if err != nil {
@@ -198,7 +199,7 @@ func checkChroot(l *launch.RunOptions) error {
 }
 
 // prepareRoot makes the root file system of c, with the driver or the best one.
-func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driver) error {
+func prepareRoot(ctx context.Context, s *store.Store, use store.Lock, c *store.Container, driver Driver) error {
 	var lower []string
 	for _, id := range c.Layers {
 		lower = append(lower, s.LayerPath(id))
@@ -213,20 +214,15 @@ func prepareRoot(s *store.Store, use store.Lock, c *store.Container, driver Driv
 		}
 	}
 	if driver == DriverCopy || len(lower) == 0 {
-		return copyLayers(s, use, c, lower)
+		return copyLayers(ctx, s, use, c, lower)
 	}
 	return CopyRootAttributes(lower[0], filepath.Join(c.Dir, "upper"))
 }
 
 // copyLayers copies the layers to the root file system of c.
-func copyLayers(s *store.Store, use store.Lock, c *store.Container, lower []string) error {
+func copyLayers(ctx context.Context, s *store.Store, use store.Lock, c *store.Container, lower []string) error {
 	if len(lower) > 0 {
-		p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
-		if err != nil {
-			return err
-		}
-		err = p.Merge(lower, filepath.Join(c.Dir, "rootfs"))
-		if err := errors.Join(err, p.Close()); err != nil {
+		if err := unpack.Merge(ctx, s, use, isolation.Current().NativeOwners(), lower, filepath.Join(c.Dir, "rootfs")); err != nil {
 			return err
 		}
 	}

@@ -23,18 +23,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
-// stallTimeout is how long a registry may send nothing.
-const stallTimeout = 60 * time.Second
-
 // newTransport returns the HTTP client's transport. It uses the proxies of the environment.
 // Insecure accepts any certificate.
 func newTransport(insecure bool) http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = stallTimeout
 	if insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
-	return t
+	return watchdog{t}
 }
 
 // registrySource is an image of a registry.
@@ -106,11 +102,9 @@ func (s *registrySource) blob(ctx context.Context, d v1.Descriptor, offset int64
 		return nil, explainRegistry(s.ref, err)
 	}
 	repository := s.ref.Context()
-	ctx, cancel := context.WithCancelCause(ctx)
 	u := url.URL{Scheme: repository.Scheme(), Host: repository.RegistryStr(), Path: fmt.Sprintf("/v2/%s/blobs/%s", repository.RepositoryStr(), d.Digest)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
 	if offset > 0 {
@@ -124,56 +118,25 @@ func (s *registrySource) blob(ctx context.Context, d v1.Descriptor, offset int64
 		response, err = client.Do(request)
 	}
 	if err != nil {
-		cancel(nil)
 		return nil, explainRegistry(s.ref, err)
 	}
 	if err := transport.CheckError(response, http.StatusOK, http.StatusPartialContent); err != nil {
 		response.Body.Close()
-		cancel(nil)
 		return nil, explainRegistry(s.ref, err)
 	}
-	body := watch(response.Body, cancel)
 	if offset > 0 && response.StatusCode == http.StatusOK { // it does not know ranges
-		if _, err := io.CopyN(io.Discard, body, offset); err != nil {
-			return nil, errors.Join(err, body.Close())
+		if _, err := io.CopyN(io.Discard, response.Body, offset); err != nil {
+			return nil, errors.Join(err, response.Body.Close())
 		}
 	}
-	return body, nil
+	return response.Body, nil
 }
 
-// watched is the body of a response that must not stall.
-type watched struct {
-	io.ReadCloser
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
-}
+// attempts is how often a blob is tried, each time from where the last one has ended.
+const attempts = 5
 
-// errStalled is the reason why a download is given up, to be tried again.
-var errStalled = fmt.Errorf("the registry has sent nothing for %v", stallTimeout)
-
-func watch(body io.ReadCloser, cancel context.CancelCauseFunc) *watched {
-	return &watched{body, time.AfterFunc(stallTimeout, func() { cancel(errStalled) }), cancel}
-}
-
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.ReadCloser.Read(b)
-	w.timer.Reset(stallTimeout)
-	return n, err
-}
-
-func (w *watched) Close() error {
-	w.timer.Stop()
-	err := w.ReadCloser.Close()
-	w.cancel(nil)
-	return err
-}
-
-// attempts is how often a blob is tried, each time from where the last one has ended, and
-// pause the first pause between two of them, which doubles.
-const (
-	attempts = 5
-	pause    = time.Second
-)
+// pause is the first pause between two attempts; it doubles. It is a variable for tests.
+var pause = time.Second
 
 // retry calls fetch until it succeeds, up to attempts times. Errors that another attempt does
 // not change are returned at once.

@@ -35,11 +35,11 @@ func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Refe
 	case reference.Registry:
 		return pushRegistry(ctx, s, i, to, o)
 	case reference.Layout:
-		return saveDir(to.Path, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
+		return saveDir(ctx, to.Path, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
 	case reference.Directory:
-		return saveDir(to.Path, func(out sink) error { return writeDir(out, s, i) })
+		return saveDir(ctx, to.Path, func(out sink) error { return writeDir(out, s, i) })
 	}
-	return SaveFile(to.Path, func(w io.Writer) error {
+	return SaveFile(ctx, to.Path, func(w io.Writer) error {
 		if to.Transport == reference.LayoutArchive {
 			return writeArchive(w, func(out sink) error { return writeLayout(out, s, []*store.Image{i}, to.Tag) })
 		}
@@ -92,7 +92,7 @@ const (
 
 // Save writes images in a format to the path, which is a directory for two of them, and to
 // the standard output if it is "-".
-func Save(s *store.Store, images []*store.Image, format, path string) error {
+func Save(ctx context.Context, s *store.Store, images []*store.Image, format, path string) error {
 	use, err := s.Use()
 	if err != nil {
 		return err
@@ -100,39 +100,39 @@ func Save(s *store.Store, images []*store.Image, format, path string) error {
 	defer use.Unlock()
 	switch format {
 	case FormatDockerArchive:
-		return SaveFile(path, func(w io.Writer) error { return writeDocker(w, s, images) })
+		return SaveFile(ctx, path, func(w io.Writer) error { return writeDocker(w, s, images) })
 	case FormatLayoutArchive:
-		return SaveFile(path, func(w io.Writer) error {
+		return SaveFile(ctx, path, func(w io.Writer) error {
 			return writeArchive(w, func(out sink) error { return writeLayout(out, s, images, "") })
 		})
 	case FormatLayout:
-		return saveDir(path, func(out sink) error { return writeLayout(out, s, images, "") })
+		return saveDir(ctx, path, func(out sink) error { return writeLayout(out, s, images, "") })
 	case FormatDirectory:
 		if len(images) != 1 {
 			return fmt.Errorf("format %s: a directory has room for one image", format)
 		}
-		return saveDir(path, func(out sink) error { return writeDir(out, s, images[0]) })
+		return saveDir(ctx, path, func(out sink) error { return writeDir(out, s, images[0]) })
 	}
 	return fmt.Errorf("format %q: must be %s, %s, %s or %s", format, FormatDockerArchive, FormatLayoutArchive, FormatLayout, FormatDirectory)
 }
 
-// SaveFile writes the file name, which appears when it is complete.
-func SaveFile(name string, write func(io.Writer) error) error {
+// SaveFile writes the file name, which appears when it is complete. It fails when ctx ends.
+func SaveFile(ctx context.Context, name string, write func(io.Writer) error) error {
 	if name == "-" {
-		return write(os.Stdout)
+		return write(writer{ctx, os.Stdout})
 	}
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0) // a pipe or device
 		if err != nil {
 			return err
 		}
-		return errors.Join(write(f), f.Close())
+		return errors.Join(write(writer{ctx, f}), f.Close())
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Chmod(0o644), write(f))
+	err = errors.Join(f.Chmod(0o644), write(writer{ctx, f}))
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
@@ -141,6 +141,19 @@ func SaveFile(name string, write func(io.Writer) error) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// writer is an io.Writer that fails when ctx ends.
+type writer struct {
+	ctx context.Context //nolint:containedctx // of one file
+	w   io.Writer
+}
+
+func (w writer) Write(b []byte) (int, error) {
+	if err := context.Cause(w.ctx); err != nil {
+		return 0, err
+	}
+	return w.w.Write(b)
 }
 
 // sink receives the files of an image.
@@ -166,21 +179,24 @@ func putBlob(out sink, name string, s *store.Store, digest v1.Hash) error {
 }
 
 // dirSink writes files in a directory.
-type dirSink string
+type dirSink struct {
+	ctx context.Context //nolint:containedctx // of one image
+	dir string
+}
 
-func saveDir(dir string, write func(sink) error) error {
+func saveDir(ctx context.Context, dir string, write func(sink) error) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return write(dirSink(dir))
+	return write(dirSink{ctx, dir})
 }
 
 func (d dirSink) put(name string, _ int64, r io.Reader) error {
-	name = filepath.Join(string(d), name)
+	name = filepath.Join(d.dir, name)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return SaveFile(name, func(w io.Writer) error {
+	return SaveFile(d.ctx, name, func(w io.Writer) error {
 		_, err := io.Copy(w, r)
 		return err
 	})
@@ -237,7 +253,7 @@ func blobsOf(i *store.Image) []v1.Hash {
 func writeLayout(out sink, s *store.Store, images []*store.Image, name string) error {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
 	if dir, ok := out.(dirSink); ok {
-		raw, err := os.ReadFile(filepath.Join(string(dir), "index.json"))
+		raw, err := os.ReadFile(filepath.Join(dir.dir, "index.json"))
 		if err == nil {
 			err = json.Unmarshal(raw, &index)
 		}

@@ -43,6 +43,7 @@ type unpacker struct {
 	owners *owner.Store      // nil: no records are needed
 	report func(event) error // sends an event to the parent; for several goroutines
 	layers []*store.NewLayer // the bottom one first
+	ended  chan struct{}     // closed when the parent has ended, or wants this process to
 }
 
 func serve(dir string, native bool, jobs io.Reader, report func(event) error) (err error) {
@@ -52,24 +53,56 @@ func serve(dir string, native bool, jobs io.Reader, report func(event) error) (e
 	if err := os.Chdir("/proc"); err != nil {
 		return err
 	}
-	u := &unpacker{store: &store.Store{Dir: dir}, report: report}
+	u := &unpacker{store: &store.Store{Dir: dir}, report: report, ended: make(chan struct{})}
 	if u.owners, err = helper.OpenOwners(native); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Abandon(u.layers)) }()
-	for d := json.NewDecoder(jobs); ; {
-		var j job
-		if err := d.Decode(&j); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
+	for j := range u.receive(jobs) {
 		if err := u.do(j); err != nil {
 			return explain(err, dir)
 		}
 		if err := report(event{Done: true}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// receive returns the jobs.
+func (u *unpacker) receive(from io.Reader) <-chan job {
+	jobs := make(chan job)
+	go func() {
+		defer close(jobs)
+		merging := false
+		for d := json.NewDecoder(from); ; {
+			var j job
+			if d.Decode(&j) != nil {
+				close(u.ended)
+				if merging {
+					os.Exit(1) // the parent removes the copy
+				}
+				return
+			}
+			merging = j.Merge != nil
+			jobs <- j
+		}
+	}()
+	return jobs
+}
+
+// unlessEnded is the content of a layer, and fails when the process is to end.
+type unlessEnded struct {
+	io.Reader
+	ended <-chan struct{}
+}
+
+func (r unlessEnded) Read(b []byte) (int, error) {
+	select {
+	case <-r.ended:
+		return 0, errors.New("unpacking has been interrupted")
+	default:
+		return r.Reader.Read(b)
 	}
 }
 
@@ -132,7 +165,7 @@ func (u *unpacker) layer(j *layerJob) error {
 	unpacker := &layer.Unpacker{Owners: u.owners, Limits: layer.DefaultLimits, Warn: func(message string) {
 		_ = u.report(event{Warning: message}) // if the parent is gone, the next one ends this process
 	}}
-	if err := unpacker.Apply(n.Path, lower, archive); err != nil {
+	if err := unpacker.Apply(n.Path, lower, unlessEnded{archive, u.ended}); err != nil {
 		return err
 	}
 	// What follows the archive belongs to the digest, too.

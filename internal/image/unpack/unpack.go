@@ -7,6 +7,7 @@
 package unpack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -78,9 +79,20 @@ func (p *Process) Layer(id, blob string, diffID v1.Hash) error {
 // Commit makes the unpacked layers those of the store. Without it, they vanish.
 func (p *Process) Commit() error { return p.do(job{Commit: true}) }
 
-// Merge copies the layers at these paths, the topmost first, into the empty directory to.
-func (p *Process) Merge(layers []string, to string) error {
-	return p.do(job{Merge: &mergeJob{Layers: layers, To: to}})
+// Merge copies the layers at these paths, the topmost first, into the empty directory to, in a
+// process of its own: see Start. It fails when ctx ends, and may then leave files.
+func Merge(ctx context.Context, s *store.Store, use store.Lock, native bool, layers []string, to string) error {
+	p, err := Start(s, use, native)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, p.Cancel)
+	err = p.do(job{Merge: &mergeJob{Layers: layers, To: to}})
+	stop()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return errors.Join(err, p.Close())
 }
 
 // Probe returns an error unless overlayfs can be used on the file system of the empty directory

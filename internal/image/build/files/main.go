@@ -39,11 +39,18 @@ func Main() int {
 		_ = answer(result{Error: err.Error()})
 		return 1
 	}
-	for d := json.NewDecoder(os.NewFile(helper.FDJobs, "jobs")); ; {
-		var j job
-		if err := d.Decode(&j); err != nil {
-			return 0 // the parent has ended, or wants this process to
+	jobs := make(chan job)
+	go func() {
+		for d := json.NewDecoder(os.NewFile(helper.FDJobs, "jobs")); ; {
+			var j job
+			if d.Decode(&j) != nil {
+				os.Exit(0) // the parent has ended, or wants this process to; it removes what is half-made
+			}
+			jobs <- j
 		}
+	}()
+	for {
+		j := <-jobs
 		r, err := m.do(&j)
 		if err != nil {
 			r = result{Error: err.Error()}

@@ -1,0 +1,204 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
+)
+
+// badRegistry is a registry that answers some requests wrongly.
+type badRegistry struct {
+	host     string
+	bad      func(w http.ResponseWriter, r *http.Request) bool // answers itself, and returns true
+	requests atomic.Int32                                      // that it was bad for
+}
+
+func startBadRegistry(t *testing.T) *badRegistry {
+	t.Helper()
+	reg := &badRegistry{}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if reg.bad == nil || !reg.bad(w, r) {
+			inner.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	reg.host = strings.TrimPrefix(server.URL, "http://")
+	return reg
+}
+
+// setTimes sets how patient transfers are, until the test ends.
+func setTimes(t *testing.T, stall, between time.Duration) {
+	t.Helper()
+	oldStall, oldPause := stallTimeout, pause
+	stallTimeout, pause = stall, between
+	t.Cleanup(func() { stallTimeout, pause = oldStall, oldPause })
+}
+
+// stalls sends the beginning of a response of 1000 bytes, and then nothing.
+func stalls(begin string) func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if begin != "" {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, begin)
+			w.(http.Flusher).Flush()
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // until then, the server does not see that the client is gone
+		<-r.Context().Done()
+	}
+}
+
+// TestBadRegistry transfers an image without layers from and to registries that stall, refuse or
+// cut off for ever.
+func TestBadRegistry(t *testing.T) {
+	reg := startBadRegistry(t)
+	img, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"large": strings.Repeat("x", 2000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := name.ParseReference(reg.host + "/image:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, img); err != nil {
+		t.Fatal(err)
+	}
+	known, err := reference.ReadRegistries(t.TempDir(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := reference.Parse(ref.Name(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Registries: known, Progress: silent{}, Warn: func(message string) { t.Errorf("warning: %s", message) }}
+	const short, long = 100 * time.Millisecond, time.Hour
+	isManifest := func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/manifests/") && r.Method == http.MethodGet
+	}
+	isBlob := func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/blobs/sha256:") && r.Method == http.MethodGet
+	}
+	isUpload := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
+	for _, tt := range []struct {
+		name     string
+		stall    time.Duration
+		push     bool
+		which    func(r *http.Request) bool
+		answer   func(w http.ResponseWriter, r *http.Request)
+		want     string
+		requests int32 // 0: any number
+	}{
+		{"ping stalls", short, false, func(r *http.Request) bool { return r.URL.Path == "/v2/" }, stalls(""), "nothing has been transferred for 100ms", 0},
+		{"manifest stalls", short, false, isManifest, stalls(""), "nothing has been transferred for 100ms", 0},
+		{"manifest stalls later", short, false, isManifest, stalls("{"), "nothing has been transferred for 100ms", 0},
+		{"blob stalls", short, false, isBlob, stalls(""), "nothing has been transferred for 100ms", attempts},
+		{"blob stalls later", short, false, isBlob, stalls("{"), "nothing has been transferred for 100ms", attempts},
+		{"blob is cut off", long, false, isBlob, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "{")
+		}, "unexpected EOF", attempts},
+		{"blob is short", long, false, isBlob, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "{") }, "it ends after", attempts},
+		{"push stalls", short, true, isUpload, stalls(""), "nothing has been transferred for 100ms", 0},
+		{"push is refused", long, true, isUpload, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }, "subuidless login", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := store.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			reg.bad = nil
+			to := parsed
+			if tt.push {
+				if _, err := Pull(t.Context(), s, parsed, nil, o); err != nil {
+					t.Fatal(err)
+				}
+				to.Name = reg.host + "/" + strings.ReplaceAll(tt.name, " ", "-") + ":1"
+			}
+			transfer := func() error {
+				if !tt.push {
+					_, err := Pull(t.Context(), s, parsed, nil, o)
+					return err
+				}
+				images, err := s.Images()
+				if err != nil || len(images) != 1 {
+					return fmt.Errorf("the store has %d images: %w", len(images), err)
+				}
+				return Push(t.Context(), s, images[0], to, o)
+			}
+			t.Run("bad", func(t *testing.T) {
+				setTimes(t, tt.stall, time.Millisecond)
+				reg.requests.Store(0)
+				reg.bad = func(w http.ResponseWriter, r *http.Request) bool {
+					if !tt.which(r) {
+						return false
+					}
+					reg.requests.Add(1)
+					tt.answer(w, r)
+					return true
+				}
+				err := transfer()
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("the error is %v, want %q", err, tt.want)
+				}
+				if n := reg.requests.Load(); tt.requests != 0 && n != tt.requests {
+					t.Errorf("%d requests, want %d", n, tt.requests)
+				}
+			})
+			images, err := s.Images()
+			if err != nil || !tt.push && len(images) != 0 {
+				t.Errorf("the store has %d images (%v)", len(images), err)
+			}
+			if problems, err := s.Check(false, nil); err != nil || len(problems) > 0 {
+				t.Errorf("the store has problems: %v, %v", problems, err)
+			}
+			reg.bad = nil
+			if err := transfer(); err != nil {
+				t.Errorf("when the registry answers again: %v", err)
+			}
+		})
+	}
+}
+
+// TestSlowReader reads a response more slowly than a registry may stall.
+func TestSlowReader(t *testing.T) {
+	setTimes(t, 200*time.Millisecond, time.Millisecond)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "one")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "two")
+	}))
+	defer server.Close()
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := newTransport(false).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * stallTimeout) // what is tested: this time does not count
+	if b, err := io.ReadAll(response.Body); err != nil || string(b) != "onetwo" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
