@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
 // isBlob reports whether the request fetches the layer number i of img.
@@ -55,6 +56,10 @@ func TestImageErrors(t *testing.T) {
 	reg := startRegistry(t)
 	img := imageOf(t, v1.Config{}, busyboxLayer(t), ownerEntries())
 	image := reg.push(t, "errors", img)
+	digest, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
 	base := compressed(t, img, 0)
 	corrupt := bytes.Clone(base)
 	corrupt[len(corrupt)/2] ^= 1
@@ -74,6 +79,10 @@ func TestImageErrors(t *testing.T) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
 			return answer(401, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`)(w, r)
 		}, "subuidless login"},
+		"429": {answer(429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slowly"}]}`), "the registry limits the number of requests; wait"},
+		"manifest of another image": {func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, "/manifests/"+digest.String()) && answer(200, "{}")(w, r)
+		}, "does not match"},
 		"manifest is garbage": {func(w http.ResponseWriter, r *http.Request) bool {
 			return strings.Contains(r.URL.Path, "/manifests/") && answer(200, "garbage")(w, r)
 		}, "manifest"},
@@ -99,8 +108,11 @@ func TestImageErrors(t *testing.T) {
 			store := imageStore(t)
 			reg.handle = tt.handle
 			wanted := image
-			if tt.handle == nil {
+			switch name {
+			case "unknown":
 				wanted = reg.host + "/unknown:1"
+			case "manifest of another image":
+				wanted = reg.host + "/errors@" + digest.String()
 			}
 			out := fails(t, "pull", "-q", store, wanted)
 			if !strings.Contains(out, tt.message) || strings.Count(out, "subuidless:") != 1 {
@@ -115,6 +127,35 @@ func TestImageErrors(t *testing.T) {
 			subuidless(t, "run", "--rm", store, image, "true")
 		})
 	}
+}
+
+// TestImageWrongDigests pulls an image whose configuration says other digests of the uncompressed
+// layers than they have.
+func TestImageWrongDigests(t *testing.T) {
+	reg := startRegistry(t)
+	img := imageOf(t, v1.Config{}, busyboxLayer(t), ownerEntries())
+	file, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = file.DeepCopy()
+	file.RootFS.DiffIDs[1].Hex = strings.Repeat("1", 64)
+	if img, err = mutate.ConfigFile(img, file); err != nil {
+		t.Fatal(err)
+	}
+	store := imageStore(t)
+	out := fails(t, "pull", "-q", store, reg.push(t, "wrong", img))
+	wantText(t, "pull", out, "does not match its digest: its uncompressed content has sha256:")
+	if strings.Count(out, "subuidless:") != 1 {
+		t.Errorf("the message is not one: %s", out)
+	}
+	inOrder(t, store, 0)
+	file.RootFS.DiffIDs = file.RootFS.DiffIDs[:1]
+	if img, err = mutate.ConfigFile(img, file); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, "pull", fails(t, "pull", "-q", store, reg.push(t, "wrong:2", img)), "it has 2 layers, but its configuration 1")
+	inOrder(t, store, 0)
 }
 
 // TestImageResumes breaks the connection in the middle of a blob, several times, and refuses a

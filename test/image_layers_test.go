@@ -2,13 +2,19 @@ package test
 
 import (
 	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
@@ -209,6 +215,83 @@ func TestImageAttributes(t *testing.T) {
 		r, err := owner.Parse(value[:n])
 		if got := fmt.Sprintf("%d:%d %d %d", r.UID, r.GID, len(r.Access), len(r.Default)); err != nil || got != want {
 			t.Errorf("the record of %s: %s (%v), want %s", name, got, err, want)
+		}
+	}
+}
+
+// rawLayer is a layer as a registry has it.
+type rawLayer struct {
+	compressed []byte
+	diffID     v1.Hash
+	mediaType  types.MediaType
+}
+
+// zerosLayer returns a layer whose file has this number of chunks of 64 MiB of zeros. It costs
+// little to make.
+func zerosLayer(t *testing.T, name string, chunks int) v1.Layer {
+	t.Helper()
+	var archive, out bytes.Buffer
+	chunk := make([]byte, 64<<20)
+	w := tar.NewWriter(&archive)
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(chunks * len(chunk)), Uid: 1 << 31, Gid: 1<<32 - 2, Format: tar.FormatGNU, ModTime: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	member := func(plain []byte) []byte { // of a gzip file, which may have several
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write(plain); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	sum.Write(archive.Bytes())
+	out.Write(member(archive.Bytes()))
+	zeros := member(chunk)
+	for range chunks {
+		sum.Write(chunk)
+		out.Write(zeros)
+	}
+	end := make([]byte, 1024)
+	sum.Write(end)
+	out.Write(member(end))
+	return &rawLayer{out.Bytes(), v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sum.Sum(nil))}, types.OCILayer}
+}
+
+func (l *rawLayer) Digest() (v1.Hash, error) {
+	h, _, err := v1.SHA256(bytes.NewReader(l.compressed))
+	return h, err
+}
+func (l *rawLayer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
+func (l *rawLayer) Size() (int64, error)                { return int64(len(l.compressed)), nil }
+func (l *rawLayer) MediaType() (types.MediaType, error) { return l.mediaType, nil }
+func (l *rawLayer) Compressed() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(l.compressed)), nil
+}
+func (l *rawLayer) Uncompressed() (io.ReadCloser, error) {
+	return gzip.NewReader(bytes.NewReader(l.compressed))
+}
+
+// TestImageZeros unpacks a large file of zeros, which takes no space on the disk, however the root
+// file system is made.
+func TestImageZeros(t *testing.T) {
+	const chunks = 16
+	reg := startRegistry(t)
+	img := imageOf(t, v1.Config{}, busyboxLayer(t))
+	img, err := mutate.AppendLayers(img, zerosLayer(t, "zeros", chunks))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := reg.push(t, "zeros", img)
+	store := imageStore(t)
+	subuidless(t, "pull", "-q", store, image)
+	for _, driver := range []string{"overlay", "copy"} {
+		out := subuidless(t, "run", "--rm", store, "--storage-driver="+driver, image, "stat", "-c", "%u:%g %a %s %b", "/zeros")
+		if want := fmt.Sprintf("%d:%d 600 %d 0\n", 1<<31, 1<<32-2, chunks*64<<20); out != want {
+			t.Errorf("%s: %q, want %q", driver, out, want)
 		}
 	}
 }
