@@ -2,113 +2,116 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"strings"
 	"text/tabwriter"
+	"text/template"
+	"unicode"
 )
 
-// action is what may stand between braces in a format: a field, as in .Config.User, the JSON
-// of one, or an element of a map.
-//
-// This is the part of docker's templates that scripts use. Package text/template would make
-// the linker keep all methods of all types, which costs each process of exec and run as much
-// time at its start as the rest of the commands for images.
-const action = `^(?:(json) +|index +)?(\.[A-Za-z0-9.]*)(?: +"([^"]*)")?$`
+// functions are those of docker's templates besides the built-in ones.
+var functions = template.FuncMap{
+	"json": func(v any) (string, error) {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		err := e.Encode(v)
+		return strings.TrimSuffix(b.String(), "\n"), err
+	},
+	"join":  strings.Join,
+	"lower": strings.ToLower,
+	"upper": strings.ToUpper,
+	"split": strings.Split,
+	"title": func(s string) string {
+		r := []rune(s)
+		if len(r) > 0 {
+			r[0] = unicode.ToTitle(r[0])
+		}
+		return string(r)
+	},
+	"pad": func(s string, before, after int) string {
+		if s == "" {
+			return s
+		}
+		return strings.Repeat(" ", before) + s + strings.Repeat(" ", after)
+	},
+	"truncate": func(s string, length int) string {
+		r := []rune(s)
+		return string(r[:min(max(length, 0), len(r))])
+	},
+}
 
-// formatObject writes the object as format says, and a newline.
-func formatObject(w io.Writer, object any, format string) error {
+// parseFormat parses the template of --format.
+func parseFormat(format string) (*template.Template, error) {
+	t, err := template.New("--format").Option("missingkey=zero").Funcs(functions).Parse(format)
+	if err != nil {
+		return nil, fmt.Errorf("--format: %s", strings.TrimPrefix(err.Error(), "template: --format:"))
+	}
+	return t, nil
+}
+
+// execute writes the object as the template says, and a newline.
+func execute(w io.Writer, t *template.Template, object any) error {
 	var b strings.Builder
-	for rest := format; rest != ""; {
-		text, after, found := strings.Cut(rest, "{{")
-		b.WriteString(text)
-		if !found {
-			break
-		}
-		inner, next, found := strings.Cut(after, "}}")
-		if !found {
-			return errors.New(`--format: "{{" without "}}"`)
-		}
-		value, err := evaluate(object, strings.TrimSpace(inner))
-		if err != nil {
-			return fmt.Errorf("--format: {{%s}}: %w", inner, err)
-		}
-		b.WriteString(value)
-		rest = next
+	if err := t.Execute(&b, object); err != nil {
+		return fmt.Errorf("--format: %s", strings.TrimPrefix(err.Error(), "template: --format:"))
 	}
 	_, err := fmt.Fprintln(w, b.String())
 	return err
 }
 
-// formatList writes objects as format says, one a line. Format may begin with "table ": then there
-// are columns, between tabs, with headers. Those that are not in headers are the names of the
-// fields in capitals.
-func formatList(w io.Writer, objects []any, format string, headers map[string]string) error {
+// formatObject writes the object as format says, and a newline.
+func formatObject(w io.Writer, object any, format string) error {
+	t, err := parseFormat(format)
+	if err != nil {
+		return err
+	}
+	return execute(w, t, object)
+}
+
+// formatList writes structs of the type T as format says, one a line. Format may begin with
+// "table ": then there are columns, between tabs, with headers. The header of a field that is not
+// in headers is its name in capitals.
+func formatList[T any](w io.Writer, objects []T, format string, headers map[string]string) error {
 	format = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(format)
 	row, isTable := strings.CutPrefix(format, "table ")
+	t, err := parseFormat(row)
+	if err != nil {
+		return err
+	}
 	if !isTable {
-		for _, o := range objects {
-			if err := formatObject(w, o, row); err != nil {
+		for i := range objects {
+			if err := execute(w, t, objects[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	header := regexp.MustCompile(`\{\{ *\.?([A-Za-z0-9]*)[^}]*\}\}`).ReplaceAllStringFunc(row, func(text string) string {
-		name := strings.Trim(text, "{}. ")
-		if h, ok := headers[name]; ok {
-			return h
+	columns := map[string]string{}
+	for field := range reflect.TypeFor[T]().Fields() {
+		columns[field.Name] = strings.ToUpper(field.Name)
+		if h, ok := headers[field.Name]; ok {
+			columns[field.Name] = h
 		}
-		return strings.ToUpper(name)
-	})
-	fmt.Fprintln(t, header)
-	for _, o := range objects {
-		if err := formatObject(t, o, row); err != nil {
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	if err := execute(table, t, columns); err != nil {
+		return err
+	}
+	for i := range objects {
+		if err := execute(table, t, objects[i]); err != nil {
 			return err
 		}
 	}
-	return t.Flush()
+	return table.Flush()
 }
 
-// evaluate returns the value of an action as text.
-func evaluate(object any, text string) (string, error) {
-	m := regexp.MustCompile(action).FindStringSubmatch(text)
-	isIndex := strings.HasPrefix(text, "index ")
-	if m == nil || isIndex != (m[3] != "") {
-		return "", errors.New(`only {{.FIELD.FIELD}}, {{json .FIELD}} and {{index .FIELD "KEY"}} are supported`)
-	}
-	v := reflect.ValueOf(object)
-	for field := range strings.FieldsFuncSeq(m[2], func(r rune) bool { return r == '.' }) {
-		for v.Kind() == reflect.Pointer && !v.IsNil() {
-			v = v.Elem()
-		}
-		switch v.Kind() {
-		case reflect.Struct:
-			v = v.FieldByName(field)
-		case reflect.Map:
-			v = v.MapIndex(reflect.ValueOf(field))
-		default:
-			v = reflect.Value{}
-		}
-		if !v.IsValid() {
-			return "", fmt.Errorf("there is no %s", field)
-		}
-	}
-	if isIndex {
-		if v.Kind() != reflect.Map || v.Type().Key().Kind() != reflect.String {
-			return "", fmt.Errorf("%s has no keys", m[2])
-		}
-		if v = v.MapIndex(reflect.ValueOf(m[3])); !v.IsValid() {
-			return "", nil
-		}
-	}
-	if m[1] == "json" {
-		b, err := json.Marshal(v.Interface())
-		return string(b), err
-	}
-	return fmt.Sprint(v.Interface()), nil
+// writeJSON writes v as JSON for people.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "    ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
-// listed is an image as images prints it.
+// listed is an image as images prints it in JSON.
 type listed struct {
 	Repository string
 	Tag        string
@@ -25,17 +22,38 @@ type listed struct {
 	Size       int64 // of the compressed layers, in bytes
 }
 
+// imageRow is an image for templates, by the names of docker's fields.
+type imageRow struct{ ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size string }
+
+const (
+	imagesTable        = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+	imagesTableDigests = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+)
+
+// imageHeaders are the headers of the columns, by field.
+var imageHeaders = map[string]string{"ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT"}
+
 func newImagesCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var quiet, digests, full bool
+	var all, quiet, digests, full bool
 	var format string
+	var filters []string
 	cmd := &cobra.Command{
 		Use: "images [flags] [NAME]",
 		Long: `List the images of the store, or those whose repository or complete name is NAME.
-The size is that of the compressed layers.`,
+The size is that of the compressed layers.
+
+The fields of --format are ID, Repository, Tag, Digest, CreatedSince, CreatedAt and
+Size. The keys of --filter are before, dangling, label, reference and since.`,
+		Example: `  subuidless images --filter dangling=true -q
+  subuidless images --filter reference='*/postgres:17*' --format '{{.Repository}}:{{.Tag}} {{.Size}}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
+			s, known, err := openStoreAndRegistries(where)
+			if err != nil {
+				return err
+			}
+			wanted, err := parseImageFilters(s, known, filters)
 			if err != nil {
 				return err
 			}
@@ -44,46 +62,47 @@ The size is that of the compressed layers.`,
 				return err
 			}
 			if len(args) > 0 {
-				if images, err = named(images, args[0]); err != nil {
+				if images, err = named(images, args[0], known); err != nil {
 					return err
 				}
 			}
-			var list []listed
+			images = slices.DeleteFunc(images, func(i *store.Image) bool { return !wanted(i) })
+			list := []listed{}
+			rows := []imageRow{}
 			for _, i := range images {
-				list = append(list, describeImage(i, full))
+				l := describeImage(i, full)
+				list = append(list, l)
+				rows = append(rows, imageRow{
+					l.ID, l.Repository, l.Tag, l.Digest, ago(l.Created), l.Created.Format("2006-01-02 15:04:05 -0700 MST"), transfer.Bytes(l.Size),
+				})
 			}
 			switch {
-			case format == "json":
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "    ")
-				return e.Encode(append([]listed{}, list...))
-			case format != "":
-				return fmt.Errorf("format %q: only json is supported", format)
 			case quiet:
-				for _, l := range list {
-					fmt.Fprintln(cmd.OutOrStdout(), l.ID)
-				}
-				return nil
+				format = "{{.ID}}"
+			case format == "json":
+				return writeJSON(cmd.OutOrStdout(), list)
+			case (format == "" || format == "table") && digests:
+				format = imagesTableDigests
+			case format == "" || format == "table":
+				format = imagesTable
 			}
-			return printImages(cmd.OutOrStdout(), list, digests)
+			return formatList(cmd.OutOrStdout(), rows, format, imageHeaders)
 		},
 		ValidArgsFunction: imageNames,
 	}
 	flags := cmd.Flags()
+	flags.BoolVarP(&all, "all", "a", false, "accepted as in docker: there are no intermediate images")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print ids only")
 	flags.BoolVar(&digests, "digests", false, "show the digests by which registries know the images")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten ids")
-	flags.StringVar(&format, "format", "", "`json` prints JSON")
+	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
+	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only images with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd
 }
 
 // named returns the images that text names.
-func named(images []*store.Image, text string) ([]*store.Image, error) {
-	known, err := registries()
-	if err != nil {
-		return nil, err
-	}
+func named(images []*store.Image, text string, known *reference.Registries) ([]*store.Image, error) {
 	ref, err := reference.Parse(text, known.Aliases)
 	if err != nil {
 		return nil, err
@@ -109,19 +128,4 @@ func describeImage(i *store.Image, full bool) listed {
 		l.ID = i.ID().Hex[:12]
 	}
 	return l
-}
-
-func printImages(w io.Writer, list []listed, digests bool) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	digest := func(text string) string {
-		if digests {
-			return text + "\t"
-		}
-		return ""
-	}
-	fmt.Fprintf(t, "REPOSITORY\tTAG\t%sIMAGE ID\tCREATED\tSIZE\n", digest("DIGEST"))
-	for _, l := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s%s\t%s\t%s\n", l.Repository, l.Tag, digest(l.Digest), l.ID, ago(l.Created), transfer.Bytes(l.Size))
-	}
-	return t.Flush()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,10 +57,7 @@ beginning of the id of a container, or the same of an image.`,
 				all = append(all, object)
 			}
 			if format == "" || format == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "    ")
-				e.SetEscapeHTML(false)
-				return e.Encode(all)
+				return writeJSON(cmd.OutOrStdout(), all)
 			}
 			for _, object := range all {
 				if err := formatObject(cmd.OutOrStdout(), object, format); err != nil {
@@ -72,7 +68,7 @@ beginning of the id of a container, or the same of an image.`,
 		},
 		ValidArgsFunction: imageNames,
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or a `text` with fields: {{.FIELD.FIELD}}, {{json .FIELD}} or\n{{index .FIELD \"KEY\"}}")
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or as a `template` of Go says: {{.FIELD.FIELD}}, {{json .FIELD}}")
 	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for an `image` or a container")
 	where.Add(cmd)
 	return cmd

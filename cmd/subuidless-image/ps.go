@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -29,7 +28,7 @@ func newPsCommand() *cobra.Command {
 
 The fields of --format are ID, Image, Command, CreatedAt, RunningFor, Ports, State,
 Status, Names, Labels, Mounts, Networks, Pid and ExitCode. The keys of --filter are
-ancestor, exited, health, id, label, name, status and volume.`,
+ancestor, before, exited, health, id, label, name, since, status and volume.`,
 		Example: `  subuidless ps -a --filter status=exited --format '{{.Names}}: {{.Status}}'`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +36,7 @@ ancestor, exited, health, id, label, name, status and volume.`,
 			if err != nil {
 				return err
 			}
-			wanted, byState, err := container.ParseFilters(filters)
+			wanted, byState, err := container.ParseFilters(s, filters)
 			if err != nil {
 				return err
 			}
@@ -61,17 +60,11 @@ ancestor, exited, health, id, label, name, status and volume.`,
 			case quiet:
 				format = "{{.ID}}"
 			case format == "json":
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "    ")
-				return e.Encode(rows)
+				return writeJSON(cmd.OutOrStdout(), rows)
 			case format == "" || format == "table":
 				format = psTable
 			}
-			objects := make([]any, len(rows))
-			for i := range rows {
-				objects[i] = rows[i]
-			}
-			return formatList(cmd.OutOrStdout(), objects, format, psHeaders)
+			return formatList(cmd.OutOrStdout(), rows, format, psHeaders)
 		},
 	}
 	flags := cmd.Flags()
@@ -80,7 +73,7 @@ ancestor, exited, health, id, label, name, status and volume.`,
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
 	flags.BoolVarP(&latest, "latest", "l", false, "list the newest container, whether it runs or not")
 	flags.IntVarP(&last, "last", "n", 0, "list the `number` of newest containers, whether they run or not")
-	flags.StringVar(&format, "format", "", "print json, or a `text` with fields: {{.FIELD}}; with a table of them after\n\"table \"")
+	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only containers with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd
@@ -104,12 +97,8 @@ func newTopCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			objects := make([]any, len(processes))
-			for i := range processes {
-				objects[i] = processes[i]
-			}
 			const table = "table {{.User}}\t{{.PID}}\t{{.PPID}}\t{{.CPU}}\t{{.Elapsed}}\t{{.TTY}}\t{{.Time}}\t{{.Command}}"
-			return formatList(cmd.OutOrStdout(), objects, table, map[string]string{"CPU": "%CPU"})
+			return formatList(cmd.OutOrStdout(), processes, table, map[string]string{"CPU": "%CPU"})
 		},
 		ValidArgsFunction: containerNames,
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -76,7 +75,7 @@ func newVolumeInspectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var all []any
+			var all []inspectedVolume
 			for _, arg := range args {
 				v, err := s.FindVolume(arg)
 				if err != nil {
@@ -87,12 +86,10 @@ func newVolumeInspectCommand() *cobra.Command {
 			if format != "" && format != "json" {
 				return formatList(cmd.OutOrStdout(), all, format, nil)
 			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "    ")
-			return e.Encode(all)
+			return writeJSON(cmd.OutOrStdout(), all)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or a `text` with fields: {{.FIELD}}")
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or as a `template` of Go says: {{.FIELD}}")
 	where.Add(cmd)
 	return cmd
 }

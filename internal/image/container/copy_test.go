@@ -84,13 +84,13 @@ func TestParseFilters(t *testing.T) {
 		{[]string{"status=running"}, false},
 		{[]string{"ancestor=img", "health=none"}, true},
 	} {
-		f, _, err := ParseFilters(tt.filters)
+		f, _, err := ParseFilters(nil, tt.filters)
 		if err != nil || f(c) != tt.want {
 			t.Errorf("%q: %v, want %v", tt.filters, err, tt.want)
 		}
 	}
 	for _, bad := range []string{"name", "no=x", "status=odd", "exited=x"} {
-		if _, _, err := ParseFilters([]string{bad}); err == nil {
+		if _, _, err := ParseFilters(nil, []string{bad}); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}

@@ -133,14 +133,14 @@ type Filter func(*store.Container) bool
 // ParseFilters returns the filter of docker's --filter KEY=VALUE. Values of one key are
 // alternatives; all keys must fit. ByState means that a filter is about the state, so that
 // containers that do not run are wanted, too.
-func ParseFilters(texts []string) (f Filter, byState bool, err error) {
+func ParseFilters(s *store.Store, texts []string) (f Filter, byState bool, err error) {
 	byKey := map[string][]Filter{}
 	for _, text := range texts {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok {
 			return nil, false, fmt.Errorf("filter %q: must be KEY=VALUE", text)
 		}
-		one, err := parseFilter(key, value)
+		one, err := parseFilter(s, key, value)
 		if err != nil {
 			return nil, false, err
 		}
@@ -161,7 +161,7 @@ func ParseFilters(texts []string) (f Filter, byState bool, err error) {
 	}, byState, nil
 }
 
-func parseFilter(key, value string) (Filter, error) {
+func parseFilter(s *store.Store, key, value string) (Filter, error) {
 	switch key {
 	case "id":
 		return func(c *store.Container) bool { return strings.HasPrefix(c.ID, value) }, nil
@@ -196,6 +196,17 @@ func parseFilter(key, value string) (Filter, error) {
 				return m.Volume == value || m.Source == value || m.Destination == value
 			})
 		}, nil
+	case "before", "since":
+		other, err := s.FindContainer(value)
+		if err != nil {
+			return nil, err
+		}
+		return func(c *store.Container) bool {
+			if key == "before" {
+				return c.Created.Before(other.Created)
+			}
+			return c.Created.After(other.Created)
+		}, nil
 	case "label":
 		k, v, given := strings.Cut(value, "=")
 		return func(c *store.Container) bool {
@@ -203,5 +214,5 @@ func parseFilter(key, value string) (Filter, error) {
 			return ok && (!given || has == v)
 		}, nil
 	}
-	return nil, fmt.Errorf("filter %s: must be ancestor, exited, health, id, label, name, status or volume", key)
+	return nil, fmt.Errorf("filter %s: must be ancestor, before, exited, health, id, label, name, since, status or volume", key)
 }
