@@ -17,6 +17,7 @@ func newExecCommand() *cobra.Command {
 	var o launch.ExecOptions
 	var in running.ExecOptions
 	var where cli.StoreFlags
+	var envFiles []string
 	var accelerate func() error
 	cmd := &cobra.Command{
 		Use:     "exec [flags] [--] COMMAND [ARG...]\n  subuidless exec [flags] CONTAINER COMMAND [ARG...]",
@@ -53,6 +54,11 @@ failed.`,
 					cli.Exit(launch.StatusFailed, errors.New("exec: no COMMAND given; see subuidless exec --help"))
 				}
 				in.Args = args[1:]
+				env, err := cli.ReadEnvFiles(envFiles)
+				if err != nil {
+					cli.Exit(launch.StatusFailed, fmt.Errorf("exec: %w", err))
+				}
+				in.Env = append(env, in.Env...)
 				cli.Exit(execInContainer(where.Dir(), args[0], in))
 			}
 			if !onHost && len(args) > 1 && !isCommand(args[0]) {
@@ -72,6 +78,7 @@ failed.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&in.Detach, "detach", "d", false, "in a container: do not wait for the end of the command")
 	flags.StringArrayVarP(&in.Env, "env", "e", nil, "in a container: set a variable with `K=V`, or pass K through from the\nenvironment; may be repeated")
+	flags.StringArrayVar(&envFiles, "env-file", nil, "in a container: set the variables that are the lines of a `file`; may be\nrepeated")
 	flags.BoolVarP(&in.Interactive, "interactive", "i", false, "in a container: connect standard input")
 	flags.BoolVarP(&in.Terminal, "tty", "t", false, "in a container: run the command in a new terminal")
 	flags.StringVarP(&in.User, "user", "u", "", "in a container: run as `NAME|UID[:GROUP|:GID]` (default that of the container)")
@@ -85,7 +92,7 @@ failed.`,
 }
 
 // execFlags are the names of the flags that need a container.
-var execFlags = []string{"detach", "env", "interactive", "tty", "user", "workdir", "root"}
+var execFlags = []string{"detach", "env", "env-file", "interactive", "tty", "user", "workdir", "root"}
 
 // changedFlag returns the first of the flags that the user has set, or "".
 func changedFlag(cmd *cobra.Command, names []string) string {

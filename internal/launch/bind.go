@@ -1,9 +1,12 @@
 package launch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +64,10 @@ func (c *container) openBinds() (*binds, error) {
 		}
 		b.volumes = append(b.volumes, extra)
 	}
+	// Parent directories first: otherwise, they would cover the others.
+	slices.SortStableFunc(b.volumes, func(a, b *bind) int {
+		return cmp.Compare(strings.Count(a.target, "/"), strings.Count(b.target, "/"))
+	})
 	return b, nil
 }
 

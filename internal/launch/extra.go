@@ -11,8 +11,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
 )
 
-// Mount is a mount that a RUN instruction of an image build asks for. Exactly one of Source,
-// Layers and Tmpfs is set.
+// Mount is a mount that the user or a RUN instruction of an image build asks for. Exactly one of
+// Source, Layers and Tmpfs is set.
 type Mount struct {
 	Target   string         // absolute path in the container, below /
 	Source   string         // file or directory of the host
@@ -20,6 +20,8 @@ type Mount struct {
 	Sub      string         // the path in Layers that is mounted, as a process whose root is the tree finds it
 	Tmpfs    bool           // a new file system
 	Size     int64          // of the tmpfs in bytes; 0: no limit
+	Mode     uint32         // of its root directory; 0: 1777
+	NoExec   bool           // no programs can be executed in the tmpfs
 	Readonly bool
 }
 
@@ -27,7 +29,7 @@ type Mount struct {
 func (m *Mount) open(scratch string) (*bind, error) {
 	switch {
 	case m.Tmpfs:
-		tree, err := newTmpfs(m.Size)
+		tree, err := m.newTmpfs()
 		if err != nil {
 			return nil, err
 		}
@@ -59,22 +61,31 @@ func (m *Mount) open(scratch string) (*bind, error) {
 	return b, nil
 }
 
-// newTmpfs returns a detached mount of a new tmpfs of at most size bytes; 0: no limit.
-func newTmpfs(size int64) (*os.File, error) {
+// newTmpfs returns a detached mount of a new tmpfs.
+func (m *Mount) newTmpfs() (*os.File, error) {
 	context, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("fsopen(tmpfs): %w", err)
 	}
 	defer unix.Close(context)
-	if size > 0 {
-		if err := unix.FsconfigSetString(context, "size", strconv.FormatInt(size, 10)); err != nil {
-			return nil, fmt.Errorf("creating a tmpfs of %d bytes: %w", size, err)
+	if m.Size > 0 {
+		if err := unix.FsconfigSetString(context, "size", strconv.FormatInt(m.Size, 10)); err != nil {
+			return nil, fmt.Errorf("creating a tmpfs of %d bytes: %w", m.Size, err)
+		}
+	}
+	if m.Mode != 0 {
+		if err := unix.FsconfigSetString(context, "mode", strconv.FormatUint(uint64(m.Mode), 8)); err != nil {
+			return nil, fmt.Errorf("creating a tmpfs of mode %o: %w", m.Mode, err)
 		}
 	}
 	if err := unix.FsconfigCreate(context); err != nil {
 		return nil, fmt.Errorf("creating a tmpfs: %w", err)
 	}
-	fd, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	attributes := unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	if m.NoExec {
+		attributes |= unix.MOUNT_ATTR_NOEXEC
+	}
+	fd, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
 		return nil, fmt.Errorf("creating a tmpfs: %w", err)
 	}

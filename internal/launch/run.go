@@ -25,7 +25,7 @@ type RunOptions struct {
 	Env      []string // K=V, or K to pass it through from the caller's environment
 	Workdir  string   // absolute path in the container; empty: /
 	Volumes  []string // bind mounts: SRC:DST[:ro]
-	Mounts   []Mount  // further mounts, in this order
+	Mounts   []Mount  // further mounts
 	Net      string   // NetHost or NetNone
 	Hostname string   // empty: that of the host
 	ReadOnly bool     // mount the rootfs read-only

@@ -1,11 +1,9 @@
 package launch
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +16,7 @@ type volume struct {
 	Readonly    bool
 }
 
-// parseVolumes parses specs of the form SRC:DST[:ro|:rw], and sorts the volumes so that
-// parent directories are mounted first: otherwise, they would cover the others.
+// parseVolumes parses specs of the form SRC:DST[:ro|:rw].
 func parseVolumes(specs []string) ([]volume, error) {
 	var volumes []volume
 	for _, spec := range specs {
@@ -29,9 +26,6 @@ func parseVolumes(specs []string) ([]volume, error) {
 		}
 		volumes = append(volumes, v)
 	}
-	slices.SortStableFunc(volumes, func(a, b volume) int {
-		return cmp.Compare(strings.Count(a.Destination, "/"), strings.Count(b.Destination, "/"))
-	})
 	return volumes, nil
 }
 

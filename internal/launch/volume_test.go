@@ -21,11 +21,10 @@ func TestParseVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A directory comes before those below it.
 	want := []volume{
+		{Source: src, Destination: "/a/b/c", Readonly: true},
 		{Source: src, Destination: "/a"},
 		{Source: "/", Destination: "/a/d"},
-		{Source: src, Destination: "/a/b/c", Readonly: true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -21,6 +21,22 @@ type Run struct {
 	Command []string
 
 	Image ImageRun
+
+	envFiles []string
+	mounts   mountFlags
+}
+
+// complete sets what follows from several flags or from files.
+func (r *Run) complete() error {
+	if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
+		return err
+	}
+	env, err := ReadEnvFiles(r.envFiles)
+	if err != nil {
+		return err
+	}
+	r.Launch.Env = append(env, r.Launch.Env...)
+	return r.mounts.apply(&r.Launch)
 }
 
 // ImageRun are the flags of run that concern images only.
@@ -119,8 +135,8 @@ failed.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
-				return err
+			if err := r.complete(); err != nil {
+				Exit(launch.StatusFailed, fmt.Errorf("run: %w", err))
 			}
 			if err := accelerate(); err != nil {
 				Exit(launch.StatusFailed, err)
@@ -156,6 +172,8 @@ failed.`,
 func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func() error) {
 	flags := cmd.Flags()
 	addLaunchFlags(flags, &r.Launch)
+	flags.StringArrayVar(&r.envFiles, "env-file", nil, "set the variables that are the lines of a `file`; may be repeated")
+	r.mounts.add(flags)
 	flags.StringVar(entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
 	addImageFlags(flags, &r.Image)
 	r.Image.Store.Add(cmd)
@@ -180,7 +198,7 @@ func NewCreateCommand(create func(*cobra.Command, *Run) error, names cobra.Compl
 print its id. The flags are those of subuidless run; subuidless start runs it.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
+			if err := r.complete(); err != nil {
 				return err
 			}
 			if err := accelerate(); err != nil {

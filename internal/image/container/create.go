@@ -182,6 +182,14 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	if r.Mounts, anonymous, err = parseVolumes(s, l.Volumes); err != nil {
 		return nil, err
 	}
+	for i := range l.Mounts {
+		m := &l.Mounts[i]
+		mount := storedir.Mount{Source: m.Source, Destination: m.Target, ReadOnly: m.Readonly}
+		if m.Tmpfs {
+			mount.Tmpfs = &storedir.Tmpfs{Size: m.Size, Mode: m.Mode, NoExec: m.NoExec}
+		}
+		r.Mounts = append(r.Mounts, mount)
+	}
 	for volume := range config.Volumes {
 		anonymous = append(anonymous, path.Join("/", volume))
 	}

@@ -55,7 +55,7 @@ type InspectedState struct {
 
 // InspectedMount is a volume of a container.
 type InspectedMount struct {
-	Type        string // bind or volume
+	Type        string // bind, volume or tmpfs
 	Name        string `json:",omitempty"`
 	Source      string
 	Destination string
@@ -112,10 +112,16 @@ func Inspect(c *store.Container) *Inspected {
 	}
 	for _, m := range s.Mounts {
 		kind := "bind"
-		if m.Volume != "" {
+		switch {
+		case m.Volume != "":
 			kind = "volume"
+		case m.Tmpfs != nil:
+			kind = "tmpfs"
 		}
 		i.Mounts = append(i.Mounts, InspectedMount{kind, m.Volume, m.Source, m.Destination, !m.ReadOnly})
+		if m.Tmpfs != nil {
+			continue
+		}
 		bind := m.Source + ":" + m.Destination
 		if m.ReadOnly {
 			bind += ":ro"

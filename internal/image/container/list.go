@@ -70,9 +70,10 @@ func RowOf(c *store.Container, full bool) Row {
 		labels = append(labels, k+"="+c.Labels[k])
 	}
 	for _, m := range c.Settings.Mounts {
-		if m.Volume != "" {
+		switch {
+		case m.Volume != "":
 			mounts = append(mounts, m.Volume)
-		} else {
+		case m.Tmpfs == nil:
 			mounts = append(mounts, m.Source)
 		}
 	}

@@ -104,11 +104,11 @@ func launchOptions(c *storedir.Container) (*launch.RunOptions, error) {
 		l.Hostname = c.ID[:12]
 	}
 	for _, m := range settings.Mounts {
-		spec := m.Source + ":" + m.Destination
-		if m.ReadOnly {
-			spec += ":ro"
+		mount := launch.Mount{Target: m.Destination, Source: m.Source, Readonly: m.ReadOnly}
+		if m.Tmpfs != nil {
+			mount.Tmpfs, mount.Size, mount.Mode, mount.NoExec = true, m.Tmpfs.Size, m.Tmpfs.Mode, m.Tmpfs.NoExec
 		}
-		l.Volumes = append(l.Volumes, spec)
+		l.Mounts = append(l.Mounts, mount)
 	}
 	if len(c.Layers) == 0 {
 		return l, nil

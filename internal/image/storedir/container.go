@@ -77,12 +77,20 @@ type HealthCheck struct {
 	Retries     int           `json:",omitempty"`
 }
 
-// Mount is a bind mount of a container.
+// Mount is a bind mount or a tmpfs of a container.
 type Mount struct {
 	Volume      string `json:",omitempty"` // name of a volume of the store; empty: none
-	Source      string // absolute path on the host
+	Source      string `json:",omitempty"` // absolute path on the host; empty: see Tmpfs
 	Destination string // absolute path in the container
 	ReadOnly    bool   `json:",omitempty"`
+	Tmpfs       *Tmpfs `json:",omitempty"` // a new one
+}
+
+// Tmpfs are the options of a tmpfs.
+type Tmpfs struct {
+	Size   int64  `json:",omitempty"` // bytes; 0: no limit
+	Mode   uint32 `json:",omitempty"` // 0: the default
+	NoExec bool   `json:",omitempty"`
 }
 
 // State is what a container does or has done.
