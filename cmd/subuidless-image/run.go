@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -134,7 +136,34 @@ func createOptions(r *cli.Run) (o container.CreateOptions, err error) {
 	default:
 		return o, fmt.Errorf("--log-driver %q: must be k8s-file or none", i.LogDriver)
 	}
-	return o, nil
+	return o, setLogOptions(&o, i.LogOptions)
+}
+
+// setLogOptions sets what --log-opt says.
+func setLogOptions(o *container.CreateOptions, options []string) error {
+	for _, text := range options {
+		key, value, _ := strings.Cut(text, "=")
+		var err error
+		switch key {
+		case "max-size":
+			if value != "-1" { // docker's word for no limit
+				o.LogSize, err = cli.ParseBytes(value)
+			}
+		case "max-file":
+			if o.LogFiles, err = strconv.Atoi(value); err != nil || o.LogFiles < 1 || o.LogFiles > 1000 {
+				err = fmt.Errorf("%q must be a number from 1 to 1000", value)
+			}
+		default:
+			err = errors.New("must be max-size=SIZE or max-file=NUMBER")
+		}
+		if err != nil {
+			return fmt.Errorf("--log-opt %s: %w", text, err)
+		}
+	}
+	if o.LogFiles > 1 && o.LogSize == 0 {
+		return errors.New("--log-opt max-file needs --log-opt max-size")
+	}
+	return nil
 }
 
 // idFile is the file of --cidfile; nil: there is none.

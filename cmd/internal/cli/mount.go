@@ -60,7 +60,7 @@ func parseTmpfs(text string) (*launch.Mount, error) {
 		case "exec", "noexec":
 			m.NoExec = key == "noexec"
 		case "size":
-			m.Size, err = parseBytes(value)
+			m.Size, err = ParseBytes(value)
 		case "mode":
 			m.Mode, err = parseMode(value)
 		default:
@@ -93,7 +93,7 @@ func applyMount(o *launch.RunOptions, text string) error {
 				m.Readonly, err = strconv.ParseBool(value)
 			}
 		case "tmpfs-size":
-			m.Size, err = parseBytes(value)
+			m.Size, err = ParseBytes(value)
 		case "tmpfs-mode":
 			m.Mode, err = parseMode(value)
 		default:
@@ -160,8 +160,8 @@ func mountTarget(text string) (string, error) {
 	return target, nil
 }
 
-// parseBytes parses a number of bytes: with k, m, g or t a multiple of 1024.
-func parseBytes(text string) (int64, error) {
+// ParseBytes parses a number of bytes: with k, m, g or t a multiple of 1024.
+func ParseBytes(text string) (int64, error) {
 	number := strings.TrimSuffix(strings.ToLower(text), "b")
 	shift := 0
 	for i, unit := range []string{"k", "m", "g", "t"} {

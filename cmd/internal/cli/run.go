@@ -49,6 +49,7 @@ type ImageRun struct {
 	Pull       string
 	Restart    string
 	LogDriver  string
+	LogOptions []string
 	IDFile     string
 	StopSignal string
 	StopTime   int // seconds
@@ -91,7 +92,7 @@ func (r *Run) Rootfs(cmd *cobra.Command) (launch.RunOptions, error) {
 }
 
 // imageFlags are the names of the flags that need an image.
-var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "restart", "log-driver",
+var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "restart", "log-driver", "log-opt",
 	"stop-signal", "stop-timeout", "health-cmd", "health-interval", "health-timeout", "health-start-period", "health-retries", "no-healthcheck"}
 
 // NewRunCommand returns the command run. Names completes the names of images.
@@ -243,6 +244,7 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.StringVar(&o.IDFile, "cidfile", "", "write the id of the container to a new `file`")
 	flags.StringVar(&o.Restart, "restart", "no", "only `no` is supported: there is no daemon that could start a container again")
 	flags.StringVar(&o.LogDriver, "log-driver", "k8s-file", "keep the output of a container in the background: k8s-file or `none`")
+	flags.StringArrayVar(&o.LogOptions, "log-opt", nil, "rotate the log: `max-size=SIZE`, and max-file=NUMBER of files to keep (default 1);\nmay be repeated")
 	flags.StringVar(&o.StopSignal, "stop-signal", "", "`signal` that subuidless stop sends (default that of the image, or SIGTERM)")
 	flags.IntVar(&o.StopTime, "stop-timeout", 0, "`seconds` after which subuidless stop sends SIGKILL (default 10)")
 	flags.StringVar(&o.Health.Command, "health-cmd", "", "`command` of a shell that checks the health (default that of the image)")

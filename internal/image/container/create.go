@@ -37,6 +37,8 @@ type CreateOptions struct {
 	Terminal   bool     // a terminal in the background, too
 	OpenStdin  bool     // in the background, standard input stays open
 	NoLog      bool     // do not keep the output of a container in the background
+	LogSize    int64    // bytes, at which the log is rotated; 0: never
+	LogFiles   int      // how many files a log has that is rotated
 	StopSignal string   // empty: that of the image
 	StopTime   int      // seconds; 0: the default
 	Health     Health
@@ -158,7 +160,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
 		Hostname: l.Hostname, Net: l.Net, ReadOnly: l.ReadOnly,
-		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, StopTimeout: o.StopTime,
+		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
 		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
 		Trace: l.Supervisor.Trace, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
 	}

@@ -2,6 +2,7 @@ package container
 
 import (
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
@@ -30,8 +31,11 @@ type Inspected struct {
 		NetworkMode    string
 		AutoRemove     bool
 		ReadonlyRootfs bool
-		LogConfig      struct{ Type string }
-		RestartPolicy  struct{ Name string }
+		LogConfig      struct {
+			Type   string
+			Config map[string]string
+		}
+		RestartPolicy struct{ Name string }
 	}
 	ImageName string // as podman names it
 }
@@ -105,6 +109,11 @@ func Inspect(c *store.Container) *Inspected {
 	}
 	i.HostConfig.NetworkMode, i.HostConfig.AutoRemove, i.HostConfig.ReadonlyRootfs = s.Net, c.AutoRemove, s.ReadOnly
 	i.HostConfig.LogConfig.Type, i.HostConfig.RestartPolicy.Name = "k8s-file", "no"
+	i.HostConfig.LogConfig.Config = map[string]string{}
+	if s.LogSize > 0 {
+		i.HostConfig.LogConfig.Config["max-size"] = strconv.FormatInt(s.LogSize, 10)
+		i.HostConfig.LogConfig.Config["max-file"] = strconv.Itoa(max(s.LogFiles, 1))
+	}
 	if s.NoLog {
 		i.HostConfig.LogConfig.Type = "none"
 	} else {

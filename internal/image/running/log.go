@@ -2,10 +2,12 @@ package running
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +20,14 @@ import (
 // logPath returns the path of the log of a container.
 func logPath(c *storedir.Container) string { return filepath.Join(c.Dir, "log") }
 
+// rotatedPath returns the path of the part of a log that was the current one n rotations ago.
+func rotatedPath(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	return name + "." + strconv.Itoa(n)
+}
+
 const (
 	logFull    = "F"
 	logPartial = "P"
@@ -28,13 +38,17 @@ const (
 type logWriter struct {
 	mu    sync.Mutex // protects what follows
 	f     *os.File
+	name  string // of the current file
 	size  int64  // of what is complete
+	limit int64  // size at which the log is rotated; 0: never
+	files int    // how many files are kept then
 	lost  int64  // bytes of output that could not be written
 	first []byte // the beginning of stderr
 	err   error  // why
 }
 
-func openLog(name string) (*logWriter, error) {
+// openLog opens the log name, which is rotated as the settings say.
+func openLog(name string, s *storedir.Settings) (*logWriter, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -44,7 +58,7 @@ func openLog(name string) (*logWriter, error) {
 		// A monitor that was killed may have left a part of a line.
 		size, err = endOfLines(f, size)
 	}
-	return &logWriter{f: f, size: size}, err
+	return &logWriter{f: f, name: name, size: size, limit: s.LogSize, files: max(s.LogFiles, 1)}, err
 }
 
 // endOfLines returns the end of the last complete line of a file of this size.
@@ -91,6 +105,9 @@ func (l *logWriter) write(stream string, output []byte, now time.Time) {
 		b = appendLine(b, now, stream, kind, line)
 		rest = after
 	}
+	if l.limit > 0 && l.size > 0 && l.size+int64(len(b)) > l.limit {
+		l.rotate()
+	}
 	if n, err := l.f.WriteAt(b, l.size); err != nil {
 		l.lost, l.err = l.lost+int64(len(output)), err
 		if n > 0 {
@@ -100,6 +117,30 @@ func (l *logWriter) write(stream string, output []byte, now time.Time) {
 	}
 	l.size += int64(len(b))
 	l.lost = 0
+}
+
+// rotate continues in a new file. If that fails, as on a full disk, the current file goes on, and the
+// next write tries again. Readers open the newest file first: see openLogs.
+func (l *logWriter) rotate() {
+	name := l.name
+	f, err := os.OpenFile(name+storedir.NewSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return
+	}
+	for n := l.files - 2; n >= 0 && err == nil; n-- {
+		if err = os.Rename(rotatedPath(name, n), rotatedPath(name, n+1)); errors.Is(err, os.ErrNotExist) {
+			err = nil // there are not so many yet
+		}
+	}
+	if err == nil {
+		err = os.Rename(name+storedir.NewSuffix, name)
+	}
+	if err != nil {
+		f.Close()
+		return
+	}
+	l.f.Close()
+	l.f, l.size = f, 0
 }
 
 func appendLine(b []byte, now time.Time, stream, kind string, text []byte) []byte {

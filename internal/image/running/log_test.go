@@ -1,8 +1,10 @@
 package running
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +21,7 @@ func logged(t *testing.T, writes ...[2]string) *storedir.Container {
 	if err := os.WriteFile(filepath.Join(c.Dir, "lock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := openLog(logPath(c))
+	l, err := openLog(logPath(c), &c.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func TestLogCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	l, err := openLog(logPath(c))
+	l, err := openLog(logPath(c), &c.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func TestLogCut(t *testing.T) {
 // TestLogFull loses output on a full disk, and says so when there is room again.
 func TestLogFull(t *testing.T) {
 	c := logged(t, [2]string{"stdout", "before\n"})
-	l, err := openLog(logPath(c))
+	l, err := openLog(logPath(c), &c.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,5 +154,71 @@ func TestParseTime(t *testing.T) {
 	}
 	if _, err := ParseTime("yesterday"); err == nil {
 		t.Error("ParseTime(yesterday) has no error")
+	}
+}
+
+// TestLogRotation rotates a log while others follow it, and reads what is left of it.
+func TestLogRotation(t *testing.T) {
+	c := logged(t)
+	c.Settings.LogSize, c.Settings.LogFiles = 1000, 3
+	lock, err := c.Lock()
+	if err == nil {
+		err = lock.Begin()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := openLog(logPath(c), &c.Settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	pr, pw := io.Pipe()
+	followed := make(chan error, 1)
+	go func() {
+		err := Logs(c, LogOptions{Tail: -1, Follow: true, Out: pw})
+		pw.CloseWithError(err)
+		followed <- err
+	}()
+	const count = 200
+	lines := bufio.NewScanner(pr)
+	for i := range count {
+		line := fmt.Sprintf("line %d\n", i)
+		want.WriteString(line)
+		l.write("stdout", []byte(line), time.Unix(int64(i), 0))
+		if !lines.Scan() || lines.Text()+"\n" != line {
+			t.Fatalf("followed %q (%v), want %q", lines.Text(), lines.Err(), line)
+		}
+	}
+	l.close()
+	if err := lock.End(0); err != nil {
+		t.Fatal(err)
+	}
+	lock.Unlock()
+	if lines.Scan() {
+		t.Errorf("followed %q after the end", lines.Text())
+	}
+	if err := <-followed; err != nil {
+		t.Error(err)
+	}
+	var out bytes.Buffer
+	if err := Logs(c, LogOptions{Tail: -1, Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.HasSuffix(want.String(), got) || !strings.HasPrefix(got, "line ") || len(got) < 500 || len(got) > 1500 {
+		t.Errorf("the log has %q", got)
+	}
+	all := strings.SplitAfter(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for _, n := range []int{0, 1, 20, len(all), 1000} {
+		out.Reset()
+		if err := Logs(c, LogOptions{Tail: n, Out: &out}); err != nil || strings.Count(out.String(), "\n") != min(n, len(all)) || !strings.HasSuffix(want.String(), out.String()) {
+			t.Errorf("the last %d lines are %q, %v", n, &out, err)
+		}
+	}
+	for n, exists := range []bool{true, true, true, false} {
+		st, err := os.Stat(rotatedPath(logPath(c), n))
+		if (err == nil) != exists || exists && st.Size() > 1000 {
+			t.Errorf("file %d: %v, %v", n, st, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -77,40 +78,103 @@ func parseEntry(line []byte) (e entry, ok bool) {
 
 // Logs writes what a container in the background has written.
 func Logs(c *storedir.Container, o LogOptions) error {
-	f, err := os.Open(logPath(c))
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("container %s has no log: it has not run in the background (run -d, start), or with --log-driver=none", c.Name)
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	p := &logPrinter{LogOptions: o, atStart: map[string]bool{"stdout": true, "stderr": true}}
 	var changes *watch
 	if o.Follow { // before the first read, so that nothing is missed
-		if changes, err = watchFile(c); err != nil {
+		var err error
+		if changes, err = watchLog(c); err != nil {
 			return err
 		}
 		defer changes.close()
 	}
-	r := &lineReader{f: f}
+	files, err := openLogs(c)
+	defer func() { closeAll(files) }()
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("container %s has no log: it has not run in the background (run -d, start), or with --log-driver=none", c.Name)
+	}
 	if o.Tail >= 0 {
-		if r.at, err = tailOffset(f, o.Tail); err != nil {
+		n, err := countLines(files)
+		if err != nil {
 			return err
 		}
+		p.skip = max(0, n-o.Tail)
 	}
+	r := &lineReader{}
 	for {
 		ended := changes == nil || changes.hasEnded() // before the read
-		if err := r.each(p.print); err != nil {
+		for i, f := range files {
+			if i > 0 || r.f == nil {
+				r.f, r.at = f, 0
+			}
+			if err := r.each(p.print); err != nil {
+				return err
+			}
+		}
+		later, err := logsSince(c, r.f)
+		if err != nil {
 			return err
 		}
-		if ended {
+		closeAll(files[:len(files)-1])
+		files = append(files[len(files)-1:], later...)
+		switch {
+		case len(later) > 0: // the last one may have grown before it was rotated
+		case ended:
 			return nil
-		}
-		if err := changes.wait(); err != nil {
-			return err
+		default:
+			if err := changes.wait(); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// openLogs opens the files of a log, the oldest first. It opens the newest first: if the log is
+// rotated meanwhile, it finds a file twice, and misses none of those that there were.
+func openLogs(c *storedir.Container) ([]*os.File, error) {
+	var files []*os.File
+	for n := range max(c.Settings.LogFiles, 1) {
+		f, err := os.Open(rotatedPath(logPath(c), n))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return files, err
+		}
+		if slices.ContainsFunc(files, func(other *os.File) bool { return isSame(f, other) }) {
+			f.Close()
+			continue
+		}
+		files = append(files, f)
+	}
+	slices.Reverse(files)
+	return files, nil
+}
+
+// logsSince opens the files of a log that are newer than f; all, if f is not one of them any more.
+func logsSince(c *storedir.Container, f *os.File) ([]*os.File, error) {
+	files, err := openLogs(c)
+	if err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	i := slices.IndexFunc(files, func(other *os.File) bool { return isSame(f, other) })
+	closeAll(files[:i+1])
+	return files[i+1:], nil
+}
+
+func isSame(a, b *os.File) bool {
+	sa, errA := a.Stat()
+	sb, errB := b.Stat()
+	return errA == nil && errB == nil && os.SameFile(sa, sb)
 }
 
 // lineReader reads the complete lines of a file that grows.
@@ -136,41 +200,45 @@ func (r *lineReader) each(f func([]byte) error) error {
 	}
 }
 
-// tailOffset returns where the last n lines of output begin.
-func tailOffset(f *os.File, n int) (int64, error) {
-	r := &lineReader{f: f}
-	starts := make([]int64, 0, n) // of the last n lines, as a ring
-	next, begins := 0, true
-	var at int64
-	err := r.each(func(line []byte) error {
-		e, ok := parseEntry(line)
-		if begins && ok {
-			if len(starts) < n {
-				starts = append(starts, at)
-			} else if n > 0 {
-				starts[next] = at
-				next = (next + 1) % n
+// countLines returns the number of lines of output in the files of a log.
+func countLines(files []*os.File) (n int, err error) {
+	begins := true
+	for _, f := range files {
+		err := (&lineReader{f: f}).each(func(line []byte) error {
+			e, ok := parseEntry(line)
+			if begins && ok {
+				n++
 			}
+			begins = !ok || e.full
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
-		at += int64(len(line)) + 1
-		begins = !ok || e.full
-		return nil
-	})
-	if len(starts) == 0 {
-		return at, err
 	}
-	return starts[next%len(starts)], err
+	return n, nil
 }
 
 // logPrinter prints lines of the log.
 type logPrinter struct {
 	LogOptions
-	atStart map[string]bool // of a line, by stream
+	atStart  map[string]bool // of a line, by stream
+	skip     int             // lines to leave out
+	skipping bool            // this line is left out
+	inLine   bool            // the last entry was not the end of its line
 }
 
 func (p *logPrinter) print(line []byte) error {
 	e, ok := parseEntry(line)
-	if !ok || e.time.Before(p.Since) || !p.Until.IsZero() && e.time.After(p.Until) {
+	begins := ok && !p.inLine
+	p.inLine = ok && !e.full
+	if p.skip > 0 && begins {
+		p.skip--
+		p.skipping = true
+	} else if begins {
+		p.skipping = false
+	}
+	if !ok || p.skipping || e.time.Before(p.Since) || !p.Until.IsZero() && e.time.After(p.Until) {
 		return nil
 	}
 	var b []byte
@@ -190,7 +258,7 @@ func (p *logPrinter) print(line []byte) error {
 	return err
 }
 
-// watch reports changes of the log and the end of the container.
+// watch reports changes of the directory with the log, and the end of the container.
 type watch struct {
 	inotify int
 	ended   chan struct{}
@@ -198,13 +266,13 @@ type watch struct {
 	waiter  *storedir.Waiter
 }
 
-func watchFile(c *storedir.Container) (*watch, error) {
+func watchLog(c *storedir.Container) (*watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
 	w := &watch{inotify: fd, ended: make(chan struct{})}
-	if _, err = unix.InotifyAddWatch(fd, logPath(c), unix.IN_MODIFY); err != nil {
+	if _, err = unix.InotifyAddWatch(fd, c.Dir, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("inotify_add_watch", err)
 	}
@@ -233,7 +301,7 @@ func (w *watch) hasEnded() bool {
 	}
 }
 
-// wait waits for a change of the log, or for the end of the container.
+// wait waits for a change of the log, among others, or for the end of the container.
 func (w *watch) wait() error {
 	for {
 		fds := []unix.PollFd{{Fd: int32(w.inotify), Events: unix.POLLIN}, {Fd: int32(w.wake[0]), Events: unix.POLLIN}}

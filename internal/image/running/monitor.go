@@ -149,7 +149,7 @@ func openOutputs(c *storedir.Container) (o *outputs, err error) {
 	if c.Settings.NoLog {
 		return o, nil
 	}
-	if o.log, err = openLog(logPath(c)); err != nil {
+	if o.log, err = openLog(logPath(c), &c.Settings); err != nil {
 		return o, err
 	}
 	for i, name := range []string{"stdout", "stderr"} {

@@ -22,7 +22,7 @@ import (
 //	rootfs         its root file system, or the place to mount it
 //	upper, work    those of overlayfs
 //	lock           locked while the container runs; then, its content is the exit status
-//	log            the output of a container that runs in the background
+//	log, log.1...  the output of a container that runs in the background, the newest first
 //	control, id-*  sockets while it runs: of the init (package launch) and of the keeper
 type Container struct {
 	ID         string
@@ -60,6 +60,8 @@ type Settings struct {
 	Health      *HealthCheck        `json:",omitempty"` // nil: no health check
 	StopTimeout int                 `json:",omitempty"` // seconds; 0: the default
 	NoLog       bool                `json:",omitempty"`
+	LogSize     int64               `json:",omitempty"` // bytes, at which the log is rotated; 0: never
+	LogFiles    int                 `json:",omitempty"` // how many files a log has that is rotated; 0: one
 	Exposed     map[string]struct{} `json:",omitempty"` // ports, as the image names them
 
 	Trace         string `json:",omitempty"`
