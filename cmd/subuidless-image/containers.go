@@ -86,6 +86,30 @@ func newKillCommand() *cobra.Command {
 	return cmd
 }
 
+func newPauseCommand() *cobra.Command {
+	return newSimpleCommand("pause", `Stop all processes of containers by SIGSTOP, until subuidless unpause.`, running.Pause)
+}
+
+func newUnpauseCommand() *cobra.Command {
+	return newSimpleCommand("unpause", "", running.Unpause)
+}
+
+// newSimpleCommand returns a command without flags that changes containers.
+func newSimpleCommand(name, long string, change func(*store.Container) error) *cobra.Command {
+	var where cli.StoreFlags
+	cmd := &cobra.Command{
+		Use:  name + " CONTAINER...",
+		Long: long,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeContainers(cmd, where, args, change)
+		},
+		ValidArgsFunction: containerNames,
+	}
+	where.Add(cmd)
+	return cmd
+}
+
 func newStartCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var attach, interactive bool

@@ -54,6 +54,7 @@ var commands = map[string]func() *cobra.Command{
 	"login":   newLoginCommand,
 	"logout":  newLogoutCommand,
 	"logs":    newLogsCommand,
+	"pause":   newPauseCommand,
 	"prune":   newPruneCommand,
 	"ps":      newPsCommand,
 	"pull":    newPullCommand,
@@ -68,6 +69,7 @@ var commands = map[string]func() *cobra.Command{
 	"store":   newStoreCommand,
 	"tag":     newTagCommand,
 	"top":     newTopCommand,
+	"unpause": newUnpauseCommand,
 	"volume":  newVolumeCommand,
 	"wait":    newWaitCommand,
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/running"
+	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
 // psTable is the format of ps without --format.
@@ -49,7 +50,7 @@ ancestor, before, exited, health, id, label, name, since, status and volume.`,
 			}
 			rows := []container.Row{}
 			for _, c := range containers {
-				if !wanted(c) || !all && !byState && last == 0 && container.State(c) != container.StateRunning {
+				if !wanted(c) || !all && !byState && last == 0 && !isUp(c) {
 					continue
 				}
 				if rows = append(rows, container.RowOf(c, full)); len(rows) == last {
@@ -77,6 +78,12 @@ ancestor, before, exited, health, id, label, name, since, status and volume.`,
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only containers with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd
+}
+
+// isUp reports whether a container runs, paused or not.
+func isUp(c *store.Container) bool {
+	state := container.State(c)
+	return state == container.StateRunning || state == container.StatePaused
 }
 
 func newTopCommand() *cobra.Command {

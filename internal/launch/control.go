@@ -23,7 +23,7 @@ import (
 // no other process. The processes of the container have the same user id as the init, and
 // could take a connection from it: with that, they get what the command would get anyway.
 //
-// The first packet of a connection is a request. The answer to requestSignal is a text. For
+// The first packet of a connection is a request. The answer to the signals is a text. For
 // requestExec, the init sends the master side of the terminal, if one is wanted; the listener,
 // if there is a filter; and in the end the exit status of the command. After the listener, the
 // peer sends proceed, and then numbers of signals. If it disconnects, the command is killed.
@@ -32,6 +32,7 @@ import (
 const (
 	requestExec   = "exec"    // with the descriptors of execFDs
 	requestSignal = "signal " // and a number: send it to the container's command
+	requestAll    = "all "    // and a number: send it to all processes except the init
 )
 
 // The descriptors of requestExec, in this order: an execSpec as JSON, and the standard streams.
@@ -121,7 +122,10 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 	text := string(packet[1:n])
 	if number, ok := strings.CutPrefix(text, requestSignal); ok {
 		fdpass.Close(m.FDs)
-		err = signalCommand(command, number)
+		err = signalProcess(command, number)
+	} else if number, ok := strings.CutPrefix(text, requestAll); ok {
+		fdpass.Close(m.FDs)
+		err = signalProcess(-1, number)
 	} else if text == requestExec && len(m.FDs) == execFDs {
 		err = c.exec(peer, m.FDs, r)
 	} else {
@@ -136,12 +140,13 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 	_ = sendText(peer, ready)
 }
 
-func signalCommand(command int, number string) error {
+// signalProcess sends a signal to a process, or with -1 to all except the init: kill(2).
+func signalProcess(pid int, number string) error {
 	n, err := strconv.Atoi(number)
 	if err != nil {
 		return err
 	}
-	if err := unix.Kill(command, unix.Signal(n)); err != nil && err != unix.ESRCH {
+	if err := unix.Kill(pid, unix.Signal(n)); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("sending signal %d: %w", n, err)
 	}
 	return nil
@@ -247,7 +252,7 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 			if err != nil {
 				break
 			}
-			_ = signalCommand(st.pid, text) // it may have ended
+			_ = signalProcess(st.pid, text) // it may have ended
 		}
 		if !spec.Detached {
 			_ = unix.Kill(st.pid, unix.SIGKILL)

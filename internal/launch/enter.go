@@ -166,12 +166,22 @@ func forwardOver(socket *os.File, received <-chan os.Signal) {
 // Signal sends a signal to the command of a container that Run runs, as a process in its PID
 // namespace. The error wraps ErrNotRunning if the container does not run.
 func Signal(socket string, number unix.Signal) error {
+	return sendSignal(socket, requestSignal, number)
+}
+
+// SignalAll is Signal for all processes of the container except its init. Not even a process that
+// is being created is left out.
+func SignalAll(socket string, number unix.Signal) error {
+	return sendSignal(socket, requestAll, number)
+}
+
+func sendSignal(socket, request string, number unix.Signal) error {
 	c, err := dialControl(socket)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := sendText(c, requestSignal+strconv.Itoa(int(number))); err != nil {
+	if err := sendText(c, request+strconv.Itoa(int(number))); err != nil {
 		return endedOr(err)
 	}
 	// SIGKILL may end the init before its answer.

@@ -43,6 +43,7 @@ var ImageCommands = []ImageCommand{
 	{"login", GroupImages, "Store credentials for a registry"},
 	{"logout", GroupImages, "Remove stored credentials for a registry"},
 	{"logs", GroupContainers, "Print what a container in the background has written"},
+	{"pause", GroupContainers, "Stop the processes of containers for a while"},
 	{"prune", GroupImages, "Remove what is not used: stopped containers, images without a name, leftovers"},
 	{"ps", GroupContainers, "List the containers of images"},
 	{"pull", GroupImages, "Fetch images from registries, archives or directories"},
@@ -57,6 +58,7 @@ var ImageCommands = []ImageCommand{
 	{"store", GroupImages, "Examine the store of images"},
 	{"tag", GroupImages, "Give an image further names"},
 	{"top", GroupContainers, "List the processes of a container"},
+	{"unpause", GroupContainers, "Continue the processes of containers that are paused"},
 	{"volume", GroupContainers, "Create, list and remove named volumes of containers"},
 	{"wait", GroupContainers, "Wait until containers have ended, and print their exit statuses"},
 }

@@ -91,7 +91,7 @@ func Inspect(c *store.Container) *Inspected {
 		Id: c.ID, Created: c.Created, Path: c.Command[0], Args: c.Command[1:], Image: c.ImageID, ImageName: c.Image, Name: c.Name,
 		Driver: DriverOverlay, Mounts: []InspectedMount{},
 		State: InspectedState{
-			Status: State(c), Running: State(c) == StateRunning, Pid: c.State.Init, ExitCode: c.State.ExitCode, Error: c.State.Error,
+			Status: State(c), Running: State(c) == StateRunning || State(c) == StatePaused, Paused: State(c) == StatePaused, Pid: c.State.Init, ExitCode: c.State.ExitCode, Error: c.State.Error,
 			StartedAt: c.State.Started, FinishedAt: c.State.Finished, Health: c.State.Health,
 		},
 		Config: InspectedConfig{

@@ -36,12 +36,15 @@ type Row struct {
 const (
 	StateCreated = "created"
 	StateRunning = "running"
+	StatePaused  = "paused"
 	StateExited  = "exited"
 )
 
 // State returns the state of a container.
 func State(c *store.Container) string {
 	switch {
+	case c.Running && !c.State.Started.IsZero() && c.Paused():
+		return StatePaused
 	case c.Running && !c.State.Started.IsZero():
 		return StateRunning
 	case c.State.Started.IsZero():
@@ -86,9 +89,11 @@ func Status(c *store.Container) string {
 	switch State(c) {
 	case StateCreated:
 		return "Created"
-	case StateRunning:
+	case StateRunning, StatePaused:
 		text := "Up " + Duration(time.Since(c.State.Started))
 		switch h := c.State.Health; {
+		case c.Paused():
+			text += " (Paused)"
 		case h == nil:
 		case h.Status == running.Starting:
 			text += " (health: starting)"
@@ -174,10 +179,10 @@ func parseFilter(s *store.Store, key, value string) (Filter, error) {
 		}, nil
 	case "status":
 		switch value {
-		case StateCreated, StateRunning, StateExited:
+		case StateCreated, StateRunning, StatePaused, StateExited:
 			return func(c *store.Container) bool { return State(c) == value }, nil
 		}
-		return nil, fmt.Errorf("filter status=%s: must be %s, %s or %s", value, StateCreated, StateRunning, StateExited)
+		return nil, fmt.Errorf("filter status=%s: must be %s, %s, %s or %s", value, StateCreated, StateRunning, StatePaused, StateExited)
 	case "exited":
 		n, err := strconv.Atoi(value)
 		if err != nil {

@@ -36,6 +36,9 @@ func Exec(c *storedir.Container, o ExecOptions) (status int, err error) {
 	if err := c.CheckMachine(); err != nil {
 		return launch.StatusFailed, err
 	}
+	if err := checkNotPaused(c); c.Running && err != nil {
+		return launch.StatusFailed, err
+	}
 	e := enterOptions(c)
 	e.Args, e.Terminal, e.Detach, e.Signals = o.Args, o.Terminal && !o.Detach, o.Detach, true
 	if o.User != "" {

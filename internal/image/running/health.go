@@ -54,6 +54,9 @@ func (c *container) startHealthChecks() (stop func()) {
 				return
 			case <-time.After(config.Interval):
 			}
+			if c.Paused() {
+				continue
+			}
 			r := c.checkHealth(ctx, config)
 			if ctx.Err() != nil {
 				return

@@ -46,7 +46,8 @@ func Run(dir string, lock storedir.Lock) (status int, err error) {
 // run runs the container as l says. Started is called when it runs, and ended when it has ended,
 // before its exit status is noted.
 func (c *container) run(l *launch.RunOptions, started, ended func()) (status int, err error) {
-	if err := c.lock.Begin(); err != nil {
+	// It may have been paused when it was killed.
+	if err := errors.Join(c.SetPaused(false), c.lock.Begin()); err != nil {
 		return launch.StatusFailed, err
 	}
 	c.State = storedir.State{}

@@ -84,6 +84,9 @@ func deliver(c *storedir.Container, number unix.Signal, ended <-chan struct{}, p
 		if err != nil && !errors.Is(err, launch.ErrNotRunning) {
 			return false, fmt.Errorf("container %s: %w", c.Name, err)
 		}
+		if err == nil && c.Paused() { // a process that is stopped handles no signal
+			err = resume(c)
+		}
 		var again <-chan time.Time
 		if err != nil { // it is just starting, or ending
 			again = time.After(20 * time.Millisecond)

@@ -23,6 +23,7 @@ import (
 //	upper, work    those of overlayfs
 //	lock           locked while the container runs; then, its content is the exit status
 //	log, log.1...  the output of a container that runs in the background, the newest first
+//	paused         an empty file while the container is paused
 //	control, id-*  sockets while it runs: of the init (package launch) and of the keeper
 type Container struct {
 	ID         string
@@ -262,6 +263,26 @@ func (l Lock) note(text string) error {
 	}
 	return err
 }
+
+// Paused reports whether the container, which runs, is paused.
+func (c *Container) Paused() bool {
+	_, err := os.Stat(c.pausedFile())
+	return err == nil
+}
+
+// SetPaused notes whether the container is paused.
+func (c *Container) SetPaused(on bool) error {
+	if on {
+		return os.WriteFile(c.pausedFile(), nil, 0o600)
+	}
+	err := os.Remove(c.pausedFile())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return err
+}
+
+func (c *Container) pausedFile() string { return filepath.Join(c.Dir, "paused") }
 
 // SetProcesses notes that process pid of this machine runs the container. Others can see the store,
 // too, in a home directory on NFS for example.

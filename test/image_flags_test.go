@@ -1,0 +1,100 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// TestRunMounts mounts what --mount and --tmpfs say, in an image and in a root file system.
+func TestRunMounts(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	host := t.TempDir()
+	if err := os.Mkdir(filepath.Join(host, "src:1"), 0o755); err != nil { // -v could not name it
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"src:1/file": "from the host", "env": "# comment\nA=file\nB=file\n"} {
+		if err := os.WriteFile(filepath.Join(host, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const script = `set -e
+cat /deep/er/bind/file; echo; if touch /deep/er/bind/x 2>/dev/null; then echo written; fi
+stat -c '%n %u:%g %a' /deep /t; chown 7:8 /deep; stat -c %u:%g /deep; echo $A $B
+cp /bin/busybox /deep/busybox; if /deep/busybox true 2>/dev/null; then echo executed; fi
+cp /bin/busybox /x/busybox; /x/busybox true; if touch /r/x 2>/dev/null; then echo written; fi; mount | grep -c ' type tmpfs .*size=1024k'`
+	const want = "from the host\n/deep 0:0 1777\n/t 0:0 700\n7:8\nfile user\n1\n"
+	flags := []string{
+		"--mount", "type=bind,source=" + host + "/src:1,target=/deep/er/bind,readonly", "--tmpfs", "/deep", "--mount", "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700",
+		"--tmpfs", "/x:exec", "--tmpfs", "/r:ro", "--env-file", host + "/env", "-e", "B=user",
+	}
+	rootfs := t.TempDir()
+	if err := makeRootfs(rootfs); err != nil {
+		t.Fatal(err)
+	}
+	for i, target := range [][]string{{store, "box"}, {rootfs, "--"}} {
+		shell := append(append([]string{"run"}, flags...), target...)
+		if out := subuidless(t, append(shell, "/bin/busybox", "sh", "-c", strings.NewReplacer("cp ", "busybox cp ", "grep", "busybox grep", "mount |", "busybox mount |").Replace(script))...); out != want {
+			t.Errorf("%d: %q, want %q", i, out, want)
+		}
+	}
+	subuidless(t, "run", "--name=v", store, "--mount", "source=named,target=/v", "--mount", "target=/own", "box", "sh", "-c", "touch /v/x /own/x")
+	if out := subuidless(t, "run", "--rm", store, "-v", "named:/v:ro", "box", "ls", "/v"); out != "x\n" {
+		t.Errorf("the volume has %q", out)
+	}
+	if out := subuidless(t, "inspect", store, "-f", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}}{{end}}", "v"); out != "volume named /v\n" {
+		t.Errorf("inspect: %q", out)
+	}
+	wantText(t, "a bad mount", fails(t, "run", store, "--mount", "type=bind,source=/no/such,target=/x", "box"), "subuidless: run: --mount type=bind,source=/no/such,target=/x: on the host")
+}
+
+// TestPause pauses a container.
+func TestPause(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	subuidless(t, "run", "-d", store, "--name=p", "box", "sh", "-c", "trap 'exit 5' TERM; while :; do echo x >>/log; sleep 0.02; done")
+	// stopped reports whether the command, the only child of the init, is stopped.
+	stopped := func() bool {
+		lists, err := filepath.Glob("/proc/" + inspectField(t, store, "p", ".State.Pid") + "/task/*/children")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pid string
+		for _, list := range lists {
+			children, err := os.ReadFile(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid += strings.TrimSpace(string(children))
+		}
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(status), "State:\tT (stopped)")
+	}
+	subuidless(t, "pause", store, "p")
+	if got := subuidless(t, "ps", store, "--format", "{{.State}} {{.Status}}"); !strings.HasPrefix(got, "paused Up ") || !strings.HasSuffix(got, " (Paused)\n") {
+		t.Errorf("ps: %q", got)
+	}
+	eventually(t, "the command is stopped", stopped)
+	for _, args := range [][]string{{"exec", store, "p", "true"}, {"pause", store, "p"}} {
+		wantText(t, fmt.Sprint(args), fails(t, args...), "is paused")
+	}
+	subuidless(t, "unpause", store, "p")
+	eventually(t, "the command goes on", func() bool { return !stopped() })
+	wantText(t, "unpause again", fails(t, "unpause", store, "p"), "is not paused")
+	subuidless(t, "pause", store, "p")
+	subuidless(t, "stop", store, "-t", "60", "p")
+	if got := subuidless(t, "wait", store, "p"); got != "5\n" {
+		t.Errorf("wait after stop: %q", got)
+	}
+	subuidless(t, "start", store, "p")
+	subuidless(t, "exec", store, "p", "true")
+	subuidless(t, "pause", store, "p")
+	subuidless(t, "rm", "-f", store, "p")
+	wantText(t, "pause what does not run", fails(t, "pause", store, subuidless(t, "create", store, "box", "true")[:12]), "is not running")
+}
