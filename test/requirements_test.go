@@ -33,6 +33,7 @@ var requirements = map[string]requirement{
 	"fuse":        {openable("/dev/fuse"), "load the kernel's fuse, and run the tests as root"},
 	"getfacl":     {program("getfacl"), "apt-get install acl"},
 	"getfattr":    {program("getfattr"), "apt-get install attr"},
+	"git":         {program("git"), "apt-get install git"},
 	"mmdebstrap":  {program("mmdebstrap"), "apt-get install mmdebstrap"},
 	"podman":      {program("podman"), "apt-get install podman"},
 	"newuidmap":   {program("newuidmap"), "apt-get install uidmap"},

@@ -26,6 +26,7 @@ type buildFlags struct {
 	tags     []string
 	args     []string
 	labels   []string
+	notes    []string
 	secrets  []string
 	agents   []string
 	from     []string
@@ -43,7 +44,8 @@ func newBuildCommand() *cobra.Command {
 		Use: "build [flags] CONTEXT",
 		Long: `Build an image from a Dockerfile or Containerfile, as docker build and podman build
 do, without a daemon. COPY and ADD take files from the directory CONTEXT; - reads
-the context as an archive, or a Dockerfile, from the standard input.
+the context as an archive, or a Dockerfile, from the standard input. CONTEXT may also
+be a git repository, which git fetches: URL[#[REF][:SUBDIR]].
 
 The language is that of BuildKit's Dockerfile reference. RUN commands run under
 supervision, so every owner that they set is in the image. The digest of the
@@ -66,6 +68,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringVar(&o.Target, "target", "", "`stage` to build (default the last one)")
 	flags.StringArrayVar(&f.args, "build-arg", nil, "set an ARG with `K=V`, or pass K through from the environment; may be repeated")
 	flags.StringArrayVar(&f.labels, "label", nil, "label `K=V` of the image; may be repeated")
+	flags.StringArrayVar(&f.notes, "annotation", nil, "annotation `K=V` of the image's manifest; may be repeated")
 	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
 	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET]` (default $SSH_AUTH_SOCK);\nmay be repeated")
 	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use layers of earlier builds")
@@ -149,6 +152,9 @@ func (f *buildFlags) parse() (err error) {
 	if o.Labels, err = keyValues("--label", f.labels, false); err != nil {
 		return err
 	}
+	if o.Annotations, err = annotations(f.notes); err != nil {
+		return err
+	}
 	if o.Driver, err = container.ParseDriver(f.driver); err != nil {
 		return err
 	}
@@ -185,6 +191,20 @@ func (f *buildFlags) parse() (err error) {
 		o.Output, err = build.ParseOutput(f.output)
 	}
 	return err
+}
+
+// annotations parses --annotation. As docker, it accepts manifest: before K; there is no index.
+func annotations(list []string) (map[string]string, error) {
+	var plain []string
+	for _, kv := range list {
+		kv = strings.TrimPrefix(kv, "manifest:")
+		key, _, _ := strings.Cut(kv, "=")
+		if level, _, found := strings.Cut(key, ":"); found {
+			return nil, fmt.Errorf("--annotation %s: %s is not supported: an image has a manifest, and no index", kv, level)
+		}
+		plain = append(plain, kv)
+	}
+	return keyValues("--annotation", plain, false)
 }
 
 // keyValues parses K=V. If pass is set, K alone is the variable of the environment, if there is one.

@@ -30,23 +30,24 @@ import (
 
 // Options are the options of Build.
 type Options struct {
-	Context    string // directory; "-": an archive, or a Dockerfile, on the standard input
-	Dockerfile string // path; "-": the standard input; empty: see findDockerfile
-	Target     string
-	Args       map[string]string
-	Labels     map[string]string
-	Names      []string // complete names for the image; none: it is dangling
-	Platform   string   // OS/ARCH[/VARIANT]; empty: that of this machine
-	Secrets    map[string]Secret
-	Agents     map[string]string // paths of sockets of ssh-agent(1), by their ids
-	NoCache    bool
-	CacheFrom  []string // directories that CacheTo has written
-	CacheTo    string   // directory; empty: none
-	Squash     bool     // make one layer of those that the build adds
-	Pull       string   // transfer.PullMissing, PullAlways or PullNever, for base images
-	Network    string   // of RUN without one of its own: dockerfile's default, none or host
-	Driver     container.Driver
-	Output     *Output // where to write the image, besides the store; nil: nowhere
+	Context     string // directory or git repository; "-": an archive, or a Dockerfile, on the standard input
+	Dockerfile  string // path; "-": the standard input; empty: see findDockerfile
+	Target      string
+	Args        map[string]string
+	Labels      map[string]string
+	Annotations map[string]string // of the manifest
+	Names       []string          // complete names for the image; none: it is dangling
+	Platform    string            // OS/ARCH[/VARIANT]; empty: that of this machine
+	Secrets     map[string]Secret
+	Agents      map[string]string // paths of sockets of ssh-agent(1), by their ids
+	NoCache     bool
+	CacheFrom   []string // directories that CacheTo has written
+	CacheTo     string   // directory; empty: none
+	Squash      bool     // make one layer of those that the build adds
+	Pull        string   // transfer.PullMissing, PullAlways or PullNever, for base images
+	Network     string   // of RUN without one of its own: dockerfile's default, none or host
+	Driver      container.Driver
+	Output      *Output // where to write the image, besides the store; nil: nowhere
 
 	Main     program.Main // runs the containers of RUN
 	Progress *progress.Display
@@ -105,7 +106,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, layer.RemoveAll(b.tmp)) }()
-	if err := b.load(); err != nil {
+	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.importCache(ctx); err != nil {
@@ -140,12 +141,12 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 }
 
 // load reads the context and the Dockerfile.
-func (b *builder) load() error {
+func (b *builder) load(ctx context.Context) error {
 	platform, build, err := parsePlatform(b.Platform)
 	if err != nil {
 		return err
 	}
-	if b.source, err = b.openSource(); err != nil {
+	if b.source, err = b.openSource(ctx); err != nil {
 		return err
 	}
 	b.file, err = dockerfile.Parse(b.source.dockerfile, dockerfile.Options{

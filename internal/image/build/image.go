@@ -50,7 +50,7 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	m := v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw))},
-		Layers: []v1.Descriptor{},
+		Layers: []v1.Descriptor{}, Annotations: b.Annotations,
 	}
 	if m.Config.Digest, err = b.store.PutBlob(raw); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type source struct {
 	dockerfile []byte
 
 	dir    string // the context; empty: there is none
+	remote bool   // the context has been fetched, so that the Dockerfile is in it
 	ignore []string
 }
 
@@ -32,22 +34,31 @@ const stdin = "-"
 const maxDockerfile = 16 << 20
 
 // openSource reads the Dockerfile, and finds the context.
-func (b *builder) openSource() (*source, error) {
+func (b *builder) openSource(ctx context.Context) (*source, error) {
 	if b.Context == stdin && b.Dockerfile == stdin {
 		return nil, errors.New("the standard input can be the context or the Dockerfile, but not both")
 	}
-	if strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") {
-		return nil, fmt.Errorf("context %s: must be a directory, or - for the standard input; fetch it first", b.Context)
+	repository, isGit, err := parseGit(b.Context)
+	if err != nil {
+		return nil, err
 	}
 	s := &source{dir: b.Context}
-	if b.Context == stdin {
+	switch {
+	case b.Context == stdin:
 		if err := b.readContext(s); err != nil {
 			return nil, err
 		}
 		if s.dockerfile != nil {
 			return s, nil
 		}
-	} else {
+	case isGit:
+		s.remote = true
+		if s.dir, err = b.fetchGit(ctx, repository); err != nil {
+			return nil, err
+		}
+	case strings.Contains(b.Context, "://"):
+		return nil, fmt.Errorf("context %s: must be a directory, a git repository (URL.git), or - for the standard input; fetch other files first", b.Context)
+	default:
 		dir, err := filepath.Abs(b.Context)
 		if err != nil {
 			return nil, err
@@ -130,7 +141,9 @@ func (b *builder) readDockerfile(s *source) error {
 	candidates := []string{filepath.Join(s.dir, "Dockerfile"), filepath.Join(s.dir, "Containerfile"), filepath.Join(s.dir, "dockerfile")}
 	if b.Dockerfile != "" {
 		candidates = []string{b.Dockerfile}
-		if !filepath.IsAbs(b.Dockerfile) {
+		if s.remote {
+			candidates = []string{filepath.Join(s.dir, filepath.Clean("/"+b.Dockerfile))}
+		} else if !filepath.IsAbs(b.Dockerfile) {
 			candidates = append(candidates, filepath.Join(s.dir, b.Dockerfile))
 		}
 	}
