@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
 )
 
 // TestRunMounts mounts what --mount and --tmpfs say, in an image and in a root file system.
@@ -97,4 +98,29 @@ func TestPause(t *testing.T) {
 	subuidless(t, "pause", store, "p")
 	subuidless(t, "rm", "-f", store, "p")
 	wantText(t, "pause what does not run", fails(t, "pause", store, subuidless(t, "create", store, "box", "true")[:12]), "is not running")
+}
+
+// TestAttach connects with containers in the background.
+func TestAttach(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	subuidless(t, "run", "-di", store, "--name=in", "box", "sh", "-c", "trap 'exit 6' USR1; echo before; while read line; do echo got $line; echo e $line >&2; done")
+	eventually(t, "the output is in the log", func() bool { return subuidless(t, "logs", store, "in") == "before\n" })
+	attached := command(t, "subuidless", "attach", store, "in")
+	in, out := startWithPipes(t, attached)
+	for _, word := range []string{"one", "two"} {
+		if _, err := in.Write([]byte(word + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := out.ReadString('\n'); line != "got "+word+"\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	if err := attached.Process.Signal(unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if err := attached.Wait(); err == nil || attached.ProcessState.ExitCode() != 6 {
+		t.Errorf("attach: %v", err)
+	}
+	wantText(t, "attach", fails(t, "attach", store, "in"), "is not running")
+	wantText(t, "help", subuidless(t, "attach", "--help"), "--no-stdin")
 }

@@ -40,6 +40,7 @@ func main() {
 
 // commands are the commands in cli.ImageCommands.
 var commands = map[string]func() *cobra.Command{
+	"attach":  newAttachCommand,
 	"build":   newBuildCommand,
 	"commit":  newCommitCommand,
 	"cp":      newCpCommand,

@@ -29,6 +29,7 @@ type ImageCommand struct{ Name, Group, Short string }
 
 // ImageCommands are the commands of the image program, except for run, which both have.
 var ImageCommands = []ImageCommand{
+	{"attach", GroupContainers, "Connect with a container in the background"},
 	{"build", GroupImages, "Build an image from a Dockerfile"},
 	{"commit", GroupContainers, "Make an image of a container"},
 	{"cp", GroupContainers, "Copy files between a container and the host"},

@@ -23,6 +23,8 @@ type LogOptions struct {
 	Since, Until time.Time // zero: no limit
 	Timestamps   bool
 	Out, Err     io.Writer
+
+	ready func() // if not nil, called when nothing that is written from now on is left out
 }
 
 // ParseTail parses the number of lines of LogOptions.Tail; "all" means all.
@@ -101,6 +103,9 @@ func Logs(c *storedir.Container, o LogOptions) error {
 			return err
 		}
 		p.skip = max(0, n-o.Tail)
+	}
+	if o.ready != nil {
+		o.ready()
 	}
 	r := &lineReader{}
 	for {

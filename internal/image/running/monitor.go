@@ -110,6 +110,7 @@ func monitor(dir string, lock storedir.Lock, say func(report)) (status int, err 
 	if out, err = openOutputs(saved); err != nil {
 		return launch.StatusFailed, err
 	}
+	c.stdin = out.stdin
 	l.Stdio, l.TTY = out.stdio, launch.TTYNone
 	if c.Settings.Terminal {
 		l.TTY = launch.TTYNew
@@ -120,6 +121,7 @@ func monitor(dir string, lock storedir.Lock, say func(report)) (status int, err 
 // outputs are the standard streams of a container in the background.
 type outputs struct {
 	stdio []*os.File
+	stdin *os.File   // writes to the standard input; nil: it is not open
 	log   *logWriter // nil: the output is not kept
 	close []*os.File // the container's ends, and what keeps its standard input open
 	done  []chan struct{}
@@ -144,7 +146,7 @@ func openOutputs(c *storedir.Container) (o *outputs, err error) {
 		if err != nil {
 			return o, err
 		}
-		o.stdio[0], o.close = r, append(o.close, r, w)
+		o.stdio[0], o.stdin, o.close = r, w, append(o.close, r, w)
 	}
 	if c.Settings.NoLog {
 		return o, nil

@@ -23,8 +23,9 @@ import (
 // container is a container that this process runs, and whose lock it holds.
 type container struct {
 	*storedir.Container
-	lock storedir.Lock
-	mu   sync.Mutex // protects State
+	lock  storedir.Lock
+	stdin *os.File   // writes to its standard input; nil: see Run
+	mu    sync.Mutex // protects State
 }
 
 // Run runs the command of the container in the directory dir on the standard streams of the
@@ -52,6 +53,9 @@ func (c *container) run(l *launch.RunOptions, started, ended func()) (status int
 	}
 	c.State = storedir.State{}
 	c.State.SetProcesses(os.Getpid())
+	if c.stdin != nil {
+		c.State.Stdin = int(c.stdin.Fd())
+	}
 	stopChecks := func() {}
 	l.Started = func(pid int) error {
 		c.State.Init, c.State.Started = pid, time.Now()
@@ -72,7 +76,7 @@ func (c *container) run(l *launch.RunOptions, started, ended func()) (status int
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state := &c.State
-	state.Pid, state.Init, state.Finished, state.ExitCode = 0, 0, time.Now(), status
+	state.Pid, state.Init, state.Stdin, state.Finished, state.ExitCode = 0, 0, 0, time.Now(), status
 	if state.Started.IsZero() {
 		state.Started = state.Finished
 	}

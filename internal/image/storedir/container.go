@@ -100,6 +100,7 @@ type Tmpfs struct {
 type State struct {
 	Pid      int       `json:",omitempty"` // of the process that runs it
 	Init     int       `json:",omitempty"` // its first process; 0: not started yet
+	Stdin    int       `json:",omitempty"` // the descriptor of Pid that writes to the standard input; 0: none
 	Host     string    `json:",omitempty"` // name of the machine with these processes
 	PIDSpace string    `json:",omitempty"` // see pidSpace
 	Started  time.Time `json:",omitzero"`

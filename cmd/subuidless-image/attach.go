@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/running"
+)
+
+func newAttachCommand() *cobra.Command {
+	var where cli.StoreFlags
+	var noStdin, proxy bool
+	cmd := &cobra.Command{
+		Use: "attach [flags] CONTAINER",
+		Long: `Write what a container in the background writes from now on, until it ends, and
+return its exit status. If the container was started with --interactive, its
+standard input gets yours. If it has a terminal, Ctrl-P Ctrl-Q leaves it running.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := openStore(where)
+			if err != nil {
+				return err
+			}
+			c, err := s.FindContainer(args[0])
+			if err != nil {
+				return err
+			}
+			o := running.AttachOptions{Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr(), Signals: proxy}
+			if !noStdin {
+				o.In = os.Stdin
+			}
+			status, err := running.Attach(c, o)
+			if err == nil {
+				cli.Exit(status, nil)
+			}
+			return err
+		},
+		ValidArgsFunction: containerNames,
+	}
+	cmd.Flags().BoolVar(&noStdin, "no-stdin", false, "do not connect standard input")
+	cmd.Flags().BoolVar(&proxy, "sig-proxy", true, "send the signals that this process gets to the container, unless that has a\nterminal")
+	where.Add(cmd)
+	return cmd
+}
