@@ -70,7 +70,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringArrayVar(&f.labels, "label", nil, "label `K=V` of the image; may be repeated")
 	flags.StringArrayVar(&f.notes, "annotation", nil, "annotation `K=V` of the image's manifest; may be repeated")
 	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
-	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET]` (default $SSH_AUTH_SOCK);\nmay be repeated")
+	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET|=KEY,...]` (default\n$SSH_AUTH_SOCK); may be repeated")
 	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use layers of earlier builds")
 	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR`; may be repeated")
 	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to `type=local,dest=DIR`")
@@ -263,22 +263,39 @@ func (f *buildFlags) parseSecrets() error {
 		}
 		o.Secrets[id] = build.Secret{File: file}
 	}
+	o.Keys = map[string][]string{}
 	for _, text := range f.agents {
-		id, socket, given := strings.Cut(text, "=")
-		if !given {
-			if socket = os.Getenv("SSH_AUTH_SOCK"); socket == "" {
-				return fmt.Errorf("--ssh %s: SSH_AUTH_SOCK is not set; start ssh-agent, or give ID=SOCKET", text)
-			}
-		}
-		st, err := os.Stat(socket)
-		if err != nil {
+		if err := f.parseAgent(text); err != nil {
 			return fmt.Errorf("--ssh %s: %w", text, err)
 		}
-		if st.Mode()&os.ModeSocket == 0 {
-			return fmt.Errorf("--ssh %s: %s is no socket; keys must be added to an agent with ssh-add", text, socket)
+	}
+	return nil
+}
+
+// parseAgent parses ID[=PATH,...]: the socket of an agent, or private keys.
+func (f *buildFlags) parseAgent(text string) error {
+	o := &f.options
+	id, list, given := strings.Cut(text, "=")
+	if !given {
+		if list = os.Getenv("SSH_AUTH_SOCK"); list == "" {
+			return errors.New("SSH_AUTH_SOCK is not set; start ssh-agent, or give ID=SOCKET or ID=KEY")
 		}
-		if o.Agents[id], err = filepath.Abs(socket); err != nil {
+	}
+	for path := range strings.SplitSeq(list, ",") {
+		st, err := os.Stat(path)
+		if err != nil {
 			return err
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		switch isSocket := st.Mode()&os.ModeSocket != 0; {
+		case isSocket && strings.Contains(list, ","):
+			return errors.New("the socket of an agent cannot be combined with others, or with keys")
+		case isSocket:
+			o.Agents[id] = path
+		default:
+			o.Keys[id] = append(o.Keys[id], path)
 		}
 	}
 	return nil

@@ -39,7 +39,8 @@ type Options struct {
 	Names       []string          // complete names for the image; none: it is dangling
 	Platform    string            // OS/ARCH[/VARIANT]; empty: that of this machine
 	Secrets     map[string]Secret
-	Agents      map[string]string // paths of sockets of ssh-agent(1), by their ids
+	Agents      map[string]string   // paths of sockets of ssh-agent(1), by their ids
+	Keys        map[string][]string // paths of private keys, for agents of the build, by their ids
 	NoCache     bool
 	CacheFrom   []string // directories that CacheTo has written
 	CacheTo     string   // directory; empty: none
@@ -106,6 +107,11 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, layer.RemoveAll(b.tmp)) }()
+	stopAgents, err := b.startAgents()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stopAgents()) }()
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
