@@ -82,7 +82,18 @@ func fill(exe, from *os.File, start, end int64) error {
 	return nil
 }
 
+// copyRange appends the bytes from start to end of from to to. sendfile(2) copies them once, read
+// and write twice; copy_file_range(2) does not copy from one kind of file system to another.
 func copyRange(to, from *os.File, start, end int64) error {
+	for start < end {
+		n, err := unix.Sendfile(int(to.Fd()), int(from.Fd()), &start, int(end-start))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			break // a file system that does not support it, or an error that the next call finds, too
+		}
+	}
 	if _, err := from.Seek(start, io.SeekStart); err != nil {
 		return fmt.Errorf("copying this program: %w", err)
 	}
