@@ -189,6 +189,7 @@ func TestPodman(t *testing.T) {
 	e.run("podman", "stop", "-t", "0", "box")
 	e.expect("137\n", "podman", "inspect", "-f", "{{.State.ExitCode}}", "box")
 	e.run("podman", "start", "box")
+	eventually(t, "the second start", func() bool { return e.run("podman", "logs", "box") == "started\nstarted\n" })
 	e.run("session", "stop", "--force")
 	e.expect("exited 9\n", "podman", "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "box")
 
