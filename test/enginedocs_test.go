@@ -27,7 +27,7 @@ func TestEngineDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := newEngine(t)
-			layer, err := baseLayer()
+			layer, err := baseLayer(false)
 			if err != nil {
 				t.Fatal(err)
 			}

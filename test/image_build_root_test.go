@@ -39,7 +39,7 @@ func writeBuildBase(work string) error {
 
 // baseImageWith returns an image with the layer of the base image, and more layers.
 func baseImageWith(more ...[]byte) (v1.Image, error) {
-	content, err := baseLayer()
+	content, err := baseLayer(false)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,9 @@ func TestImageEndToEnd(t *testing.T) {
 	images := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithBlobHandler(registry.NewDiskBlobHandler(t.TempDir()))))
 	t.Cleanup(images.Close)
 	host := strings.TrimPrefix(images.URL, "http://")
-	pushDebian(t, host+"/debian:12")
+	if err := pushDebian(host+"/debian:12", work("debian12.tar")); err != nil {
+		t.Fatal(err)
+	}
 
 	// Its user namespace maps one id, as those of subuidless do.
 	cmd := command(t, "bwrap", "--unshare-pid", "--die-with-parent", "--ro-bind", rootfs, "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run",
@@ -97,34 +99,33 @@ a page of subuidless
 	}
 }
 
-// pushDebian pushes an image whose only layer is the root file system of Debian 12.
-func pushDebian(t *testing.T, image string) {
-	t.Helper()
-	content, err := os.ReadFile(work("debian12.tar"))
+// pushDebian pushes an image whose only layer is the archive of a root file system of Debian.
+func pushDebian(image, archive string) error {
+	content, err := os.ReadFile(archive)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	img, err := mutate.AppendLayers(empty.Image, static.NewLayer(content, types.OCIUncompressedLayer))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	// Podman refuses a manifest of Docker with such a layer.
+	img = mutate.ConfigMediaType(mutate.MediaType(img, types.OCIManifestSchema1), types.OCIConfigJSON)
 	file, err := img.ConfigFile()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	file = file.DeepCopy()
 	file.OS, file.Architecture = "linux", goarch()
 	file.Config = v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Cmd: []string{"bash"}}
 	if img, err = mutate.ConfigFile(img, file); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := remote.Write(ref, img); err != nil {
-		t.Fatal(err)
-	}
+	return remote.Write(ref, img)
 }
 
 // getPage returns the page of a web server with this socket, or the error.

@@ -96,6 +96,11 @@ func stageArgs() []string {
 	return slices.Insert(args, 0, "-test.timeout="+left.String())
 }
 
+// rootStages store in the work directory what real root sees, makes or builds.
+var rootStages = []func(work string) error{
+	runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, listOwnedAsRoot, livesAsRoot, podAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot,
+}
+
 // prepareAndRun creates the work directory, runs the tests in it, and fails if they
 // leave anything behind.
 func prepareAndRun() (status int, err error) {
@@ -129,19 +134,17 @@ func prepareAndRun() (status int, err error) {
 		return 0, err
 	}
 	if user != os.Getuid() {
-		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, podAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 		debian13, err := enterDebian13(work, user)
 		if err != nil {
 			return 0, err
 		}
 		defer debian13.Close()
-		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, listOwnedAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
 		unmount, err := mountAnswers(work, user)
 		if err != nil {
 			return 0, err
 		}
 		defer unmount()
-		for _, run := range []func(string) error{runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot} {
+		for _, run := range rootStages {
 			if err := run(work); err != nil {
 				return 0, err
 			}

@@ -28,6 +28,10 @@ import (
 // baseImage is the name of the image in the registry.
 const baseImage = "base"
 
+// netRaw is the attribute security.capability for cap_net_raw=ep, struct vfs_cap_data of
+// linux/capability.h.
+var netRaw = []byte{0x01, 0, 0, 0x02, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
 // serveRegistry starts a registry that has the image, and returns its address, HOST:PORT. The
 // caller must close the listener.
 func serveRegistry() (net.Listener, error) {
@@ -36,7 +40,7 @@ func serveRegistry() (net.Listener, error) {
 		return nil, err
 	}
 	go func() { _ = http.Serve(l, registry.New(registry.Logger(log.New(io.Discard, "", 0)))) }()
-	layer, err := baseLayer()
+	layer, err := baseLayer(false)
 	if err == nil {
 		err = pushImage(l.Addr().String(), baseImage, layer, "sh")
 	}
@@ -47,8 +51,8 @@ func serveRegistry() (net.Listener, error) {
 }
 
 // baseLayer returns the layer of the image, an uncompressed tar archive: busybox, and files
-// with many owners.
-func baseLayer() ([]byte, error) {
+// with many owners; special adds a device node and a file with capabilities.
+func baseLayer(special bool) ([]byte, error) {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
 		return nil, err
@@ -100,6 +104,12 @@ func baseLayer() ([]byte, error) {
 	add(file("owned/setuid", 0o4755, 101, "#!\n"), "#!\n")
 	add(tar.Header{Name: "owned/dir/", Typeflag: tar.TypeDir, Mode: 0o750, Uid: 33, Gid: 101}, "")
 	add(tar.Header{Name: "owned/fifo", Typeflag: tar.TypeFifo, Mode: 0o640, Uid: 46, Gid: 47}, "")
+	if special {
+		add(tar.Header{Name: "owned/null", Typeflag: tar.TypeChar, Mode: 0o620, Uid: 33, Gid: 101, Devmajor: 1, Devminor: 3}, "")
+		capable := file("owned/capable", 0o755, 101, "#!\n")
+		capable.PAXRecords = map[string]string{xattrRecord + "security.capability": string(netRaw)}
+		add(capable, "#!\n")
+	}
 	add(tar.Header{Name: "owned/link", Typeflag: tar.TypeSymlink, Linkname: "33", Mode: 0o777, Uid: 44, Gid: 45}, "")
 	return b.Bytes(), errors.Join(err, w.Close())
 }
@@ -200,9 +210,17 @@ func fetch(url string) ([]byte, error) {
 }
 
 // addedFiles lists what the layers of an image in the registry add to the base image, without
-// times, and without the files that runtimes create as mount points: their modes depend on the
-// runtime.
+// contents and times.
 func addedFiles(addr, name string) (string, error) {
+	return listAdded(addr, name, func(h *tar.Header, xattrs []string, _ []byte) string {
+		return fmt.Sprintf("%s %c %o %d:%d %q %d %v", h.Name, h.Typeflag, h.Mode&0o7777, h.Uid, h.Gid, h.Linkname, h.Size, xattrs)
+	})
+}
+
+// listAdded returns a line for each file that the layers of an image in the registry add to the base
+// image, without those that runtimes create as mount points: their modes depend on the runtime. The
+// arguments of line are the header, the sorted names of the extended attributes, and the content.
+func listAdded(addr, name string, line func(*tar.Header, []string, []byte) string) (string, error) {
 	b, err := fetch(fmt.Sprintf("http://%s/v2/%s/manifests/latest", addr, name))
 	if err != nil {
 		return "", err
@@ -233,16 +251,23 @@ func addedFiles(addr, name string) (string, error) {
 			if slices.Contains([]string{"etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "run/", "run/.containerenv"}, h.Name) {
 				continue
 			}
+			content, err := io.ReadAll(r)
+			if err != nil {
+				return "", err
+			}
 			var xattrs []string
 			for key := range h.PAXRecords {
 				// Podman 4 puts overlayfs's own attributes into layers.
-				if x, ok := strings.CutPrefix(key, "SCHILY.xattr."); ok && !strings.HasPrefix(x, "user.overlay.") {
+				if x, ok := strings.CutPrefix(key, xattrRecord); ok && !strings.HasPrefix(x, "user.overlay.") {
 					xattrs = append(xattrs, x)
 				}
 			}
 			slices.Sort(xattrs)
-			fmt.Fprintf(&list, "%s %c %o %d:%d %q %d %v\n", h.Name, h.Typeflag, h.Mode&0o7777, h.Uid, h.Gid, h.Linkname, h.Size, xattrs)
+			fmt.Fprintln(&list, line(h, xattrs, content))
 		}
 	}
 	return list.String(), nil
 }
+
+// xattrRecord begins the names of extended attributes in tar archives.
+const xattrRecord = "SCHILY.xattr."
