@@ -7,7 +7,8 @@
 // page named, paths must not be nil, and a failed call that returns a descriptor or a number
 // of bytes returns -1.
 //
-// The calls are raw: the Go scheduler does not know that the thread is in a system call. Use
-// them on threads that handle notifications, or where the call cannot block. All descriptors
-// that they return are close-on-exec.
+// A call that may wait for a file system, or for memory of a task, which may be that of a file,
+// lets the Go scheduler know that the thread is in a system call: the server of a FUSE file system
+// may be in the container, and wait for an answer that another thread gives. All other calls are
+// raw. All descriptors that they return are close-on-exec.
 package sys

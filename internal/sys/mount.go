@@ -23,7 +23,7 @@ func Listmount(request []byte, ids []uint64, flags uint32) unix.Errno {
 
 // OpenTree is open_tree(2).
 func OpenTree(dirfd int, path *byte, flags uint32) (int, unix.Errno) {
-	fd, _, e := syscall.RawSyscall(unix.SYS_OPEN_TREE, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags))
+	fd, _, e := syscall.Syscall(unix.SYS_OPEN_TREE, uintptr(dirfd), uintptr(unsafe.Pointer(path)), uintptr(flags))
 	return result(fd, e)
 }
 

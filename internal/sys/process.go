@@ -28,7 +28,7 @@ func transfer(nr uintptr, tid uint32, addr uintptr, b []byte) (int, unix.Errno) 
 	}
 	local := unix.Iovec{Base: &b[0], Len: uint64(len(b))}
 	remote := [2]uintptr{addr, uintptr(len(b))} // struct iovec
-	n, _, e := syscall.RawSyscall6(nr, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote)), 1, 0)
+	n, _, e := syscall.Syscall6(nr, uintptr(tid), uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote)), 1, 0)
 	runtime.KeepAlive(b)
 	return result(n, e)
 }

@@ -16,7 +16,7 @@ func Socket(domain, kind, protocol int32) (int, unix.Errno) {
 
 // Bind is bind(2). Address is a struct sockaddr.
 func Bind(fd int, address []byte) unix.Errno {
-	_, _, e := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(len(address)))
+	_, _, e := syscall.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(len(address)))
 	return e
 }
 

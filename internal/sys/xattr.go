@@ -15,7 +15,7 @@ func Getxattr(path *byte, follow bool, name *byte, value []byte) (int, unix.Errn
 	if follow {
 		nr = unix.SYS_GETXATTR
 	}
-	n, _, e := syscall.RawSyscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
+	n, _, e := syscall.Syscall6(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
 	return result(n, e)
 }
@@ -23,7 +23,7 @@ func Getxattr(path *byte, follow bool, name *byte, value []byte) (int, unix.Errn
 // Setxattr sets the extended attribute name of path: setxattr(2). It follows a symbolic link
 // at the end of path. The flags are XATTR_CREATE and XATTR_REPLACE.
 func Setxattr(path *byte, name *byte, value []byte, flags uint32) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
+	_, _, e := syscall.Syscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
@@ -35,7 +35,7 @@ func Removexattr(path *byte, follow bool, name *byte) unix.Errno {
 	if follow {
 		nr = unix.SYS_REMOVEXATTR
 	}
-	_, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)), 0)
+	_, _, e := syscall.Syscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)), 0)
 	return e
 }
 
@@ -47,14 +47,14 @@ func Listxattr(path *byte, follow bool, list []byte) (int, unix.Errno) {
 	if follow {
 		nr = unix.SYS_LISTXATTR
 	}
-	n, _, e := syscall.RawSyscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), uintptr(len(list)))
+	n, _, e := syscall.Syscall(nr, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), uintptr(len(list)))
 	return result(n, e)
 }
 
 // Fgetxattr is Getxattr for the descriptor fd: fgetxattr(2). The error is EBADF for O_PATH
 // descriptors.
 func Fgetxattr(fd int, name *byte, value []byte) (int, unix.Errno) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
+	n, _, e := syscall.Syscall6(unix.SYS_FGETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), 0, 0)
 	return result(n, e)
 }
@@ -62,7 +62,7 @@ func Fgetxattr(fd int, name *byte, value []byte) (int, unix.Errno) {
 // Fsetxattr is Setxattr for the descriptor fd: fsetxattr(2). The error is EBADF for O_PATH
 // descriptors.
 func Fsetxattr(fd int, name *byte, value []byte, flags uint32) unix.Errno {
-	_, _, e := syscall.RawSyscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
+	_, _, e := syscall.Syscall6(unix.SYS_FSETXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
@@ -70,7 +70,7 @@ func Fsetxattr(fd int, name *byte, value []byte, flags uint32) unix.Errno {
 // Fremovexattr is Removexattr for the descriptor fd: fremovexattr(2). The error is EBADF for
 // O_PATH descriptors.
 func Fremovexattr(fd int, name *byte) unix.Errno {
-	_, _, e := syscall.RawSyscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)), 0)
+	_, _, e := syscall.Syscall(unix.SYS_FREMOVEXATTR, uintptr(fd), uintptr(unsafe.Pointer(name)), 0)
 	return e
 }
 
@@ -80,6 +80,6 @@ func LacksXattr(e unix.Errno) bool { return e == unix.ENODATA || e == unix.EOPNO
 
 // HasGetxattrat reports whether the kernel has getxattrat(2), which came with Linux 6.13.
 func HasGetxattrat() bool {
-	_, _, e := syscall.RawSyscall6(unix.SYS_GETXATTRAT, ^uintptr(0), uintptr(unsafe.Pointer(Empty)), 0, 0, 0, 0)
+	_, _, e := syscall.Syscall6(unix.SYS_GETXATTRAT, ^uintptr(0), uintptr(unsafe.Pointer(Empty)), 0, 0, 0, 0)
 	return e == unix.EINVAL // a struct xattr_args without a size
 }
