@@ -367,7 +367,7 @@ func (t *Table) reclaimNamespaces(keep uint32) {
 	for s, hash := range t.shared.hashes[:t.shared.top] {
 		if hash != 0 {
 			mark(t.shared.fixed[s].namespace)
-			mark(t.shared.fixed[s].program / 2)
+			mark(t.shared.fixed[s].program / programIndex)
 		}
 	}
 	processes, err := t.numbers(".")

@@ -20,8 +20,8 @@
 // need no lock. Fields:
 //
 //   - tag, fixed[initial]: written by Map, before there are other users.
-//   - inUse, moved: atomic; set for good before the first task gets a state other than initial,
-//     or another user namespace.
+//   - inUse, moved, serving: atomic; set for good before the first task gets a state other than
+//     initial, or another user namespace, or serves a file system.
 //   - toStart: atomic; one element for each listener.
 //   - initialTaken, top, hashes, fixed, groups, namespaces: written under mu.
 //
@@ -48,6 +48,9 @@ type State struct {
 	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2). All threads of
 	// a process have the same value.
 	Undumpable bool
+	// Serves means that the process serves a file system: its calls on files show and change
+	// what the kernel stores, and the records are file attributes like others.
+	Serves bool
 	// Program is the user namespace in which the process has executed its program; nil is the
 	// container's. Its root owns the files in /proc of an undumpable process.
 	Program *cred.Namespace
@@ -81,8 +84,15 @@ type fixed struct {
 	locks                                                unix.Rlimit
 	slack                                                uint64
 	namespace                                            uint32 // index
-	program                                              uint32 // index, times 2, plus 1 if it is undumpable
+	program                                              uint32 // index, times programIndex, plus flags
 }
+
+// The flags in fixed.program, and what its index is multiplied by.
+const (
+	programUndumpable = 1 << iota
+	programServes
+	programIndex
+)
 
 // fixed returns s as the table stores it.
 func (s *State) fixed() fixed {
@@ -91,10 +101,13 @@ func (s *State) fixed() fixed {
 		namespace = s.Namespace.Index
 	}
 	if s.Program != nil {
-		program = s.Program.Index * 2
+		program = s.Program.Index * programIndex
 	}
 	if s.Undumpable {
-		program |= 1
+		program |= programUndumpable
+	}
+	if s.Serves {
+		program |= programServes
 	}
 	return fixed{
 		uid: s.UID, gid: s.GID,
@@ -120,7 +133,8 @@ func (f *fixed) state(groups []uint32) State {
 		Locks: f.locks,
 		Slack: f.slack,
 
-		Undumpable: f.program&1 != 0,
+		Undumpable: f.program&programUndumpable != 0,
+		Serves:     f.program&programServes != 0,
 	}
 }
 

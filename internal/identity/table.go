@@ -52,6 +52,7 @@ type shared struct {
 	initialTaken uint32               // the first program has begun, with the initial state
 	top          uint32               // all indexes from here on are free
 	moved        uint32               // some task may be in another user namespace: see Move
+	serving      uint32               // some task may serve a file system
 	toStart      [MaxListeners]uint32 // see Prepare
 	hashes       [maxStates]uint32    // a hash of the state; 0: the index is free
 	fixed        [maxStates]fixed
@@ -106,12 +107,15 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 // then, no notification needs to look at identities.
 func (t *Table) InUse() bool { return atomic.LoadUint32(&t.shared.inUse) != 0 }
 
+// ServersInUse reports whether any task may serve a file system: see State.Serves.
+func (t *Table) ServersInUse() bool { return atomic.LoadUint32(&t.shared.serving) != 0 }
+
 // state returns the state with the index i.
 func (t *Table) state(i uint16) State {
 	f := &t.shared.fixed[i]
 	s := f.state(t.shared.groups[i][:])
 	s.Namespace = t.namespaces[f.namespace].Load()
-	s.Program = t.namespaces[f.program/2].Load()
+	s.Program = t.namespaces[f.program/programIndex].Load()
 	return s
 }
 
@@ -119,6 +123,9 @@ func (t *Table) state(i uint16) State {
 func (t *Table) put(i uint16, s *State) {
 	t.shared.fixed[i] = s.fixed()
 	copy(t.shared.groups[i][:], s.Groups)
+	if s.Serves {
+		atomic.StoreUint32(&t.shared.serving, 1)
+	}
 	// Last, so that a worker that dies earlier has changed nothing.
 	atomic.StoreUint32(&t.shared.hashes[i], s.hash())
 }

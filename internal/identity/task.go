@@ -126,18 +126,29 @@ func (t *Table) Expect(tid uint32, s *State) unix.Errno {
 // SetLocks makes l the RLIMIT_LOCKS that the process of the task tid sees. The errors
 // are those of Set.
 func (t *Table) SetLocks(tid uint32, l unix.Rlimit) unix.Errno {
+	return t.change(tid, func(s *State) { s.Locks = l }, true)
+}
+
+// Serve notes that the process of the task tid serves a file system: see State.Serves. The
+// errors are those of Set.
+func (t *Table) Serve(tid uint32) unix.Errno {
+	return t.change(tid, func(s *State) { s.Serves = true }, false)
+}
+
+// change changes the state of all threads of the process of tid, and if survives is true, that
+// after a pending execve(2).
+func (t *Table) change(tid uint32, f func(*State), survives bool) unix.Errno {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, e := t.cookieOf(tid)
 	if e != 0 {
 		return e
 	}
-	setLocks := func(s *State) { s.Locks = l }
-	c, e = t.changeProcess(tid, c, setLocks)
-	if e != 0 || !c.has(pending) {
+	c, e = t.changeProcess(tid, c, f)
+	if e != 0 || !survives || !c.has(pending) {
 		return e
 	}
-	after, e := t.indexWith(c.after(), setLocks)
+	after, e := t.indexWith(c.after(), f)
 	if e != 0 {
 		return e
 	}
