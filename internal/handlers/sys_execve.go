@@ -58,7 +58,7 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 	} else {
 		next := *self
 		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
-		next.Program = next.Namespace
+		next.Program, next.Serves = next.Namespace, false
 		if file.Unreadable {
 			next.Program = next.Namespace.Holder(file.UID, file.GID)
 		}

@@ -27,6 +27,9 @@ func Mount(c *Call) Result {
 		c.dropOwnerOptions(c.addr(4))
 	}
 	c.noteMount()
+	if e := c.noteServer(); e != 0 {
+		return Errno(e)
+	}
 	return Continue
 }
 

@@ -218,6 +218,9 @@ func (r *receiver) handle(row *syscalls.Row, handler handlers.Handler) (result h
 		}
 	}
 	r.call.Settle()
+	if row.Serve != nil && r.call.Serves() {
+		handler = row.Serve
+	}
 	result = handler(&r.call)
 	if result.Errno != 0 && t.Uninspectable() {
 		// This is the runtime, before it executes the container's program. If it is not

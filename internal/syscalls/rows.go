@@ -1,6 +1,10 @@
 package syscalls
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rootless-containers/subuidless/internal/handlers"
+)
 
 // Rows is the table of system calls. A suffix or prefix (16, 32, 64, old) marks a name
 // that exists on i386 only. Where the arguments of a name differ on i386, its row
@@ -10,9 +14,21 @@ import "slices"
 // programs make often, and that are seldom notified, come first. Such a filter adds
 // 30 ns to fcntl in the first place, and 90 ns in the last.
 var Rows = slices.Concat(
-	descriptorRows, ownerRows, xattrRows, changeRows, reachRows, nameRows, rootRows, identityRows,
-	execRows, deviceRows, createRows, taskRows, socketRows, ipcRows, nativeRows, commonRows, refusedRows,
+	files(descriptorRows), files(ownerRows), files(xattrRows), files(changeRows), files(reachRows), files(nameRows),
+	rootRows, identityRows, execRows, files(deviceRows), files(createRows), taskRows, socketRows, ipcRows, nativeRows,
+	commonRows, refusedRows,
 )
+
+// files returns rows, which are about files, with Serve set.
+func files(rows []Row) []Row {
+	rows = slices.Clone(rows)
+	for i := range rows {
+		if rows[i].Support == Emulated && rows[i].Serve == nil {
+			rows[i].Serve = handlers.ServeFile
+		}
+	}
+	return rows
+}
 
 // refusedRows are the calls that would bypass the filter.
 var refusedRows = []Row{

@@ -158,6 +158,9 @@ type Row struct {
 	Handler handlers.Handler
 	// I386 answers the call on i386, if its arguments or structures differ there.
 	I386 handlers.Handler
+	// Serve answers the call in the place of Handler and I386 if the caller serves a file
+	// system: see identity.State.Serves. It is nil for calls that are not about files.
+	Serve handlers.Handler
 	// Args are the types of all arguments, in order. --trace shows them, and the
 	// supervisor ignores the registers beyond them. A call without arguments has an
 	// empty, but not nil, slice.
