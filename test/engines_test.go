@@ -295,6 +295,23 @@ func endPause(e *engine) error {
 	return nil
 }
 
+// TestPodmanFuse uses a storage that mounts layers by a FUSE server in the session.
+func TestPodmanFuse(t *testing.T) {
+	needs(t, "busybox", "fuse", "fuse-overlayfs", "podman")
+	e := newEngine(t)
+	e.configure("storage.conf", "[storage]\ndriver = \"overlay\"\n[storage.options.overlay]\nmount_program = \"/usr/bin/fuse-overlayfs\"\n")
+	e.run("podman", "pull", "-q", e.base())
+	e.run("podman", "run", "-d", "--name", "box", "--network=none", e.base(), "sleep", "1000")
+	e.expect("fuse.fuse-overlayfs\n", "podman", "exec", "box", "sh", "-c", `awk '$2 == "/" { print $3 }' /proc/mounts`)
+	e.expect(owned, "podman", "exec", "-u", "33", "box", "sh", "-c", showOwned)
+	e.run("podman", "exec", "box", "sh", "-c", "cd /owned; chown 5:6 33; chown -h 7:8 link; mkfifo new; chown 9:10 new; ln -s 33 other; chown -h 11:12 other")
+	const show, want = "cd /owned; echo $(stat -c %u:%g 33 link new other 101)", "5:6 7:8 9:10 11:12 101:101\n"
+	e.expect(want, "podman", "exec", "box", "sh", "-c", show)
+	e.run("podman", "commit", "-q", "box", "committed")
+	e.run("podman", "rm", "-f", "-t", "0", "box")
+	e.expect(want, "podman", "run", "--rm", "--network=none", "committed", "sh", "-c", show)
+}
+
 // TestPodmanTerminal uses a container at a terminal, whose size and keys reach it.
 func TestPodmanTerminal(t *testing.T) {
 	needs(t, "busybox", "podman")

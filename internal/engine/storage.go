@@ -126,13 +126,11 @@ func (s *storage) chosenVFS() bool {
 // not read podman's database. The same driver in all cases keeps their images together.
 func (s *storage) chooseDriver(works func(dir string) bool) (driver string, notice string) {
 	switch {
-	case s.mountProgram != "" && s.driver != vfs:
-		return "", fmt.Sprintf("%s sets mount_program = %q: files in containers then belong to nobody, because FUSE does not show owners to subuidless; remove that line, so that the kernel mounts overlays (Linux 5.13)", s.conf, s.mountProgram)
 	case s.driver != "":
 		return "", ""
 	case s.chosenVFS():
 		return vfs, fmt.Sprintf("the images in %s use the storage driver vfs, which copies every layer completely, because an earlier podman chose it: it keeps that choice for ever. To change to overlay, remove all images, containers and volumes: subuidless podman system reset", s.root)
-	case s.has(overlay), works(s.root):
+	case s.mountProgram != "", s.has(overlay), works(s.root):
 		return overlay, ""
 	}
 	return "", ""
