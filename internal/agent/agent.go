@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -13,10 +14,6 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/agentproto"
 )
-
-// messageTimeout limits how long a runtime may take to send its message. The container
-// waits meanwhile, so no runtime needs more.
-const messageTimeout = 10 * time.Second
 
 // retryInterval is the time between attempts to accept a connection while resources are
 // exhausted.
@@ -43,8 +40,8 @@ type Agent struct {
 }
 
 // Serve accepts connections of runtimes on socket, and hands over the process that each
-// one sends. It closes socket when ctx is done, and returns nil after the last connection
-// has been served. The error is that of accept(2).
+// one sends. When ctx is done, it closes socket and the connections on which no message has
+// arrived, and returns nil after the others have been served. The error is that of accept(2).
 func (a *Agent) Serve(ctx context.Context, socket *Socket) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := socket.Close(); err != nil {
@@ -82,11 +79,18 @@ func (a *Agent) serveConnection(ctx context.Context, conn *net.UnixConn) {
 		a.Log.Warn("connection refused", "error", err)
 		return
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(messageTimeout)); err != nil {
-		a.Log.Error("connection dropped", "error", err)
-		return
-	}
+	// With noNewPrivileges, crun connects when the container is created, and sends the message
+	// when it is started, however much later. The connection ends with the process.
+	stop := context.AfterFunc(ctx, func() {
+		if err := conn.SetReadDeadline(time.Now()); err != nil && !errors.Is(err, net.ErrClosed) {
+			a.Log.Warn("cannot end a connection", "error", err)
+		}
+	})
 	process, err := agentproto.Receive(conn)
+	stop()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("the agent has been stopped: containers that have been created, but not started, must be created again")
+	}
 	if err != nil {
 		a.Log.Error("connection dropped", "error", err)
 		return

@@ -36,7 +36,20 @@ func TestServe(t *testing.T) {
 	for _, text := range []string{"garbage", state(1)[:30], state(os.Getpid())} {
 		sendAndWait(t, path, text)
 	}
+	// A container that has been created, but not started, when the agent is stopped.
+	created, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer created.Close()
+	if _, err := created.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	sendAndWait(t, path, "garbage") // accepted after it
 	cancel()
+	if _, err := created.Read(make([]byte, 1)); err == nil {
+		t.Error("the agent has not closed the connection")
+	}
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
@@ -46,13 +59,13 @@ func TestServe(t *testing.T) {
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket remains (%v)", err)
 	}
-	for _, want := range []string{"invalid character 'g'", "is truncated", "is /dev/null, not a seccomp listener"} {
+	for _, want := range []string{"invalid character 'g'", "is truncated", "is /dev/null, not a seccomp listener", "must be created again"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("not logged: %s", want)
 		}
 	}
-	if n := strings.Count(log.String(), "\n"); n != 3 {
-		t.Errorf("%d lines are logged, want 3", n)
+	if n := strings.Count(log.String(), "\n"); n != 5 {
+		t.Errorf("%d lines are logged, want 5", n)
 	}
 	if t.Failed() {
 		t.Log(log.String())

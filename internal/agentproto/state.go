@@ -52,7 +52,7 @@ func Receive(conn *net.UnixConn) (*Process, error) {
 	first := make([]byte, 4096)
 	n, err := r.Read(first)
 	if err == io.EOF {
-		return nil, errors.New("the connection was closed before a message arrived: the peer is not an OCI runtime, or failed")
+		return nil, errors.New("the connection was closed before a message arrived: the container has been deleted before its start, or the peer is not an OCI runtime, or failed")
 	}
 	if err != nil {
 		return nil, err
