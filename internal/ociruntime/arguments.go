@@ -133,6 +133,7 @@ var (
 			{"tty", "t", true}, {"detach", "d", true}, {"no-new-privs", "", true}, {"no-subreaper", "", true}, {"ignore-paused", "", true},
 		},
 		"delete": {{"force", "f", true}, {"regex", "r", true}},
+		"kill":   {{"all", "a", true}, {"regex", "r", true}},
 		"ps":     {{"format", "f", false}},
 		"state":  {{"all", "a", true}, {"regex", "r", true}},
 	}
@@ -142,7 +143,8 @@ var (
 func parseCommand(name string, args []string) (*command, error) {
 	c := &command{name: name, flags: pflag.NewFlagSet(name, pflag.ContinueOnError)}
 	c.flags.SetOutput(io.Discard)
-	// crun accepts options after the id. For exec, these are the program's.
+	// crun accepts options after the id. For exec, these are the program's, and for ps those of
+	// ps(1).
 	c.flags.SetInterspersed(name != "exec" && name != "ps")
 	for _, o := range options[name] {
 		if o.boolean {
@@ -159,7 +161,7 @@ func parseCommand(name string, args []string) (*command, error) {
 		return nil, fmt.Errorf("%s: no container id given", name)
 	}
 	c.id, c.further = rest[0], rest[1:]
-	if name != "exec" && name != "ps" && len(c.further) > 0 {
+	if name != "exec" && name != "ps" && name != "kill" && len(c.further) > 0 {
 		return nil, fmt.Errorf("%s: unexpected argument %q after the container id %q", name, c.further[0], c.id)
 	}
 	if !c.bool("regex") && (c.id == "." || c.id == ".." || strings.ContainsAny(c.id, "/\x00")) {

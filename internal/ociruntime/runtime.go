@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,9 @@ func (r *runtime) main(args []string, version string, help func() error) (status
 	if name == "restore" {
 		return statusFailed, errors.New("restore: a container that is restored could not be supervised: create it anew")
 	}
+	if name == "features" && !asksForHelp(rest[1:]) {
+		return r.features(version)
+	}
 	if name == "list" && !asksForHelp(rest[1:]) {
 		return r.list(rest)
 	}
@@ -80,6 +84,8 @@ func (r *runtime) main(args []string, version string, help func() error) (status
 		return r.exec(c)
 	case "delete":
 		return r.delete(c)
+	case "kill":
+		return r.kill(c)
 	case "ps":
 		return r.ps(c)
 	}
@@ -162,6 +168,9 @@ func (r *runtime) arguments(cgroups bool, command ...string) []string {
 	return append(args, command...)
 }
 
+// byCgroup are the commands that change the cgroup of a container.
+var byCgroup = []string{"pause", "resume", "update"}
+
 // pass executes the runtime for a command that it can execute alone. It returns only if that
 // fails.
 func (r *runtime) pass(command []string) (int, error) {
@@ -172,6 +181,9 @@ func (r *runtime) pass(command []string) (int, error) {
 			return statusFailed, err
 		}
 		if ok {
+			if !rec.Cgroups && slices.Contains(byCgroup, command[0]) {
+				return statusFailed, fmt.Errorf("%s: container %s has no cgroup, because %s does not let this user create cgroups", command[0], rec.ID, cgroupRoot)
+			}
 			cgroups = rec.Cgroups
 			break
 		}

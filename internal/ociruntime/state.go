@@ -161,12 +161,17 @@ func (s *state) remove() error {
 	return err
 }
 
+// save stores the record: all of it, or if the process is killed, nothing.
 func (s *state) save(r record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.path(recordName), text, 0o600)
+	partial := s.path(recordName + ".new")
+	if err := os.WriteFile(partial, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(partial, s.path(recordName))
 }
 
 // loadRecord returns the record in a state directory. The error wraps fs.ErrNotExist if this
@@ -178,7 +183,7 @@ func loadRecord(dir string) (record, error) {
 		return r, err
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", filepath.Join(dir, recordName), err)
+		return r, fmt.Errorf("%s is damaged: %w (end the processes of the container, and remove the directory)", filepath.Join(dir, recordName), err)
 	}
 	return r, nil
 }

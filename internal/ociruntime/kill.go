@@ -1,0 +1,59 @@
+package ociruntime
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// kill executes the command kill. With --all, the runtimes find the processes of a container by
+// its cgroup; without one, they are those in the namespaces of its first process.
+func (r *runtime) kill(c *command) (int, error) {
+	rec, ok, err := r.use(c.id)
+	if err != nil {
+		return statusFailed, err
+	}
+	if len(c.further) > 1 {
+		return statusFailed, fmt.Errorf("kill: unexpected argument %q after the signal", c.further[1])
+	}
+	if !ok || rec.Cgroups || !c.bool("all") {
+		return r.become(r.arguments(rec.Cgroups, c.arguments(nil, nil)...))
+	}
+	sig := unix.SIGTERM
+	if len(c.further) > 0 {
+		if sig, err = parseSignal(c.further[0]); err != nil {
+			return statusFailed, err
+		}
+	}
+	init, err := r.initOf(rec)
+	if err != nil {
+		return statusFailed, err
+	}
+	if init == 0 {
+		return statusFailed, fmt.Errorf("kill: container %s is not running", c.id)
+	}
+	pids, err := processesOf(init)
+	if err != nil {
+		return statusFailed, err
+	}
+	for _, pid := range pids {
+		if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
+			return statusFailed, fmt.Errorf("kill: process %d of container %s: %w", pid, c.id, os.NewSyscallError("kill", err))
+		}
+	}
+	return 0, nil
+}
+
+// parseSignal parses the number of a signal, or its name with or without SIG.
+func parseSignal(text string) (unix.Signal, error) {
+	if n, err := strconv.ParseUint(text, 10, 6); err == nil {
+		return unix.Signal(n), nil
+	}
+	if sig := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")); sig != 0 {
+		return sig, nil
+	}
+	return 0, fmt.Errorf("kill: unknown signal %q", text)
+}
