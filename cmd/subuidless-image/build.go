@@ -36,6 +36,8 @@ type buildFlags struct {
 	progress string
 	driver   string
 	ignored  bool
+
+	accelerate func() error
 }
 
 func newBuildCommand() *cobra.Command {
@@ -87,6 +89,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
 	f.where.Add(cmd)
 	f.how.Add(cmd, true)
+	f.accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	flags.Lookup("platform").Usage = "build the image for `OS/ARCH[/VARIANT]` (default that of this machine)"
 	flags.Lookup("quiet").Usage = "print the id of the image only"
 	return cmd
@@ -181,6 +184,9 @@ func (f *buildFlags) parse() (err error) {
 			return err
 		}
 		o.CacheFrom = append(o.CacheFrom, dir)
+	}
+	if err := f.accelerate(); err != nil {
+		return err
 	}
 	if f.to != "" {
 		if o.CacheTo, err = cacheDir("--cache-to", f.to, "dest"); err != nil {

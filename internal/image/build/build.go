@@ -50,9 +50,10 @@ type Options struct {
 	Driver      container.Driver
 	Output      *Output // where to write the image, besides the store; nil: nowhere
 
-	Main     program.Main // runs the containers of RUN
-	Progress *progress.Display
-	Transfer transfer.Options // how base images are pulled
+	Main       program.Main // runs the containers of RUN
+	Supervisor supervisor.Config
+	Progress   *progress.Display
+	Transfer   transfer.Options // how base images are pulled
 }
 
 // builder is a build that is running.

@@ -90,7 +90,8 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	l := &launch.RunOptions{
 		Rootfs: d.rootfs, Args: m.run.Args, User: m.run.User, Workdir: m.run.Dir, Dirs: []string{m.run.Dir},
 		Net: launch.NetHost, Hostname: hostname,
-		Env: append(append([]string{}, m.run.Proxies...), m.run.Env...),
+		Env:        append(append([]string{}, m.run.Proxies...), m.run.Env...),
+		Supervisor: m.k.Supervisor,
 	}
 	if m.run.Network == "none" {
 		l.Net = launch.NetNone
