@@ -27,7 +27,7 @@ func accelerated(t *testing.T, options ...string) []string {
 // TestTaggedCalls makes calls with the tag of the code in accelerated processes, and with
 // others.
 func TestTaggedCalls(t *testing.T) {
-	const ours, kernels = "newfstatat, %s: 42; stat: 42; fstat: 42; record: ENODATA\n", "newfstatat, %s: 0; stat: 0; fstat: 0; record: visible\n"
+	const ours, kernels = "newfstatat, %s: 42; stat: 42; fstat: 42; record: ENODATA\n", "newfstatat, %s: 0; stat: 42; fstat: 0; record: visible\n"
 	const rest = "fchown: 43\nfsetxattr: EPERM\nafterwards: 43\nafter prlimit: 43\nopenat: ENOENT\n"
 	for _, tt := range []struct{ mode, right string }{{"on", kernels}, {"off", ours}} {
 		t.Run(tt.mode, func(t *testing.T) {
@@ -118,7 +118,9 @@ var walkers = map[string][]string{
 	"ls":     {"ls", "-lR", "."},
 	"tar":    {"tar", "--sort=name", "-cf", "-", "."},
 	"python": {"python3", "-c", "import os\nfor d, _, fs in sorted(os.walk('.')):\n for f in sorted(fs): print(d, f, os.lstat(os.path.join(d, f))[:7])"},
-	"shell":  {"sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do for f in */1 */link; do test -r $f -a -s $f && stat -c '%n %u:%g %a %F' $f; done; done"},
+	"copies": {"sh", "-c", `d=$(mktemp -d) && cp -a . "$d/copy" && (cd "$d/copy" && find . -printf '%p %m %U:%G %y %l\n' | sort) && tar -cf "$d/tar" . && mkdir "$d/x" &&
+		tar -C "$d/x" -xpf "$d/tar" && (cd "$d/x" && find . -printf '%p %m %U:%G %y %l\n' | sort) && rm -r "$d"`},
+	"shell": {"sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do for f in */1 */link; do test -r $f -a -s $f && stat -c '%n %u:%g %a %F' $f; done; done"},
 }
 
 // TestAcceleratedWalks compares what accelerated programs see with what others see, and
@@ -140,6 +142,39 @@ func TestAcceleratedWalks(t *testing.T) {
 				t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
 			}
 		})
+	}
+}
+
+// TestAcceleratedChanges compares what programs see after changes in directories with records, and
+// how many notifications those take.
+func TestAcceleratedChanges(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace")
+	want := walk(t, openDirectory(t), "subuidless", "exec", "--trace", trace, "--", "changes")
+	got := walk(t, openDirectory(t), append(accelerated(t, "--trace", trace+"2"), "changes")...)
+	if !bytes.Equal(got, want) {
+		t.Errorf("sees something else:\n%.4000s", diff(want, got))
+	}
+	slow, fast := lines(t, trace), lines(t, trace+"2")
+	t.Logf("%d notifications, otherwise %d", fast, slow)
+	if fast > slow/2 {
+		t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
+	}
+}
+
+// TestAcceleratedImages accelerates the processes of RUN, and of a container of an image.
+func TestAcceleratedImages(t *testing.T) {
+	const script = `i=0; while test $i -lt 50; do test -e /etc && i=$((i+1)); done
+		while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
+	accelerated(t)
+	b := newBuildDir(t, map[string]string{"script": script, "Dockerfile": "FROM localhost/base\nCOPY script /\nRUN sh /script >/said\n"})
+	for _, tt := range []struct{ mode, want string }{{"on", "accelerated\n"}, {"off", ""}} {
+		id, _ := b.build("--no-cache", "--accelerate="+tt.mode)
+		if got := b.run(id, "cat /said"); got != tt.want {
+			t.Errorf("build --accelerate=%s: %q", tt.mode, got)
+		}
+		if got := subuidless(t, "run", "--rm", "-q", b.store, "--accelerate="+tt.mode, id, "sh", "/script"); got != tt.want {
+			t.Errorf("run --accelerate=%s: %q", tt.mode, got)
+		}
 	}
 }
 

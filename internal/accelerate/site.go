@@ -53,11 +53,10 @@ func parseSite(before []byte, after uint64, nr uint32) (s site, ok bool) {
 	return site{}, false
 }
 
-// isPrefix reports whether b may be the first byte of an instruction whose second byte is
-// 0xb8: a REX or other prefix, or the escape of two-byte opcodes.
-func isPrefix(b byte) bool {
-	return b&0xf0 == 0x40 || b == 0x0f || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3
-}
+// isPrefix reports whether b, as the byte before 0xb8, would make it another instruction than a
+// load: a REX prefix, that of 16-bit operands, or the escape of two-byte opcodes. (Other
+// prefixes mean nothing there, and are the end of frequent instructions: 0xf2 of mov %esi, %edx.)
+func isPrefix(b byte) bool { return b&0xf0 == 0x40 || b == 0x0f || b == 0x66 }
 
 // areMoves reports whether code consists of moves between registers, and of constants to
 // registers, so that it does the same at any address.

@@ -20,7 +20,7 @@ type acceleration struct {
 
 // concern is why a call concerns package accelerate. The zero value is that it does not.
 type concern struct {
-	answers *syscalls.Tagged // the code in the process answers it
+	answers *syscalls.Answered // the code in the process may answer it
 	kind    concernKind
 }
 
@@ -43,10 +43,9 @@ func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error
 		return nil, err
 	}
 	a := &acceleration{Accelerator: shared}
-	for i := range syscalls.TaggedCalls {
-		if t := &syscalls.TaggedCalls[i]; !t.Helper {
-			a.concern(t.Name).answers = t
-		}
+	for i := range syscalls.AnsweredCalls {
+		answered := &syscalls.AnsweredCalls[i]
+		a.concern(answered.Name).answers = answered
 	}
 	for name, kind := range map[string]concernKind{
 		"execve": executes, "execveat": executes, "prctl": options, "seccomp": filters, "clone": clones, "clone3": clones3,

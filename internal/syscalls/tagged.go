@@ -34,14 +34,18 @@ type Tagged struct {
 	Lower, Upper Half
 	// Only are tests that must all hold, too.
 	Only []HalfTest
-	// Helper marks calls that the code makes to find an answer. It does not answer those
-	// of the program.
-	Helper bool
+}
+
+// Answered is a system call of the program that the code may answer, with tagged calls.
+type Answered struct {
+	Name string
+	// Only are tests that must all hold: the code answers no other ones.
+	Only []HalfTest
 }
 
 // Allows reports whether the tests in Only hold for these arguments.
-func (t *Tagged) Allows(args *[6]uint64) bool {
-	for _, o := range t.Only {
+func (a *Answered) Allows(args *[6]uint64) bool {
+	for _, o := range a.Only {
 		half := uint32(args[o.Index])
 		if o.Upper {
 			half = uint32(args[o.Index] >> 32)
@@ -53,17 +57,33 @@ func (t *Tagged) Allows(args *[6]uint64) bool {
 	return true
 }
 
-// TaggedCalls are the system calls that may be tagged.
+// TaggedCalls are the system calls that may be tagged. They write no attribute, change no
+// identity, and give files to the container's root only.
 var TaggedCalls = slices.Concat(
-	inSixth("newfstatat", "stat", "lstat", "fstat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
-		"chdir", "statfs", "getuid", "geteuid", "getgid", "getegid"),
-	inSixth("open").only(opensToRead(1)),
-	inSixth("openat").only(opensToRead(2)),
-	inSixth("getxattr", "lgetxattr", "fgetxattr").helpers(),
+	inSixth("newfstatat", "fstat", "statx", "faccessat", "faccessat2", "readlinkat", "getdents64", "chdir", "fchdir", "statfs",
+		"getuid", "geteuid", "getgid", "getegid", "getxattr", "lgetxattr", "fgetxattr", "listxattrat",
+		"mkdirat", "symlinkat", "linkat", "unlinkat", "renameat2", "fchmodat", "fchmod", "utimensat"),
+	inSixth("openat").only(unnamed(2)...),
+	inSixth("fchownat").only(toRoot(2, 3)...),
 	// It has six arguments: the tag is in the upper halves of two that are ints.
-	taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}}.helpers(),
+	taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}},
 	// Only without a new limit.
-	inSixth("prlimit64").only(HalfTest{Half{Index: 2}, ^uint32(0), 0}, HalfTest{Half{Index: 2, Upper: true}, ^uint32(0), 0}).helpers(),
+	inSixth("prlimit64").only(HalfTest{Half{Index: 2}, ^uint32(0), 0}, HalfTest{Half{Index: 2, Upper: true}, ^uint32(0), 0}),
+)
+
+// AnsweredCalls are the system calls that the code may answer.
+var AnsweredCalls = slices.Concat(
+	always("stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64",
+		"chdir", "fchdir", "statfs", "getuid", "geteuid", "getgid", "getegid",
+		"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+		"creat", "mkdir", "mkdirat", "symlink", "symlinkat", "link", "linkat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
+		"chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat"),
+	[]Answered{
+		{"open", unnamed(1)}, {"openat", unnamed(2)},
+		{"chown", toRoot(1, 2)}, {"lchown", toRoot(1, 2)}, {"fchown", toRoot(1, 2)}, {"fchownat", toRoot(2, 3)},
+		// An ACL without named users and groups.
+		{"fsetxattr", []HalfTest{{Half{Index: 3}, ^uint32(0), 28}, {Half{Index: 4}, ^uint32(0), 0}}},
+	},
 )
 
 type taggedCalls []Tagged
@@ -85,19 +105,24 @@ func (calls taggedCalls) only(tests ...HalfTest) taggedCalls {
 	return calls
 }
 
-// helpers sets Helper, and returns the calls.
-func (calls taggedCalls) helpers() taggedCalls {
-	for i := range calls {
-		calls[i].Helper = true
+// always returns calls without tests.
+func always(names ...string) []Answered {
+	var calls []Answered
+	for _, name := range names {
+		calls = append(calls, Answered{Name: name})
 	}
 	return calls
 }
 
-// opensToRead returns the test for flags of open(2), the argument index, that neither
-// write nor create a file.
-func opensToRead(index uint) HalfTest {
-	const writes = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC | unix.O_TMPFILE&^unix.O_DIRECTORY
-	return HalfTest{Half{Index: index}, writes, 0}
+// unnamed returns the test for flags of open(2), the argument index, that create no file without a
+// name.
+func unnamed(index uint) []HalfTest {
+	return []HalfTest{{Half{Index: index}, unix.O_TMPFILE &^ unix.O_DIRECTORY, 0}}
+}
+
+// toRoot returns the tests for owners, the arguments uid and gid, that are the container's root.
+func toRoot(uid, gid uint) []HalfTest {
+	return []HalfTest{{Half{Index: uid}, ^uint32(0), 0}, {Half{Index: gid}, ^uint32(0), 0}}
 }
 
 // WithAcceleration returns a copy of rows for a container whose processes are accelerated.
