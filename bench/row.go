@@ -130,6 +130,14 @@ var rows = []row{
 		slow:    true,
 	},
 	{
+		name:    "rm -r, 10k files",
+		needs:   []string{"rm"},
+		prepare: tree10k,
+		warm:    []string{"cp", "-a", "{fixtures}/tree10k", "{run}/copy"},
+		argv:    []string{"rm", "-r", "{run}/copy"},
+		slow:    true,
+	},
+	{
 		name:    "find -ls, 10k files, twice at once",
 		needs:   []string{"find"},
 		prepare: tree10k,
