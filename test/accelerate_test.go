@@ -168,7 +168,7 @@ func TestAcceleratedImages(t *testing.T) {
 	accelerated(t)
 	b := newBuildDir(t, map[string]string{"script": script, "Dockerfile": "FROM localhost/base\nCOPY script /\nRUN sh /script >/said\n"})
 	for _, tt := range []struct{ mode, want string }{{"on", "accelerated\n"}, {"off", ""}} {
-		id, _ := b.build("--no-cache", "--accelerate="+tt.mode)
+		id, _ := b.build("--no-cache", "--accelerate="+tt.mode, ".")
 		if got := b.run(id, "cat /said"); got != tt.want {
 			t.Errorf("build --accelerate=%s: %q", tt.mode, got)
 		}
