@@ -26,6 +26,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/program"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
 // Options are the options of Build.
