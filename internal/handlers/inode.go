@@ -147,7 +147,13 @@ func (c *Call) openParent(dirfd int32, arg int) (parent *inode, name *byte, slas
 }
 
 // load fills i.record, and reports whether the inode has a record.
-func (c *Call) load(i *inode) bool { return c.Owners.Record(i.fd, i.stat.Mode, &i.record) }
+func (c *Call) load(i *inode) bool {
+	recorded := c.Owners.Record(i.fd, i.stat.Mode, &i.record)
+	if i.record.NewMode != 0 {
+		i.stat.Mode = i.record.NewMode
+	}
+	return recorded
+}
 
 // visible returns owner and mode of the inode as programs in the container see them. It
 // fills i.record.

@@ -156,6 +156,10 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	if c.isShared(i) {
 		return c.chownShared(i, to)
 	}
+	if c.Owners.Temporary != nil && i.stat.Uid != c.Owners.Mapped.UID {
+		// A record that ends with the command changes nothing for the file's user.
+		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
+	}
 	mapped, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
 		old := c.visible(i)

@@ -52,6 +52,10 @@ type Record struct {
 	// SetIDBits. It counts as long as its st_mode has S_ISVTX: see SetIDBits.
 	SetID uint32
 
+	// NewMode, if not 0, is the st_mode that the inode has got while its record was read: see
+	// Temporary.
+	NewMode uint32
+
 	buf []byte // Access and Default may point into it; Store.Record reuses it
 }
 

@@ -2,9 +2,10 @@
 // device that a placeholder stands for, and ACLs that the kernel cannot store. A record
 // is in the file's extended attribute user.rootlesscontainers, or in the sidecar if the
 // file cannot carry that attribute. The owners that a container gives to device nodes,
-// FIFOs and sockets of the host are in memory, for that container only. The sidecar forgets
-// inodes that are gone (forget.go), and package sidecar reads it (inventory.go). The package
-// does not check permissions.
+// FIFOs and sockets of the host are in memory, for that container only, and so are all
+// records of subuidless fakeroot (temporary.go). The sidecar forgets inodes that are gone
+// (forget.go), and package sidecar reads it (inventory.go). The package does not check
+// permissions.
 //
 // # Concurrency
 //

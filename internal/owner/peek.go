@@ -28,6 +28,11 @@ const (
 // None. Peek usually takes one system call, and one more if exact. Its result is a hint, as
 // path may lead to another object a moment later.
 func (s *Store) Peek(path *byte, follow, exact bool) Presence {
+	if s.Temporary != nil {
+		if p := s.Temporary.peek(path, follow, s.Mapped); p != None {
+			return p
+		}
+	}
 	// One list of names is cheaper than to ask for the attributes of both kinds of inodes.
 	var names [listSize]byte
 	n, e := sys.Listxattr(path, follow, names[:])
@@ -109,6 +114,9 @@ func (s *Store) peekKeyed(path *byte, follow bool, none Presence) Presence {
 // PeekDirectory is Peek for a path that should lead to a directory. It follows symbolic
 // links.
 func (s *Store) PeekDirectory(path *byte) Presence {
+	if s.Temporary != nil {
+		return s.Peek(path, true, false)
+	}
 	// The record of most directories is in their attribute: do not ask the sidecar.
 	if _, e := sys.Getxattr(path, true, attributeName, nil); e == unix.ENODATA && !s.hints.mayHave(hintRefused) {
 		return None

@@ -31,6 +31,11 @@ type Store struct {
 	// the Store.
 	Host *HostOwners
 
+	// Temporary, if not nil, holds the owners and devices that the container records: they end
+	// with it. Stored records are read, and stay as they are. Set it before the first use of the
+	// Store.
+	Temporary *Temporary
+
 	hostMu    sync.Mutex             // protects changes of Host; a leaf
 	sidecar   *Sidecar               // nil if there is none
 	hints     *hints                 // the sidecar's, or the Store's own if there is none
@@ -68,7 +73,9 @@ func (s *Store) keyed() bool { return s.sidecar.inUse() || s.Host.inUse() }
 // DevicesInUse reports whether there may be placeholders of devices. It is false until one
 // has been made, or seen, by a container of this user. The records of those that earlier
 // versions have made are all in the sidecar.
-func (s *Store) DevicesInUse() bool { return s.hints.mayHave(hintDevices) || s.sidecar.inUse() }
+func (s *Store) DevicesInUse() bool {
+	return s.hints.mayHave(hintDevices) || s.sidecar.inUse() || s.Temporary != nil && s.Temporary.header.devices.Load() != 0
+}
 
 // noteDevice makes DevicesInUse true if r is that of a placeholder.
 func (s *Store) noteDevice(r *Record) {
@@ -155,10 +162,13 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 			ok = true
 		}
 	}
+	if s.Temporary != nil {
+		ok = s.Temporary.overlay(o.fd, &r, ok, s.Mapped)
+	}
 	return r, ok, buf
 }
 
-// readStored is read without the owners in Host.
+// readStored is read without the owners in Host and Temporary.
 func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
 	r := Record{ID: Unchanged}
 	if hasUserXattrs(mode) {
@@ -233,7 +243,7 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 	var small [smallValue]byte
 	o := object{fd: fd}
 	r := Record{ID: id}
-	if hasUserXattrs(mode) {
+	if hasUserXattrs(mode) && s.Temporary == nil {
 		// Most files have no record yet, and need a single system call.
 		if id == s.Mapped {
 			if _, e := o.getxattr(attributeName, nil); e == unix.ENODATA && !s.hints.mayHave(hintRefused) {
@@ -261,6 +271,14 @@ func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
 
 // set is SetRecord.
 func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
+	if s.Temporary != nil {
+		return s.setTemporary(o, mode, r)
+	}
+	return s.setStored(o, mode, r)
+}
+
+// setStored is set for a record that stays with the inode.
+func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 	redundant := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
 	if hasUserXattrs(mode) {
 		var e unix.Errno
@@ -339,51 +357,6 @@ func (s *Store) removeEntry(o *object) unix.Errno {
 	return s.sidecar.remove(&k)
 }
 
-// MoveToInode moves the record of the object that the descriptor fd, which may be an O_PATH
-// one, refers to, from the sidecar into the inode. Mode is the object's st_mode. Moved is
-// false if there is no such record, or if the inode cannot carry it. A record that the inode
-// has already stays, because it counts before the sidecar's.
-//
-// The error is EROFS, ENOSPC, EDQUOT, or that of unlinkat(2).
-func (s *Store) MoveToInode(fd int, mode uint32) (moved bool, e unix.Errno) {
-	o := object{fd: fd}
-	var k key
-	r := Record{ID: Unchanged}
-	if k.fill(fd, sys.Empty, unix.AT_EMPTY_PATH) != 0 || !s.sidecar.get(&k, &r) || !r.validFor(mode) {
-		return false, 0
-	}
-	if hasUserXattrs(mode) {
-		var small [smallValue]byte
-		e = o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE)
-	} else {
-		s.noteDevice(&r)
-		e = o.setCapability(&r, false, unix.XATTR_CREATE, s.Mapped.UID)
-	}
-	switch e {
-	case 0:
-		if e := sys.Unlinkat(s.sidecar.dirOf(&k), &k.name[0], 0); e == unix.ENOENT {
-			// A container has changed the owner to one that needs no record, in between.
-			if hasUserXattrs(mode) {
-				return false, o.removexattr(attributeName)
-			}
-			return false, o.setCapability(&r, true, 0, 0)
-		}
-		return e == 0, e
-	case unix.EEXIST:
-		if !hasUserXattrs(mode) {
-			var value [capabilitySize3]byte
-			if n, e := o.getxattr(capabilityName, value[:]); e != 0 || !IsCapabilityRecord(value[:n]) {
-				return false, 0 // capabilities
-			}
-		}
-		e = s.sidecar.remove(&k)
-		return e == 0, e
-	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:
-		return false, e
-	}
-	return false, 0
-}
-
 // SetInInode records id, as Set does, for an object whose record the kernel's chown(2) would
 // remove, in the place of that call: if the supervisor died between the two, the record would
 // be lost. Done is false if the kernel has to make the change.
@@ -399,6 +372,9 @@ func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno)
 	r.ID = id
 	if !recorded && r.ownerOnly() && id == s.Mapped {
 		return false, 0
+	}
+	if s.Temporary != nil {
+		return true, s.setTemporary(&o, mode, &r)
 	}
 	switch e := o.setCapability(&r, false, 0, s.Mapped.UID); e {
 	case 0:

@@ -99,6 +99,7 @@ func (w *worker) run() error {
 	defer func() {
 		if w.owners != nil {
 			w.owners.ForgetGone()
+			w.owners.Finish()
 		}
 	}()
 	for {
@@ -161,6 +162,11 @@ func (w *worker) setUp(cfg *Config) error {
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
 	w.owners.Host = &w.journal.hostOwners
+	if cfg.Temporary != "" {
+		if w.owners.Temporary, err = owner.OpenTemporary(cfg.Temporary); err != nil {
+			return fmt.Errorf("records that end with the command: %w", err)
+		}
+	}
 	if w.devices, err = handlers.OpenDevices(); err != nil {
 		slog.Warn("a device of the host is missing; opening one that has been created with mknod in the container fails with ENXIO", "err", err)
 	}
