@@ -31,6 +31,8 @@ var requirements = map[string]requirement{
 	"debian13":       {file(enter13), builtByPrepare + ", and run the tests as root"},
 	"debootstrap":    {program("debootstrap"), "apt-get install debootstrap"},
 	"docker":         {program("docker"), "apt-get install docker.io"},
+	"dpkg-deb":       {program("dpkg-deb"), "apt-get install dpkg"},
+	"fakeroot":       {program("fakeroot"), "apt-get install fakeroot"},
 	"fuse":           {openable("/dev/fuse"), "load the kernel's fuse, and run the tests as root"},
 	"fuse-overlayfs": {program("fuse-overlayfs"), "apt-get install fuse-overlayfs"},
 	"getfacl":        {program("getfacl"), "apt-get install acl"},

@@ -36,6 +36,9 @@ func main() {
 	if filepath.Base(os.Args[0]) == runtimeName {
 		args = append([]string{"runtime"}, os.Args[1:]...)
 	}
+	if isFakeroot(os.Args[0]) {
+		args = append([]string{"fakeroot"}, os.Args[1:]...)
+	}
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
@@ -85,6 +88,7 @@ files, so it persists between runs.`,
 		newDockerCommand(),
 		newDoctorCommand(),
 		newExecCommand(),
+		newFakerootCommand(),
 		newPodmanCommand(),
 		newProfileCommand(),
 		newRunCommand(),
