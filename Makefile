@@ -1,13 +1,17 @@
 # Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: help build check test oracle soak suites bench generate lint vet-arm64 clean
+.PHONY: help build release check test oracle soak suites bench generate lint vet-arm64 clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## Build the binary ./subuidless
 	cmd/build subuidless -trimpath
+
+release: ## Make packages, archives, SBOMs and checksums in ./dist, for amd64 and arm64
+	rm -rf dist
+	go run ./release -out dist
 
 check: ## Run the linters and the unit tests, in about a minute; needs neither root nor packages
 	@go run ./test/stage check
@@ -47,5 +51,5 @@ vet-arm64: ## Build and vet for arm64
 	go build ./...
 	go vet ./...
 
-clean: ## Remove the binary
-	rm -f subuidless
+clean: ## Remove the binary and the release
+	rm -rf subuidless dist
