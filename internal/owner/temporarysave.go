@@ -126,7 +126,7 @@ func (t *Temporary) status(e *temporaryEntry, inode Inode) (mode uint32, nlink u
 		var st unix.Stat_t
 		path := fmt.Sprintf("/proc/%d/fd/%d", t.header.worker.Load(), fd)
 		if unix.Stat(path, &st) == nil && st.Dev == inode.Dev && st.Ino == inode.Ino {
-			return st.Mode, st.Nlink, st.Nlink > 0
+			return st.Mode, uint64(st.Nlink), st.Nlink > 0
 		}
 		t.awaitFinish()
 	}
