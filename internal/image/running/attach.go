@@ -1,6 +1,7 @@
 package running
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,7 @@ func Attach(c *storedir.Container, o AttachOptions) (status int, err error) {
 	if !c.Running {
 		return 0, fmt.Errorf("container %s is not running (subuidless start %[1]s starts it)", c.Name)
 	}
-	if err := checkNotPaused(c); err != nil {
+	if err := errors.Join(c.CheckProcesses(), checkNotPaused(c)); err != nil {
 		return 0, err
 	}
 	ended, err := c.Waiter()

@@ -19,6 +19,9 @@ func Pause(c *storedir.Container) error {
 	case c.Paused():
 		return fmt.Errorf("container %s is paused already", c.Name)
 	}
+	if err := c.CheckMachine(); err != nil {
+		return err
+	}
 	// First, so that a command that is killed leaves a container that can be continued.
 	if err := c.SetPaused(true); err != nil {
 		return err
@@ -33,6 +36,9 @@ func Pause(c *storedir.Container) error {
 func Unpause(c *storedir.Container) error {
 	if !c.Running || !c.Paused() {
 		return fmt.Errorf("container %s is not paused", c.Name)
+	}
+	if err := c.CheckMachine(); err != nil {
+		return err
 	}
 	return resume(c)
 }
