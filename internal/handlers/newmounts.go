@@ -2,19 +2,23 @@ package handlers
 
 import (
 	"bytes"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // What the kernel makes when it mounts a file system belongs to the user that mounts it: the root
 // directory of a tmpfs, and the directory "work" in the workdir of an overlay. The kernel knows
 // the mapped id only. So if the caller has other ids, the owner is recorded with the next call of
-// the same thread, before any other effect of that call.
+// the same thread, or of another one of the process when the file system is there, before any other
+// effect of that call.
 
 // NewMounts are the directories whose owner is yet to be recorded.
 type NewMounts struct {
@@ -26,9 +30,12 @@ type NewMounts struct {
 // newMount is a directory that the kernel makes while a thread mounts a file system.
 type newMount struct {
 	tid  uint32
+	tgid uint32 // of its process
 	path []byte // absolute
 	work bool   // it is that of an overlay, which may not exist yet; otherwise the root of a tmpfs
 	id   owner.ID
+	// mount is the id of the mount that a tmpfs will cover; 0 if unknown (before Linux 5.8).
+	mount uint64
 	// tried is how many calls the thread has made since.
 	tried int
 }
@@ -66,8 +73,38 @@ func (m *NewMounts) take(tid uint32) (taken []newMount) {
 	return taken
 }
 
-// recordNewMounts records the owner of what the kernel has made for the caller.
+// others returns the directories of other threads than tid.
+func (m *NewMounts) others(tid uint32) (others []newMount) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.list {
+		if n.tid != tid {
+			others = append(others, n)
+		}
+	}
+	return others
+}
+
+// remove removes n, if no other receiver has done it meanwhile.
+func (m *NewMounts) remove(n *newMount) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.list = slices.DeleteFunc(m.list, func(l newMount) bool { return l.tid == n.tid && bytes.Equal(l.path, n.path) })
+	m.pending.Store(int32(len(m.list)))
+}
+
+// recordNewMounts records the owner of what the kernel has made for the caller's process.
 func (c *Call) recordNewMounts() {
+	for _, n := range c.Mounts.others(c.PID) {
+		switch {
+		case !hasThread(n.tgid, n.tgid):
+			c.Mounts.remove(&n)
+		// Without a new mount, the thread may still be in the call.
+		case hasThread(n.tgid, c.PID) && !n.work && c.isCovered(&n):
+			c.recordAt(n.path, n.id, c.recordMountRoot)
+			c.Mounts.remove(&n)
+		}
+	}
 	for _, n := range c.Mounts.take(c.PID) {
 		switch {
 		case !n.work:
@@ -82,6 +119,38 @@ func (c *Call) recordNewMounts() {
 			c.Mounts.add(n)
 		}
 	}
+}
+
+// hasThread reports whether the process tgid has a thread tid.
+func hasThread(tgid, tid uint32) bool {
+	var buf [64]byte
+	path := append(strconv.AppendUint(buf[:0], uint64(tgid), 10), "/task/"...)
+	path = append(strconv.AppendUint(path, uint64(tid), 10), 0)
+	var st unix.Statx_t
+	return sys.Statx(unix.AT_FDCWD, &path[0], 0, 0, &st) == 0
+}
+
+// isCovered reports whether something has been mounted on the directory since it was noted.
+func (c *Call) isCovered(n *newMount) bool {
+	p, e := c.Target.PathOf(n.path)
+	if e != 0 {
+		return false
+	}
+	i, e := c.openPath(p)
+	if e != 0 {
+		return false
+	}
+	defer c.close(i)
+	return n.mount != 0 && mountOf(i.fd) != n.mount
+}
+
+// mountOf returns the id of the mount that the descriptor is on, or 0 if the kernel does not tell.
+func mountOf(fd int) uint64 {
+	var st unix.Statx_t
+	if sys.Statx(fd, sys.Empty, unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st) != 0 || st.Mask&unix.STATX_MNT_ID == 0 {
+		return 0
+	}
+	return st.Mnt_id
 }
 
 // volatileMark is what ovl_create_volatile_dirty of fs/overlayfs/super.c makes in the workdir of an
@@ -178,7 +247,11 @@ func (c *Call) noteDirectory(p target.Path, below string) {
 	}
 	defer c.close(i)
 	// A path through /proc/self/fd would lead to what the mount will cover.
+	tgid, _, _, e := c.Target.ProcessID()
+	if e != 0 {
+		return // the caller is gone
+	}
 	if path, e := i.path(); e == 0 {
-		c.Mounts.add(newMount{tid: c.PID, path: append(path, below...), work: below != "", id: c.fsIDs()})
+		c.Mounts.add(newMount{tid: c.PID, tgid: tgid, path: append(path, below...), work: below != "", id: c.fsIDs(), mount: mountOf(i.fd)})
 	}
 }
