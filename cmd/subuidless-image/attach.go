@@ -19,11 +19,7 @@ return its exit status. If the container was started with --interactive, its
 standard input gets yours. If it has a terminal, Ctrl-P Ctrl-Q leaves it running.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			c, err := s.FindContainer(args[0])
+			c, err := findContainer(where, args[0])
 			if err != nil {
 				return err
 			}

@@ -45,6 +45,15 @@ func registries() (*reference.Registries, error) {
 	return reference.ReadRegistries("/etc", config)
 }
 
+// findContainer opens the store, and returns its container with the name or id.
+func findContainer(f cli.StoreFlags, name string) (*store.Container, error) {
+	s, err := openStore(f)
+	if err != nil {
+		return nil, err
+	}
+	return s.FindContainer(name)
+}
+
 // openStoreAndRegistries is openStore and registries.
 func openStoreAndRegistries(f cli.StoreFlags) (*store.Store, *reference.Registries, error) {
 	s, err := openStore(f)

@@ -92,11 +92,7 @@ func newTopCommand() *cobra.Command {
 		Use:  "top CONTAINER",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			c, err := s.FindContainer(args[0])
+			c, err := findContainer(where, args[0])
 			if err != nil {
 				return err
 			}
@@ -137,11 +133,7 @@ TIME is a time as in RFC 3339, a date, seconds since 1970, or how long ago, such
 			if o.Until, err = running.ParseTime(until); err != nil {
 				return fmt.Errorf("--until: %w", err)
 			}
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			c, err := s.FindContainer(args[0])
+			c, err := findContainer(where, args[0])
 			if err != nil {
 				return err
 			}

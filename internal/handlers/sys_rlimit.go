@@ -119,15 +119,10 @@ func (c *Call) prlimitOther() Result {
 			return Continue // EFAULT
 		}
 	}
-	target, e := c.Target.HostPID(c.int32(0))
-	if e != 0 || target == c.PID {
-		return Continue
+	if _, e := c.prlimitTarget(c.int32(0), false); e == unix.EPERM {
+		return Errno(e)
 	}
-	s, e := c.Identities.Get(target)
-	if e == 0 && !cred.MayPrlimit(c.identity().Credentials, s.Credentials) {
-		return Errno(unix.EPERM)
-	}
-	return Continue // EPERM, if the process belongs to another user of the host
+	return Continue // the kernel finds the other errors
 }
 
 // prlimitTarget returns the task that the pid argument of prlimit names, if the caller may

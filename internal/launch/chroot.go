@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -247,16 +246,12 @@ func descendants(pid int, all bool) []int {
 	}
 	children := map[int][]int{}
 	for _, dir := range dirs {
-		b, err := os.ReadFile(dir + "/stat")
+		_, numbers, err := readStat(dir)
 		if err != nil {
 			continue // it has ended
 		}
-		child, err1 := strconv.Atoi(filepath.Base(dir))
-		fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		if err1 != nil || len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil { // proc_pid_stat(5)
+		if child, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			parent := int(numbers[1])
 			children[parent] = append(children[parent], child)
 		}
 	}

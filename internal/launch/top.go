@@ -106,27 +106,36 @@ func processes(dirs []string, init int) ([]Process, error) {
 // Go supports.
 const tick = time.Second / 100
 
+// readStat reads the stat of the process of the directory dir: its name, and what follows, from the
+// third field on, except for the state.
+func readStat(dir string) (name string, numbers [20]int64, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return "", numbers, err
+	}
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	fields := strings.Fields(string(b[end+1:]))
+	if open < 0 || end < 0 || len(fields) < len(numbers) {
+		return "", numbers, fmt.Errorf("%s/stat: unknown format", dir)
+	}
+	for i := 1; i < len(numbers); i++ {
+		numbers[i], _ = strconv.ParseInt(fields[i], 10, 64) // all of them are numbers: proc_pid_stat(5)
+	}
+	return string(b[open+1 : end]), numbers, nil
+}
+
 // readProcess reads what proc(5) says about the process of the directory dir.
 func readProcess(dir string, uptime time.Duration) (*Process, error) {
 	var st syscall.Stat_t
 	if err := syscall.Stat(dir, &st); err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "stat"))
+	name, numbers, err := readStat(dir)
 	if err != nil {
 		return nil, err
 	}
-	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
-	fields := strings.Fields(string(b[end+1:])) // from the third one on, the state
-	if open < 0 || end < 0 || len(fields) < 20 {
-		return nil, fmt.Errorf("%s/stat: unknown format", dir)
-	}
-	var numbers [20]int64
-	for i := 1; i < len(numbers); i++ {
-		numbers[i], _ = strconv.ParseInt(fields[i], 10, 64) // all of them are numbers: proc_pid_stat(5)
-	}
 	p := &Process{
-		uid: int(st.Uid), PPID: int(numbers[1]), TTY: ttyName(numbers[4]), Command: string(b[open+1 : end]),
+		uid: int(st.Uid), PPID: int(numbers[1]), TTY: ttyName(numbers[4]), Command: name,
 		Time: time.Duration(numbers[11]+numbers[12]) * tick, Elapsed: uptime - time.Duration(numbers[19])*tick,
 	}
 	if p.PID, err = strconv.Atoi(filepath.Base(dir)); err != nil {

@@ -50,7 +50,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Sidecar{volatile: -1, hints: newHints(false)}
+	s := &Sidecar{volatile: -1}
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
@@ -58,6 +58,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	case err == nil:
 		s.volatile = volatile
 	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EACCES):
+		s.hints = newHints(false)
 		return s, nil
 	default:
 		unix.Close(s.dir)
