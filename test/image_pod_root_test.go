@@ -85,7 +85,7 @@ func podAsRoot(work string) error {
 	return nil
 }
 
-// selected reports whether the user wants to run the test of this name.
+// selected reports whether the user may want to run the test of this name.
 func selected(test string) bool {
 	for i, arg := range os.Args {
 		pattern, ok := strings.CutPrefix(arg, "-test.run=")
@@ -93,8 +93,11 @@ func selected(test string) bool {
 			pattern, ok = os.Args[i+1], true
 		}
 		if ok {
-			matches, err := regexp.MatchString(strings.Split(pattern, "/")[0], test)
-			return matches || err != nil
+			// An alternative may have subtests. A part of one in parentheses is no pattern.
+			return slices.ContainsFunc(strings.Split(pattern, "|"), func(alternative string) bool {
+				matches, err := regexp.MatchString(strings.Split(alternative, "/")[0], test)
+				return matches || err != nil
+			})
 		}
 	}
 	return true
