@@ -156,3 +156,51 @@ func negations(a specs.LinuxSeccompArg) []specs.LinuxSeccompArg {
 	}
 	return negated
 }
+
+// joined returns fewer conditions that together hold exactly where those of set do: two that
+// differ in one bit become one. If those in set are disjoint, the returned ones are, too.
+func joined(set []condition) []condition {
+	var done []condition
+	for _, c := range set {
+		for i := 0; i < len(done); {
+			both, ok := done[i].join(c)
+			if !ok {
+				i++
+				continue
+			}
+			// It may differ in one bit from those that c did not join.
+			c, done, i = both, slices.Delete(done, i, i+1), 0
+		}
+		done = append(done, c)
+	}
+	return done
+}
+
+// join returns the condition that holds exactly where c or d holds, if they differ in one bit of
+// one argument.
+func (c condition) join(d condition) (both condition, ok bool) {
+	if len(c) != len(d) {
+		return nil, false
+	}
+	for _, a := range c {
+		i := slices.IndexFunc(d, func(b specs.LinuxSeccompArg) bool { return a.Index == b.Index })
+		if i < 0 {
+			return nil, false
+		}
+		maskA, valueA, okA := asMask(a)
+		maskB, valueB, okB := asMask(d[i])
+		bit := valueA ^ valueB
+		switch {
+		case a == d[i]:
+			both = append(both, a)
+		case ok || !okA || !okB || maskA != maskB || bits.OnesCount64(bit) != 1:
+			return nil, false
+		default:
+			ok = true
+			if mask := maskA &^ bit; mask != 0 {
+				both = append(both, maskedEqual(a.Index, mask, valueA&mask))
+			}
+		}
+	}
+	return both, ok
+}

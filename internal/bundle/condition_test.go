@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -86,5 +87,47 @@ func TestAndMinus(t *testing.T) {
 	}
 	if failed > rounds/2 {
 		t.Errorf("%d of %d conditions are errors: too few were compared", failed, rounds)
+	}
+}
+
+// TestJoined joins what remains of all arguments without some random conditions, and compares the
+// result with its definition.
+func TestJoined(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	fewer := 0
+	for range 2000 {
+		set, removed := []condition{{}}, []condition(nil)
+		for range 4 {
+			mask, other := random.Uint64N(8), random.Uint64N(8)
+			d := condition{maskedEqual(0, mask, random.Uint64()&mask), maskedEqual(1, other, random.Uint64()&other)}
+			rest, err := minus(set, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, removed = rest, append(removed, d)
+		}
+		got := joined(slices.Clone(set))
+		if len(got) < len(set) {
+			fewer++
+		}
+		for x := range uint64(64) {
+			args := [6]uint64{x % 8, x / 8}
+			want := 1
+			if slices.ContainsFunc(removed, func(d condition) bool { return holds(d, args) }) {
+				want = 0
+			}
+			n := 0
+			for _, c := range got {
+				if holds(c, args) {
+					n++
+				}
+			}
+			if n != want {
+				t.Fatalf("%d of %v hold for %v, want %d: joined from %v", n, got, args, want, set)
+			}
+		}
+	}
+	if fewer == 0 {
+		t.Error("nothing was joined")
 	}
 }

@@ -121,13 +121,13 @@ func (r *ruleSet) addRow(row *syscalls.Row, g grant, defaultAction specs.LinuxSe
 		r.add(row.Name, specs.ActNotify, nil, g.when)
 		return nil
 	}
-	tests := row.When
+	when := row.When
 	if g.action != defaultAction {
-		tests = widen(tests)
+		when = widen(when)
 	}
-	notified, rest, err := split(g.when, tests)
+	notified, rest, err := split(g.when, when)
 	if errors.Is(err, errTwoComparisons) {
-		// The profile uses an order comparison (such as SCMP_CMP_GE) of the argument that
+		// The profile uses an order comparison (such as SCMP_CMP_GE) of an argument that
 		// the row tests. The supervisor then gets more notifications than necessary,
 		// and never fewer.
 		r.add(row.Name, specs.ActNotify, nil, g.when)
@@ -151,26 +151,33 @@ func (r *ruleSet) addRow(row *syscalls.Row, g grant, defaultAction specs.LinuxSe
 // lowBits is the mask of the bits that distinguish small numbers.
 const lowBits = 1<<7 - 1
 
-// widen returns tests that hold at least where the given ones hold, and whose negations need
-// fewer rules: a negation takes one rule for each compared bit, and a container starts more
+// widen returns conditions that hold at least where the given ones hold, and whose negations
+// need fewer rules: a negation takes one rule for each compared bit, and a container starts more
 // slowly the more rules there are. So a test for a number compares its low bits only. The
 // supervisor continues the calls that are notified unnecessarily.
-func widen(tests []syscalls.ArgTest) []syscalls.ArgTest {
-	wide := slices.Clone(tests)
-	for i, t := range wide {
-		if t.Mask == math.MaxUint32 {
-			wide[i].Mask, wide[i].Value = lowBits, t.Value&lowBits
+func widen(conditions []syscalls.Condition) []syscalls.Condition {
+	var wide []syscalls.Condition
+	for _, c := range conditions {
+		c = slices.Clone(c)
+		for i, t := range c {
+			if t.Mask == math.MaxUint32 {
+				c[i].Mask, c[i].Value = lowBits, t.Value&lowBits
+			}
 		}
+		wide = append(wide, c)
 	}
 	return wide
 }
 
-// split divides c into conditions under which one of tests holds, and conditions under which
-// none does. All of them are disjoint. The error is errTwoComparisons.
-func split(c condition, tests []syscalls.ArgTest) (notified, rest []condition, err error) {
+// split divides c into conditions under which one of those of a row holds, and conditions under
+// which none does. All of them are disjoint. The error is errTwoComparisons.
+func split(c condition, when []syscalls.Condition) (notified, rest []condition, err error) {
 	rest = []condition{c}
-	for _, t := range tests {
-		test := condition{maskedEqual(t.Index, uint64(t.Mask), uint64(t.Value))}
+	for _, tests := range when {
+		var test condition
+		for _, t := range tests {
+			test = append(test, maskedEqual(t.Index, uint64(t.Mask), uint64(t.Value)))
+		}
 		for _, r := range rest {
 			part, possible, err := r.and(test)
 			if err != nil {
@@ -184,7 +191,7 @@ func split(c condition, tests []syscalls.ArgTest) (notified, rest []condition, e
 			return nil, nil, err
 		}
 	}
-	return notified, rest, nil
+	return joined(notified), joined(rest), nil
 }
 
 // notifiesUnchecked reports whether the profile notifies the call of a native row only because

@@ -6,6 +6,7 @@ package filter
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"golang.org/x/net/bpf"
@@ -154,13 +155,24 @@ func compileRow(r *syscalls.Row) []bpf.Instruction {
 		return []bpf.Instruction{notify}
 	}
 	var prog []bpf.Instruction
-	for _, t := range r.When {
-		// All ABIs are little-endian: the lower half of an argument comes first.
-		prog = append(prog,
-			bpf.LoadAbsolute{Off: offArgs + 8*uint32(t.Index), Size: 4},
-			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: t.Value, SkipFalse: 1},
-			notify)
+	for _, c := range r.When {
+		prog = append(prog, compileCondition(c)...)
 	}
 	return append(prog, allow)
+}
+
+// compileCondition returns instructions that notify the call if c holds, and otherwise lead behind
+// the last one.
+func compileCondition(c syscalls.Condition) []bpf.Instruction {
+	prog := []bpf.Instruction{notify}
+	for _, t := range slices.Backward(c) {
+		// All ABIs are little-endian: the lower half of an argument comes first.
+		test := []bpf.Instruction{bpf.LoadAbsolute{Off: offArgs + 8*uint32(t.Index), Size: 4}}
+		if t.Mask != math.MaxUint32 {
+			test = append(test, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask})
+		}
+		test = append(test, bpf.JumpIf{Cond: bpf.JumpEqual, Val: t.Value, SkipFalse: uint8(len(prog))})
+		prog = append(test, prog...)
+	}
+	return prog
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,8 +95,8 @@ func model(t *testing.T, a syscalls.Arch, nr uint32, args []uint64) uint32 {
 			if len(r.When) == 0 {
 				verdict = notified
 			}
-			for _, test := range r.When {
-				if uint32(args[test.Index])&test.Mask == test.Value {
+			for _, c := range r.When {
+				if !slices.ContainsFunc(c, func(t syscalls.ArgTest) bool { return uint32(args[t.Index])&t.Mask != t.Value }) {
 					verdict = notified
 				}
 			}
@@ -140,6 +141,39 @@ func TestVerdicts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A condition with several tests holds if all of them do.
+func TestConjunctions(t *testing.T) {
+	m, compared := compile(t, "amd64"), 0
+	for i := range syscalls.Rows {
+		nr, ok := syscalls.Rows[i].Number(syscalls.X8664)
+		for _, c := range syscalls.Rows[i].When {
+			if !ok || len(c) == 1 {
+				continue
+			}
+			all := make([]uint64, 6)
+			for _, test := range c {
+				all[test.Index] = uint64(test.Value)
+			}
+			sets := [][]uint64{all}
+			for _, test := range c {
+				allButOne := slices.Clone(all)
+				allButOne[test.Index] ^= uint64(test.Mask & -test.Mask)
+				sets = append(sets, allButOne)
+			}
+			for _, args := range sets {
+				got, want := m.run(t, syscalls.X8664.Audit(), uint32(nr), args...), model(t, syscalls.X8664, uint32(nr), args)
+				if got != want {
+					t.Errorf("%s %#x: %s, want %s", syscalls.Rows[i].Name, args, verdictName(got), verdictName(want))
+				}
+				compared++
+			}
+		}
+	}
+	if compared == 0 {
+		t.Error("no row has such a condition")
 	}
 }
 

@@ -15,7 +15,7 @@ func Bind(c *Call) Result { return c.bind(c.int32(0), c.addr(1), c.uint32(2)) }
 
 // bind binds a socket to an address.
 func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
-	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) {
+	if size < 4 || size > maxAddress || c.inRuntime() || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE|netlinkCaps) {
 		return c.bindUnix(sockfd, addr, size)
 	}
 	var sa [maxAddress]byte
@@ -25,6 +25,8 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	switch (*unix.RawSockaddr)(unsafe.Pointer(&sa)).Family {
 	case unix.AF_INET, unix.AF_INET6, unix.AF_UNSPEC: // which bind(2) treats as AF_INET
 		return c.bindPort(sockfd, sa[:size])
+	case unix.AF_NETLINK:
+		return c.bindNetlink(sockfd, sa[:size])
 	}
 	return c.bindUnix(sockfd, addr, size)
 }
@@ -36,7 +38,7 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 // the network namespace.
 func (c *Call) bindPort(sockfd int32, sa []byte) Result {
 	port := sa[2:4]
-	if port[0] == 0 && port[1] == 0 { // any port
+	if port[0] == 0 && port[1] == 0 || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) { // any port
 		return Continue
 	}
 	// Before Linux 6.9 the supervisor cannot duplicate the socket.

@@ -14,6 +14,12 @@ func Socket(domain, kind, protocol int32) (int, unix.Errno) {
 	return result(fd, e)
 }
 
+// Connect is connect(2). Address is a struct sockaddr.
+func Connect(fd int, address []byte) unix.Errno {
+	_, _, e := syscall.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(len(address)))
+	return e
+}
+
 // Bind is bind(2). Address is a struct sockaddr.
 func Bind(fd int, address []byte) unix.Errno {
 	_, _, e := syscall.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(address))), uintptr(len(address)))

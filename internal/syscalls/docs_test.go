@@ -80,17 +80,21 @@ func (r *Row) condition() string {
 	return describe(r.When)
 }
 
-// describe writes tests as a condition.
-func describe(tests []ArgTest) string {
-	var b []string
-	for _, t := range tests {
-		if t.Mask == math.MaxUint32 {
-			b = append(b, fmt.Sprintf("argument %d = %#x", t.Index+1, t.Value))
-		} else {
-			b = append(b, fmt.Sprintf("argument %d & %#x = %#x", t.Index+1, t.Mask, t.Value))
+// describe writes conditions in words.
+func describe(conditions []Condition) string {
+	var either []string
+	for _, c := range conditions {
+		var all []string
+		for _, t := range c {
+			if t.Mask == math.MaxUint32 {
+				all = append(all, fmt.Sprintf("argument %d = %#x", t.Index+1, t.Value))
+			} else {
+				all = append(all, fmt.Sprintf("argument %d & %#x = %#x", t.Index+1, t.Mask, t.Value))
+			}
 		}
+		either = append(either, strings.Join(all, " and "))
 	}
-	return strings.Join(b, " or ")
+	return strings.Join(either, " or ")
 }
 
 // peers lists the programs that handle the call of r.

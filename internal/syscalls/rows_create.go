@@ -16,7 +16,7 @@ var createRows = []Row{
 	{Name: "mkdirat", Handler: handlers.Mkdirat, Args: []Arg{DirFD, Path, Flags}, Note: createNote},
 	{Name: "symlink", Handler: handlers.Symlink, Args: []Arg{Path, Path}, Note: createNote},
 	{Name: "symlinkat", Handler: handlers.Symlinkat, Args: []Arg{Path, DirFD, Path}, Note: createNote},
-	{Name: "bind", Handler: handlers.Bind, Args: []Arg{FD, Ptr, Size}, Note: "a Unix socket's inode belongs to its creator; ports below `ip_unprivileged_port_start` need CAP_NET_BIND_SERVICE"},
+	{Name: "bind", Handler: handlers.Bind, Args: []Arg{FD, Ptr, Size}, Note: "a Unix socket's inode belongs to its creator; ports below `ip_unprivileged_port_start` need CAP_NET_BIND_SERVICE, and groups of netlink CAP_NET_ADMIN"},
 	{Name: "memfd_create", Handler: handlers.MemfdCreate, Args: []Arg{Path, Flags}, Note: createNote},
 }
 
@@ -28,14 +28,14 @@ const allFlags = 1<<23 - 1
 // select calls that may write or create a file: O_WRONLY, O_RDWR (and both bits, a
 // valid access mode), O_CREAT, O_TRUNC, __O_TMPFILE. They also select calls without any
 // flag, as fopen(3) makes to read /proc/PID/status.
-func opens(index uint) []ArgTest {
-	var tests []ArgTest
+func opens(index uint) []Condition {
+	var tests []Condition
 	for _, bit := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_CREAT, unix.O_TRUNC, unix.O_TMPFILE &^ unix.O_DIRECTORY} {
-		tests = append(tests, ArgTest{index, bit, bit})
+		tests = append(tests, Condition{{index, bit, bit}})
 	}
 	// This test comes last, where package bundle needs the fewest rules for its
 	// complement. The kernel ignores the bits above allFlags.
-	return append(tests, ArgTest{index, allFlags &^ handlers.Large, 0})
+	return append(tests, Condition{{index, allFlags &^ handlers.Large, 0}})
 }
 
 const (

@@ -44,7 +44,7 @@ var identityRows = []Row{
 
 	{Name: "capget", Handler: handlers.Capget, Args: []Arg{Ptr, Ptr}, Note: "continues until a task changes ids or capabilities"},
 	{Name: "capset", Handler: handlers.Capset, Args: []Arg{Ptr, Ptr}, Note: "continues for a runtime that has not executed the container's program yet"},
-	{Name: "prctl", Handler: handlers.Prctl, Args: []Arg{Int, Int, Int, Int, Int}, When: []ArgTest{
+	{Name: "prctl", Handler: handlers.Prctl, Args: []Arg{Int, Int, Int, Int, Int}, When: []Condition{
 		option(unix.PR_GET_KEEPCAPS), option(unix.PR_SET_KEEPCAPS),
 		option(unix.PR_GET_SECUREBITS), option(unix.PR_SET_SECUREBITS),
 		option(unix.PR_CAPBSET_READ), option(unix.PR_CAPBSET_DROP), option(unix.PR_CAP_AMBIENT),
@@ -55,23 +55,23 @@ var identityRows = []Row{
 	{Name: "getrlimit", Handler: handlers.Getrlimit, I386: handlers.GetrlimitOld, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
 	{Name: "ugetrlimit", Handler: handlers.Getrlimit32, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
 	{Name: "setrlimit", Handler: handlers.Setrlimit, I386: handlers.Setrlimit32, Args: []Arg{Int, Ptr}, When: rlimitLocks(0), Note: locksNote},
-	{Name: "prlimit64", Handler: handlers.Prlimit, Args: []Arg{Int, Int, Ptr, Ptr}, When: append(notSelf(0), ArgTest{1, 15, unix.RLIMIT_LOCKS}), Note: locksNote + "; limits of other processes by the emulated ids"},
+	{Name: "prlimit64", Handler: handlers.Prlimit, Args: []Arg{Int, Int, Ptr, Ptr}, When: append(notSelf(0), Condition{{1, 15, unix.RLIMIT_LOCKS}}), Note: locksNote + "; limits of other processes by the emulated ids"},
 }
 
 // option returns the test for an option of prctl(2).
-func option(value uint32) ArgTest { return ArgTest{Index: 0, Mask: 1<<32 - 1, Value: value} }
+func option(value uint32) Condition { return Condition{{Index: 0, Mask: 1<<32 - 1, Value: value}} }
 
 // rlimitLocks returns the test for RLIMIT_LOCKS in argument index, a resource.
-func rlimitLocks(index uint) []ArgTest {
-	return []ArgTest{{Index: index, Mask: 1<<32 - 1, Value: unix.RLIMIT_LOCKS}}
+func rlimitLocks(index uint) []Condition {
+	return []Condition{{{Index: index, Mask: 1<<32 - 1, Value: unix.RLIMIT_LOCKS}}}
 }
 
 // notSelf returns tests that hold for the process ids in argument index that are not 0, which
 // stands for the caller. Process ids are less than PID_MAX_LIMIT, 1<<22: see proc_sys_kernel(5).
-func notSelf(index uint) []ArgTest {
-	var tests []ArgTest
+func notSelf(index uint) []Condition {
+	var tests []Condition
 	for bit := uint32(1); bit < 1<<22; bit <<= 1 {
-		tests = append(tests, ArgTest{index, bit, bit})
+		tests = append(tests, Condition{{index, bit, bit}})
 	}
 	return tests
 }

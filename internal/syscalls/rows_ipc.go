@@ -21,9 +21,9 @@ var ipcRows = []Row{
 	{Name: "msgctl", Handler: handlers.Msgctl, I386: handlers.Msgctl32, Args: []Arg{Int, Int, Ptr}, Note: ipcControlNote},
 
 	{Name: "ipc", Handler: handlers.IPC, Args: []Arg{Int, Int, Int, Int, Ptr, Int}, Checks: ChecksMore,
-		WhenUnchecked: []ArgTest{
-			{0, 0x1f, handlers.IPCSemget}, {0, 0x1f, handlers.IPCSemctl}, {0, 0x1f, handlers.IPCMsgget},
-			{0, 0x1f, handlers.IPCMsgctl}, {0, 0x1f, handlers.IPCShmget}, {0, 0x1f, handlers.IPCShmctl},
+		WhenUnchecked: []Condition{
+			{{0, 0x1f, handlers.IPCSemget}}, {{0, 0x1f, handlers.IPCSemctl}}, {{0, 0x1f, handlers.IPCMsgget}},
+			{{0, 0x1f, handlers.IPCMsgctl}}, {{0, 0x1f, handlers.IPCShmget}}, {{0, 0x1f, handlers.IPCShmctl}},
 		}, Note: "`semop`, `shmget`, `msgctl` and the others, under the same conditions"},
 
 	{Name: "mq_open", Handler: handlers.MqOpen, I386: handlers.MqOpen32, Args: []Arg{Name, Flags, Int, Ptr}, Note: "records the owner of a new message queue; needs permissions on an existing one"},

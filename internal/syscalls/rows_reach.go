@@ -19,7 +19,7 @@ var reachRows = []Row{
 	{Name: "name_to_handle_at", Handler: handlers.NameToHandleAt, Args: []Arg{DirFD, Path, Ptr, Ptr, Flags}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "file_getattr", Handler: handlers.FileGetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "inotify_add_watch", Handler: handlers.InotifyAddWatch, Args: []Arg{FD, Path, Flags}, Checks: ChecksOnly, Note: "continues if the caller may read the file"},
-	{Name: "connect", Handler: handlers.Connect, Args: []Arg{FD, Ptr, Size}, Checks: ChecksOnly, Note: "to the path of a Unix socket: continues if the caller may write to the socket"},
+	{Name: "connect", Handler: handlers.Connect, Args: []Arg{FD, Ptr, Size}, Checks: ChecksOnly, Note: "to the path of a Unix socket: continues if the caller may write to the socket; a netlink socket to other processes and groups: needs CAP_NET_ADMIN"},
 }
 
 // realpathSize is the size of the buffer with which realpath(3) of the GNU C library
@@ -30,10 +30,10 @@ const realpathSize = 1023
 // half of the calls with a path that a compiler makes come from realpath(3), which
 // reads every directory of every header. Notifying them would make a build of C files
 // take a tenth longer.
-func unlessRealpath(index uint) []ArgTest {
-	var tests []ArgTest
+func unlessRealpath(index uint) []Condition {
+	var tests []Condition
 	for bit := uint32(1); bit < 1<<16; bit <<= 1 {
-		tests = append(tests, ArgTest{index, bit, ^uint32(realpathSize) & bit})
+		tests = append(tests, Condition{{index, bit, ^uint32(realpathSize) & bit}})
 	}
 	return tests
 }

@@ -27,11 +27,11 @@ const (
 
 // namespaceTests returns one test for each flag in the given argument that creates a
 // namespace: those of clone(2), and more.
-func namespaceTests(argument uint, more ...uint32) []ArgTest {
-	var tests []ArgTest
+func namespaceTests(argument uint, more ...uint32) []Condition {
+	var tests []Condition
 	for _, flag := range append([]uint32{unix.CLONE_NEWUSER, unix.CLONE_NEWNS, unix.CLONE_NEWCGROUP, unix.CLONE_NEWUTS, unix.CLONE_NEWIPC,
 		unix.CLONE_NEWPID, unix.CLONE_NEWNET}, more...) {
-		tests = append(tests, ArgTest{argument, flag, flag})
+		tests = append(tests, Condition{{argument, flag, flag}})
 	}
 	return tests
 }

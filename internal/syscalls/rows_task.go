@@ -26,8 +26,8 @@ var taskRows = []Row{
 	{Name: "sched_setaffinity", Handler: handlers.SchedSetaffinity, Args: []Arg{Int, Size, Ptr}, Note: niceNote},
 
 	// Memory, descriptors and state of other processes.
-	{Name: "ptrace", Handler: handlers.Ptrace, Args: []Arg{Int, Int, Ptr, Ptr}, When: []ArgTest{
-		{0, ^uint32(0), unix.PTRACE_ATTACH}, {0, ^uint32(0), unix.PTRACE_SEIZE},
+	{Name: "ptrace", Handler: handlers.Ptrace, Args: []Arg{Int, Int, Ptr, Ptr}, When: []Condition{
+		{{0, ^uint32(0), unix.PTRACE_ATTACH}}, {{0, ^uint32(0), unix.PTRACE_SEIZE}},
 	}, Note: ptraceNote},
 	{Name: "process_vm_readv", Handler: handlers.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: ptraceNote},
 	{Name: "process_vm_writev", Handler: handlers.ProcessVM, Args: []Arg{Int, Ptr, Size, Ptr, Size, Flags}, Note: ptraceNote},
@@ -38,7 +38,7 @@ var taskRows = []Row{
 	{Name: "pidfd_getfd", Handler: handlers.PidfdGetfd, Args: []Arg{FD, FD, Flags}, Note: ptraceNote},
 
 	// Sandboxing.
-	{Name: "seccomp", Handler: handlers.Seccomp, Args: []Arg{Int, Flags, Ptr}, When: []ArgTest{{0, ^uint32(0), unix.SECCOMP_SET_MODE_FILTER}}, Note: restrictNote},
+	{Name: "seccomp", Handler: handlers.Seccomp, Args: []Arg{Int, Flags, Ptr}, When: []Condition{{{0, ^uint32(0), unix.SECCOMP_SET_MODE_FILTER}}}, Note: restrictNote},
 	{Name: "landlock_restrict_self", Handler: handlers.LandlockRestrictSelf, Args: []Arg{FD, Flags}, Note: restrictNote},
 
 	// The machine.
@@ -48,7 +48,7 @@ var taskRows = []Row{
 	{Name: "sethostname", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "setdomainname", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Ptr, Size}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "mount", Handler: handlers.Mount, Args: []Arg{Path, Path, Path, Flags, Ptr}, Note: "needs CAP_SYS_ADMIN; uid= and gid= options with unmapped ids are dropped; a new tmpfs, and the workdir of an overlay, belong to the caller; a sysfs that the kernel refuses, because the network namespace is the host's, shows the loopback device only"},
-	{Name: "fsconfig", Handler: handlers.Fsconfig, Args: []Arg{FD, Int, Name, Name, Int}, When: []ArgTest{{1, ^uint32(0), unix.FSCONFIG_SET_STRING}}, Note: "uid and gid options with unmapped ids are dropped; the workdir of an overlay belongs to the caller"},
+	{Name: "fsconfig", Handler: handlers.Fsconfig, Args: []Arg{FD, Int, Name, Name, Int}, When: []Condition{{{1, ^uint32(0), unix.FSCONFIG_SET_STRING}}}, Note: "uid and gid options with unmapped ids are dropped; the workdir of an overlay belongs to the caller"},
 	{Name: "umount", Handler: handlers.Umount, Args: []Arg{Path}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "umount2", Handler: handlers.Umount2, Args: []Arg{Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "move_mount", Handler: handlers.MoveMount, Args: []Arg{DirFD, Path, DirFD, Path, Flags}, Note: "needs CAP_SYS_ADMIN; a new tmpfs belongs to the caller"},
@@ -63,9 +63,9 @@ var taskRows = []Row{
 }
 
 // openTreeClone selects calls that clone a mount.
-var openTreeClone = []ArgTest{
-	{2, unix.OPEN_TREE_CLONE, unix.OPEN_TREE_CLONE},
-	{2, handlers.OpenTreeNamespace, handlers.OpenTreeNamespace},
+var openTreeClone = []Condition{
+	{{2, unix.OPEN_TREE_CLONE, unix.OPEN_TREE_CLONE}},
+	{{2, handlers.OpenTreeNamespace, handlers.OpenTreeNamespace}},
 }
 
 const (

@@ -11,6 +11,7 @@ package syscalls
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -103,16 +104,18 @@ func (s Support) String() string {
 //
 // # Which calls are notified
 //
-// When is a list of tests. A call is notified if at least one of them holds; if
+// When is a list of conditions. A call is notified if at least one of them holds; if
 // the list is empty, every call is notified. The handler never sees a call for
-// which no test holds.
+// which no condition holds.
 //
-// A test compares some bits of one argument: argument & Mask == Value. That is all
+// A condition is a list of tests, all of which must hold. A test compares some bits of one
+// argument: argument & Mask == Value. That is all
 // that both classic BPF and libseccomp can evaluate; neither can read the caller's
 // memory, so a pointer, and what it points to, cannot be tested. Compare few bits:
 // the filter of an OCI runtime also needs rules for the calls that are not
 // notified, and libseccomp has no "not equal" for masked values. The complement of
-// a test of n bits takes n rules, and the complements of several tests multiply.
+// a test of n bits takes n rules, and the complements of several conditions multiply, unless
+// they exclude each other, as those with different values of one argument do.
 // It is fine to notify more calls than necessary if programs seldom make them.
 //
 // # Which calls are notified with --permissions=off
@@ -124,7 +127,7 @@ func (s Support) String() string {
 //   - ChecksNothing: the row stays as it is.
 //   - ChecksOnly: nothing else needs the handler; the call becomes native.
 //   - ChecksMore: the handler has other duties, too. WhenUnchecked takes the place
-//     of When; its tests must select the calls that involve those duties.
+//     of When; its conditions must select the calls that involve those duties.
 //
 // # A worked example
 //
@@ -134,8 +137,8 @@ func (s Support) String() string {
 // openat(2) has no When, so every call is notified: any of them may have to fail
 // with EACCES. With permissions off, the handler still records the owners of new
 // files, and opens devices and /proc/PID/status. So the row is ChecksMore, and
-// WhenUnchecked tests the flags, argument 2: opens(2) returns a test of one bit for
-// each of O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and __O_TMPFILE, and a test for no flags at
+// WhenUnchecked tests the flags, argument 2: opens(2) returns a condition of one bit for
+// each of O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and __O_TMPFILE, and one for no flags at
 // all. openat(AT_FDCWD, path, O_RDONLY|O_CLOEXEC) matches none of them: it is not
 // notified.
 type Row struct {
@@ -144,16 +147,16 @@ type Row struct {
 	// Support says how the call gets its result; the zero value is Emulated.
 	Support Support
 	// When selects the calls that are notified; empty: all.
-	When []ArgTest
+	When []Condition
 	// Checks says how much of the row serves the permissions of files only.
 	Checks Checks
 	// WhenUnchecked replaces When with --permissions=off. It is set if, and only
 	// if, Checks is ChecksMore.
-	WhenUnchecked []ArgTest
+	WhenUnchecked []Condition
 	// WhenBundled replaces When in the config.json of an OCI bundle, if it is not empty:
 	// some runtimes make the call themselves when they hand the listener over, and
 	// nobody would answer.
-	WhenBundled []ArgTest
+	WhenBundled []Condition
 	// Handler answers the call. It is set if, and only if, Support is Emulated.
 	Handler handlers.Handler
 	// I386 answers the call on i386, if its arguments or structures differ there.
@@ -194,6 +197,19 @@ func WithoutPermissions(rows []Row) []Row {
 	return kept
 }
 
+// Condition is a conjunction of tests of different arguments. It has at least one.
+type Condition []ArgTest
+
+// Holds reports whether all tests hold for these arguments.
+func (c Condition) Holds(args *[6]uint64) bool {
+	for _, t := range c {
+		if uint32(args[t.Index])&t.Mask != t.Value {
+			return false
+		}
+	}
+	return true
+}
+
 // ArgTest is a test of one argument: argument & Mask == Value. The upper 32 bits
 // of the argument are ignored.
 type ArgTest struct {
@@ -227,16 +243,11 @@ func (r *Row) Number(a Arch) (nr int, ok bool) {
 	return n[a], true
 }
 
-// Notifies reports whether the row's tests select a call with these arguments. A
+// Notifies reports whether the row's conditions select a call with these arguments. A
 // notification may arrive for other calls too, because package bundle widens tests
 // to save rules.
 func (r *Row) Notifies(args *[6]uint64) bool {
-	for _, t := range r.When {
-		if uint32(args[t.Index])&t.Mask == t.Value {
-			return true
-		}
-	}
-	return len(r.When) == 0
+	return len(r.When) == 0 || slices.ContainsFunc(r.When, func(c Condition) bool { return c.Holds(args) })
 }
 
 // Dispatch is an index of the emulated rows by ABI and system call number.

@@ -50,6 +50,15 @@ func TestRowsAreUniqueAndComplete(t *testing.T) {
 		if r.Support == Emulated && r.Args == nil {
 			t.Errorf("%s: no types of arguments for --trace", r.Name)
 		}
+		for _, c := range slices.Concat(r.When, r.WhenUnchecked, r.WhenBundled) {
+			indices := map[uint]bool{}
+			for _, t := range c {
+				indices[t.Index] = true
+			}
+			if len(c) == 0 || len(indices) < len(c) {
+				t.Errorf("%s: %v is no conjunction of tests of different arguments", r.Name, c)
+			}
+		}
 		if (r.WhenUnchecked != nil) != (r.Checks == ChecksMore) {
 			t.Errorf("%s: a row has WhenUnchecked if, and only if, it is ChecksMore", r.Name)
 		}
@@ -136,7 +145,8 @@ func TestLookup(t *testing.T) {
 func TestNotifies(t *testing.T) {
 	const high = 1 << 32 // the kernel takes an int and ignores the upper half
 	always := Row{}
-	ints := Row{When: []ArgTest{{0, 1<<32 - 1, 10}, {2, 0x40, 0x40}}}
+	ints := Row{When: []Condition{{{0, 1<<32 - 1, 10}}, {{2, 0x40, 0x40}}}}
+	both := Row{When: []Condition{{{1, 1<<32 - 1, 1}, {2, 1<<32 - 1, 12}}, {{1, 1<<32 - 1, 270}, {2, 1<<32 - 1, 1}}}}
 	for _, c := range []struct {
 		row  *Row
 		args [6]uint64
@@ -149,6 +159,11 @@ func TestNotifies(t *testing.T) {
 		{&ints, [6]uint64{0, 10}, false},
 		{&ints, [6]uint64{2: 0x42}, true},
 		{&ints, [6]uint64{2: 0x82}, false},
+		{&both, [6]uint64{1: 1, 2: 12}, true},
+		{&both, [6]uint64{1: 270, 2: 1}, true},
+		{&both, [6]uint64{1: 270, 2: 12}, false},
+		{&both, [6]uint64{1: 1, 2: 1}, false},
+		{&both, [6]uint64{1: 6, 2: 12}, false},
 	} {
 		if got := c.row.Notifies(&c.args); got != c.want {
 			t.Errorf("%v, arguments %v: %v, want %v", c.row.When, c.args, got, c.want)
@@ -156,7 +171,7 @@ func TestNotifies(t *testing.T) {
 	}
 }
 
-// The rows of ioctl and socket test few bits. The tests must hold for everything that
+// The rows of ioctl, fcntl, socket and setsockopt test few bits. The tests must hold for everything that
 // the handlers answer, and not for frequent calls.
 func TestNotifiesByFewBits(t *testing.T) {
 	for _, c := range []struct {
@@ -194,6 +209,47 @@ func TestNotifiesByFewBits(t *testing.T) {
 		{"socket", [6]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET, 0}, false},
 		{"socket", [6]uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP}, false},
 		{"socket", [6]uint64{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP}, false},
+
+		{"fcntl", [6]uint64{1: unix.F_SETLEASE, 2: unix.F_RDLCK}, true},
+		{"fcntl", [6]uint64{1: unix.F_SETFL, 2: unix.O_NOATIME | unix.O_APPEND}, true},
+		{"fcntl", [6]uint64{1: unix.F_SETFL, 2: unix.O_NONBLOCK}, false},
+		{"fcntl", [6]uint64{1: unix.F_SETFD, 2: unix.FD_CLOEXEC}, false},
+		{"fcntl", [6]uint64{1: unix.F_DUPFD_CLOEXEC, 2: 3}, false},
+		{"fcntl", [6]uint64{1: unix.F_SETLK, 2: 0x7ffc00040000}, false},
+		{"fcntl", [6]uint64{1: unix.F_OFD_GETLK, 2: 0x7ffc00040000}, false},
+
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_MARK}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_RCVMARK}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_PASSCRED}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_PRIORITY}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_BINDTODEVICE}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_BINDTOIFINDEX}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_TXTIME}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_IP, 2: unix.IP_TRANSPARENT}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_IPV6, 2: unix.IPV6_TRANSPARENT}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_IPV6, 2: unix.IPV6_HOPOPTS}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_IPV6, 2: unix.IPV6_RTHDRDSTOPTS}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_IPV6, 2: unix.IPV6_DSTOPTS}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_REPAIR}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_CONGESTION}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_NETLINK, 2: unix.NETLINK_ADD_MEMBERSHIP}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_NETLINK, 2: unix.NETLINK_DROP_MEMBERSHIP}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_NETLINK, 2: unix.NETLINK_LISTEN_ALL_NSID}, true},
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_QUICKACK}, false}, // as SO_PRIORITY
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_NODELAY}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_CORK}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_TCP, 2: unix.TCP_NOTSENT_LOWAT}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_IP, 2: unix.IP_RECVTTL}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_IP, 2: unix.IP_MTU_DISCOVER}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_IPV6, 2: unix.IPV6_V6ONLY}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_UDP, 2: 103 /* UDP_SEGMENT */}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_REUSEADDR}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_KEEPALIVE}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_LINGER}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_SNDBUF}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_RCVTIMEO}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_REUSEPORT}, false},
+		{"setsockopt", [6]uint64{1: unix.SOL_SOCKET, 2: unix.SO_BROADCAST}, false},
 	} {
 		i := slices.IndexFunc(Rows, func(r Row) bool { return r.Name == c.name })
 		if got := Rows[i].Notifies(&c.args); got != c.want {

@@ -134,12 +134,12 @@ func WithAcceleration(rows []Row) []Row {
 	for _, r := range rows {
 		switch r.Name {
 		case "prctl":
-			r.When = append(append([]ArgTest(nil), r.When...), option(blob.PrctlMap), option(blob.PrctlMapped))
+			r.When = append(append([]Condition(nil), r.When...), option(blob.PrctlMap), option(blob.PrctlMapped))
 		case "clone":
-			r.When = append(append([]ArgTest(nil), r.When...),
+			r.When = append(append([]Condition(nil), r.When...),
 				// Of vfork(2), only the parent waits.
-				ArgTest{0, unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_THREAD, unix.CLONE_VM},
-				ArgTest{0, unix.CLONE_VM | unix.CLONE_PARENT | unix.CLONE_THREAD, unix.CLONE_VM | unix.CLONE_PARENT})
+				Condition{{0, unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_THREAD, unix.CLONE_VM}},
+				Condition{{0, unix.CLONE_VM | unix.CLONE_PARENT | unix.CLONE_THREAD, unix.CLONE_VM | unix.CLONE_PARENT}})
 		}
 		all = append(all, r)
 	}

@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define BAD ((void *)1)
 
@@ -142,6 +143,58 @@ static void options(void) {
 	CALL(setsockopt(s, SOL_TCP, TCP_REPAIR, &one, sizeof(one)));
 	CALL(setsockopt(s, SOL_TCP, TCP_NODELAY, &one, sizeof(one)));
 	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "none", 5));
+	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "a name that is longer than sixteen bytes", 40));
+	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
+	CALL(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, BAD, 3));
+	CALL(setsockopt(udp, SOL_SOCKET, 62 /* SO_BINDTOIFINDEX */, &one, sizeof(one)));
+	CALL(setsockopt(udp, SOL_SOCKET, 62, &(int){0}, sizeof(one)));
+	CALL(setsockopt(pair[0], SOL_SOCKET, 62, &one, sizeof(one)));
+	struct { int clock; unsigned flags; } monotonic = {CLOCK_MONOTONIC, 0}, tai = {CLOCK_TAI, 0}, none = {CLOCK_TAI, 4};
+	CALL(setsockopt(udp, SOL_SOCKET, 61 /* SO_TXTIME */, &monotonic, sizeof(monotonic)));
+	CALL(setsockopt(udp, SOL_SOCKET, 61, &tai, sizeof(tai)));
+	CALL(setsockopt(udp, SOL_SOCKET, 61, &none, sizeof(none)));
+	CALL(setsockopt(udp, SOL_SOCKET, 61, &tai, 4));
+	CALL(setsockopt(s, SOL_TCP, TCP_CONGESTION, "reno", 4));
+	CALL(setsockopt(s, SOL_TCP, TCP_CONGESTION, "none such", 9));
+	CALL(setsockopt(s, SOL_TCP, TCP_CONGESTION, "", 0));
+	CALL(setsockopt(udp, SOL_TCP, TCP_CONGESTION, "reno", 4));
+	char header[8] = {0};
+	CALL(setsockopt(six, SOL_IPV6, 54 /* IPV6_HOPOPTS */, header, sizeof(header)));
+	CALL(setsockopt(six, SOL_IPV6, 54, NULL, 0));
+	CALL(setsockopt(six, SOL_IPV6, 55 /* IPV6_RTHDRDSTOPTS */, header, 7));
+	CALL(setsockopt(six, SOL_IPV6, 59 /* IPV6_DSTOPTS */, header, sizeof(header)));
+	CALL(setsockopt(s, SOL_IPV6, 59, header, sizeof(header)));
+}
+
+// value prints an option of a socket.
+static void value(int s, int level, int name) {
+	int got = -1;
+	socklen_t size = sizeof(got);
+	CALL(getsockopt(s, level, name, &got, &size));
+	printf("  %d\n", got);
+}
+
+static void priorities(void) {
+	static const int values[] = {0, 1, 6, 7, 100, -1, 0x10006};
+	int udp = must(socket(AF_INET, SOCK_DGRAM, 0)), tcp = must(socket(AF_INET, SOCK_STREAM, 0)), pair[2], file = must(open("file", O_RDONLY));
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		printf("priority %d\n", values[i]);
+		CALL(setsockopt(udp, SOL_SOCKET, SO_PRIORITY, &values[i], sizeof(int)));
+		CALL(setsockopt(pair[0], SOL_SOCKET, SO_PRIORITY, &values[i], sizeof(int)));
+		value(udp, SOL_SOCKET, SO_PRIORITY);
+	}
+	CALL(setsockopt(udp, SOL_SOCKET, SO_PRIORITY, &(int){7}, 3));
+	CALL(setsockopt(udp, SOL_SOCKET, SO_PRIORITY, BAD, sizeof(int)));
+	CALL(setsockopt(udp, SOL_SOCKET, SO_PRIORITY, &(long){7}, sizeof(long)));
+	CALL(setsockopt(file, SOL_SOCKET, SO_PRIORITY, &(int){7}, sizeof(int)));
+	CALL(setsockopt(-1, SOL_SOCKET, SO_PRIORITY, &(int){7}, sizeof(int)));
+	// Other options with the same number.
+	CALL(setsockopt(tcp, SOL_TCP, TCP_QUICKACK, &(int){7}, sizeof(int)));
+	CALL(setsockopt(udp, SOL_IP, IP_RECVTTL, &(int){7}, sizeof(int)));
+	value(udp, SOL_IP, IP_RECVTTL);
 }
 
 static void interfaces(void) {
@@ -227,6 +280,48 @@ static void netlink(void) {
 	CALL(close(socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT)));
 }
 
+// groups joins groups of netlink(7).
+static void groups(void) {
+	static const int protocols[] = {NETLINK_ROUTE, NETLINK_USERSOCK, NETLINK_NETFILTER, NETLINK_XFRM, NETLINK_KOBJECT_UEVENT, NETLINK_GENERIC, NETLINK_SOCK_DIAG};
+	static const int some[] = {0, 1, 2, 30, 31, 33, 1000};
+	for (size_t p = 0; p < sizeof(protocols) / sizeof(protocols[0]); p++) {
+		int s = socket(AF_NETLINK, SOCK_RAW, protocols[p]);
+		printf("protocol %d\n", protocols[p]);
+		if (s < 0)
+			continue;
+		for (size_t g = 0; g < sizeof(some) / sizeof(some[0]); g++) {
+			printf("group %d\n", some[g]);
+			CALL(setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &some[g], sizeof(int)));
+			CALL(setsockopt(s, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &some[g], sizeof(int)));
+		}
+		CALL(setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &some[1], 2));
+		CALL(setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, BAD, sizeof(int)));
+		CALL(setsockopt(s, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &some[1], sizeof(int)));
+		CALL(setsockopt(s, SOL_NETLINK, NETLINK_PKTINFO, &some[1], sizeof(int)));
+		struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = 1 << 29 | 1};
+		CALL(bind(s, (void *)&addr, 8));
+		CALL(bind(s, (void *)&addr, sizeof(addr)));
+		close(s);
+		s = must(socket(AF_NETLINK, SOCK_DGRAM, protocols[p]));
+		addr.nl_groups = 2;
+		CALL(connect(s, (void *)&addr, sizeof(addr)));
+		addr.nl_groups = 0;
+		CALL(connect(s, (void *)&addr, sizeof(addr)));
+		addr.nl_pid = 1;
+		CALL(connect(s, (void *)&addr, sizeof(addr)));
+		CALL(connect(s, (void *)&addr, 11));
+		close(s);
+	}
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	int udp = must(socket(AF_INET, SOCK_DGRAM, 0)), s = must(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+	CALL(bind(udp, (void *)&addr, sizeof(addr)));
+	CALL(setsockopt(udp, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &some[1], sizeof(int)));
+	CALL(bind(s, (void *)&addr, sizeof(addr)));
+	socklen_t size = sizeof(addr);
+	CALL(getsockname(s, (void *)&addr, &size));
+	printf("groups %x of %s\n", addr.nl_groups, addr.nl_pid == (unsigned)getpid() ? "the process" : "another");
+}
+
 static void plainly(void (*f)(void)) { finish(start((struct someone){21000, 21000, 21000}, -1, f)); }
 
 static uint64_t kept;
@@ -281,8 +376,10 @@ int main(void) {
 	all(binds, "bind");
 	all(sockets, "socket");
 	all(options, "setsockopt");
+	all(priorities, "SO_PRIORITY");
 	all(interfaces, "ioctl");
 	all(netlink, "netlink");
+	all(groups, "groups of netlink");
 	sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "81");
 	all(binds, "bind from port 81");
 	sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "5000");
