@@ -25,54 +25,28 @@ const (
 
 // Peek reports whether there is a record for the object at path. Follow says whether to
 // follow a symbolic link in the final component; exact, whether to tell Unsupported from
-// None. Peek usually takes one system call, and one more if exact. Its result is a hint, as
-// path may lead to another object a moment later.
+// None. Peek usually takes one system call, and two if exact. Its result is a hint, as path
+// may lead to another object a moment later.
 func (s *Store) Peek(path *byte, follow, exact bool) Presence {
 	if s.Temporary != nil {
 		if p := s.Temporary.peek(path, follow, s.Mapped); p != None {
 			return p
 		}
 	}
+	if exact || s.keyed() {
+		return s.peekByType(path, follow)
+	}
 	// One list of names is cheaper than to ask for the attributes of both kinds of inodes.
 	var names [listSize]byte
 	n, e := sys.Listxattr(path, follow, names[:])
-	switch e {
-	case 0:
-		if namesRecord(names[:n]) {
-			return Found
-		}
-	case unix.ERANGE:
-		return Found // perhaps
-	case unix.ENOENT:
+	switch {
+	case e == unix.ENOENT:
 		return Missing
-	case unix.EOPNOTSUPP:
-	default:
-		if !s.hints.mayHave(hintRefused) {
-			return None
-		}
-	}
-	if !exact && !s.keyed() {
-		return None
-	}
-	_, e = sys.Getxattr(path, follow, attributeName, nil)
-	none := None
-	switch e {
-	case 0:
+	case e == unix.ERANGE, // perhaps
+		e == 0 && namesRecord(names[:n]):
 		return Found
-	case unix.ENODATA:
-	case unix.EOPNOTSUPP:
-		none = Unsupported
-	case unix.ENOENT:
-		return Missing
-	default:
-		if !s.hints.mayHave(hintRefused) {
-			return None
-		}
 	}
-	if !s.keyed() {
-		return none
-	}
-	return s.peekKeyed(path, follow, none)
+	return None
 }
 
 // listSize is the size of buffers for names of attributes, in bytes: enough for most inodes.
@@ -83,18 +57,38 @@ func namesRecord(list []byte) bool {
 	return bytes.Contains(list, attributeInList) || bytes.Contains(list, capabilityInList)
 }
 
-// peekKeyed is Peek for an object that has no attribute with a record. None is the result if
-// there is no record elsewhere either.
-func (s *Store) peekKeyed(path *byte, follow bool, none Presence) Presence {
-	flags := 0
+// peekByType is Peek, exact, and looks everywhere. The type of the inode says in which attribute
+// its record would be, and whether it may be elsewhere.
+func (s *Store) peekByType(path *byte, follow bool) Presence {
+	flags := unix.AT_NO_AUTOMOUNT
 	if !follow {
-		flags = unix.AT_SYMLINK_NOFOLLOW
+		flags |= unix.AT_SYMLINK_NOFOLLOW
 	}
-	if none == None && !s.hints.mayHave(hintRefused) {
-		var st unix.Statx_t
-		if sys.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE, &st) != 0 || hasUserXattrs(uint32(st.Mode)) {
-			return None
-		}
+	var st unix.Statx_t
+	switch sys.Statx(unix.AT_FDCWD, path, flags|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st) {
+	case 0:
+	case unix.ENOENT:
+		return Missing
+	default:
+		return None
+	}
+	user, attribute := hasUserXattrs(uint32(st.Mode)), capabilityName
+	if user {
+		attribute = attributeName
+	}
+	none := None
+	switch _, e := sys.Getxattr(path, follow, attribute, nil); {
+	case e == 0:
+		return Found
+	case e == unix.ENOENT:
+		return Missing
+	case e == unix.EOPNOTSUPP && user:
+		none = Unsupported
+	case user && !s.hints.mayHave(hintRefused):
+		return None
+	}
+	if !s.keyed() {
+		return none
 	}
 	known := s.hints
 	if s.Host.inUse() {
