@@ -26,6 +26,9 @@ type RuntimeOptions struct {
 	// OwnsNetwork reports whether the network namespace at path belongs to the user
 	// namespace of the container, which can mount sysfs then.
 	OwnsNetwork func(path string) bool
+	// Inherited reports whether the namespace at path, of a type of linux.namespaces, is the
+	// one that the container has anyway, and cannot join.
+	Inherited func(kind specs.LinuxNamespaceType, path string) bool
 	// Home returns the home directory of a user id in the container: see RewriteProcess.
 	Home func(uid uint32) string
 }
@@ -43,6 +46,9 @@ func RewriteForRuntime(config []byte, opts RuntimeOptions, rows []syscalls.Row) 
 		return ownNetwork(n) || n.Type == specs.NetworkNamespace && opts.OwnsNetwork(n.Path)
 	}
 	if err := rewritePaths(&spec, opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := removeInherited(&spec, opts.Inherited); err != nil {
 		return nil, err
 	}
 	if opts.NoCgroups {
@@ -128,6 +134,31 @@ func makeAbsolute(o *jsonObject, name, dir string) error {
 		return err
 	}
 	return o.set(name, filepath.Join(dir, path))
+}
+
+// removeInherited removes the namespaces that the container has without joining them, where the
+// kernel forbids to join them: setns(2) needs CAP_SYS_ADMIN in the user namespace that owns the
+// namespace. The CRI of containerd names the host's network in that way, by the process of the
+// pod's first container.
+func removeInherited(spec *jsonObject, inherited func(specs.LinuxNamespaceType, string) bool) error {
+	var linux jsonObject
+	if err := spec.get("linux", &linux); err != nil {
+		return err
+	}
+	var namespaces []specs.LinuxNamespace
+	if err := linux.get("namespaces", &namespaces); err != nil {
+		return fmt.Errorf("linux.%w", err)
+	}
+	kept := slices.DeleteFunc(slices.Clone(namespaces), func(n specs.LinuxNamespace) bool {
+		return n.Path != "" && inherited(n.Type, n.Path)
+	})
+	if len(kept) == len(namespaces) {
+		return nil
+	}
+	if err := linux.set("namespaces", kept); err != nil {
+		return err
+	}
+	return spec.set("linux", linux)
 }
 
 // removeCgroups removes the container's cgroup, its limits, and mounts of cgroup file systems

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
@@ -11,10 +13,11 @@ func TestRewriteForRuntime(t *testing.T) {
 	rows := []syscalls.Row{{Name: "chown", Support: syscalls.Emulated}}
 	const config = `{"root":{"path":"rootfs"},"process":{"env":["A=b"],"user":{"uid":33,"gid":33}},` +
 		`"mounts":[{"type":"bind","source":"x","options":["rbind"]},{"type":"tmpfs","source":"tmpfs"},{"type":"sysfs","source":"sysfs"}],` +
-		`"linux":{"cgroupsPath":"/x","resources":{},"namespaces":[{"type":"network","path":"/net"}]}}`
+		`"linux":{"cgroupsPath":"/x","resources":{},"namespaces":[{"type":"network","path":"/net"},{"type":"uts","path":"/net"}]}}`
 	opts := RuntimeOptions{
 		Options: Options{NoUserNamespace: true, Socket: "/s"}, Dir: "/bundle", NoCgroups: true,
 		OwnsNetwork: func(path string) bool { return path == "/net" },
+		Inherited:   func(kind specs.LinuxNamespaceType, _ string) bool { return kind == specs.UTSNamespace },
 		Home:        func(uint32) string { return "/var/www" },
 	}
 	check := func(want, absent []string) {
@@ -34,8 +37,8 @@ func TestRewriteForRuntime(t *testing.T) {
 			}
 		}
 	}
-	check([]string{`"path":"/bundle/rootfs"`, `"source":"/bundle/x"`, `"source":"tmpfs"`, `"source":"sysfs"`, `"A=b","HOME=/var/www"`, `"uid":0`, "SCMP_ACT_NOTIFY", `"listenerPath":"/s"`},
-		[]string{"cgroupsPath", "resources"})
+	check([]string{`"path":"/bundle/rootfs"`, `"source":"/bundle/x"`, `"source":"tmpfs"`, `"source":"sysfs"`, `"A=b","HOME=/var/www"`, `"uid":0`, "SCMP_ACT_NOTIFY", `"listenerPath":"/s"`, `"network","path":"/net"`},
+		[]string{"cgroupsPath", "resources", "uts"})
 	opts.OwnsNetwork = func(string) bool { return false }
 	opts.NoCgroups = false
 	check([]string{`"source":"/sys","options":["rbind"]`, "cgroupsPath", "resources"}, []string{`"source":"sysfs"`})

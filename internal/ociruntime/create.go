@@ -44,7 +44,7 @@ func (r *runtime) create(c *command) (status int, err error) {
 		return statusFailed, errors.Join(fmt.Errorf("container with id %s exists already: delete it first, or choose another id", c.id), s.unlock())
 	}
 	rec := record{
-		ID: c.id, Bundle: dir, Runtime: r.backend.path, Supervised: at.supervised, NewUserNS: at.newUserNS,
+		ID: c.id, Bundle: dir, Rootfs: config.rootfs(dir), Runtime: r.backend.path, Supervised: at.supervised, NewUserNS: at.newUserNS,
 		Cgroups: cgroupsUsable(config.Linux.CgroupsPath, r.systemdCgroup),
 	}
 	if config.Process != nil {
@@ -124,6 +124,9 @@ func (r *runtime) writeState(s *state, rec record, config bundleConfig) error {
 		OwnsNetwork: func(path string) bool {
 			return !rec.NewUserNS && ownsNamespace(path)
 		},
+		Inherited: func(kind specs.LinuxNamespaceType, path string) bool {
+			return isInherited(kind, path) && (rec.NewUserNS || !ownsNamespace(path))
+		},
 		Home: func(uid uint32) string { return launch.Home(config.rootfs(rec.Bundle), uid) },
 	}
 	rows := syscalls.Rows
@@ -150,6 +153,27 @@ func limitsUse(res *specs.LinuxResources) bool {
 	}
 	m, c := res.Memory, res.CPU
 	return m != nil && m.Limit != nil && *m.Limit > 0 || c != nil && (c.Quota != nil && *c.Quota > 0 || c.Cpus != "")
+}
+
+// namespaceFiles are the names in /proc/PID/ns of the namespaces that a container without one of
+// its own shares with the runtime: namespaces(7).
+var namespaceFiles = map[specs.LinuxNamespaceType]string{
+	specs.CgroupNamespace: "cgroup", specs.IPCNamespace: "ipc", specs.NetworkNamespace: "net",
+	specs.PIDNamespace: "pid", specs.TimeNamespace: "time", specs.UTSNamespace: "uts",
+}
+
+// isInherited reports whether the namespace at path is that of this process.
+func isInherited(kind specs.LinuxNamespaceType, path string) bool {
+	name, ok := namespaceFiles[kind]
+	if !ok {
+		return false
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return false // the runtime reports it
+	}
+	own, err := os.Stat("/proc/self/ns/" + name)
+	return err == nil && os.SameFile(named, own)
 }
 
 // ownsNamespace reports whether the namespace of the file at path belongs to the user

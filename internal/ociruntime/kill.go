@@ -10,7 +10,8 @@ import (
 )
 
 // kill executes the command kill. With --all, the runtimes find the processes of a container by
-// its cgroup; without one, they are those in the namespaces of its first process.
+// its cgroup; without one, they are those in the namespaces of its first process. As with the
+// runtimes, it is no error if there are none: containerd kills all when the first one has ended.
 func (r *runtime) kill(c *command) (int, error) {
 	rec, ok, err := r.use(c.id)
 	if err != nil {
@@ -32,10 +33,12 @@ func (r *runtime) kill(c *command) (int, error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	if init == 0 {
-		return statusFailed, fmt.Errorf("kill: container %s is not running", c.id)
+	var pids []int
+	if init != 0 {
+		pids, err = processesOf(init)
+	} else {
+		pids, err = processesIn(rec.Rootfs)
 	}
-	pids, err := processesOf(init)
 	if err != nil {
 		return statusFailed, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -81,37 +82,83 @@ func printTable(pids []int, options []string) error {
 	return nil
 }
 
-// processesOf returns the processes in the PID namespace of init, or if it shares that of this
-// process, in its mount namespace.
+// processesOf returns the processes of the container whose first process is init: those in its
+// PID namespace, or if init shares that of another container or of this process, in its mount
+// namespace.
 func processesOf(init int) ([]int, error) {
-	for _, namespace := range []string{"pid", "mnt"} {
-		theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", init, namespace))
-		if err != nil {
-			return nil, err
+	namespace := "mnt"
+	first, err := isFirst(init)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		namespace = "pid"
+	}
+	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/ns/%s", init, namespace))
+	if err != nil {
+		return nil, err
+	}
+	own, err := os.Stat("/proc/self/ns/" + namespace)
+	if err != nil {
+		return nil, err
+	}
+	if os.SameFile(theirs, own) {
+		return []int{init}, nil
+	}
+	return processesWith("ns/"+namespace, theirs)
+}
+
+// isFirst reports whether a process is the first one of its PID namespace: process 1 in it, by
+// the last number of NSpid, proc_pid_status(5).
+func isFirst(pid int) (bool, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(numbers)
+			return len(fields) > 1 && fields[len(fields)-1] == "1", nil
 		}
-		own, err := os.Readlink("/proc/self/ns/" + namespace)
+	}
+	return false, fmt.Errorf("/proc/%d/status has no NSpid", pid)
+}
+
+// processesIn returns the processes whose root directory is rootfs, unless it is that of this
+// process: what is left of a container in the PID namespace of another one when its first process
+// has ended.
+func processesIn(rootfs string) ([]int, error) {
+	theirs, err := os.Stat(rootfs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	own, err := os.Stat("/")
+	if err != nil || os.SameFile(theirs, own) {
+		return nil, err
+	}
+	return processesWith("root", theirs)
+}
+
+// processesWith returns the processes in whose directory of /proc the given file is the same as
+// file, in ascending order.
+func processesWith(name string, file fs.FileInfo) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	pids := []int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
-			return nil, err
-		}
-		if theirs == own {
 			continue
 		}
-		entries, err := os.ReadDir("/proc")
-		if err != nil {
-			return nil, err
+		if found, err := os.Stat(fmt.Sprintf("/proc/%d/%s", pid, name)); err == nil && os.SameFile(found, file) {
+			pids = append(pids, pid)
 		}
-		pids := []int{}
-		for _, e := range entries {
-			pid, err := strconv.Atoi(e.Name())
-			if err != nil {
-				continue
-			}
-			if found, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, namespace)); err == nil && found == theirs {
-				pids = append(pids, pid)
-			}
-		}
-		slices.Sort(pids)
-		return pids, nil
 	}
-	return []int{init}, nil
+	slices.Sort(pids)
+	return pids, nil
 }

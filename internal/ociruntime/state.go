@@ -33,6 +33,7 @@ const maxSocketPath = 107
 type record struct {
 	ID      string
 	Bundle  string // the engine's
+	Rootfs  string // absolute path of the container's root directory
 	Runtime string // absolute path
 	// Cgroups means that the container has a cgroup.
 	Cgroups bool
