@@ -3,7 +3,10 @@ package bundle
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -46,7 +49,7 @@ func Rewrite(config []byte, opts Options, rows []syscalls.Row) ([]byte, error) {
 	if err := json.Unmarshal(config, &spec); err != nil {
 		return nil, err
 	}
-	if err := rewriteSpec(&spec, opts, rows, ownNetwork); err != nil {
+	if err := rewriteSpec(&spec, opts, rows, joins); err != nil {
 		return nil, err
 	}
 	return indentLike(spec, config)
@@ -54,7 +57,7 @@ func Rewrite(config []byte, opts Options, rows []syscalls.Row) ([]byte, error) {
 
 // rewriteSpec changes spec as Rewrite says. OwnNetwork reports whether the container may mount
 // sysfs with that network namespace.
-func rewriteSpec(spec *jsonObject, opts Options, rows []syscalls.Row, ownNetwork func(specs.LinuxNamespace) bool) error {
+func rewriteSpec(spec *jsonObject, opts Options, rows []syscalls.Row, owns ownership) error {
 	var linux jsonObject
 	if err := spec.get("linux", &linux); err != nil {
 		return err
@@ -62,7 +65,7 @@ func rewriteSpec(spec *jsonObject, opts Options, rows []syscalls.Row, ownNetwork
 	if err := rewriteUserNamespace(&linux, opts); err != nil {
 		return fmt.Errorf("linux.%w", err)
 	}
-	if err := rewriteMounts(spec, linux, ownNetwork); err != nil {
+	if err := rewriteMounts(spec, linux, owns); err != nil {
 		return err
 	}
 	user, err := mappedUser(linux)
@@ -78,9 +81,42 @@ func rewriteSpec(spec *jsonObject, opts Options, rows []syscalls.Row, ownNetwork
 	return spec.set("linux", linux)
 }
 
-// ownNetwork reports whether n is a network namespace that the runtime creates.
-func ownNetwork(n specs.LinuxNamespace) bool {
-	return n.Type == specs.NetworkNamespace && n.Path == ""
+// ownership reports whether the user namespace of the container owns a namespace that the runtime
+// does not create for it: the one at path, or if path is empty, the one that it inherits.
+type ownership func(kind specs.LinuxNamespaceType, path string) bool
+
+// joins is the ownership of a container whose namespaces cannot be looked at. One that it joins is
+// of a container with the same user namespace, except that networks are often the host's.
+func joins(kind specs.LinuxNamespaceType, path string) bool {
+	return path != "" && kind != specs.NetworkNamespace
+}
+
+// owned returns the types of namespaces that the user namespace of the container owns, of those
+// that file systems belong to.
+func owned(namespaces []specs.LinuxNamespace, owns ownership) map[specs.LinuxNamespaceType]bool {
+	result := map[specs.LinuxNamespaceType]bool{}
+	for _, kind := range hostMounts {
+		path, creates := "", false
+		for _, n := range namespaces {
+			if n.Type == kind.namespace {
+				path, creates = n.Path, n.Path == ""
+			}
+		}
+		result[kind.namespace] = creates || owns(kind.namespace, path)
+	}
+	return result
+}
+
+// hostMounts are the file systems that only the owner of a namespace can mount, and where those
+// of the host are mounted: mounting a file system needs CAP_SYS_ADMIN in the user namespace that
+// owns its namespace.
+var hostMounts = map[string]struct {
+	namespace specs.LinuxNamespaceType
+	path      string
+}{
+	"mqueue": {specs.IPCNamespace, "/dev/mqueue"},
+	"proc":   {specs.PIDNamespace, "/proc"},
+	"sysfs":  {specs.NetworkNamespace, "/sys"},
 }
 
 // rewriteUserNamespace gives the container a user namespace that maps one user and one group,
@@ -135,9 +171,8 @@ func rewriteMapping(linux *jsonObject, name string, id uint32) error {
 	return linux.set(name, []specs.LinuxIDMapping{{ContainerID: 0, HostID: id, Size: 1}})
 }
 
-// rewriteMounts changes the mounts that fail with a single mapped id. OwnNetwork is that of
-// rewriteSpec.
-func rewriteMounts(spec *jsonObject, linux jsonObject, ownNetwork func(specs.LinuxNamespace) bool) error {
+// rewriteMounts changes the mounts that fail with a single mapped id.
+func rewriteMounts(spec *jsonObject, linux jsonObject, owns ownership) error {
 	var mounts []jsonObject
 	if err := spec.get("mounts", &mounts); err != nil {
 		return err
@@ -153,12 +188,36 @@ func rewriteMounts(spec *jsonObject, linux jsonObject, ownNetwork func(specs.Lin
 	if err != nil {
 		return err
 	}
+	own := owned(namespaces, owns)
+	mounts, err = removeImpossible(mounts, own)
+	if err != nil {
+		return err
+	}
 	for i := range mounts {
-		if err := rewriteMount(&mounts[i], slices.ContainsFunc(namespaces, ownNetwork), map[string]uint32{"uid": user.UID, "gid": user.GID}); err != nil {
+		if err := rewriteMount(&mounts[i], own, map[string]uint32{"uid": user.UID, "gid": user.GID}); err != nil {
 			return fmt.Errorf("mounts[%d].%w", i, err)
 		}
 	}
 	return spec.set("mounts", mounts)
+}
+
+// removeImpossible returns the mounts without those of file systems that the container cannot
+// mount, and that the host has not mounted either: many hosts have no /dev/mqueue.
+func removeImpossible(mounts []jsonObject, own map[specs.LinuxNamespaceType]bool) ([]jsonObject, error) {
+	var possible []jsonObject
+	for i := range mounts {
+		var kind string
+		if err := mounts[i].get("type", &kind); err != nil {
+			return nil, fmt.Errorf("mounts[%d].%w", i, err)
+		}
+		if host, ok := hostMounts[kind]; ok && !own[host.namespace] {
+			if _, err := os.Stat(host.path); errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+		}
+		possible = append(possible, mounts[i])
+	}
+	return possible, nil
 }
 
 // mappedUser returns the first mapped user and group of the container, 0 if there is no
@@ -176,7 +235,7 @@ func mappedUser(linux jsonObject) (user specs.User, err error) {
 	return user, nil
 }
 
-func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) error {
+func rewriteMount(mount *jsonObject, own map[specs.LinuxNamespaceType]bool, mapped map[string]uint32) error {
 	var kind string
 	var options []string
 	if err := mount.get("type", &kind); err != nil {
@@ -185,12 +244,11 @@ func rewriteMount(mount *jsonObject, ownNetwork bool, mapped map[string]uint32) 
 	if err := mount.get("options", &options); err != nil {
 		return err
 	}
-	if kind == "sysfs" && !ownNetwork {
-		// Only the owner of the network namespace can mount sysfs.
+	if host, ok := hostMounts[kind]; ok && !own[host.namespace] {
 		if err := mount.set("type", "none"); err != nil {
 			return err
 		}
-		if err := mount.set("source", "/sys"); err != nil {
+		if err := mount.set("source", host.path); err != nil {
 			return err
 		}
 		return mount.set("options", append([]string{"rbind"}, options...))

@@ -23,9 +23,9 @@ type RuntimeOptions struct {
 	Dir string
 	// NoCgroups means that the container gets no cgroup of its own.
 	NoCgroups bool
-	// OwnsNetwork reports whether the network namespace at path belongs to the user
-	// namespace of the container, which can mount sysfs then.
-	OwnsNetwork func(path string) bool
+	// Owns reports whether the user namespace of the container owns the namespace at path,
+	// of a type of linux.namespaces, or if path is empty, the one of the runtime.
+	Owns func(kind specs.LinuxNamespaceType, path string) bool
 	// Inherited reports whether the namespace at path, of a type of linux.namespaces, is the
 	// one that the container has anyway, and cannot join.
 	Inherited func(kind specs.LinuxNamespaceType, path string) bool
@@ -42,9 +42,6 @@ func RewriteForRuntime(config []byte, opts RuntimeOptions, rows []syscalls.Row) 
 	if err := json.Unmarshal(config, &spec); err != nil {
 		return nil, err
 	}
-	own := func(n specs.LinuxNamespace) bool {
-		return ownNetwork(n) || n.Type == specs.NetworkNamespace && opts.OwnsNetwork(n.Path)
-	}
 	if err := rewritePaths(&spec, opts.Dir); err != nil {
 		return nil, err
 	}
@@ -60,7 +57,7 @@ func RewriteForRuntime(config []byte, opts RuntimeOptions, rows []syscalls.Row) 
 		if err := rewriteHome(&spec, opts.Home); err != nil {
 			return nil, err
 		}
-		if err := rewriteSpec(&spec, opts.Options, rows, own); err != nil {
+		if err := rewriteSpec(&spec, opts.Options, rows, opts.Owns); err != nil {
 			return nil, err
 		}
 		return indentLike(spec, config)
@@ -72,7 +69,7 @@ func RewriteForRuntime(config []byte, opts RuntimeOptions, rows []syscalls.Row) 
 	if err := checkNoAgent(linux); err != nil {
 		return nil, err
 	}
-	if err := rewriteMounts(&spec, linux, own); err != nil {
+	if err := rewriteMounts(&spec, linux, opts.Owns); err != nil {
 		return nil, err
 	}
 	return indentLike(spec, config)

@@ -12,13 +12,13 @@ import (
 func TestRewriteForRuntime(t *testing.T) {
 	rows := []syscalls.Row{{Name: "chown", Support: syscalls.Emulated}}
 	const config = `{"root":{"path":"rootfs"},"process":{"env":["A=b"],"user":{"uid":33,"gid":33}},` +
-		`"mounts":[{"type":"bind","source":"x","options":["rbind"]},{"type":"tmpfs","source":"tmpfs"},{"type":"sysfs","source":"sysfs"}],` +
+		`"mounts":[{"type":"bind","source":"x","options":["rbind"]},{"type":"tmpfs","source":"tmpfs"},{"type":"sysfs","source":"sysfs"},{"type":"proc","source":"proc","options":["nosuid"]}],` +
 		`"linux":{"cgroupsPath":"/x","resources":{},"namespaces":[{"type":"network","path":"/net"},{"type":"uts","path":"/net"}]}}`
 	opts := RuntimeOptions{
 		Options: Options{NoUserNamespace: true, Socket: "/s"}, Dir: "/bundle", NoCgroups: true,
-		OwnsNetwork: func(path string) bool { return path == "/net" },
-		Inherited:   func(kind specs.LinuxNamespaceType, _ string) bool { return kind == specs.UTSNamespace },
-		Home:        func(uint32) string { return "/var/www" },
+		Owns:      func(_ specs.LinuxNamespaceType, path string) bool { return path == "/net" },
+		Inherited: func(kind specs.LinuxNamespaceType, _ string) bool { return kind == specs.UTSNamespace },
+		Home:      func(uint32) string { return "/var/www" },
 	}
 	check := func(want, absent []string) {
 		t.Helper()
@@ -39,15 +39,15 @@ func TestRewriteForRuntime(t *testing.T) {
 	}
 	check([]string{`"path":"/bundle/rootfs"`, `"source":"/bundle/x"`, `"source":"tmpfs"`, `"source":"sysfs"`, `"A=b","HOME=/var/www"`, `"uid":0`, "SCMP_ACT_NOTIFY", `"listenerPath":"/s"`, `"network","path":"/net"`},
 		[]string{"cgroupsPath", "resources", "uts"})
-	opts.OwnsNetwork = func(string) bool { return false }
+	opts.Owns = func(specs.LinuxNamespaceType, string) bool { return false }
 	opts.NoCgroups = false
-	check([]string{`"source":"/sys","options":["rbind"]`, "cgroupsPath", "resources"}, []string{`"source":"sysfs"`})
+	check([]string{`"source":"/sys","options":["rbind"]`, `"source":"/proc","options":["rbind","nosuid"]`, "cgroupsPath", "resources"}, []string{`"source":"sysfs"`, `"source":"proc"`})
 	opts.Supervised = true
 	check([]string{`"path":"/bundle/rootfs"`, `"source":"/sys","options":["rbind"]`, `"uid":33`}, []string{"seccomp", "HOME"})
 }
 
 func TestRewriteForRuntimeSupervised(t *testing.T) {
-	opts := RuntimeOptions{Supervised: true, Dir: "/bundle", OwnsNetwork: func(string) bool { return false }}
+	opts := RuntimeOptions{Supervised: true, Dir: "/bundle"}
 	for _, seccomp := range []string{`{"listenerPath":"/x"}`, `{"defaultAction":"SCMP_ACT_NOTIFY"}`, `{"syscalls":[{"names":["chown"],"action":"SCMP_ACT_NOTIFY"}]}`} {
 		if got, err := RewriteForRuntime([]byte(`{"linux":{"seccomp":`+seccomp+`}}`), opts, nil); err == nil {
 			t.Errorf("%s: no error for a second agent, but %s", seccomp, got)

@@ -121,11 +121,11 @@ func (r *runtime) writeState(s *state, rec record, config bundleConfig) error {
 		Supervised: rec.Supervised,
 		Dir:        rec.Bundle,
 		NoCgroups:  !rec.Cgroups,
-		OwnsNetwork: func(path string) bool {
-			return !rec.NewUserNS && ownsNamespace(path)
+		Owns: func(kind specs.LinuxNamespaceType, path string) bool {
+			return !rec.NewUserNS && ownsNamespace(kind, path)
 		},
 		Inherited: func(kind specs.LinuxNamespaceType, path string) bool {
-			return isInherited(kind, path) && (rec.NewUserNS || !ownsNamespace(path))
+			return isInherited(kind, path) && (rec.NewUserNS || !ownsNamespace(kind, path))
 		},
 		Home: func(uid uint32) string { return launch.Home(config.rootfs(rec.Bundle), uid) },
 	}
@@ -176,9 +176,12 @@ func isInherited(kind specs.LinuxNamespaceType, path string) bool {
 	return err == nil && os.SameFile(named, own)
 }
 
-// ownsNamespace reports whether the namespace of the file at path belongs to the user
-// namespace of this process: ioctl_ns(2), NS_GET_USERNS.
-func ownsNamespace(path string) bool {
+// ownsNamespace reports whether the namespace of the file at path, or if that is empty, the one
+// of this process, belongs to the user namespace of this process: ioctl_ns(2), NS_GET_USERNS.
+func ownsNamespace(kind specs.LinuxNamespaceType, path string) bool {
+	if path == "" {
+		path = "/proc/self/ns/" + namespaceFiles[kind]
+	}
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
