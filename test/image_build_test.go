@@ -25,22 +25,28 @@ type buildDir struct {
 // newBuildDir returns a context with these files.
 func newBuildDir(t *testing.T, files map[string]string) *buildDir {
 	t.Helper()
-	needs(t, "busybox")
 	b := &buildDir{t: t, dir: filepath.Join(t.TempDir(), "context"), store: imageStore(t)}
 	if err := os.Mkdir(b.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	b.write(files)
-	archive := work(buildBaseArchive)
-	if _, err := os.Stat(archive); err != nil { // the tests do not run as root
-		dir := t.TempDir()
-		if err := writeBuildBase(dir); err != nil {
-			t.Fatal(err)
-		}
-		archive = filepath.Join(dir, buildBaseArchive)
-	}
-	subuidless(t, "load", b.store, "-q", "-i", archive)
+	subuidless(t, "load", b.store, "-q", "-i", buildBaseFile(t))
 	return b
+}
+
+// buildBaseFile returns the path of an archive of docker that has the image localhost/base.
+func buildBaseFile(t *testing.T) string {
+	t.Helper()
+	needs(t, "busybox")
+	archive := work(buildBaseArchive)
+	if _, err := os.Stat(archive); err == nil {
+		return archive
+	}
+	dir := t.TempDir() // the tests do not run as root
+	if err := writeBuildBase(dir); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, buildBaseArchive)
 }
 
 func (b *buildDir) write(files map[string]string) {

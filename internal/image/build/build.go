@@ -145,7 +145,10 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 			return nil, err
 		}
 	}
-	return image, b.exportCache()
+	if err := b.exportCache(); err != nil {
+		return nil, err
+	}
+	return image, b.tag(image)
 }
 
 // load reads the context and the Dockerfile.
@@ -192,7 +195,7 @@ func parsePlatform(text string) (target, machine ocispec.Platform, err error) {
 
 // startFiles starts a process that copies files. The caller closes it.
 func (b *builder) startFiles(ctx context.Context) (*files.Process, func() error, error) {
-	p, err := files.Start(b.use, isolation.Current().NativeOwners())
+	p, err := files.Start(b.store, b.use, isolation.Current().NativeOwners())
 	if err != nil {
 		return nil, nil, err
 	}

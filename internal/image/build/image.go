@@ -22,7 +22,7 @@ import (
 // layerType is the media type of the layers that a build makes.
 const layerType = types.OCILayer
 
-// export makes the image of a state, and gives it its names.
+// export makes the image of a state.
 func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if b.Squash {
 		var err error
@@ -74,17 +74,25 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if err := json.Unmarshal(raw, &i.Config); err != nil {
 		return nil, err
 	}
+	if len(b.Names) > 0 {
+		i.Name = b.Names[len(b.Names)-1]
+	}
+	return i, nil
+}
+
+// tag gives an image its names. That is the last step: an image that can be seen is complete, and
+// has been written wherever the user wants it.
+func (b *builder) tag(i *store.Image) error {
 	names := b.Names
 	if len(names) == 0 && !b.Output.complete() {
 		names = []string{""}
 	}
 	for _, name := range names {
-		if err := b.store.Tag(d, d.Digest, name); err != nil {
-			return nil, err
+		if err := b.store.Tag(i.Descriptor, i.Digest, name); err != nil {
+			return err
 		}
-		i.Name = name
 	}
-	return i, nil
+	return nil
 }
 
 func platformOf(config []byte) (*v1.Platform, error) {

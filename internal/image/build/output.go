@@ -142,7 +142,7 @@ func (o *Output) writeTar(ctx context.Context, s *store.Store, use store.Lock, l
 		return err
 	}
 	defer func() { err = errors.Join(err, layer.RemoveAll(dir)) }()
-	p, err := files.Start(use, isolation.Current().NativeOwners())
+	p, err := files.Start(s, use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (b *builder) readContext(s *source) error {
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return err
 	}
-	p, err := files.Start(b.use, isolation.Current().NativeOwners())
+	p, err := files.Start(b.store, b.use, isolation.Current().NativeOwners())
 	if err != nil {
 		return err
 	}

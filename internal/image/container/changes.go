@@ -156,7 +156,7 @@ func addLayer(ctx context.Context, s *store.Store, use store.Lock, changed layer
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p, err := files.Start(use, isolation.Current().NativeOwners())
+	p, err := files.Start(s, use, isolation.Current().NativeOwners())
 	if err != nil {
 		return nil, err
 	}

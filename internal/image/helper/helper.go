@@ -110,3 +110,14 @@ func OpenOwners(native bool) (*owner.Store, error) {
 	}
 	return owner.NewStore(owner.ID{}, sidecar), nil
 }
+
+// Explain adds to an error of writing to the store in dir what the user can do.
+func Explain(err error, dir string) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: no space is left below %s; subuidless prune removes what is not needed, and --root or XDG_DATA_HOME choose another directory", err, dir)
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%w: %s", err, dir)
+	}
+	return err
+}

@@ -60,7 +60,7 @@ func serve(dir string, native bool, jobs io.Reader, report func(event) error) (e
 	defer func() { err = errors.Join(err, store.Abandon(u.layers)) }()
 	for j := range u.receive(jobs) {
 		if err := u.do(j); err != nil {
-			return explain(err, dir)
+			return helper.Explain(err, dir)
 		}
 		if err := report(event{Done: true}); err != nil {
 			return err
@@ -104,17 +104,6 @@ func (r unlessEnded) Read(b []byte) (int, error) {
 	default:
 		return r.Reader.Read(b)
 	}
-}
-
-// explain adds what the user can do to an error of a file system.
-func explain(err error, dir string) error {
-	switch {
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return fmt.Errorf("%w: no space is left below %s; subuidless prune removes what is not needed, and --root or XDG_DATA_HOME choose another directory", err, dir)
-	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("%w: %s", err, dir)
-	}
-	return err
 }
 
 func (u *unpacker) do(j job) error {

@@ -32,10 +32,10 @@ func Main() int {
 		defer mu.Unlock()
 		return encoder.Encode(r)
 	}
-	m := &maker{warn: func(message string) {
+	m := &maker{store: os.Args[1], warn: func(message string) {
 		_ = answer(result{Warning: message}) // if the parent is gone, the next answer ends this process
 	}}
-	if err := m.start(os.Args[1] == "true"); err != nil {
+	if err := m.start(os.Args[2] == "true"); err != nil {
 		_ = answer(result{Error: err.Error()})
 		return 1
 	}
@@ -63,6 +63,7 @@ func Main() int {
 
 // maker does the jobs.
 type maker struct {
+	store  string       // its directory
 	owners *owner.Store // nil: no records are needed
 	warn   func(message string)
 }
@@ -117,7 +118,8 @@ func (m *maker) archive(j *job, lower []string, write func(io.Writer) error) (*L
 	if j.Unpack != "" {
 		apply = func(r io.Reader) error { return m.apply(j.Unpack, lower, r) }
 	}
-	return archive(j.Archive, j.Tree == nil, write, apply)
+	l, err := archive(j.Archive, j.Tree == nil, write, apply)
+	return l, helper.Explain(err, m.store)
 }
 
 // apply unpacks an archive in dir, on top of the layers in lower.

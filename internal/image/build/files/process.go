@@ -49,10 +49,10 @@ type Process struct {
 	*helper.Process
 }
 
-// Start starts a process. The caller holds the lock Use of the store, and calls Close.
+// Start starts a process for the store s. The caller holds the lock s.Use, and calls Close.
 // Native means that no records are needed: see helper.Start.
-func Start(use store.Lock, native bool) (*Process, error) {
-	p, err := helper.Start([]string{Name, strconv.FormatBool(native)}, use.File, native, "copy files in")
+func Start(s *store.Store, use store.Lock, native bool) (*Process, error) {
+	p, err := helper.Start([]string{Name, s.Dir, strconv.FormatBool(native)}, use.File, native, "copy files in")
 	if err != nil {
 		return nil, err
 	}

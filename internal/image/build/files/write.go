@@ -139,14 +139,14 @@ func tee(write func(io.Writer) error, sinks []func(io.Reader) error) error {
 		r.err = cmp.Or(err, io.EOF)
 		close(r.blocks)
 	}
+	var cause error // the first error of a sink that is not what the others then got from write
 	for range sinks {
-		switch e := <-done; {
-		case e == nil || err != nil && errors.Is(e, err):
-		case err == nil || errors.Is(err, errSinkFailed):
-			err = e
-		default:
-			err = errors.Join(err, e)
+		if e := <-done; e != nil && cause == nil && (err == nil || !errors.Is(e, err)) {
+			cause = e
 		}
+	}
+	if cause != nil && (err == nil || errors.Is(err, errSinkFailed)) {
+		return cause
 	}
 	return err
 }
