@@ -73,13 +73,13 @@ type chowner struct {
 	wait   func() error
 }
 
-// startChowner starts a chowner.
-func startChowner(t *testing.T) *chowner {
+// startChowner starts a chowner that inherits files.
+func startChowner(t *testing.T, files ...*os.File) *chowner {
 	t.Helper()
 	cmd := command(t, "subuidless", "exec", "--", "sh", "-c", "while read owner; do chown $owner f && stat -c %u:%g f; done")
 	c := &chowner{t: t, wait: cmd.Wait}
 	cmd.Dir = t.TempDir()
-	cmd.Stderr = &c.stderr
+	cmd.Stderr, cmd.ExtraFiles = &c.stderr, files
 	if err := os.WriteFile(filepath.Join(cmd.Dir, "f"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,9 @@ type keeper struct {
 func KeeperMain() int {
 	log := os.NewFile(keeperLog, "log")
 	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	if err := confine(); err != nil {
+		slog.Warn("the keeper is not confined as far as possible", "err", err)
+	}
 	c, err := inherited(keeperConn)
 	if err != nil {
 		slog.Error("the keeper cannot start", "err", err)

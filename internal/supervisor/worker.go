@@ -81,6 +81,9 @@ func WorkerMain() int {
 	if err := debug.SetCrashOutput(log, debug.CrashOptions{}); err != nil {
 		slog.Warn("crashes of the worker will not be logged", "err", err)
 	}
+	if err := confine(); err != nil {
+		slog.Warn("the worker is not confined as far as possible", "err", err)
+	}
 	keeper, err := inherited(workerConn)
 	if err != nil {
 		slog.Error("the worker cannot start", "err", err)

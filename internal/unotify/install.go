@@ -21,18 +21,14 @@ var ErrBusy = errors.New("another seccomp supervisor already listens to this pro
 //
 // The error is ErrBusy, or says what the kernel lacks.
 func Install(prog []bpf.RawInstruction) (listener int, err error) {
-	sock := make([]unix.SockFilter, len(prog))
-	for i, ins := range prog {
-		sock[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
-	}
-	fprog := unix.SockFprog{Len: uint16(len(sock)), Filter: &sock[0]}
-	defer runtime.KeepAlive(sock)
+	fprog := kernelProgram(prog)
+	defer runtime.KeepAlive(fprog)
 	// With SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19), only fatal signals
 	// interrupt a target once its notification has been received. Without it, any
 	// signal does, and the kernel restarts the call.
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	for {
-		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(fprog)))
 		switch {
 		case e == 0:
 			return int(fd), nil
@@ -46,4 +42,35 @@ func Install(prog []bpf.RawInstruction) (listener int, err error) {
 			return -1, fmt.Errorf("seccomp(SECCOMP_SET_MODE_FILTER): %w", e)
 		}
 	}
+}
+
+// Confine installs the filter prog, which has no listener, on all threads of this process. Programs
+// that they start inherit it. It sets no_new_privs, which the kernel requires of callers without
+// CAP_SYS_ADMIN: see seccomp(2).
+func Confine(prog []bpf.RawInstruction) error {
+	// The kernel sets it for the other threads together with the filter.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
+	}
+	fprog := kernelProgram(prog)
+	defer runtime.KeepAlive(fprog)
+	tid, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(fprog)))
+	switch {
+	case e != 0:
+		return fmt.Errorf("seccomp(SECCOMP_SET_MODE_FILTER): %w", e)
+	case tid != 0:
+		return fmt.Errorf("seccomp(SECCOMP_SET_MODE_FILTER): thread %d has another filter", tid)
+	}
+	return nil
+}
+
+// kernelProgram returns prog as the kernel wants it.
+func kernelProgram(prog []bpf.RawInstruction) *unix.SockFprog {
+	sock := make([]unix.SockFilter, len(prog))
+	for i, ins := range prog {
+		sock[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	return &unix.SockFprog{Len: uint16(len(sock)), Filter: &sock[0]}
 }
