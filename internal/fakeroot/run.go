@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/owner"
@@ -48,11 +45,11 @@ func Run(o Options) (status int, err error) {
 		return launch.StatusFailed, fmt.Errorf("fakeroot: %w", err)
 	}
 	defer func() {
-		if e := records.Remove(); e != nil && err == nil {
+		if e := records.Close(); e != nil && err == nil {
 			status, err = launch.StatusFailed, e
 		}
 	}()
-	exec.Supervisor.Temporary = records.Path()
+	exec.Supervisor.Records = records.File()
 	// Whoever may run programs as another user in a fakeroot has always had access to all files.
 	exec.Supervisor.NoPermissions = true
 	status, err = launch.Exec(exec)
@@ -70,7 +67,7 @@ func prepare(o *Options) (*owner.Temporary, error) {
 	if o.UnknownIsReal {
 		how.Real = &owner.ID{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
 	}
-	records, err := owner.CreateTemporary(directory(), how)
+	records, err := owner.CreateTemporary(how)
 	if err != nil {
 		return nil, err
 	}
@@ -88,19 +85,9 @@ func prepare(o *Options) (*owner.Temporary, error) {
 		err = load(f, records)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot load the owners from %s: %w", o.Load, err), records.Remove())
+		return nil, errors.Join(fmt.Errorf("cannot load the owners from %s: %w", o.Load, err), records.Close())
 	}
 	return records, nil
-}
-
-// directory returns where the file of the records belongs: in memory, if there is such a place.
-func directory() string {
-	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
-		if filepath.IsAbs(dir) && unix.Access(dir, unix.W_OK|unix.X_OK) == nil {
-			return dir
-		}
-	}
-	return os.TempDir()
 }
 
 // environment returns the environment of the command, by which makepkg, abuild and others notice

@@ -57,11 +57,11 @@ func TestStateFile(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	records, err := owner.CreateTemporary(t.TempDir(), owner.TemporaryOptions{})
+	records, err := owner.CreateTemporary(owner.TemporaryOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer records.Remove()
+	defer records.Close()
 	for text, want := range map[string]string{
 		"":                   "",
 		saved:                "",

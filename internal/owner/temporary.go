@@ -13,8 +13,9 @@ import (
 )
 
 // Temporary holds records that end with a command: a Store that has one writes no owners to
-// inodes or to the sidecar. It is the memory of a file, so that it outlives a worker, and so that
-// another process can fill it before the command and read it afterwards.
+// inodes or to the sidecar. It is the memory of a file without a name, so that it outlives a worker,
+// and so that another process can fill it before the command and read it afterwards. Nobody can
+// truncate the file: that would kill whoever reads the memory by SIGBUS.
 //
 // Records are found by device and inode number. The kernel reuses these, so the birth time and a
 // hash of the file handle must match, too, as in the names of the sidecar (see key). Nothing has
@@ -22,8 +23,8 @@ import (
 //
 // Readers need no lock: an entry is complete before a bucket leads to it, and its key does not
 // change any more, except by bind. mu admits one writer at a time. Of a writer that dies, an entry
-// that no bucket leads to may be left. The file grows by blocks that are allocated first, so that
-// a full file system is an error, and not a SIGBUS.
+// that no bucket leads to may be left. Blocks of the file are allocated before they are used, so
+// that a lack of memory is an error, and not a SIGBUS.
 type Temporary struct {
 	file    *os.File
 	header  *temporaryHeader
@@ -87,26 +88,20 @@ const (
 	maxPageSize = 64 << 10
 )
 
-// CreateTemporary creates a file for temporary records in the directory dir. The caller removes
-// it: see Remove.
-func CreateTemporary(dir string, o TemporaryOptions) (*Temporary, error) {
-	f, err := os.CreateTemp(dir, "subuidless-records-")
+// CreateTemporary creates a file for temporary records. The caller closes it: see Close.
+func CreateTemporary(o TemporaryOptions) (*Temporary, error) {
+	fd, err := unix.MemfdCreate("subuidless: records", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	if err := f.Truncate(temporarySize); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
-	}
-	t, err := mapTemporary(f)
-	if err == nil {
-		err = t.allocate(0, entriesOffset)
-	}
+	f := os.NewFile(uintptr(fd), "records that end with the command")
+	t, err := initTemporary(f)
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+		return nil, errors.Join(err, f.Close())
 	}
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+		return nil, errors.Join(err, f.Close())
 	}
 	t.header.created = now.Nano()
 	t.header.count.Store(1)
@@ -119,16 +114,27 @@ func CreateTemporary(dir string, o TemporaryOptions) (*Temporary, error) {
 	return t, nil
 }
 
-// OpenTemporary opens the file of CreateTemporary for the calling process, which becomes the one
-// whose Store makes the records.
-func OpenTemporary(name string) (*Temporary, error) {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
+// initTemporary gives the empty file f its size, which nobody can change any more.
+func initTemporary(f *os.File) (*Temporary, error) {
+	if err := f.Truncate(temporarySize); err != nil {
 		return nil, err
 	}
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+		return nil, os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
+	}
+	t, err := mapTemporary(f)
+	if err == nil {
+		err = t.allocate(0, entriesOffset)
+	}
+	return t, err
+}
+
+// OpenTemporary maps the file of CreateTemporary, which another process has created, for the
+// calling process, which becomes the one whose Store makes the records.
+func OpenTemporary(f *os.File) (*Temporary, error) {
 	t, err := mapTemporary(f)
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, err
 	}
 	if t.header.worker.Swap(uint32(os.Getpid())) != 0 {
 		// The descriptors were those of a worker that has died.
@@ -159,23 +165,19 @@ func mapTemporary(f *os.File) (*Temporary, error) {
 	}, nil
 }
 
-// Path returns the path of the file.
-func (t *Temporary) Path() string { return t.file.Name() }
+// File returns the file, for OpenTemporary in another process.
+func (t *Temporary) File() *os.File { return t.file }
 
-// Remove removes the file. The memory stays as long as a process maps it.
-func (t *Temporary) Remove() error { return errors.Join(os.Remove(t.Path()), t.file.Close()) }
+// Close closes the file. The memory stays as long as a process maps it.
+func (t *Temporary) Close() error { return t.file.Close() }
 
 // allocate makes room in the file.
 func (t *Temporary) allocate(offset, size int64) error {
 	for {
 		err := unix.Fallocate(int(t.file.Fd()), 0, offset, size)
-		switch err {
-		case unix.EINTR:
-			continue
-		case nil, unix.EOPNOTSUPP: // a file system that cannot say before whether it is full
-			return nil
+		if err != unix.EINTR {
+			return os.NewSyscallError("fallocate", err)
 		}
-		return &os.PathError{Op: "fallocate", Path: t.Path(), Err: err}
 	}
 }
 

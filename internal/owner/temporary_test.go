@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,12 +13,12 @@ import (
 // newTemporaryStore returns a Store with temporary records, and them as another process sees them.
 func newTemporaryStore(t *testing.T, o TemporaryOptions) (*Store, *Temporary) {
 	t.Helper()
-	created, err := CreateTemporary(t.TempDir(), o)
+	created, err := CreateTemporary(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := created.Remove(); err != nil {
+		if err := created.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -27,7 +28,7 @@ func newTemporaryStore(t *testing.T, o TemporaryOptions) (*Store, *Temporary) {
 // openTemporaryStore returns a Store as a new worker has it.
 func openTemporaryStore(t *testing.T, created *Temporary) *Store {
 	t.Helper()
-	opened, err := OpenTemporary(created.Path())
+	opened, err := OpenTemporary(created.File())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +220,11 @@ func TestTemporaryRecordsAreLoaded(t *testing.T) {
 	if err := unix.Stat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	created, err := CreateTemporary(t.TempDir(), TemporaryOptions{Keep: true})
+	created, err := CreateTemporary(TemporaryOptions{Keep: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer created.Remove()
+	defer created.Close()
 	loaded := SavedInode{Dev: st.Dev, Ino: st.Ino, Mode: unix.S_IFCHR | 0o400, ID: ID{42, 43}, Nlink: 1, Rdev: unix.Mkdev(5, 1)}
 	unseen := SavedInode{Dev: st.Dev, Ino: 1 << 60, Mode: unix.S_IFREG | 0o600, ID: ID{7, 8}, Nlink: 3}
 	for _, x := range []SavedInode{loaded, unseen} {
@@ -283,5 +284,16 @@ func TestTemporaryAllocatesNothing(t *testing.T) {
 		uid++
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Whoever truncates the file of a mapping kills all that read it.
+func TestTemporaryRecordsCannotBeTruncated(t *testing.T) {
+	_, created := newTemporaryStore(t, TemporaryOptions{})
+	f := created.File()
+	for _, size := range []int64{0, temporarySize / 2, 2 * temporarySize} {
+		if err := f.Truncate(size); !errors.Is(err, unix.EPERM) {
+			t.Errorf("truncate to %d: %v, want EPERM", size, err)
+		}
 	}
 }

@@ -34,7 +34,7 @@ func (t *Temporary) Load(s SavedInode) error {
 	}
 	e, errno := t.newEntry()
 	if errno != 0 {
-		return fmt.Errorf("more than %d records, or no space in %s: %w", maxTemporary, t.Path(), errno)
+		return fmt.Errorf("more than %d records, or not enough memory for them: %w", maxTemporary, errno)
 	}
 	e.dev, e.ino = uint64(unix.Major(s.Dev))<<32|uint64(unix.Minor(s.Dev)), s.Ino
 	e.mode.Store(s.Mode)

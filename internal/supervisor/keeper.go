@@ -22,6 +22,7 @@ const (
 	keeperConn = 3 + iota
 	keeperLog
 	keeperWitness
+	keeperRecords // of Config.Records; /dev/null if there are none
 )
 
 // keeper holds what must outlive a worker, and starts a new worker when one dies. The
@@ -224,7 +225,7 @@ func (k *keeper) startWorker(ns int) error {
 		// The Go runtime preempts goroutines with signals. Receivers, which make system
 		// calls all the time, do not need that, and signals interrupt their calls.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
-		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in},
+		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords},
 	}
 	pid, err := cmd.Start()
 	if err == nil {

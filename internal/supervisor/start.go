@@ -39,6 +39,7 @@ type Prepared struct {
 // caller lives, the supervisor's log appears on its standard error. Call Close in any
 // case.
 func Prepare(cfg Config) (*Prepared, error) {
+	cfg.HasRecords = cfg.Records != nil
 	c, theirs, err := socketpair()
 	if err != nil {
 		return nil, err
@@ -132,19 +133,23 @@ func (p *Prepared) Close() {
 }
 
 // startKeeper starts the keeper's process, which inherits its end of a socket pair, the file
-// for its log, and its end of the witness's socket.
+// for its log, its end of the witness's socket, and cfg.Records.
 func startKeeper(cfg Config, conn, log, witness *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
+	records := cfg.Records
+	if records == nil {
+		records = null
+	}
 	cmd := userns.Command{
 		Namespace: -1,
 		Path:      "/proc/self/exe",
 		Args:      []string{KeeperName, cfg.ID},
 		Env:       os.Environ(),
-		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd())},
+		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd()), int(records.Fd())},
 	}
 	return cmd.Start()
 }

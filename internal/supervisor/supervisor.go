@@ -92,9 +92,11 @@ type Config struct {
 	// cannot carry extended attributes. Empty: the default, see
 	// owner.DefaultSidecar.
 	Sidecar string
-	// Temporary is the absolute path of a file of owner.CreateTemporary: the owners that the
-	// container records end with it. Empty: they stay with the files.
-	Temporary string `json:",omitempty"`
+	// Records is the file of owner.CreateTemporary: the owners that the container records end
+	// with it. Nil: they stay with the files. Keepers and workers inherit it.
+	Records *os.File `json:"-"`
+	// HasRecords says that Records is not nil, to them. Prepare sets it.
+	HasRecords bool `json:",omitempty"`
 	// NoPermissions turns off the permission checks for files. The container's filter
 	// may then be made from syscalls.WithoutPermissions.
 	NoPermissions bool

@@ -31,6 +31,7 @@ const (
 	workerWitness
 	workerMapsOut
 	workerMapsIn
+	workerRecords
 )
 
 // processStart is when this process started, in nanoseconds since 1970: after the death
@@ -165,8 +166,9 @@ func (w *worker) setUp(cfg *Config) error {
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
 	w.owners.Host = &w.journal.hostOwners
-	if cfg.Temporary != "" {
-		if w.owners.Temporary, err = owner.OpenTemporary(cfg.Temporary); err != nil {
+	if cfg.HasRecords {
+		w.cfg.Records = os.NewFile(workerRecords, "records")
+		if w.owners.Temporary, err = owner.OpenTemporary(w.cfg.Records); err != nil {
 			return fmt.Errorf("records that end with the command: %w", err)
 		}
 	}
