@@ -21,8 +21,8 @@ func mountAnswers(work string, user int) (unmount func(), err error) {
 			return nil, err
 		}
 	}
-	for _, set := range []string{"OK", "E2BIG", "EACCES", "EINVAL", "ENODATA", "ENOTSUP", "EPERM", "EIO", "ESTALE", "EROFS", "ENOSPC", "EDQUOT"} {
-		for _, get := range []string{set, "ENODATA"} {
+	for _, set := range []string{"OK", "DROP", "E2BIG", "EACCES", "EINVAL", "ENODATA", "ENOTSUP", "EPERM", "EIO", "ESTALE", "EROFS", "ENOSPC", "EDQUOT"} {
+		for _, get := range []string{set, "ENODATA", "ENOTSUP"} {
 			d := filepath.Join(data, set+"-"+get)
 			if err := os.MkdirAll(d, 0o755); err != nil {
 				return nil, err

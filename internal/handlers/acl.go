@@ -202,7 +202,7 @@ func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 	recorded := kind.field(&i.record)
 	old := *recorded
 	*recorded = a.Append(nil)
-	if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
+	if e := c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record); e != 0 {
 		return e
 	}
 	e := setxattrOPath(i.fd, kind.name(), a.Unnamed().Append(nil), 0)
@@ -210,7 +210,7 @@ func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 		return 0
 	}
 	*recorded = old
-	if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
+	if e := c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record); e != 0 {
 		return e
 	}
 	return e
@@ -227,7 +227,7 @@ func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
 		return 0
 	}
 	*recorded = nil
-	return c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record)
+	return c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record)
 }
 
 // dropSetgid clears the S_ISGID of a file whose permissions an ACL has changed, if chmod(2)

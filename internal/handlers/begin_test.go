@@ -42,7 +42,7 @@ func twoDirectories(t *testing.T, c *caller) (a, b string) {
 		if err := os.Chmod(dir, os.ModeSetgid|0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.call.Owners.Set(openAt(t, dir), unix.S_IFDIR, owner.ID{UID: 0, GID: 501}); err != 0 {
+		if err := c.call.Owners.Set(openAt(t, dir), 0, unix.S_IFDIR, owner.ID{UID: 0, GID: 501}); err != 0 {
 			t.Fatal(err)
 		}
 	}

@@ -195,7 +195,7 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	if id, ok := c.Owners.Get(fd, st.Mode); ok {
 		rec.ID = id // another task has already changed the owner
 	}
-	e := c.Owners.SetRecord(fd, st.Mode, rec)
+	e := c.Owners.SetRecord(fd, st.Dev, st.Mode, rec)
 	if e == 0 && c.Intent.ID == c.ID {
 		c.Intent.Done = inode
 	}

@@ -191,7 +191,7 @@ func (c *Call) recordUnrecorded(i *inode, id owner.ID) {
 	c.Owners.Lock(i.lockKey())
 	defer c.Owners.Unlock(i.lockKey())
 	if !c.load(i) {
-		_ = c.Owners.Set(i.fd, i.stat.Mode, id) // it stays root's if there is no space
+		_ = c.Owners.Set(i.fd, i.stat.Dev, i.stat.Mode, id) // it stays root's if there is no space
 	}
 }
 

@@ -54,5 +54,5 @@ func (c *Call) recordSlave(master int) unix.Errno {
 	if st.Gid != c.Owners.Mapped.GID {
 		id.GID = owner.Noop
 	}
-	return c.Owners.Set(slave, st.Mode, id)
+	return c.Owners.Set(slave, st.Dev, st.Mode, id)
 }

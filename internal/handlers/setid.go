@@ -111,7 +111,7 @@ func (c *Call) recordSetID(i *inode) {
 	}
 	mode := i.mode()
 	i.record.SetID = mode & owner.SetIDBits
-	if c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record) == 0 {
+	if c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record) == 0 {
 		sys.FchmodOPath(i.fd, mode&^owner.SetIDBits|unix.S_ISVTX)
 	}
 	unix.Close(lease)
@@ -129,7 +129,7 @@ func (c *Call) unrecordSetID(i *inode) unix.Errno {
 	}
 	i.stat.Mode = mode
 	i.record.SetID = 0
-	return c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record)
+	return c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record)
 }
 
 // settleSetID reads status and record of a marked inode again. If it has recorded set-id bits
@@ -184,7 +184,7 @@ func (c *Call) changeMode(i *inode, mode uint32) unix.Errno {
 	recorded := i.record.SetID != 0
 	if recorded && mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
 		i.record.SetID = mode & owner.SetIDBits
-		if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
+		if e := c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record); e != 0 {
 			return e
 		}
 		return sys.FchmodOPath(i.fd, mode&^owner.SetIDBits|unix.S_ISVTX)
@@ -192,7 +192,7 @@ func (c *Call) changeMode(i *inode, mode uint32) unix.Errno {
 	// The new mode may be that of a marked inode: what the old one has made void must go. (load
 	// and SetRecord drop it.)
 	if !recorded && i.kind() == unix.S_IFREG && mode&unix.S_ISVTX != 0 && c.load(i) {
-		if e := c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record); e != 0 {
+		if e := c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record); e != 0 {
 			return e
 		}
 	}
@@ -200,5 +200,5 @@ func (c *Call) changeMode(i *inode, mode uint32) unix.Errno {
 		return e
 	}
 	i.record.SetID = 0
-	return c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record)
+	return c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record)
 }

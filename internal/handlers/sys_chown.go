@@ -158,7 +158,7 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	}
 	if c.Owners.Temporary != nil && i.stat.Uid != c.Owners.Mapped.UID {
 		// A record that ends with the command changes nothing for the file's user.
-		return Errno(c.Owners.Set(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
+		return Errno(c.Owners.Set(i.fd, i.stat.Dev, i.stat.Mode, to.Over(c.recordedOwner(i))))
 	}
 	mapped, id := c.Owners.Mapped, to
 	if to.UID == owner.Noop || to.GID == owner.Noop {
@@ -168,7 +168,7 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	// Set-id bits of special files mean nothing, and so are rare: they are the kernel's to clear.
 	belongsToMapped := owner.ID{UID: i.stat.Uid, GID: i.stat.Gid} == c.Owners.Mapped
 	if belongsToMapped && i.stat.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 {
-		if done, e := c.Owners.SetInInode(i.fd, i.stat.Mode, id); done {
+		if done, e := c.Owners.SetInInode(i.fd, i.stat.Dev, i.stat.Mode, id); done {
 			if e == 0 {
 				c.removeStoredCapability(i)
 			}
@@ -190,9 +190,9 @@ func (c *Call) changeOwner(i *inode, to owner.ID, change func(int, owner.ID) uni
 	}
 	if special { // the kernel has removed the record
 		i.record.ID = id
-		return Errno(c.Owners.SetRecord(i.fd, i.stat.Mode, &i.record))
+		return Errno(c.Owners.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &i.record))
 	}
-	return Errno(c.Owners.Set(i.fd, i.stat.Mode, id))
+	return Errno(c.Owners.Set(i.fd, i.stat.Dev, i.stat.Mode, id))
 }
 
 // unchanged is the owner -1, -1 of chown(2): neither id changes.
@@ -218,7 +218,7 @@ func (c *Call) chownShared(i *inode, to owner.ID) Result {
 	if to == unchanged {
 		return Errno(0)
 	}
-	return Errno(c.Owners.SetHost(i.fd, i.stat.Mode, to.Over(c.recordedOwner(i))))
+	return Errno(c.Owners.SetHost(i.fd, i.stat.Dev, i.stat.Mode, to.Over(c.recordedOwner(i))))
 }
 
 // chownUnmapped handles a chown that the kernel has refused with e.

@@ -21,7 +21,7 @@ func MemfdCreate(c *Call) Result {
 	if e != 0 {
 		return Errno(e)
 	}
-	if e := c.Owners.Set(fd, unix.S_IFREG, c.fsIDs()); e != 0 {
+	if e := c.Owners.Set(fd, 0, unix.S_IFREG, c.fsIDs()); e != 0 {
 		unix.Close(fd)
 		return Errno(e)
 	}

@@ -153,7 +153,7 @@ func (c *Call) hasMadeMq(fd int) bool {
 // recordMq records that the caller owns the new message queue fd. It closes fd if it fails.
 func (c *Call) recordMq(fd int) unix.Errno {
 	s := c.identity()
-	e := c.Owners.SetRecord(fd, unix.S_IFREG, &owner.Record{ID: owner.ID{UID: s.UID.FS, GID: s.GID.FS}})
+	e := c.Owners.SetRecord(fd, 0, unix.S_IFREG, &owner.Record{ID: owner.ID{UID: s.UID.FS, GID: s.GID.FS}})
 	if e != 0 {
 		unix.Close(fd)
 	}

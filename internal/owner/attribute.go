@@ -16,6 +16,7 @@ var attributeName = &[]byte(Xattr + "\x00")[0]
 // descriptor's name in /proc: see sys.FDPath.
 type object struct {
 	fd     int
+	dev    uint64     // st_dev; 0 if not known
 	byPath bool       // use path instead of fd
 	path   sys.FDPath // valid if byPath
 }

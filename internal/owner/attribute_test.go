@@ -85,14 +85,14 @@ func TestStoreThroughAnOpenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if e := s.Set(fd, unix.S_IFREG, ID{42, 43}); e != 0 {
+	if e := s.Set(fd, 0, unix.S_IFREG, ID{42, 43}); e != 0 {
 		t.Fatal(e)
 	}
 	wantAttribute(t, path, []byte{8, 42, 16, 43})
 	if id, ok := s.Get(fd, unix.S_IFREG); !ok || id != (ID{42, 43}) {
 		t.Errorf("Get: %v, %v", id, ok)
 	}
-	if e := s.Set(fd, unix.S_IFREG, ID{}); e != 0 {
+	if e := s.Set(fd, 0, unix.S_IFREG, ID{}); e != 0 {
 		t.Fatal(e)
 	}
 	wantAttribute(t, path, nil)

@@ -46,7 +46,7 @@ func (s *Store) Attributes(fd int, mode uint32, create bool, p *AttributePath) (
 		// Written even if it says so already, because real attributes would change the ctime,
 		// too. First of all, because overlayfs makes another inode of it.
 		r.attributes = true
-		if e := o.setCapability(&r, false, 0, s.Mapped.UID); e != 0 {
+		if e := s.setCapability(&o, &r, false, 0); e != 0 {
 			return nil, e
 		}
 	case !r.attributes:

@@ -41,7 +41,7 @@ func TestACLOfSpecialFile(t *testing.T) {
 				want.ID = ID{3, 4}
 				wantRecord(t, s, path, &r, &want)
 				fd, mode := openPath(t, path)
-				if done, e := s.SetInInode(fd, mode, ID{}); !done || e != 0 {
+				if done, e := s.SetInInode(fd, 0, mode, ID{}); !done || e != 0 {
 					t.Errorf("SetInInode: %v, %v", done, e)
 				}
 				want.ID = ID{}
@@ -55,7 +55,7 @@ func TestACLOfSpecialFile(t *testing.T) {
 			setRecord(t, s, path, Record{ID: ID{1, 2}, Access: []byte{7}})
 			wantRecord(t, NewStore(ID{}, nil), path, &r, &Record{ID: ID{1, 2}})
 			fd, mode := openPath(t, create(t, t.TempDir()))
-			if e := NewStore(ID{}, nil).SetRecord(fd, mode, &Record{Access: []byte{7}}); e != unix.EROFS {
+			if e := NewStore(ID{}, nil).SetRecord(fd, 0, mode, &Record{Access: []byte{7}}); e != unix.EROFS {
 				t.Errorf("without a sidecar: %v, want EROFS", e)
 			}
 		})

@@ -20,6 +20,7 @@ type inodes struct {
 type inode struct {
 	path *byte
 	fd   int
+	dev  uint64
 	mode uint32
 }
 
@@ -38,6 +39,11 @@ func newInodes(tb testing.TB) *inodes {
 			tb.Fatal(err)
 		}
 		i.fd, i.mode = openPath(tb, path)
+		var st unix.Stat_t
+		if err := unix.Fstat(i.fd, &st); err != nil {
+			tb.Fatal(err)
+		}
+		i.dev = st.Dev
 		return i
 	}
 	n.plain, n.owned, n.withACL = create("plain", unix.S_IFREG), create("owned", unix.S_IFREG), create("acl", unix.S_IFREG)
@@ -50,7 +56,7 @@ func newInodes(tb testing.TB) *inodes {
 		{n.withACL, Record{ID: ID{1, 2}, Access: make([]byte, 44)}},
 		{n.socket, Record{ID: ID{1, 2}}},
 	} {
-		if e := n.store.SetRecord(r.fd, r.mode, &r.Record); e != 0 {
+		if e := n.store.SetRecord(r.fd, r.dev, r.mode, &r.Record); e != 0 {
 			tb.Skip(e) // ACLs need a file system with user.* attributes
 		}
 	}
@@ -59,7 +65,7 @@ func newInodes(tb testing.TB) *inodes {
 
 func (n *inodes) set(i inode) unix.Errno {
 	n.id++
-	return n.store.Set(i.fd, i.mode, ID{n.id, n.id})
+	return n.store.Set(i.fd, i.dev, i.mode, ID{n.id, n.id})
 }
 
 // hotPaths are what most handlers need of a Store. None may allocate, except as said here:
@@ -85,12 +91,12 @@ var hotPaths = []struct {
 	{"Set with an ACL", func(n *inodes) bool { return n.set(n.withACL) == 0 }},
 	{"Set, sidecar", func(n *inodes) bool { return n.set(n.socket) == 0 }},
 	{"Set and remove", func(n *inodes) bool {
-		return n.set(n.plain) == 0 && n.store.Set(n.plain.fd, n.plain.mode, n.store.Mapped) == 0
+		return n.set(n.plain) == 0 && n.store.Set(n.plain.fd, n.plain.dev, n.plain.mode, n.store.Mapped) == 0
 	}},
 	{"SetRecord", func(n *inodes) bool {
 		n.id++
 		n.record = Record{ID: ID{n.id, n.id}, buf: n.record.buf}
-		return n.store.SetRecord(n.owned.fd, n.owned.mode, &n.record) == 0
+		return n.store.SetRecord(n.owned.fd, n.owned.dev, n.owned.mode, &n.record) == 0
 	}},
 }
 

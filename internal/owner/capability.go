@@ -151,10 +151,10 @@ func HasAttributeFile(value []byte) bool {
 	return IsCapabilityRecord(value) && value[16]&capabilityAttributes != 0
 }
 
-// setCapability makes r the record in the capability attribute of the object, or removes the
-// attribute if r is redundant. Capabilities stay as they are. Flags are those of setxattr(2),
-// and mapped is the mapped uid.
-func (o *object) setCapability(r *Record, redundant bool, flags, mapped uint32) unix.Errno {
+// setCapability makes r the record in the capability attribute of o, or removes the attribute if r
+// is redundant. Capabilities stay as they are. Flags are those of setxattr(2). The error is
+// EOPNOTSUPP if the file system drops the value.
+func (s *Store) setCapability(o *object, r *Record, redundant bool, flags uint32) unix.Errno {
 	if redundant {
 		var old [capabilitySize3]byte
 		n, e := o.getxattr(capabilityName, old[:])
@@ -167,12 +167,15 @@ func (o *object) setCapability(r *Record, redundant bool, flags, mapped uint32) 
 	if !ok {
 		return unix.EOPNOTSUPP
 	}
-	if mapped == 0 {
-		return o.setxattr(capabilityName, value[:], flags)
-	}
 	var value3 [capabilitySize3]byte
-	copy(value3[:], value[:])
-	binary.LittleEndian.PutUint32(value3[:], capabilityVersion3)
-	binary.LittleEndian.PutUint32(value3[len(value):], mapped)
-	return o.setxattr(capabilityName, value3[:], flags)
+	set := append(value3[:0], value[:]...)
+	if mapped := s.Mapped.UID; mapped != 0 {
+		binary.LittleEndian.PutUint32(set, capabilityVersion3)
+		set = binary.LittleEndian.AppendUint32(set, mapped)
+	}
+	e := o.setxattr(capabilityName, set, flags)
+	if e == 0 && !s.keeps(o, capabilityName, set) {
+		return unix.EOPNOTSUPP
+	}
+	return e
 }

@@ -71,7 +71,7 @@ func TestRecordInInode(t *testing.T) {
 	s := NewStore(ID{}, openSidecar(t, side))
 	link := makeSymlink(t, dir)
 	fd, mode := openPath(t, link)
-	if e := s.Set(fd, mode, ID{42, 43}); e != 0 {
+	if e := s.Set(fd, 0, mode, ID{42, 43}); e != 0 {
 		t.Fatal(e)
 	}
 	moved, hard := filepath.Join(dir, "moved"), filepath.Join(dir, "hard")
@@ -88,16 +88,16 @@ func TestRecordInInode(t *testing.T) {
 	if n := entries(t, side); len(n) != 0 || s.SidecarInUse() {
 		t.Errorf("the sidecar has %v", n)
 	}
-	if done, e := s.SetInInode(fd, mode, ID{44, 43}); !done || e != 0 {
+	if done, e := s.SetInInode(fd, 0, mode, ID{44, 43}); !done || e != 0 {
 		t.Errorf("SetInInode: %v, %v", done, e)
 	}
 	wantOwner(t, other, moved, ID{44, 43}, true)
 	// What says no more than the kernel goes.
-	if done, e := s.SetInInode(fd, mode, ID{}); !done || e != 0 {
+	if done, e := s.SetInInode(fd, 0, mode, ID{}); !done || e != 0 {
 		t.Errorf("SetInInode of the mapped id: %v, %v", done, e)
 	}
 	wantOwner(t, other, moved, ID{}, false)
-	if done, _ := s.SetInInode(fd, mode, ID{}); done {
+	if done, _ := s.SetInInode(fd, 0, mode, ID{}); done {
 		t.Error("SetInInode has done what is the kernel's to do")
 	}
 }
@@ -117,7 +117,7 @@ func TestSidecarMovesIntoInode(t *testing.T) {
 		t.Fatal(e)
 	}
 	wantOwner(t, s, path, ID{7, 8}, true)
-	if e := s.Set(fd, mode, ID{9, 8}); e != 0 {
+	if e := s.Set(fd, 0, mode, ID{9, 8}); e != 0 {
 		t.Fatal(e)
 	}
 	wantOwner(t, s, path, ID{9, 8}, true)
@@ -148,7 +148,7 @@ func TestSetInInodeWithReadOnlySidecar(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []ID{{9, 8}, {}} {
-		if done, e := s.SetInInode(fd, mode, id); !done || e != 0 {
+		if done, e := s.SetInInode(fd, 0, mode, id); !done || e != 0 {
 			t.Errorf("SetInInode to %v: %v, %v", id, done, e)
 		}
 	}

@@ -107,7 +107,7 @@ func TestMarkersOutliveBoots(t *testing.T) {
 		t.Fatal("in use at the beginning")
 	}
 	fd, mode := openPath(t, makeFIFO(t, t.TempDir()))
-	if e := s.SetRecord(fd, mode, &Record{ID: ID{1, 2}, Type: unix.S_IFCHR, Rdev: 5}); e != 0 {
+	if e := s.SetRecord(fd, 0, mode, &Record{ID: ID{1, 2}, Type: unix.S_IFCHR, Rdev: 5}); e != 0 {
 		t.Fatal(e)
 	}
 	s.NoteSecurity()

@@ -81,7 +81,7 @@ func (h *HostOwners) set(k *key, id ID) bool {
 // that has no room, Set records the owner.
 //
 // The errors are those of statx(2) and Set.
-func (s *Store) SetHost(fd int, mode uint32, id ID) unix.Errno {
+func (s *Store) SetHost(fd int, dev uint64, mode uint32, id ID) unix.Errno {
 	var k key
 	if e := k.fill(fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		return e
@@ -92,5 +92,5 @@ func (s *Store) SetHost(fd int, mode uint32, id ID) unix.Errno {
 	if stored {
 		return 0
 	}
-	return s.Set(fd, mode, id)
+	return s.Set(fd, dev, mode, id)
 }

@@ -17,7 +17,7 @@ func TestHostOwners(t *testing.T) {
 	other, otherMode := openPath(t, makeFIFO(t, t.TempDir()))
 	s := newStore(host)
 	for _, id := range []ID{{5, 6}, {0, 0}, {7, Noop}} {
-		if e := s.SetHost(fd, mode, id); e != 0 {
+		if e := s.SetHost(fd, 0, mode, id); e != 0 {
 			t.Fatal(e)
 		}
 		for _, store := range []*Store{s, newStore(host)} {
@@ -53,7 +53,7 @@ func TestHostOwnersFull(t *testing.T) {
 		}
 	}
 	fd, mode := openPath(t, makeFIFO(t, t.TempDir()))
-	if e := s.SetHost(fd, mode, ID{5, 6}); e != 0 {
+	if e := s.SetHost(fd, 0, mode, ID{5, 6}); e != 0 {
 		t.Fatal(e)
 	}
 	if id, ok := s.Get(fd, mode); !ok || id != (ID{5, 6}) {
@@ -71,7 +71,7 @@ func TestHostOwnersAllocateNothing(t *testing.T) {
 	s.Host = new(HostOwners)
 	fd, mode := openPath(t, makeFIFO(t, t.TempDir()))
 	if n := testing.AllocsPerRun(100, func() {
-		if e := s.SetHost(fd, mode, ID{5, 6}); e != 0 {
+		if e := s.SetHost(fd, 0, mode, ID{5, 6}); e != 0 {
 			t.Error(e)
 		}
 		s.Get(fd, mode)

@@ -26,7 +26,7 @@ func TestEntries(t *testing.T) {
 	}
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
-	if e := s.Set(pipe[0], unix.S_IFIFO, ID{3, 4}); e != 0 {
+	if e := s.Set(pipe[0], 0, unix.S_IFIFO, ID{3, 4}); e != 0 {
 		t.Fatal(e)
 	}
 	list, err := s.sidecar.Entries()

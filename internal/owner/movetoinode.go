@@ -21,10 +21,10 @@ func (s *Store) MoveToInode(fd int, mode uint32) (moved bool, e unix.Errno) {
 	}
 	if hasUserXattrs(mode) {
 		var small [smallValue]byte
-		e = o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE)
+		e = s.setAttribute(&o, r.Append(small[:0]), unix.XATTR_CREATE)
 	} else {
 		s.noteDevice(&r)
-		e = o.setCapability(&r, false, unix.XATTR_CREATE, s.Mapped.UID)
+		e = s.setCapability(&o, &r, false, unix.XATTR_CREATE)
 	}
 	switch e {
 	case 0:
@@ -33,7 +33,7 @@ func (s *Store) MoveToInode(fd int, mode uint32) (moved bool, e unix.Errno) {
 			if hasUserXattrs(mode) {
 				return false, o.removexattr(attributeName)
 			}
-			return false, o.setCapability(&r, true, 0, 0)
+			return false, s.setCapability(&o, &r, true, 0)
 		}
 		return e == 0, e
 	case unix.EEXIST:

@@ -30,7 +30,7 @@ func wantRecord(t *testing.T, s *Store, path string, r, want *Record) {
 func setRecord(t testing.TB, s *Store, path string, r Record) {
 	t.Helper()
 	fd, mode := openPath(t, path)
-	if e := s.SetRecord(fd, mode, &r); e != 0 {
+	if e := s.SetRecord(fd, 0, mode, &r); e != 0 {
 		t.Fatalf("SetRecord %+v: %v", r, e)
 	}
 }
@@ -119,7 +119,7 @@ func TestRecordIsWrittenBack(t *testing.T) {
 	fd, mode := openPath(t, path)
 	s.Record(fd, mode, &r)
 	r.UID, r.Access = 70000, nil
-	if e := s.SetRecord(fd, mode, &r); e != 0 {
+	if e := s.SetRecord(fd, 0, mode, &r); e != 0 {
 		t.Fatal(e)
 	}
 	wantRecord(t, s, path, &r, &Record{ID: ID{70000, 2}, Default: []byte("default")})
@@ -170,7 +170,7 @@ func TestRecordAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() {
 			s.Record(fd, mode, &r)
 			id++
-			s.Set(fd, mode, ID{id, id})
+			s.Set(fd, 0, mode, ID{id, id})
 		}); n != 0 {
 			t.Errorf("%s: %v allocations, want none", filepath.Base(path), n)
 		}

@@ -42,6 +42,7 @@ type Store struct {
 	noted     [hintCount]atomic.Bool // see noteLasting
 	malformed atomic.Uint64
 	setID     atomic.Bool // see SetIDInUse
+	keeping   keeping
 	locks     inodeLocks
 	removals  removals // see Forget
 }
@@ -172,7 +173,7 @@ func (s *Store) read(o *object, mode uint32, buf []byte) (Record, bool, []byte) 
 func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []byte) {
 	r := Record{ID: Unchanged}
 	if hasUserXattrs(mode) {
-		value, e := readValue(o, buf)
+		value, e := readValue(o, attributeName, buf)
 		if e == 0 {
 			parsed, err := Parse(value)
 			if err != nil || !parsed.validFor(mode) {
@@ -216,12 +217,12 @@ func (s *Store) readStored(o *object, mode uint32, buf []byte) (Record, bool, []
 	return r, ok, buf
 }
 
-// readValue reads the attribute of o into buf, or into a new buffer if buf is too small.
-func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
-	n, e := o.getxattr(attributeName, buf)
+// readValue reads an attribute of o into buf, or into a new buffer if buf is too small.
+func readValue(o *object, name *byte, buf []byte) ([]byte, unix.Errno) {
+	n, e := o.getxattr(name, buf)
 	if e == unix.ERANGE {
 		buf = make([]byte, maxXattr)
-		n, e = o.getxattr(attributeName, buf)
+		n, e = o.getxattr(name, buf)
 	}
 	if e != 0 {
 		return nil, e
@@ -234,14 +235,14 @@ func readValue(o *object, buf []byte) ([]byte, unix.Errno) {
 const maxXattr = 64 << 10
 
 // Set records id as the owner of the object that the descriptor fd, which may be an O_PATH
-// one, refers to, and keeps the rest of its record. Mode is the object's st_mode. Set
-// assumes that the kernel shows the mapped id as the owner, and removes a record that says
+// one, refers to, and keeps the rest of its record. Dev is the object's st_dev, or 0 if that is
+// not known, and mode its st_mode. Set assumes that the kernel shows the mapped id as the owner, and removes a record that says
 // no more than that. The caller holds Lock on the inode.
 //
 // The errors are those of setxattr(2), and those of SetRecord.
-func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
+func (s *Store) Set(fd int, dev uint64, mode uint32, id ID) unix.Errno {
 	var small [smallValue]byte
-	o := object{fd: fd}
+	o := object{fd: fd, dev: dev}
 	r := Record{ID: id}
 	if hasUserXattrs(mode) && s.Temporary == nil {
 		// Most files have no record yet, and need a single system call.
@@ -249,7 +250,7 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 			if _, e := o.getxattr(attributeName, nil); e == unix.ENODATA && !s.hints.mayHave(hintRefused) {
 				return 0
 			}
-		} else if e := o.setxattr(attributeName, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && !o.refuses(e) {
+		} else if e := s.setAttribute(&o, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && !o.refuses(e) {
 			return e
 		}
 	}
@@ -259,14 +260,15 @@ func (s *Store) Set(fd int, mode uint32, id ID) unix.Errno {
 }
 
 // SetRecord makes r the record of the object that the descriptor fd, which may be an
-// O_PATH one, refers to. Mode is the object's st_mode. SetRecord assumes that the kernel
-// shows the mapped id as the owner, and stores nothing if r says no more than that. The
-// caller holds Lock on the inode if r is based on the previous record.
+// O_PATH one, refers to. Dev is the object's st_dev, or 0 if that is not known, and mode its
+// st_mode. SetRecord assumes that the kernel shows the mapped id as the owner, and stores
+// nothing if r says no more than that. The caller holds Lock on the inode if r is based on the
+// previous record.
 //
 // The errors are those of setxattr(2) and symlinkat(2), EOPNOTSUPP if r has ACLs or SetID but
 // the file system has no attributes, and EROFS if it needs a sidecar and there is none.
-func (s *Store) SetRecord(fd int, mode uint32, r *Record) unix.Errno {
-	return s.set(&object{fd: fd}, mode, r)
+func (s *Store) SetRecord(fd int, dev uint64, mode uint32, r *Record) unix.Errno {
+	return s.set(&object{fd: fd, dev: dev}, mode, r)
 }
 
 // set is SetRecord.
@@ -289,7 +291,7 @@ func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 		} else {
 			s.noteSetID(r)
 			var small [smallValue]byte
-			e = o.setxattr(attributeName, r.Append(small[:0]), 0)
+			e = s.setAttribute(o, r.Append(small[:0]), 0)
 		}
 		if e == 0 && redundant && s.hints.mayHave(hintRefused) {
 			return s.removeEntry(o) // of the time before the file system took the attribute
@@ -318,7 +320,7 @@ func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 				return e
 			}
 		}
-		switch e := o.setCapability(r, redundant, 0, s.Mapped.UID); e {
+		switch e := s.setCapability(o, r, redundant, 0); e {
 		case 0:
 			if r.attributes {
 				if e := s.setACLs(o, r); e != 0 {
@@ -362,12 +364,12 @@ func (s *Store) removeEntry(o *object) unix.Errno {
 // be lost. Done is false if the kernel has to make the change.
 //
 // The errors are EROFS, ENOSPC and EDQUOT.
-func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno) {
+func (s *Store) SetInInode(fd int, dev uint64, mode uint32, id ID) (done bool, e unix.Errno) {
 	if hasUserXattrs(mode) {
 		return false, 0
 	}
 	var small [smallValue]byte
-	o := object{fd: fd}
+	o := object{fd: fd, dev: dev}
 	r, recorded, _ := s.read(&o, mode, small[:])
 	r.ID = id
 	if !recorded && r.ownerOnly() && id == s.Mapped {
@@ -376,12 +378,12 @@ func (s *Store) SetInInode(fd int, mode uint32, id ID) (done bool, e unix.Errno)
 	if s.Temporary != nil {
 		return true, s.setTemporary(&o, mode, &r)
 	}
-	switch e := o.setCapability(&r, false, 0, s.Mapped.UID); e {
+	switch e := s.setCapability(&o, &r, false, 0); e {
 	case 0:
 		// From now on this record counts, whatever fails. One that says no more than the kernel
 		// is removed, but only after the entry, which would count instead.
 		if e := s.removeEntry(&o); e == 0 && r.ownerOnly() && id == s.Mapped {
-			_ = o.setCapability(&r, true, 0, s.Mapped.UID)
+			_ = s.setCapability(&o, &r, true, 0)
 		}
 		return true, 0
 	case unix.EROFS, unix.ENOSPC, unix.EDQUOT:

@@ -94,7 +94,7 @@ func wantOwner(t *testing.T, s *Store, path string, want ID, recorded bool) {
 func set(t testing.TB, s *Store, path string, id ID) {
 	t.Helper()
 	fd, mode := openPath(t, path)
-	if e := s.Set(fd, mode, id); e != 0 {
+	if e := s.Set(fd, 0, mode, id); e != 0 {
 		t.Fatalf("Set %v: %v", id, e)
 	}
 }
@@ -165,7 +165,7 @@ func TestNewInodeOfTheSameNumber(t *testing.T) {
 				if id, ok := s.Get(fd, st.Mode); ok {
 					t.Fatalf("a new file has the owner %v of a deleted one", id)
 				}
-				if e := s.Set(fd, st.Mode, ID{42, 43}); e != 0 {
+				if e := s.Set(fd, 0, st.Mode, ID{42, 43}); e != 0 {
 					t.Fatal(e)
 				}
 				unix.Close(fd)
@@ -231,7 +231,7 @@ func TestPipeIsVolatile(t *testing.T) {
 	}
 	defer unix.Close(p[0])
 	defer unix.Close(p[1])
-	if e := s.Set(p[0], unix.S_IFIFO, ID{42, 43}); e != 0 {
+	if e := s.Set(p[0], 0, unix.S_IFIFO, ID{42, 43}); e != 0 {
 		t.Fatal(e)
 	}
 	if id, ok := s.Get(p[1], unix.S_IFIFO); !ok || id != (ID{42, 43}) {
@@ -251,7 +251,7 @@ func TestWithoutSidecar(t *testing.T) {
 	}
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
-	if e := s.Set(pipe[0], unix.S_IFIFO, ID{1, 2}); e != unix.EROFS {
+	if e := s.Set(pipe[0], 0, unix.S_IFIFO, ID{1, 2}); e != unix.EROFS {
 		t.Errorf("Set: %v, want EROFS", e)
 	}
 	if id, ok := s.Get(pipe[0], unix.S_IFIFO); ok {

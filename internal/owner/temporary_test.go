@@ -49,7 +49,7 @@ func makeFile(t *testing.T, dir string) string {
 func setOwner(t *testing.T, s *Store, path string, id ID) {
 	t.Helper()
 	fd, mode := openPath(t, path)
-	if e := s.Set(fd, mode, id); e != 0 {
+	if e := s.Set(fd, 0, mode, id); e != 0 {
 		t.Fatalf("Set(%s, %v): %v", path, id, e)
 	}
 }
@@ -107,7 +107,7 @@ func TestTemporaryRecordsOfReusedNumbers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e := s.Set(fd, mode, ID{42, 42}); e != 0 {
+		if e := s.Set(fd, 0, mode, ID{42, 42}); e != 0 {
 			t.Fatal(e)
 		}
 		unix.Close(fd)
@@ -146,7 +146,7 @@ func TestTemporaryRecordsLeaveStoredOnes(t *testing.T) {
 	stored := NewStore(s.Mapped, nil)
 	path := makeFile(t, t.TempDir())
 	fd, mode := openPath(t, path)
-	if e := stored.Set(fd, mode, ID{42, 43}); e == unix.EROFS {
+	if e := stored.Set(fd, 0, mode, ID{42, 43}); e == unix.EROFS {
 		t.Skip("this file system stores no records")
 	} else if e != 0 {
 		t.Fatal(e)
@@ -175,13 +175,13 @@ func TestTemporaryRecordsAreSaved(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if e := s.Set(fd, mode, ID{42 + uint32(i), 43}); e != 0 {
+				if e := s.Set(fd, 0, mode, ID{42 + uint32(i), 43}); e != 0 {
 					t.Fatal(e)
 				}
 				unix.Close(fd)
 			}
 			fd, mode := openPath(t, device)
-			if e := s.SetRecord(fd, mode, &Record{ID: ID{0, 6}, Type: unix.S_IFBLK, Rdev: unix.Mkdev(8, 1)}); e != 0 {
+			if e := s.SetRecord(fd, 0, mode, &Record{ID: ID{0, 6}, Type: unix.S_IFBLK, Rdev: unix.Mkdev(8, 1)}); e != 0 {
 				t.Fatal(e)
 			}
 			if err := os.Remove(removed); err != nil {
@@ -279,7 +279,7 @@ func TestTemporaryAllocatesNothing(t *testing.T) {
 	s.Record(fd, mode, &r)
 	uid := uint32(1)
 	if n := testing.AllocsPerRun(100, func() {
-		s.Set(fd, mode, ID{uid, uid})
+		s.Set(fd, 0, mode, ID{uid, uid})
 		s.Record(fd, mode, &r)
 		uid++
 	}); n > 0 {

@@ -86,7 +86,7 @@ func (h *helper) record(i *inode, f *file) error {
 		r.Type, r.Rdev = f.kind, f.rdev
 	}
 	if r.UID != owner.Noop || r.GID != owner.Noop || r.Type != 0 {
-		if e := h.store.SetRecord(i.fd, i.stat.Mode, &r); e != 0 {
+		if e := h.store.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &r); e != 0 {
 			return fmt.Errorf("recording the owner: %w", e)
 		}
 	}
@@ -152,7 +152,7 @@ func (h *helper) setACL(i *inode, a xattr) error {
 		} else {
 			r.Default = a.value
 		}
-		if e := h.store.SetRecord(i.fd, i.stat.Mode, &r); e != 0 {
+		if e := h.store.SetRecord(i.fd, i.stat.Dev, i.stat.Mode, &r); e != 0 {
 			return e
 		}
 	}

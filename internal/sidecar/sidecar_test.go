@@ -275,7 +275,7 @@ func TestExportAndImport(t *testing.T) {
 		{"fifo", owner.Record{ID: owner.ID{UID: 7, GID: 8}}},
 	} {
 		fd, st := f.openInode(f.path(set.name))
-		if e := f.store.SetRecord(fd, st.Mode, &set.Record); e != 0 {
+		if e := f.store.SetRecord(fd, 0, st.Mode, &set.Record); e != 0 {
 			t.Skip("no attributes:", e)
 		}
 		unix.Close(fd)

@@ -4,7 +4,7 @@
 //
 // It shows the files of DIR. Below a directory SET-GET of its root, such as EPERM-ENODATA,
 // setting or removing an attribute fails with SET, and reading or listing attributes with GET.
-// OK stands for the answer of DIR's file system. It ends when MOUNTPOINT is unmounted.
+// OK stands for the answer of DIR's file system; DROP for success without any effect. It ends when MOUNTPOINT is unmounted.
 //
 // ENOSYS is not among the errors: the kernel's FUSE makes EOPNOTSUPP of it.
 package main
@@ -40,8 +40,11 @@ func (n *node) answers() (set, get syscall.Errno) {
 	return errnos[nameSet], errnos[nameGet]
 }
 
+// drops reports whether setting an attribute of the node has no effect.
+func (n *node) drops() bool { return strings.HasPrefix(n.Path(n.Root()), "DROP-") }
+
 func (n *node) Setxattr(ctx context.Context, attr string, data []byte, flags uint32) syscall.Errno {
-	if set, _ := n.answers(); set != 0 {
+	if set, _ := n.answers(); set != 0 || n.drops() {
 		return set
 	}
 	return n.LoopbackNode.Setxattr(ctx, attr, data, flags)

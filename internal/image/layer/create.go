@@ -320,7 +320,7 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 		u.Warn(fmt.Sprintf("%s: its ACL is not kept: only files and directories can have one", h.Name))
 		acls = nil
 	}
-	if err := u.setOwner(fd, st.Mode, record, acls); err != nil {
+	if err := u.setOwner(fd, &st, record, acls); err != nil {
 		return fmt.Errorf("storing the owner %d:%d: %w", record.UID, record.GID, err)
 	}
 	if kind == unix.S_IFLNK {
@@ -342,17 +342,17 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 	return setTimesOf(fd, accessTime(h), h.ModTime)
 }
 
-// setOwner gives the object that fd refers to, of st_mode mode, the owner of the record, which
+// setOwner gives the object that fd refers to, whose status is st, the owner of the record, which
 // also gets those of the ACLs that the kernel does not store.
-func (u *Unpacker) setOwner(fd int, mode uint32, record *owner.Record, acls acls) error {
+func (u *Unpacker) setOwner(fd int, st *unix.Stat_t, record *owner.Record, acls acls) error {
 	if u.Owners == nil {
 		return unix.Fchownat(fd, "", int(record.UID), int(record.GID), unix.AT_EMPTY_PATH)
 	}
 	acls.record(record)
-	if record.ID == u.Owners.Mapped && record.Type == 0 && len(record.Access)+len(record.Default) == 0 && mode&unix.S_IFMT != unix.S_IFDIR {
+	if record.ID == u.Owners.Mapped && record.Type == 0 && len(record.Access)+len(record.Default) == 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil // a new file belongs to root
 	}
-	if e := u.Owners.SetRecord(fd, mode, record); e != 0 {
+	if e := u.Owners.SetRecord(fd, st.Dev, st.Mode, record); e != 0 {
 		return e
 	}
 	return nil
