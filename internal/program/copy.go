@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +50,7 @@ func imageProgram() (*os.File, error) {
 	if l.main == l.image {
 		return nil, ErrIncomplete
 	}
-	exe, err := executableMemfd("subuidless-image")
+	exe, err := executableMemfd(imageName)
 	if errors.Is(err, unix.EACCES) {
 		return temporaryProgram(self, l.main, l.image)
 	}
@@ -56,6 +58,20 @@ func imageProgram() (*os.File, error) {
 		return nil, err
 	}
 	return exe, fill(exe, self, l.main, l.image)
+}
+
+// installedImage returns the image program that is a file of its own, in the directory of the
+// calling process's program, where go install writes both.
+func installedImage() (*os.File, error) {
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	exe, err := os.Open(filepath.Join(filepath.Dir(self), imageName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrIncomplete
+	}
+	return exe, err
 }
 
 // executableMemfd returns an anonymous file that can be sealed and executed. The error is

@@ -1,10 +1,12 @@
 package program
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +16,28 @@ import (
 // the descriptor that it inherits.
 const variable = "_SUBUIDLESS_FD"
 
+// versionVariable tells an image program that is a file of its own which version the main
+// program has.
+const versionVariable = "_SUBUIDLESS_VERSION"
+
+// version returns the version of the module that the calling program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Version
+}
+
 // ExecImage executes the image program in place of the calling main program, with the same
 // arguments and environment. It returns only if it fails.
 func ExecImage() error {
+	var variables []string
 	exe, err := imageProgram()
+	if errors.Is(err, ErrIncomplete) {
+		exe, err = installedImage()
+		variables = []string{versionVariable + "=" + version()}
+	}
 	if err != nil {
 		return err
 	}
@@ -25,18 +45,23 @@ func ExecImage() error {
 	if err != nil {
 		return fmt.Errorf("opening this program: %w", err)
 	}
-	return replace(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), exe, self)
+	return replace(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), exe, self, variables...)
 }
 
 // Main is the main program, for the image program that it has executed.
 type Main struct{ file *os.File }
 
 // Caller returns the main program that has executed the calling process. It returns an error
-// if somebody else has.
+// if somebody else has, or if the two are of different versions.
 func Caller() (Main, error) {
 	f := Inherited()
 	if f == nil {
 		return Main{}, fmt.Errorf("%s is a part of subuidless: run subuidless instead", os.Args[0])
+	}
+	theirs, separate := os.LookupEnv(versionVariable)
+	os.Unsetenv(versionVariable)
+	if own := version(); separate && theirs != own {
+		return Main{}, fmt.Errorf("%s is of version %s, but %s beside it of version %s: install both of one version, with go install github.com/rootless-containers/subuidless/cmd/...@latest", Main{f}.path(), theirs, imageName, own)
 	}
 	return Main{f}, nil
 }
@@ -74,12 +99,14 @@ func (m Main) path() string {
 	return name
 }
 
-// replace executes the program path in place of the calling one. The program inherits input.
-func replace(path string, exe, input *os.File) error {
+// replace executes the program path in place of the calling one. The program inherits input, and
+// gets further variables.
+func replace(path string, exe, input *os.File, variables ...string) error {
 	if err := closeOnExec(input, false); err != nil {
 		return err
 	}
 	env := append(os.Environ(), variable+"="+strconv.Itoa(int(input.Fd())))
+	env = append(env, variables...)
 	err := unix.Exec(path, os.Args, env)
 	runtime.KeepAlive(exe)
 	runtime.KeepAlive(input)

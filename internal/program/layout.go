@@ -6,7 +6,8 @@
 // images link, such as net/http: page faults and the initialization of packages would make
 // every start of a supervisor 20 % slower.
 //
-// cmd/build makes such a file. What plain go build makes has no image program.
+// cmd/build makes such a file. What plain go build makes has no image program; go install makes
+// that as a file of its own, in the same directory.
 package program
 
 import (
@@ -25,8 +26,11 @@ const (
 	trailerSize = len(magic) + 14 + 1
 )
 
-// ErrIncomplete means that this file has no image program.
-var ErrIncomplete = errors.New("this build of subuidless has no commands for images (make build makes one that has them; strip(1) removes them)")
+// imageName is the name of the image program, where it is a file of its own.
+const imageName = "subuidless-image"
+
+// ErrIncomplete means that this file has no image program, and none is beside it.
+var ErrIncomplete = errors.New("this build of subuidless has no commands for images: packages and make build have them, and go install github.com/rootless-containers/subuidless/cmd/...@latest puts subuidless-image beside it (strip(1) removes them)")
 
 // layout says where the parts of a file are. All are offsets in bytes.
 type layout struct {
