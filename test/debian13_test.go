@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Debian 13, with the engines that test/mkrootfs-engines13 installs: a mount namespace whose
+// Debian 13, with the engines that test/mkrootfs-engines installs: a mount namespace whose
 // root directory is that system, and which has the work directory at the same path. Its /sys
 // has cgroup2 only. Everything else is shared with the tests: processes, network, users.
 

@@ -1,22 +1,41 @@
-# Runs as root in Debian: installs /tmp/subuidless.deb, uses it, upgrades and removes it.
+# Runs as root in Debian, in a directory with the package, the commands of README.md as install and
+# use, image.tar and the files of project: upgrades an older package, uses the new one as a user
+# without subordinate ids, and removes it.
 exec 2>&1
-chmod 1777 /tmp
 mkdir -p /etc/apparmor.d/abi
 echo >/etc/apparmor.d/abi/4.0 # as on Ubuntu 24.04
 useradd -m -u 12345 user
 rm -f /etc/subuid /etc/subgid
-list() { find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /home -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \) -prune -o -print | sort; }
+mkdir -m 700 /run/user-12345
+list() { find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /home -o -path /run -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \) -prune -o -print | sort; }
 list >/tmp/before
-dpkg -i /tmp/subuidless.deb
+
+# An older version, with a file that the new one does not have.
+dpkg-deb -R subuidless-*.deb /tmp/old
+sed -i 's/^Version: .*/Version: 0.0.0~0/' /tmp/old/DEBIAN/control
+echo >/tmp/old/usr/share/subuidless/obsolete
+dpkg-deb -Znone -b /tmp/old /tmp/old.deb
+dpkg -i /tmp/old.deb
 test -e /etc/apparmor.d/subuidless
-user() { setpriv --reuid 12345 --regid 12345 --clear-groups env HOME=/home/user sh -euc "cd; $1"; }
-user 'touch foo; subuidless exec chown 42:42 foo; test "$(subuidless exec stat -c %u:%g foo)" = 42:42'
+test -e /usr/share/subuidless/obsolete
+cp -r project /home/user/project
+mkdir -p /home/user/.config/containers /home/user/.config/dpkg
+cp registries.conf /home/user/.config/containers
+echo no-check-builddeps >/home/user/.config/dpkg/buildpackage.conf # it needs no compiler
+chown -R 12345:12345 /home/user /run/user-12345
+user() { setpriv --reuid 12345 --regid 12345 --clear-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user-12345 PATH="/home/user/bin:$PATH" sh -euc "cd; $1" </dev/null; }
+user 'subuidless exec sh -c "echo old >old; chown 42:42 old"'
+
+sudo() { "$@"; }
+. ./install
+test ! -e /usr/share/subuidless/obsolete
+user 'test "$(subuidless exec stat -c %u:%g old)" = 42:42'
 user 'fakeroot-subuidless sh -c "mknod sda b 8 1; chown 7 sda; stat -c %F:%u sda" | grep -x "block special file:7"'
-user 'subuidless images; subuidless doctor >doctor.txt || cat doctor.txt'
-dpkg -i /tmp/subuidless.deb
-user 'test "$(subuidless exec stat -c %u:%g foo)" = 42:42'
+user 'cd project; . /tmp/in/use'
+
 dpkg --purge subuidless
+test ! -e /etc/apparmor.d/subuidless
 list >/tmp/after
 cmp /tmp/before /tmp/after || { diff /tmp/before /tmp/after; exit 1; }
-test -e /home/user/foo
+test -e /home/user/old
 echo nothing is left
