@@ -1,4 +1,4 @@
-// Package blob holds the code that runs in accelerated processes (source/code.c), as the
+// Package blob holds the code that runs in accelerated processes (directory source), as the
 // bytes that a process maps, and what that code and the supervisor agree on. See package
 // accelerate.
 package blob
@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 )
 
-// The code is the same for all processes. To change it, edit source/code.c, and run
+// The code is the same for all processes. To change it, edit its sources, and run
 //
 //	source/build.sh code.amd64.bin
 //
@@ -28,7 +28,7 @@ const (
 	PrctlMapped = 0x73756263
 )
 
-// Header is struct header of source/code.c, which is at the beginning of the mapping. Its
+// Header is struct header of source/code.h, which is at the beginning of the mapping. Its
 // numbers are offsets from there.
 type Header struct {
 	Magic             uint64

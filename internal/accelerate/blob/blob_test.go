@@ -39,7 +39,7 @@ func build(t *testing.T) []byte {
 
 func TestCodeIsFresh(t *testing.T) {
 	if !bytes.Equal(build(t), Code()) {
-		t.Error("code.amd64.bin is not what source/build.sh makes of source/code.c: run source/build.sh code.amd64.bin")
+		t.Error("code.amd64.bin is not what source/build.sh makes of its sources: run source/build.sh code.amd64.bin")
 	}
 }
 

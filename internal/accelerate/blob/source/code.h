@@ -1,0 +1,77 @@
+// Code that runs in an accelerated process. It answers a system call if it can prove that the
+// supervisor would let the kernel execute it; it makes every other call as the program would
+// have made it, and that is notified.
+//
+// build.sh compiles this directory to ../code.amd64.bin, which the supervisor writes into a memfd.
+// The process maps that memfd privately, readable and executable, at any address. There is no libc
+// and no relocation, and nothing in it is written except by the supervisor (struct header, and the
+// slots).
+//
+// Rules:
+//   - No memory of the caller is read before the kernel has accepted it: a bad address must
+//     give EFAULT.
+//   - Registers except for rax, rcx and r11 keep their values, as with the instruction syscall.
+//     rcx and r11 have the return address and the flags then. The flags are kept, too.
+//   - The stack is used below the red zone only.
+//   - No state: a signal handler may interrupt it at any instruction, make the same calls, or
+//     never return.
+#pragma once
+#include "kernel.h"
+
+// All addresses are relative: there is nobody who would relocate a table of them.
+#pragma GCC visibility push(hidden)
+
+// struct header is at offset 0. Package blob reads the offsets from it.
+struct header {
+	u64 magic;
+	u32 size;              // of the mapping
+	u32 entry;             // where the bootstrap jumps to: see accelerate_entry
+	u32 common;            // where slots jump to: see accelerate_common
+	u32 after_slow;        // after the instruction that makes notified calls
+	u32 slots, slots_end;  // room for slots
+	volatile u32 off;      // not 0: make every call notified
+};
+
+extern struct header header;
+
+// The registers of the arguments, as entry.S pushes them.
+struct arguments {
+	u64 rdi, rsi, rdx, r10, r8, r9;
+};
+
+// slow makes a call as the program would have made it: see entry.S.
+long slow(long nr, const struct arguments *a);
+
+// fast makes a call that the filter allows, because r9 has the address of the next instruction:
+// see Tagged in package syscalls.
+static inline __attribute__((always_inline)) long fast(long nr, u64 a, u64 b, u64 c, u64 d, u64 e) {
+	register u64 r10 __asm__("r10") = d, r8 __asm__("r8") = e;
+	long r;
+	__asm__ volatile("lea 1f(%%rip), %%r9\n	syscall\n1:" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "r9", "memory", "cc");
+	return r;
+}
+
+// Functions that answer a call return this if it has to be notified. It is no result of a system call.
+#define NOTIFY (1L << 62)
+
+// denied reports whether the supervisor may give another answer than the error r.
+static inline int denied(long r) { return r == -EPERM || r == -EACCES || r == -ENXIO || r == -ENOSYS; }
+
+// change makes a call that changes something. After an error for which the call has to be notified,
+// nothing has changed.
+static inline long change(long nr, u64 a, u64 b, u64 c, u64 d, u64 e) {
+	long r = fast(nr, a, b, c, d, e);
+	return denied(r) ? NOTIFY : r;
+}
+
+static inline long stat_of(int dirfd, u64 path, struct stat *st, u32 flags) { return fast(__NR_newfstatat, dirfd, path, (u64)st, flags, 0); }
+
+// begins reports whether the name begins with prefix.
+static inline int begins(const char *name, const char *prefix) {
+	while (*prefix)
+		if (*name++ != *prefix++)
+			return 0;
+	return 1;
+}
+
+#pragma GCC visibility pop

@@ -1,0 +1,98 @@
+// How the program comes into the code, and how the code makes a call in its place.
+
+// struct header of code.h.
+	.section .header,"ax"
+	.globl header
+	.hidden header
+header:
+	.quad 0x7373656c64697562
+	.long image_end - header
+	.long accelerate_entry - header
+	.long accelerate_common - header
+	.long accelerate_after_slow - header
+	.long slots - header, image_end - header
+	.long 0
+	.balign 64
+
+// The bootstrap (package accelerate, bootstrap.go) has mapped us, and blocked all signals.
+// r8 is the descriptor, r9 the address of the bootstrap. The stack has, from the top: the
+// signal mask, the registers r9, r8, r10, rdx, rsi, rdi, rax and the flags, and the
+// address at which the program goes on.
+accelerate_entry:
+	mov %r9, %rdx
+	mov $3, %eax // close
+	mov %r8d, %edi
+	syscall
+	lea header(%rip), %rsi
+	mov $0x73756263, %edi // PrctlMapped(header, bootstrap)
+	mov $157, %eax // prctl
+	syscall
+	mov $14, %eax // rt_sigprocmask(SIG_SETMASK, mask, NULL, 8)
+	mov $2, %edi
+	mov %rsp, %rsi
+	xor %edx, %edx
+	mov $8, %r10d
+	syscall
+	pop %rax
+	pop %r9
+	pop %r8
+	pop %r10
+	pop %rdx
+	pop %rsi
+	pop %rdi
+	pop %rax
+	popfq
+	pop %rcx
+	lea 128(%rsp), %rsp
+	jmp *%rcx
+
+// A slot jumps here in place of a syscall instruction: the number of the call is in eax, and
+// the address of the instruction after the call in rcx.
+accelerate_common:
+	lea -128(%rsp), %rsp
+	pushfq
+	push %rcx
+	push %rbx
+	push %r9
+	push %r8
+	push %r10
+	push %rdx
+	push %rsi
+	push %rdi
+	mov %rsp, %rbx
+	mov %eax, %edi
+	mov %rsp, %rsi
+	and $-16, %rsp
+	cld
+	call answer
+	mov %rbx, %rsp
+	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %r10
+	pop %r8
+	pop %r9
+	pop %rbx
+	pop %rcx
+	mov (%rsp), %r11
+	popfq
+	lea 128(%rsp), %rsp
+	jmp *%rcx
+
+	.text
+
+// slow(nr, arguments) makes a call as the program would have made it. The filter notifies it.
+	.globl slow
+	.hidden slow
+slow:
+	mov %rdi, %rax
+	mov %rsi, %rcx
+	mov (%rcx), %rdi
+	mov 8(%rcx), %rsi
+	mov 16(%rcx), %rdx
+	mov 24(%rcx), %r10
+	mov 32(%rcx), %r8
+	mov 40(%rcx), %r9
+	syscall
+accelerate_after_slow:
+	ret

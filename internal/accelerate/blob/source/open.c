@@ -1,0 +1,82 @@
+// Calls that open a file, or create a regular one.
+#include "answer.h"
+
+// open_to_read answers calls that open for reading. The supervisor opens placeholders of devices,
+// which are empty regular files with a record, or sockets; the multiplexer of pseudoterminals; and
+// files of procfs that show user ids, which are empty and have no attributes.
+static long open_to_read(int dirfd, u64 path, u32 flags) {
+	// If we close the descriptor again, no child may have inherited it that has executed a
+	// program meanwhile.
+	long fd = fast(__NR_openat, dirfd, path, flags | O_CLOEXEC, 0, 0);
+	if (fd < 0)
+		return denied(fd) ? NOTIFY : fd;
+	struct stat st;
+	int plain = 0;
+	if (fast(__NR_fstat, fd, (u64)&st, 0, 0, 0) == 0)
+		switch (st.mode & S_IFMT) {
+		case S_IFREG:
+			plain = st.size != 0 || unrecorded(read_record_fd(fd, 0, 0), st.mode);
+			break;
+		case S_IFCHR:
+			plain = st.rdev != PTMX;
+			break;
+		case S_IFDIR:
+		case S_IFIFO: // must not be closed: the writer would notice
+		case S_IFBLK:
+			plain = 1;
+		}
+	if (!plain) {
+		fast(__NR_close, fd, 0, 0, 0, 0);
+		return NOTIFY;
+	}
+	if (!(flags & O_CLOEXEC))
+		fast(__NR_fcntl, fd, F_SETFD, 0, 0, 0);
+	return fd;
+}
+
+// may_write reports whether the kernel opens for writing what the supervisor would: see open_to_read.
+// It moves set-id bits to the record and back.
+static int may_write(int dirfd, u64 path, u32 follow, const struct stat *st) {
+	switch (st->mode & S_IFMT) {
+	case S_IFREG:
+		return !(st->mode & SET_ID_BITS) && (st->size != 0 || unrecorded(read_record(dirfd, path, follow, 0, 0), st->mode));
+	case S_IFCHR:
+		return st->rdev != PTMX;
+	case S_IFDIR:
+	case S_IFIFO:
+	case S_IFBLK:
+		return 1;
+	}
+	return 0;
+}
+
+// open_to_write answers all other calls that open.
+static long open_to_write(int dirfd, u64 path, u32 flags, u64 mode) {
+	struct stat st;
+	int ok;
+	if (flags & __O_TMPFILE || (flags & O_CREAT && flags & O_DIRECTORY))
+		return NOTIFY;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		ok = creates(dirfd, path);
+	else if (flags & O_CREAT) {
+		// Another file than a regular one may be protected: see protected_fifos in proc(5). And a
+		// symbolic link may lead nowhere, and the file be created in another directory.
+		long r = stat_of(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
+		ok = r == 0 ? is_regular(st.mode) && may_write(dirfd, path, AT_SYMLINK_NOFOLLOW, &st) : r == -ENOENT && plain_parent(dirfd, (const char *)path);
+	} else {
+		u32 follow = flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+		ok = stat_of(dirfd, path, &st, follow) == 0 && may_write(dirfd, path, follow, &st);
+	}
+	if (!ok)
+		return NOTIFY;
+	long fd = fast(__NR_openat, dirfd, path, flags, mode, 0);
+	return denied(fd) ? NOTIFY : fd;
+}
+
+long open_at(int dirfd, u64 path, u32 flags, u64 mode) {
+	if (flags & O_PATH) {
+		long fd = fast(__NR_openat, dirfd, path, flags & ~__O_TMPFILE, mode, 0); // which the kernel ignores then, but not the filter
+		return denied(fd) ? NOTIFY : fd;
+	}
+	return flags & O_WRITES ? open_to_write(dirfd, path, flags, mode) : open_to_read(dirfd, path, flags);
+}
