@@ -278,7 +278,7 @@ func encodeTimes(e *encoder, word string) error {
 }
 
 // encodeWords encodes [A,B,C] as words of 64 bits and their size: a struct open_how is
-// [FLAGS,MODE,RESOLVE], and a struct file_attr is [XFLAGS,EXTSIZE,PROJID].
+// [FLAGS,MODE,RESOLVE], a struct file_attr is [XFLAGS,EXTSIZE,PROJID], and an int with padding [N].
 func encodeWords(e *encoder, word string) error {
 	items, err := list(word)
 	if err != nil {
@@ -426,6 +426,8 @@ var (
 	signalNumber  = numeric("signal")
 	unixFamily    = numeric("unixFamily")
 	socketType    = numeric("socketType")
+	socketLevel   = numeric("socketLevel")
+	socketOption  = numeric("socketOption")
 	zero          = numeric("zero")
 	one           = numeric("one")
 	inotifyFlags  = numeric("inotifyFlags")
@@ -452,6 +454,7 @@ var (
 	times         = param{name: "times", encode: pointer(encodeTimes)}
 	how           = param{name: "how", encode: encodeWords}
 	fileAttr      = param{name: "fileAttr", encode: encodeWords}
+	optionValue   = param{name: "optionValue", encode: encodeWords}
 	sockaddr      = param{name: "sockaddr", encode: encodeSockaddr}
 	argv          = param{name: "argv", encode: encodeArgv}
 	caps          = param{name: "caps", encode: encodeCaps}

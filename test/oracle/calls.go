@@ -123,6 +123,7 @@ var calls = slices.Concat([]call{
 	{name: "socket", number: unix.SYS_SOCKET, params: []param{unixFamily, socketType, zero}, fd: true, feature: "sockets", weight: 3},
 	{name: "bind", number: unix.SYS_BIND, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
 	{name: "connect", number: unix.SYS_CONNECT, params: []param{socket, sockaddr}, feature: "sockets", weight: 4},
+	{name: "setsockopt", number: unix.SYS_SETSOCKOPT, params: []param{socket, socketLevel, socketOption, optionValue}, feature: "sockets"},
 	{name: "listen", number: unix.SYS_LISTEN, params: []param{socket, one}, feature: "sockets", weight: 3},
 
 	{name: "inotify_init1", number: unix.SYS_INOTIFY_INIT1, params: []param{inotifyFlags}, fd: true, feature: "inotify", weight: -1},

@@ -47,6 +47,9 @@ func generate(seed uint64, without map[string]bool) program {
 		g.line("inotify_init1", "IN_NONBLOCK")
 		g.watch0 = 0
 	}
+	if g.special && !without["sockets"] && g.chance(40) {
+		g.line("socket", "AF_UNIX", g.pick("SOCK_STREAM|SOCK_NONBLOCK", "SOCK_DGRAM|SOCK_NONBLOCK"), "0") // inherited by all actors
+	}
 	if g.linkable && !without["lower"] {
 		g.removeLower()
 	}

@@ -161,7 +161,7 @@ func (pl *place) isExt4() error {
 	return nil
 }
 
-// realRoot returns the side of real root, which has its own mount and PID namespaces.
+// realRoot returns the side of real root, which has its own mount, PID and network namespaces.
 func (pl *place) realRoot(fs string) *side {
 	return &side{name: "real root", start: func() *exec.Cmd {
 		source := "-"
@@ -171,7 +171,7 @@ func (pl *place) realRoot(fs string) *side {
 		cmd := exec.Command(pl.path("root", "root/bin/interpreter"), "--interpret", fs, pl.path("root", "root"), source)
 		cmd.Env = []string{}
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Setpgid: true, Pdeathsig: unix.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET, Setpgid: true, Pdeathsig: unix.SIGKILL}
 		return cmd
 	}}
 }
@@ -179,7 +179,7 @@ func (pl *place) realRoot(fs string) *side {
 // user returns the side of subuidless, which runs as a user without subordinate ids.
 func (pl *place) user(fs string) *side {
 	return &side{name: "subuidless", start: func() *exec.Cmd {
-		argv := []string{"run", "--read-only", "--sidecar", pl.sidecar()}
+		argv := []string{"run", "--read-only", "--net", "none", "--sidecar", pl.sidecar()}
 		if fs == "ext4" {
 			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
 		}

@@ -36,6 +36,8 @@ var randomWord = map[string]func(*generator) string{
 	"signal":       func(g *generator) string { return g.pick("0", "SIGURG", "SIGWINCH", "SIGUSR1", "SIGCONT", "65") },
 	"unixFamily":   func(*generator) string { return "AF_UNIX" },
 	"socketType":   func(g *generator) string { return g.pick("SOCK_STREAM|SOCK_NONBLOCK", "SOCK_DGRAM|SOCK_NONBLOCK") },
+	"socketLevel":  func(*generator) string { return "SOL_SOCKET" },
+	"socketOption": func(g *generator) string { return g.pick("SO_PRIORITY", "SO_PRIORITY", "SO_MARK", "SO_KEEPALIVE") },
 	"zero":         func(*generator) string { return "0" },
 	"one":          func(*generator) string { return "1" },
 	"inotifyFlags": func(*generator) string { return "IN_NONBLOCK" },
@@ -64,13 +66,14 @@ var randomWord = map[string]func(*generator) string{
 	"fileAttr": func(g *generator) string {
 		return g.pick("[0,0,0]", "[0,0,0]", "[0x80,0,0]", "[0x10000000000,0,0]", "[0,0]")
 	},
-	"sockaddr": func(g *generator) string { return strconv.Quote(g.pick("s", "d1/s", "d2/s", g.name())) },
-	"argv":     func(g *generator) string { return g.pick(`["x"]`, `["x","y"]`, `[]`) },
-	"caps":     func(g *generator) string { return "[" + g.capSet() + ";" + g.capSet() + ";" + g.capSet() + "]" },
-	"actorID":  func(g *generator) string { return "@" + strconv.Itoa(g.IntN(g.actors)+1) },
-	"out":      func(g *generator) string { return g.orBad("&") },
-	"capsOut":  func(*generator) string { return "&" },
-	"handle":   func(*generator) string { return "&" },
+	"optionValue": func(g *generator) string { return g.pick("[0]", "[6]", "[7]", "[7]", "[0xffffffff]") },
+	"sockaddr":    func(g *generator) string { return strconv.Quote(g.pick("s", "d1/s", "d2/s", g.name())) },
+	"argv":        func(g *generator) string { return g.pick(`["x"]`, `["x","y"]`, `[]`) },
+	"caps":        func(g *generator) string { return "[" + g.capSet() + ";" + g.capSet() + ";" + g.capSet() + "]" },
+	"actorID":     func(g *generator) string { return "@" + strconv.Itoa(g.IntN(g.actors)+1) },
+	"out":         func(g *generator) string { return g.orBad("&") },
+	"capsOut":     func(*generator) string { return "&" },
+	"handle":      func(*generator) string { return "&" },
 	"buffer": func(g *generator) string {
 		return g.orBad(g.pick("&4096", "&4096", "&4096", "&1024", "&64", "&3", "&0"))
 	},
@@ -233,7 +236,7 @@ func (g *generator) acl() string {
 }
 
 var capNames = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-	"CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETFCAP", "CAP_IPC_OWNER", "CAP_SYS_ADMIN"}
+	"CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETFCAP", "CAP_IPC_OWNER", "CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW"}
 
 func (g *generator) capSet() string {
 	if g.chance(50) {
