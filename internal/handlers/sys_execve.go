@@ -57,7 +57,11 @@ func (c *Call) exec(dirfd int32, path int, flags uint32) Result {
 		e = c.setCredentials(to, 0).Errno // even if execve(2) fails: a runtime executes nothing else
 	} else {
 		next := *self
-		next.Credentials, next.Undumpable = to, file.Unreadable || self.UndumpsByExec(to)
+		next.Credentials = to
+		next.SetDumpable(1)
+		if file.Unreadable || self.UndumpsByExec(to) {
+			next.SetDumpable(c.Identities.SuidDumpable())
+		}
 		next.Program, next.Serves = next.Namespace, false
 		if file.Unreadable {
 			next.Program = next.Namespace.Holder(file.UID, file.GID)

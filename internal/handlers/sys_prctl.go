@@ -33,8 +33,8 @@ func Prctl(c *Call) Result {
 	case unix.PR_CAP_AMBIENT:
 		return c.capAmbient()
 	case unix.PR_GET_DUMPABLE:
-		if c.identity().Undumpable {
-			return Return(0)
+		if value := c.identity().Dumpable(); value != 1 {
+			return Return(value)
 		}
 	case unix.PR_SET_DUMPABLE:
 		return c.setDumpable(arg)
@@ -58,7 +58,7 @@ func (c *Call) setDumpable(dumpable uint64) Result {
 		return Continue
 	}
 	s := *c.identity()
-	s.Undumpable = dumpable == 0
+	s.SetDumpable(int(dumpable))
 	if e := c.become(&s); e != 0 {
 		return Errno(e)
 	}

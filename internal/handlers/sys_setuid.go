@@ -127,7 +127,9 @@ func (c *Call) setCredentials(to cred.Credentials, e unix.Errno) Result {
 	if e != 0 || s.Credentials.Equal(to) {
 		return Errno(e)
 	}
-	s.Undumpable = s.Undumpable || s.Undumps(to)
+	if s.Undumps(to) {
+		s.SetDumpable(c.Identities.SuidDumpable())
+	}
 	s.Credentials = to
 	return Errno(c.become(&s))
 }

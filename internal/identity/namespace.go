@@ -202,9 +202,11 @@ func (t *Table) arrive(tid uint32, i uint16) (uint16, unix.Errno) {
 		return i, e
 	}
 	s := t.state(i)
-	// The kernel makes a process undumpable that gains capabilities over others than its own
-	// namespace.
-	s.Undumpable = s.Undumpable || n == nil || n.Parent != before || n.Owner != s.UID.Effective
+	// The kernel resets the attribute of a process that gains capabilities over others than its
+	// own namespace.
+	if n == nil || n.Parent != before || n.Owner != s.UID.Effective {
+		s.SetDumpable(t.SuidDumpable())
+	}
 	s.Credentials = s.Enter(n)
 	return t.index(&s)
 }

@@ -43,6 +43,26 @@ func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
 	return fd, e
 }
 
+// openSuidDumpable opens the file of SuidDumpable. It returns -1 if the file is not accessible.
+func openSuidDumpable(proc int) int {
+	fd, err := unix.Openat(proc, "sys/fs/suid_dumpable", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+// SuidDumpable returns the "dumpable" attribute that a process gets when its credentials change,
+// which is the same for all of the machine: suid_dumpable in proc_sys_fs(5). It is 0, the kernel's
+// default, where a container around this one hides it.
+func (t *Table) SuidDumpable() int {
+	var b [2]byte
+	if n, e := sys.Pread(t.suidDumpable, b[:]); e != 0 || n == 0 || b[0] < '0' || b[0] > '2' {
+		return 0
+	}
+	return int(b[0] - '0')
+}
+
 // singleThreaded reports whether the thread tid is the only one of its process.
 func (t *Table) singleThreaded(tid uint32) (bool, unix.Errno) {
 	var p path

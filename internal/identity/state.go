@@ -44,10 +44,12 @@ type State struct {
 
 	// Locks is the RLIMIT_LOCKS that the program has set, and sees.
 	Locks unix.Rlimit
-	// Undumpable means that the "dumpable" attribute of the process has been cleared,
+	// Undumpable means that the "dumpable" attribute of the process is not 1,
 	// so that other users may not inspect it: see PR_SET_DUMPABLE in prctl(2). All threads of
 	// a process have the same value.
 	Undumpable bool
+	// RootDumps means that the attribute is 2, and not 0: only root may read a core dump.
+	RootDumps bool
 	// Serves means that the process serves a file system: its calls on files show and change
 	// what the kernel stores, and the records are file attributes like others.
 	Serves bool
@@ -72,6 +74,20 @@ func Nobody() State {
 	return State{Credentials: cred.Credentials{UID: none, GID: none}, Locks: Unlimited}
 }
 
+// Dumpable returns the "dumpable" attribute: the value of PR_GET_DUMPABLE in prctl(2).
+func (s *State) Dumpable() int {
+	switch {
+	case s.RootDumps:
+		return 2
+	case s.Undumpable:
+		return 0
+	}
+	return 1
+}
+
+// SetDumpable sets the "dumpable" attribute.
+func (s *State) SetDumpable(value int) { s.Undumpable, s.RootDumps = value != 1, value == 2 }
+
 // IsRoot reports whether all ids are 0.
 func (s *State) IsRoot() bool { return s.UID == cred.IDs{} && s.GID == cred.IDs{} }
 
@@ -90,6 +106,7 @@ type fixed struct {
 // The flags in fixed.program, and what its index is multiplied by.
 const (
 	programUndumpable = 1 << iota
+	programRootDumps
 	programServes
 	programIndex
 )
@@ -105,6 +122,9 @@ func (s *State) fixed() fixed {
 	}
 	if s.Undumpable {
 		program |= programUndumpable
+	}
+	if s.RootDumps {
+		program |= programRootDumps
 	}
 	if s.Serves {
 		program |= programServes
@@ -134,6 +154,7 @@ func (f *fixed) state(groups []uint32) State {
 		Slack: f.slack,
 
 		Undumpable: f.program&programUndumpable != 0,
+		RootDumps:  f.program&programRootDumps != 0,
 		Serves:     f.program&programServes != 0,
 	}
 }

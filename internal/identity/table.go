@@ -34,12 +34,13 @@ type Table struct {
 	// wherever a cookie changes: see the package comment.
 	mu sync.Mutex
 
-	namespaces [maxNamespaces]atomic.Pointer[cred.Namespace] // nil: the container's, or none
-	movers     map[uint32]struct{}                           // threads that have called Move since this worker started; under mu
-	pins       [maxNamespaces]int                            // see pin; 0: none. The lock is mu
-	pinned     int                                           // number of pins
-	maxPinned  int                                           // see minPinned
-	inodes     bool                                          // know namespaces by their inode numbers; in tests
+	namespaces   [maxNamespaces]atomic.Pointer[cred.Namespace] // nil: the container's, or none
+	movers       map[uint32]struct{}                           // threads that have called Move since this worker started; under mu
+	pins         [maxNamespaces]int                            // see pin; 0: none. The lock is mu
+	pinned       int                                           // number of pins
+	maxPinned    int                                           // see minPinned
+	suidDumpable int                                           // see openSuidDumpable
+	inodes       bool                                          // know namespaces by their inode numbers; in tests
 
 	reportFull, reportLimit, reportNamespaces sync.Once // errors are logged once
 }
@@ -86,7 +87,7 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 		}
 		return nil, fmt.Errorf("mmap the table of identities: %w", err)
 	}
-	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
+	t := &Table{proc: proc, suidDumpable: openSuidDumpable(proc), shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
 	if t.shared.top == 0 {
 		s := Root()
 		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}

@@ -293,7 +293,7 @@ func (t *Table) threadState(tid uint32, c cookie) (uint16, unix.Errno) {
 }
 
 // setThread makes s the state of the thread tid only, except for what is an attribute of the
-// process: Undumpable. C is the cookie of its process. The caller holds t.mu.
+// process: Dumpable. C is the cookie of its process. The caller holds t.mu.
 func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 	slack, e := t.slack(tid)
 	if e != 0 {
@@ -305,8 +305,8 @@ func (t *Table) setThread(tid uint32, c cookie, s *State) unix.Errno {
 			to.Slack = 0
 		}
 	}
-	if t.state(c.state()).Undumpable != s.Undumpable {
-		c, e = t.changeProcess(tid, c, func(all *State) { all.Undumpable = s.Undumpable })
+	if process := t.state(c.state()); process.Dumpable() != s.Dumpable() {
+		c, e = t.changeProcess(tid, c, func(all *State) { all.SetDumpable(s.Dumpable()) })
 		if e != 0 {
 			return e
 		}
