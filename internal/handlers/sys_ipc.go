@@ -3,8 +3,7 @@ package handlers
 import (
 	"encoding/binary"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
@@ -24,8 +23,7 @@ const (
 )
 
 // ipc64 is IPC_64 of <linux/ipc.h>: the command uses the structures with 32-bit ids. Without
-// it, ipc(2) uses those of Linux 2.2, which have no room for them: owners are then the
-// kernel's.
+// it, ipc(2) uses those of Linux 2.2.
 const ipc64 = 0x100
 
 // IPC handles ipc(call, first, second, third, ptr, fifth) of i386, the only way to System V IPC
@@ -79,26 +77,10 @@ func IPC(c *Call) Result {
 
 // ipcControlOld handles a command of ipc(2).
 func (c *Call) ipcControlOld(call *ipcControl) Result {
-	call.i386 = true
-	old := call.cmd&ipc64 == 0
-	call.cmd &^= ipc64
-	switch {
-	case !old:
-	case call.cmd == unix.IPC_SET:
-		return c.ipcRemove(call) // the same permission
-	case call.cmd == unix.IPC_STAT, call.cmd == int32(indexStat[call.kind]):
-		if e := c.ipcStatusDenied(call); e != 0 {
-			return Errno(e)
-		}
-		return Continue
-	case call.cmd == int32(indexStatAny[call.kind]):
-		return Continue
+	call.layout = svipc.I386
+	if call.cmd&ipc64 == 0 {
+		call.layout = svipc.Old
 	}
+	call.cmd &^= ipc64
 	return c.ipcControl(call)
-}
-
-// ipcStatusDenied returns EACCES if the caller may not read the status of an object.
-func (c *Call) ipcStatusDenied(call *ipcControl) unix.Errno {
-	_, e := c.ipcToShow(call)
-	return e
 }

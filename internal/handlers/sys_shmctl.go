@@ -15,40 +15,40 @@ type ipcControl struct {
 	id     int32 // or the index, for SHM_STAT and its relatives
 	semnum int32
 	cmd    int32
-	arg    uintptr // a pointer or a number
-	i386   bool    // the layout of what arg points to
+	arg    uintptr      // a pointer or a number
+	layout svipc.Layout // of what arg points to
 }
 
 // Shmctl handles shmctl(shmid, cmd, buf).
-func Shmctl(c *Call) Result { return c.shmctl(false) }
+func Shmctl(c *Call) Result { return c.shmctl(svipc.Native) }
 
 // Shmctl32 handles shmctl of i386.
-func Shmctl32(c *Call) Result { return c.shmctl(true) }
+func Shmctl32(c *Call) Result { return c.shmctl(svipc.I386) }
 
-func (c *Call) shmctl(i386 bool) Result {
-	return c.ipcControl(&ipcControl{kind: sys.SharedMemory, id: c.int32(0), cmd: c.int32(1), arg: c.addr(2), i386: i386})
+func (c *Call) shmctl(l svipc.Layout) Result {
+	return c.ipcControl(&ipcControl{kind: sys.SharedMemory, id: c.int32(0), cmd: c.int32(1), arg: c.addr(2), layout: l})
 }
 
 // Semctl handles semctl(semid, semnum, cmd, arg).
-func Semctl(c *Call) Result { return c.semctl(false) }
+func Semctl(c *Call) Result { return c.semctl(svipc.Native) }
 
 // Semctl32 handles semctl of i386.
-func Semctl32(c *Call) Result { return c.semctl(true) }
+func Semctl32(c *Call) Result { return c.semctl(svipc.I386) }
 
-func (c *Call) semctl(i386 bool) Result {
+func (c *Call) semctl(l svipc.Layout) Result {
 	return c.ipcControl(&ipcControl{
-		kind: sys.Semaphores, id: c.int32(0), semnum: c.int32(1), cmd: c.int32(2), arg: c.addr(3), i386: i386,
+		kind: sys.Semaphores, id: c.int32(0), semnum: c.int32(1), cmd: c.int32(2), arg: c.addr(3), layout: l,
 	})
 }
 
 // Msgctl handles msgctl(msqid, cmd, buf).
-func Msgctl(c *Call) Result { return c.msgctl(false) }
+func Msgctl(c *Call) Result { return c.msgctl(svipc.Native) }
 
 // Msgctl32 handles msgctl of i386.
-func Msgctl32(c *Call) Result { return c.msgctl(true) }
+func Msgctl32(c *Call) Result { return c.msgctl(svipc.I386) }
 
-func (c *Call) msgctl(i386 bool) Result {
-	return c.ipcControl(&ipcControl{kind: sys.MessageQueue, id: c.int32(0), cmd: c.int32(1), arg: c.addr(2), i386: i386})
+func (c *Call) msgctl(l svipc.Layout) Result {
+	return c.ipcControl(&ipcControl{kind: sys.MessageQueue, id: c.int32(0), cmd: c.int32(1), arg: c.addr(2), layout: l})
 }
 
 // ipcControl handles a call of shmctl(2), semctl(2) or msgctl(2).
@@ -158,19 +158,12 @@ func (c *Call) ipcChange(o *ipcObject, to svipc.Change) unix.Errno {
 
 // readIPCChange reads what IPC_SET is to change from the caller's memory.
 func (c *Call) readIPCChange(call *ipcControl) (svipc.Change, unix.Errno) {
-	s := &c.ipc.status
-	s.Kind = call.kind
-	b := s.Bytes()
-	if call.i386 {
-		b = b[:svipc.Size32(call.kind)]
-	}
+	var room sys.IPCStatus
+	b := room[:call.layout.ChangeSize(call.kind)]
 	if n, e := c.Target.Read(call.arg, b); e != 0 || n < len(b) {
 		return svipc.Change{}, unix.EFAULT
 	}
-	if call.i386 {
-		return svipc.Change32(call.kind, b), 0
-	}
-	return s.Change(), 0
+	return call.layout.Change(call.kind, b), 0
 }
 
 // ipcStatus handles IPC_STAT, and SHM_STAT, SHM_STAT_ANY and their relatives.
@@ -185,12 +178,8 @@ func (c *Call) ipcStatus(call *ipcControl) Result {
 	shown := c.shownIPC(o.record)
 	o.status.Show(&shown)
 	c.showPIDs(o)
-	b := o.status.Bytes()
-	if call.i386 {
-		var room sys.IPCStatus
-		b = o.status.Bytes32(&room)
-	}
-	if e := c.write(call.arg, b); e != 0 {
+	var room sys.IPCStatus
+	if e := c.write(call.arg, o.status.In(call.layout, &room)); e != 0 {
 		return Errno(e)
 	}
 	if call.cmd == unix.IPC_STAT {

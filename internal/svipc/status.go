@@ -123,8 +123,8 @@ func (s *Status) Set(c *Change) {
 	}
 }
 
-// Change returns the fields that IPC_SET reads.
-func (s *Status) Change() Change {
+// change returns the fields that IPC_SET reads.
+func (s *Status) change() Change {
 	c := Change{UID: s.UID(), GID: s.GID(), Mode: s.Mode()}
 	if s.Kind == sys.MessageQueue {
 		c.MaxBytes = s.get64(msgMaxBytes)

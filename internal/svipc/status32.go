@@ -25,8 +25,8 @@ const (
 	msgEnd32      = 88
 )
 
-// Bytes32 writes the structure in the layout of i386 to b, and returns it.
-func (s *Status) Bytes32(b *sys.IPCStatus) []byte {
+// bytes32 writes the structure to b, and returns it.
+func (s *Status) bytes32(b *sys.IPCStatus) []byte {
 	clear(b[:])
 	put := func(at int, v uint64) { binary.LittleEndian.PutUint32(b[at:], uint32(v)) }
 	time := func(at, from int) {
@@ -61,11 +61,8 @@ func (s *Status) Bytes32(b *sys.IPCStatus) []byte {
 	return b[:msgEnd32]
 }
 
-// Size32 is the size of the structure on i386, in bytes.
-func Size32(kind sys.IPCKind) int { return [...]int{shmEnd32, semEnd32, msgEnd32}[kind] }
-
-// Change32 returns the fields that IPC_SET reads from b, in the layout of i386.
-func Change32(kind sys.IPCKind, b []byte) Change {
+// change32 returns the fields that IPC_SET reads from b.
+func change32(kind sys.IPCKind, b []byte) Change {
 	c := Change{
 		UID: binary.LittleEndian.Uint32(b[permUID:]), GID: binary.LittleEndian.Uint32(b[permGID:]),
 		Mode: uint32(binary.LittleEndian.Uint16(b[permMode:])),

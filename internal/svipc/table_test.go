@@ -176,12 +176,14 @@ func TestStatus(t *testing.T) {
 		if kind != sys.MessageQueue {
 			to.MaxBytes = 0
 		}
-		if got := s.Change(); got != to {
+		if got := s.change(); got != to {
 			t.Errorf("kind %d: changed to %+v, want %+v", kind, got, to)
 		}
 		var room sys.IPCStatus
-		if got := Change32(kind, s.Bytes32(&room)); got != to {
-			t.Errorf("kind %d on i386: %+v, want %+v", kind, got, to)
+		for _, l := range []Layout{Native, I386, Old} {
+			if got := l.Change(kind, s.In(l, &room)[:l.ChangeSize(kind)]); got != to {
+				t.Errorf("kind %d in layout %d: %+v, want %+v", kind, l, got, to)
+			}
 		}
 	}
 }
