@@ -43,6 +43,9 @@ func (r *runtime) create(c *command) (status int, err error) {
 	if r.exists(c.id) {
 		return statusFailed, errors.Join(fmt.Errorf("container with id %s exists already: delete it first, or choose another id", c.id), s.unlock())
 	}
+	if err := s.clear(); err != nil { // of a container that no longer exists
+		return statusFailed, errors.Join(err, s.unlock())
+	}
 	rec := record{
 		ID: c.id, Bundle: dir, Rootfs: config.rootfs(dir), Runtime: r.backend.path, Supervised: at.supervised, NewUserNS: at.newUserNS,
 		Cgroups: cgroupsUsable(config.Linux.CgroupsPath, r.systemdCgroup),

@@ -29,8 +29,11 @@ func (r *runtime) list(command []string) (int, error) {
 	text := string(out)
 	for _, e := range entries {
 		dir := r.root + suffix + "/" + e.Name()
-		if rec, err := loadRecord(dir); err == nil {
+		switch rec, err := loadRecord(dir); {
+		case err == nil:
 			text = replacePadded(text, dir, rec.Bundle)
+		case !errors.Is(err, fs.ErrNotExist): // which a create has not written yet
+			r.report("warning", err.Error())
 		}
 	}
 	if _, err := os.Stdout.WriteString(text); err != nil {

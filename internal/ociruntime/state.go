@@ -61,9 +61,8 @@ func stateDir(root, id string) string {
 // errBusy means that another process holds the lock of a state directory.
 var errBusy = errors.New("another process is at work on this container")
 
-// makeState creates the state directory of a container, or empties the one of a container
-// that no longer exists, and locks it. The error wraps errBusy if another process creates
-// the same container.
+// makeState creates the state directory of a container, if it does not exist, and locks it. The
+// error wraps errBusy if another process creates the same container.
 func makeState(root, id string) (*state, error) {
 	parent := root + suffix
 	for {
@@ -87,9 +86,6 @@ func makeState(root, id string) (*state, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("container %s: %w", id, err)
-		}
-		if err := s.clear(); err != nil {
-			return nil, errors.Join(err, s.unlock())
 		}
 		return s, nil
 	}
@@ -175,16 +171,24 @@ func (s *state) save(r record) error {
 	return os.Rename(partial, s.path(recordName))
 }
 
+// errDamaged means that the record of a container cannot be read.
+var errDamaged = errors.New("the state of a container is damaged")
+
 // loadRecord returns the record in a state directory. The error wraps fs.ErrNotExist if this
-// package has not made the container.
+// package has not made the container, or errDamaged.
 func loadRecord(dir string) (record, error) {
 	var r record
-	text, err := os.ReadFile(filepath.Join(dir, recordName))
+	path := filepath.Join(dir, recordName)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return r, err
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("%s is damaged: %w (end the processes of the container, and remove the directory)", filepath.Join(dir, recordName), err)
+	err = json.Unmarshal(text, &r)
+	if err == nil && (r.ID == "" || !filepath.IsAbs(r.Runtime)) {
+		err = errors.New("it names no container or no runtime")
+	}
+	if err != nil {
+		return record{}, fmt.Errorf("%w: %s: %w (delete --force ends the container and removes everything)", errDamaged, path, err)
 	}
 	return r, nil
 }
