@@ -21,9 +21,11 @@ type process struct {
 	args []string
 }
 
-// isWorker reports whether it is a worker of the supervisor, which is in the session's user
-// namespace, too.
+// isWorker reports whether it is a worker of the supervisor, and isKeeper, whether it is a keeper. The
+// worker is in the session's user namespace, and so is a keeper that a worker has started.
 func (p *process) isWorker() bool { return len(p.args) > 0 && p.args[0] == supervisor.WorkerName }
+
+func (p *process) isKeeper() bool { return len(p.args) > 0 && p.args[0] == supervisor.KeeperName }
 
 // monitor is what the arguments of a conmon say. Each container of podman has one, which
 // starts with it and ends after it. Those of commands that exec has started in a container may
@@ -56,7 +58,7 @@ func (p *process) monitor() (m monitor, ok bool) {
 
 // members are the processes of a session.
 type members struct {
-	processes []process // without the worker
+	processes []process // without the supervisor's
 	worker    bool      // there is one
 }
 
@@ -106,9 +108,11 @@ func findMembers(userNS uint64) (*members, error) {
 			continue // it has just ended
 		}
 		p := process{pid: pid, args: strings.Split(string(bytes.TrimRight(cmdline, "\x00")), "\x00")}
-		if p.isWorker() {
+		switch {
+		case p.isWorker():
 			m.worker = true
-		} else {
+		case p.isKeeper():
+		default:
 			m.processes = append(m.processes, p)
 		}
 	}
