@@ -147,6 +147,11 @@ func resolveUser(spec string, passwd, group io.Reader) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
+	for _, id := range append([]int{u.Uid, u.Gid}, u.Sgids...) {
+		if id < 0 || id >= math.MaxUint32 { // package user takes what the databases say
+			return account{}, fmt.Errorf("%d is not a valid id: %w", id, user.ErrRange)
+		}
+	}
 	home := u.Home
 	switch {
 	case home != "":
