@@ -94,7 +94,7 @@ func (f *file) writeTo(w io.Writer) error {
 // readFiles reads an mtree specification. Keywords that a file of this package does not need
 // are ignored. The error names the file and the keyword.
 func readFiles(r io.Reader) ([]file, error) {
-	spec, err := mtree.ParseSpec(r)
+	spec, err := parseSpec(r)
 	if err != nil {
 		return nil, fmt.Errorf("reading the mtree specification: %w", err)
 	}
@@ -119,6 +119,16 @@ func readFiles(r io.Reader) ([]file, error) {
 		return nil, errors.New("this is not an mtree specification: it names no file")
 	}
 	return files, nil
+}
+
+// parseSpec is mtree.ParseSpec, which panics at a line with nothing but a backslash.
+func parseSpec(r io.Reader) (spec *mtree.DirectoryHierarchy, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it is malformed: %v", p)
+		}
+	}()
+	return mtree.ParseSpec(r)
 }
 
 // set sets what a keyword says.
