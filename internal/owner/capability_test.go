@@ -160,3 +160,27 @@ func TestSetInInodeWithReadOnlySidecar(t *testing.T) {
 	}
 	wantOwner(t, s, path, ID{}, true)
 }
+
+// FuzzCapability decodes the value of a capability attribute, which the container can write. What
+// is a record stays the same.
+func FuzzCapability(f *testing.F) {
+	for _, r := range []Record{{}, {ID: ID{UID: 33, GID: 1<<32 - 2}}, {Type: unix.S_IFCHR, Rdev: 0x103}, {Type: unix.S_IFBLK, attributes: true}} {
+		v, _ := r.capabilityValue()
+		f.Add(v[:])
+	}
+	f.Add(RootIDMark)
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var r Record
+		if !r.parseCapability(value) {
+			return
+		}
+		v, ok := r.capabilityValue()
+		var again Record
+		if !ok || !again.parseCapability(v[:]) || again.ID != r.ID || again.Type != r.Type || again.Rdev != r.Rdev || again.attributes != r.attributes {
+			t.Errorf("% x: %+v, then % x, %+v", value, r, v, again)
+		}
+		if HasAttributeFile(value) != r.attributes || IsRootIDMark(value) {
+			t.Errorf("% x: attribute file %v, mark %v", value, HasAttributeFile(value), IsRootIDMark(value))
+		}
+	})
+}

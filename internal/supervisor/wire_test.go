@@ -16,7 +16,7 @@ import (
 )
 
 // pair returns two connected sockets.
-func pair(t *testing.T) (a, b conn) {
+func pair(t testing.TB) (a, b conn) {
 	t.Helper()
 	a, f, err := socketpair()
 	if err != nil {
@@ -34,7 +34,7 @@ func pair(t *testing.T) (a, b conn) {
 	return a, b
 }
 
-func countFDs(t *testing.T) int {
+func countFDs(t testing.TB) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -255,4 +255,39 @@ func TestInheritedIsASocket(t *testing.T) {
 	if after := countFDs(t); after != before+1 {
 		t.Errorf("the pipe stays open: %d descriptors, want %d", after, before+1)
 	}
+}
+
+// FuzzMessage receives what a peer sends to a keeper: no descriptor stays open if it is malformed.
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte(`{"Index":1,"Fresh":true,"User":{"UID":1}}`), uint8(4))
+	f.Add([]byte(`{"Request":"watch"}`), uint8(0))
+	f.Add([]byte(`{"Config":{"ID":"a","Session":{}},"Adopt":-1}`), uint8(9))
+	f.Fuzz(func(t *testing.T, data []byte, files uint8) {
+		a, b := pair(t)
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		before := countFDs(t)
+		fds := make([]int, files%16)
+		for i := range fds {
+			fds[i] = int(null.Fd())
+		}
+		var oob []byte
+		if len(fds) > 0 {
+			oob = unix.UnixRights(fds...)
+		}
+		if len(data)+len(oob) == 0 || rawSend(a, string(data), oob) != nil {
+			return
+		}
+		_, received, err := b.receive()
+		if err != nil && len(received) > 0 || err == nil && len(received) != len(fds) {
+			t.Errorf("%q with %d descriptors: %d, %v", data, len(fds), len(received), err)
+		}
+		fdpass.Close(received)
+		if now := countFDs(t); now != before {
+			t.Errorf("%q with %d descriptors: %d are open, before %d", data, len(fds), now, before)
+		}
+	})
 }
