@@ -5,7 +5,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
@@ -125,5 +128,44 @@ func TestSocketSet(t *testing.T) {
 	}
 	if s.add(a, -1); s.has(a) || len(s.count) != 0 {
 		t.Errorf("the set is %v after the end", s.count)
+	}
+}
+
+// A process of another user that reaches the keeper's socket gets no answer.
+func TestOtherUsersAreRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs real root: run the tests as root")
+	}
+	const nobody = 65534
+	// The kernel notes the thread's ids as those of the peer: see SO_PEERCRED in socket(7).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	become := func(euid uintptr) {
+		if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), euid, ^uintptr(0)); e != 0 {
+			t.Fatal(e)
+		}
+	}
+	for _, uid := range []uintptr{nobody, 0} {
+		become(uid)
+		ours, theirs, err := socketpair()
+		become(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, err := fdpass.Conn(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ours.send(message{Request: "unknown"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ours.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		(&keeper{}).serve(conn{served})
+		if m, _, err := ours.receive(); keeperDied(err) != (uid == nobody) || uid == 0 && m.Error == "" {
+			t.Errorf("user %d: %+v, %v", uid, m, err)
+		}
+		ours.Close()
 	}
 }
