@@ -51,14 +51,27 @@ func TestKeeperAndWorkerKilled(t *testing.T) {
 	c.end()
 }
 
-// TestWorkerStopped stops the worker. The keeper continues it.
-func TestWorkerStopped(t *testing.T) {
+// TestStopped stops worker and keeper, the first ones and those that have replaced others. They are
+// continued.
+func TestStopped(t *testing.T) {
 	c := startChowner(t)
-	for i := range 10 {
-		if err := unix.Kill(c.await("subuidless-worker", 0), unix.SIGSTOP); err != nil {
+	stop := func(name string) {
+		t.Helper()
+		if err := unix.Kill(c.await(name, 0), unix.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		c.chown(fmt.Sprintf("%d:%d", i+1, i+2))
+	}
+	for i := range 3 {
+		stop("subuidless-worker")
+		c.chown(fmt.Sprintf("%d:1", i+1))
+		// A stopped keeper starts no worker.
+		stop("subuidless-keeper")
+		worker := c.kill("subuidless-worker", 0)
+		c.await("subuidless-worker", worker)
+		c.chown(fmt.Sprintf("%d:2", i+1))
+		keeper := c.kill("subuidless-keeper", 0) // now the worker is not the keeper's child
+		c.await("subuidless-keeper", keeper)
+		c.chown(fmt.Sprintf("%d:3", i+1))
 	}
 	c.end()
 }

@@ -265,8 +265,8 @@ func (k *keeper) activateWorker(serve func() error) error {
 func (k *keeper) restartWorker(c conn, pid int) {
 	status := "unknown"
 	if pid != 0 {
-		status = describe(k.awaitExit(pid))
-	} else if err := c.waitHangup(); err != nil {
+		status = describe(awaitExit(pid, WorkerName, k.cfg.ID))
+	} else if err := c.awaitPeer(k.cfg.ID); err != nil {
 		slog.Error("cannot wait for the end of the worker", "container", k.cfg.ID, "err", err)
 	}
 	k.mu.Lock()
@@ -294,24 +294,6 @@ func (k *keeper) replaceWorker(status string) {
 		k.mu.Unlock() // the container may end meanwhile
 		time.Sleep(wait)
 		k.mu.Lock()
-	}
-}
-
-// awaitExit waits until the worker exits, and returns its status. A worker that a signal stops
-// would stop its container, too: it is continued.
-func (k *keeper) awaitExit(pid int) (status unix.WaitStatus) {
-	for {
-		_, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil)
-		switch {
-		case err == unix.EINTR:
-		case err != nil || !status.Stopped():
-			return status
-		default:
-			slog.Warn("a signal has stopped the worker; continuing it", "container", k.cfg.ID, "signal", unix.SignalName(status.StopSignal()))
-			if err := unix.Kill(pid, unix.SIGCONT); err != nil {
-				slog.Error("cannot continue the worker", "pid", pid, "err", err)
-			}
-		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (w *worker) startKeeper() error {
 		ours.Close()
 		return err
 	}
-	go reap(pid)
+	go awaitExit(pid, KeeperName, w.cfg.ID)
 	w.mu.Lock()
 	living := w.living()
 	err = ours.handOver(message{Config: &w.cfg}, []int{workerJournal, 0, workerMapsOut, workerMapsIn}, &living)

@@ -66,11 +66,16 @@ func Prepare(cfg Config) (*Prepared, error) {
 		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
 	p := &Prepared{cfg: cfg, conn: c, witness: witness, ended: make(chan struct{})}
+	exited := make(chan struct{})
+	go func() {
+		awaitExit(pid, KeeperName, cfg.ID)
+		close(exited)
+	}()
 	go func() {
 		// Returns when the keeper and its worker have exited.
 		_, _ = io.Copy(os.Stderr, logs)
 		logs.Close()
-		reap(pid)
+		<-exited
 		close(p.ended)
 	}()
 	return p, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -171,24 +172,25 @@ func (c conn) awaitAnswer() error {
 	return nil
 }
 
-// waitHangup waits until the other side has closed its socket.
-func (c conn) waitHangup() error {
+// waitHangup waits until the other side has closed its socket, but not longer than limit. It
+// reports whether that has happened.
+func (c conn) waitHangup(limit time.Duration) (gone bool, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return err
+		return false, err
 	}
 	var fd int
 	if err := raw.Control(func(p uintptr) { fd, err = unix.FcntlInt(p, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return err
+		return false, err
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer unix.Close(fd)
 	fds := []unix.PollFd{{Fd: int32(fd)}}
 	for {
-		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
-			return err
+		if n, err := unix.Poll(fds, int(limit.Milliseconds())); err != unix.EINTR {
+			return n > 0, err
 		}
 	}
 }

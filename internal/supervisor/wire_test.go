@@ -221,24 +221,15 @@ func TestRequest(t *testing.T) {
 
 func TestConnWaitHangup(t *testing.T) {
 	a, b := pair(t)
-	done := make(chan error, 1)
-	go func() { done <- a.waitHangup() }()
 	if err := b.send(message{}); err != nil { // not a hang-up
 		t.Fatal(err)
 	}
-	select {
-	case <-done:
-		t.Fatal("waitHangup returns after a message")
-	case <-time.After(20 * time.Millisecond):
+	if gone, err := a.waitHangup(20 * time.Millisecond); gone || err != nil {
+		t.Fatalf("after a message: %v, %v", gone, err)
 	}
 	b.Close()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Fatal("waitHangup does not return after the hang-up")
+	if gone, err := a.waitHangup(time.Minute); !gone || err != nil {
+		t.Errorf("after the hang-up: %v, %v", gone, err)
 	}
 }
 
