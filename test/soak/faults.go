@@ -25,6 +25,7 @@ const (
 	taskStopped
 	agentKilled
 	outOfDescriptors // the worker is
+	outOfMemory
 	readOnlySidecar
 	faultKinds
 )
@@ -34,7 +35,7 @@ func (k faultKind) String() string {
 		workerKilled: "worker killed", keeperKilled: "keeper killed", bothKilled: "both killed",
 		workerStopped: "worker stopped", keeperStopped: "keeper stopped", witnessStopped: "front stopped",
 		taskKilled: "task killed", taskStopped: "task stopped", agentKilled: "agent killed",
-		outOfDescriptors: "out of descriptors", readOnlySidecar: "read-only sidecar",
+		outOfDescriptors: "out of descriptors", outOfMemory: "out of memory", readOnlySidecar: "read-only sidecar",
 	}[k]
 }
 
@@ -93,11 +94,11 @@ func (f *faults) own() (pids []int) {
 func (f *faults) do(p *place, kind faultKind) error {
 	switch kind {
 	case workerKilled:
-		f.signal(p, kind, unix.SIGKILL, find(workerName, p.id))
+		f.signal(p, kind, unix.SIGKILL, f.find(p, workerName))
 	case keeperKilled:
-		f.signal(p, kind, unix.SIGKILL, find(keeperName, p.id))
+		f.signal(p, kind, unix.SIGKILL, f.find(p, keeperName))
 	case bothKilled:
-		worker, keeper := find(workerName, p.id), find(keeperName, p.id)
+		worker, keeper := f.find(p, workerName), f.find(p, keeperName)
 		if len(worker) == 0 || len(keeper) == 0 {
 			return nil
 		}
@@ -107,15 +108,15 @@ func (f *faults) do(p *place, kind faultKind) error {
 		}
 		f.signal(p, kind, unix.SIGKILL, victims)
 	case workerStopped:
-		f.stop(p, kind, find(workerName, p.id))
+		f.stop(p, kind, f.find(p, workerName))
 	case keeperStopped:
-		f.stop(p, kind, find(keeperName, p.id))
+		f.stop(p, kind, f.find(p, keeperName))
 	case witnessStopped:
 		f.stop(p, kind, []int{p.cmd.Process.Pid})
 	case taskKilled:
-		f.signal(p, kind, unix.SIGKILL, f.one(below(p.cmd.Process.Pid, isTask)))
+		f.signal(p, kind, unix.SIGKILL, f.one(below(p.top(), isTask)))
 	case taskStopped:
-		f.stop(p, kind, f.one(below(p.cmd.Process.Pid, isJob)))
+		f.stop(p, kind, f.one(below(p.top(), isJob)))
 	case agentKilled:
 		if f.agent == nil || p.name != "crun" {
 			return nil
@@ -124,7 +125,11 @@ func (f *faults) do(p *place, kind faultKind) error {
 		return f.agent.restart()
 	case outOfDescriptors:
 		if p.name == "starved" {
-			f.limitDescriptors(p, find(workerName, p.id))
+			f.limitDescriptors(p, f.find(p, workerName))
+		}
+	case outOfMemory:
+		if p.name == "starved" {
+			f.limitMemory(p, f.find(p, workerName))
 		}
 	case readOnlySidecar:
 		if p.name == "starved" {
@@ -132,6 +137,24 @@ func (f *faults) do(p *place, kind faultKind) error {
 		}
 	}
 	return nil
+}
+
+// find returns the processes of that name of a place's supervisor. A place with several supervisors
+// has those that are of no other place. A container does not start if its first worker is killed:
+// so the result is empty if no task is there.
+func (f *faults) find(p *place, name string) (pids []int) {
+	if p.id != "" {
+		return find(name, p.id)
+	}
+	for _, process := range processes() {
+		if len(process.args) == 2 && process.args[0] == name && !slices.ContainsFunc(f.places, func(p *place) bool { return p.id == process.args[1] }) {
+			pids = append(pids, process.pid)
+		}
+	}
+	if len(below(p.top(), isInBuild)) == 0 {
+		return nil
+	}
+	return pids
 }
 
 // one returns one of the processes, or none.
@@ -169,6 +192,21 @@ func (f *faults) limitDescriptors(p *place, victims []int) {
 		p.faults[outOfDescriptors]++
 		time.Sleep(rand.N(maxStop))
 		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &old, nil) // it may have ended
+	}
+}
+
+// limitMemory lets the victims allocate only little more memory: they die soon, of that.
+func (f *faults) limitMemory(p *place, victims []int) {
+	for _, pid := range victims {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		var old unix.Rlimit
+		if err != nil || unix.Prlimit(pid, unix.RLIMIT_DATA, nil, &old) != nil {
+			continue // it has ended
+		}
+		little := unix.Rlimit{Cur: uint64(number(status, "VmData")+f.rand.IntN(256)) << 10, Max: old.Max}
+		if unix.Prlimit(pid, unix.RLIMIT_DATA, &little, nil) == nil {
+			p.faults[outOfMemory]++
+		}
 	}
 }
 

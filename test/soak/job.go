@@ -20,7 +20,9 @@ type job struct {
 }
 
 // jobKinds are the kinds of jobs.
-var jobKinds = map[string]func(job) error{"check": checkMain, "tar": tarMain, "git": gitMain, "sqlite3": sqliteMain, "starve": starveMain}
+var jobKinds = map[string]func(job) error{
+	"check": checkMain, "tar": tarMain, "git": gitMain, "sqlite3": sqliteMain, "dpkg": dpkgMain, "postgres": postgresMain, "starve": starveMain, "build": buildMain,
+}
 
 // kind returns the kind of the job.
 func (j job) kind() string { kind, _, _ := strings.Cut(j.name, "-"); return kind }

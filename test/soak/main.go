@@ -45,6 +45,8 @@ func run(args []string) error {
 		return jobsMain(args[2], args[3], args[4:])
 	case len(args) == 4 && args[1] == "job":
 		return jobMain(args[2], args[3])
+	case len(args) == 4 && (args[1] == buildPlant || args[1] == buildCheck):
+		return inBuild(args[1], args[2], args[3])
 	case len(args) == 5 && args[1] == "user":
 		var ids [3]int
 		for i, arg := range args[2:] {
@@ -130,7 +132,7 @@ func (o options) asUser() (err error) {
 	self, binary := filepath.Join(work, "soak"), filepath.Join(work, "subuidless")
 	err = build(self, "test/soak")
 	if err == nil && o.binary == "" {
-		err = build(binary, "cmd/subuidless")
+		err = buildSubuidless(binary)
 	} else if err == nil {
 		err = copyFile(binary, o.binary)
 	}
@@ -158,6 +160,20 @@ func (o options) asUser() (err error) {
 func build(program, dir string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/rootless-containers/subuidless/"+dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// buildSubuidless builds the program with the commands for images.
+func buildSubuidless(program string) error {
+	module := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/rootless-containers/subuidless")
+	module.Stderr = os.Stderr
+	dir, err := module.Output()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("cmd/build", program, "-trimpath")
+	cmd.Dir = strings.TrimSpace(string(dir))
 	cmd.Stderr = os.Stderr
 	return cmd.Run()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,12 +23,13 @@ import (
 // place is a container with checkers.
 type place struct {
 	name  string
-	id    string // of its supervisor
+	id    string // of its supervisor; empty: it has several, of different names
 	cmd   *exec.Cmd
 	stdin io.Closer
 	ended chan error // receives the error of cmd
 
-	sidecar string // the directory; empty: the default
+	sidecar string    // the directory; empty: the default
+	atEnd   *exec.Cmd // ends what the command leaves running; nil: nothing
 	faults  [faultKinds]int
 	hung    int
 
@@ -49,10 +51,13 @@ var checkers = []string{"check-1", "check-2"}
 // withPrograms returns the jobs of a container that has the programs of this machine.
 func withPrograms() []string {
 	jobs := checkers
-	for _, program := range []string{"tar", "git", "sqlite3"} {
+	for _, program := range []string{"tar", "git", "sqlite3", "dpkg"} {
 		if _, err := exec.LookPath(program); err == nil {
 			jobs = append(slices.Clone(jobs), program+"-1")
 		}
+	}
+	if postgresBin() != "" {
+		jobs = append(slices.Clone(jobs), "postgres-1")
 	}
 	return jobs
 }
@@ -64,7 +69,7 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 		return append([]string{program, "jobs", strconv.FormatUint(r.Uint64(), 10), dir}, jobs...)
 	}
 	start := func(name string, jobs []string, id func(pid int) string, argv ...string) error {
-		p, err := startPlace(name, jobs, o.verbose, argv)
+		p, err := startPlace(name, jobs, o.verbose, nil, argv)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -94,6 +99,17 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 		return places, nil, err
 	}
 	places[len(places)-1].sidecar = filepath.Join(o.dir, "sidecar")
+	building := []string{"build-1"}
+	p, err := startPlace("build", building, o.verbose, append(os.Environ(), binaryVar+"="+binary), command(self, filepath.Join(o.dir, "files", "build"), building))
+	if err != nil {
+		return places, nil, err
+	}
+	places = append(places, p)
+	if p, err = startPodman(o, self, binary, command); err != nil {
+		return places, nil, err
+	} else if p != nil {
+		places = append(places, p)
+	}
 	if _, err := exec.LookPath("crun"); err != nil {
 		return places, nil, nil
 	}
@@ -107,6 +123,27 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 	id := fmt.Sprintf("soak-%d", os.Getpid())
 	err = start("crun", checkers, func(int) string { return id }, "crun", "--cgroup-manager=disabled", "run", "-b", bundle, id)
 	return places, a, err
+}
+
+// startPodman starts a container of podman in a session; nil if this machine has no podman.
+func startPodman(o options, self, binary string, command func(program, dir string, jobs []string) []string) (*place, error) {
+	if _, err := exec.LookPath("podman"); err != nil {
+		return nil, nil
+	}
+	rootfs, run := filepath.Join(o.dir, "files", "podman"), filepath.Join(o.dir, "podman")
+	if err := errors.Join(makeRootfs(rootfs, self), os.Mkdir(run, 0o700)); err != nil {
+		return nil, err
+	}
+	env := append(os.Environ(), "XDG_RUNTIME_DIR="+run)
+	p, err := startPlace("podman", checkers, o.verbose, env, append([]string{binary, "podman", "run", "-i", "--rm", "--network=none", "--log-driver=none", "--cap-add=all",
+		"--rootfs", rootfs}, command("/bin/soak", "/tmp/podman", checkers)...))
+	if err != nil {
+		return nil, fmt.Errorf("podman: %w", err)
+	}
+	p.id = "default" // the name of the session
+	p.atEnd = exec.Command(binary, "session", "stop")
+	p.atEnd.Env = env
+	return p, nil
 }
 
 // makeRootfs makes a root file system with the checker.
@@ -150,8 +187,8 @@ func makeBundle(dir, self, binary, socket string, command []string) error {
 	return os.WriteFile(file, text, 0o644)
 }
 
-// startPlace starts a container whose command runs jobs.
-func startPlace(name string, jobs []string, verbose bool, argv []string) (*place, error) {
+// startPlace starts a container whose command runs jobs. A nil env is that of this process.
+func startPlace(name string, jobs []string, verbose bool, env, argv []string) (*place, error) {
 	p := &place{name: name, jobs: map[string]*jobState{}, ended: make(chan error, 1), cmd: exec.Command(argv[0], argv[1:]...)}
 	for _, job := range jobs {
 		p.jobs[job] = &jobState{moved: time.Now()}
@@ -164,7 +201,7 @@ func startPlace(name string, jobs []string, verbose bool, argv []string) (*place
 	if err != nil {
 		return nil, err
 	}
-	p.stdin = stdin
+	p.stdin, p.cmd.Env = stdin, env
 	p.cmd.Stderr = &sayer{p, verbose}
 	p.cmd.WaitDelay = patience // for processes that inherit its output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
@@ -267,6 +304,19 @@ func (p *place) total() (sum progress) {
 	return sum
 }
 
+// top returns the process from which all tasks descend: the first one, or podman's monitor, which
+// leaves it.
+func (p *place) top() int {
+	if p.name == "podman" {
+		for _, process := range processes() {
+			if filepath.Base(process.args[0]) == "conmon" {
+				return process.pid
+			}
+		}
+	}
+	return p.cmd.Process.Pid
+}
+
 // endPlaces ends all containers.
 func endPlaces(places []*place) error {
 	for _, p := range places {
@@ -281,6 +331,11 @@ func endPlaces(places []*place) error {
 			}
 		case <-time.After(patience):
 			return fmt.Errorf("%s does not end\n%s", p.name, p.said())
+		}
+		if p.atEnd != nil {
+			if out, err := p.atEnd.CombinedOutput(); err != nil {
+				return fmt.Errorf("%s: %v: %w\n%s", p.name, p.atEnd.Args, err, out)
+			}
 		}
 	}
 	return nil

@@ -26,8 +26,13 @@ func newPrograms(j job) *programs { return &programs{reporter: newReporter(j.nam
 func (p *programs) run(dir string, argv ...string) string {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
+	return p.runCommand(cmd)
+}
+
+// runCommand runs a command, and returns its output. It must succeed.
+func (p *programs) runCommand(cmd *exec.Cmd) string {
 	out, err := cmd.CombinedOutput()
-	p.call(nil, err, "%s: %s", strings.Join(argv, " "), out)
+	p.call(nil, err, "%s: %s", strings.Join(cmd.Args, " "), out)
 	return string(out)
 }
 

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// patience is how long something may take that takes an instant on an idle machine.
-const patience = time.Minute
+// patience is how long something may take that takes an instant on an idle machine, or, as a build, a
+// few seconds.
+const patience = 3 * time.Minute
 
 // settle is how long the containers run undisturbed before they are measured.
 const settle = time.Second

@@ -23,7 +23,7 @@ func TestChecker(t *testing.T) {
 	if err := build(program, "test/soak"); err != nil {
 		t.Fatal(err)
 	}
-	p, err := startPlace("root", withPrograms(), false, append([]string{program, "jobs", "1", filepath.Join(dir, "jobs")}, withPrograms()...))
+	p, err := startPlace("root", withPrograms(), false, nil, append([]string{program, "jobs", "1", filepath.Join(dir, "jobs")}, withPrograms()...))
 	if err != nil {
 		t.Fatal(err)
 	}

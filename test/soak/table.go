@@ -16,7 +16,7 @@ import (
 
 // use is what the processes outside of a container use: front, runtime, keeper, worker, and agent.
 type use struct {
-	memory, descriptors, threads int // memory is PSS, in KiB
+	memory, descriptors, threads int // memory is private, in KiB
 }
 
 // table is the result.
@@ -34,6 +34,9 @@ type table struct {
 func (t *table) measure(uses *map[*place]use) {
 	*uses = map[*place]use{}
 	for _, p := range t.places {
+		if p.id == "" {
+			continue // its supervisors come and go
+		}
 		pids := append(find(keeperName, p.id), find(workerName, p.id)...)
 		pids = append(pids, p.cmd.Process.Pid)
 		if p.name == "crun" && t.agent != nil {
@@ -42,12 +45,14 @@ func (t *table) measure(uses *map[*place]use) {
 		var sum use
 		for _, pid := range pids {
 			dir := fmt.Sprintf("/proc/%d", pid)
-			memory, _ := os.ReadFile(filepath.Join(dir, "smaps_rollup"))
+			// Only what may be read of a process that is not dumpable: the size of the directory fd
+			// is the number of descriptors (Linux 6.2). The process may have ended.
 			status, _ := os.ReadFile(filepath.Join(dir, "status"))
-			descriptors, _ := os.ReadDir(filepath.Join(dir, "fd"))
-			sum.memory += number(memory, "Pss")
+			sum.memory += number(status, "RssAnon")
 			sum.threads += number(status, "Threads")
-			sum.descriptors += len(descriptors)
+			if fds, err := os.Stat(filepath.Join(dir, "fd")); err == nil {
+				sum.descriptors += int(fds.Size())
+			}
 		}
 		(*uses)[p] = sum
 	}
@@ -62,7 +67,7 @@ func (t *table) leftovers() error {
 		}
 	}
 	killAll()
-	for _, dir := range []string{"tmp", "run", filepath.Join("files", "exec"), filepath.Join("files", "rootfs", "tmp"), filepath.Join("files", "bundle", "rootfs", "tmp")} {
+	for _, dir := range []string{"tmp", "run", filepath.Join("files", "exec"), filepath.Join("files", "rootfs", "tmp"), filepath.Join("files", "bundle", "rootfs", "tmp"), filepath.Join("files", "build"), filepath.Join("files", "podman", "tmp"), filepath.Join("podman", "subuidless")} {
 		err := filepath.WalkDir(filepath.Join(t.dir, dir), func(path string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
@@ -101,7 +106,12 @@ func (t *table) print(w io.Writer) {
 	row("lost owners", func(p *place) any { return p.total().Lost })
 	row("hung", func(p *place) any { return p.hung })
 	change := func(get func(use) int) func(p *place) any {
-		return func(p *place) any { return fmt.Sprintf("%d → %d", get(t.before[p]), get(t.after[p])) }
+		return func(p *place) any {
+			if p.id == "" {
+				return ""
+			}
+			return fmt.Sprintf("%d → %d", get(t.before[p]), get(t.after[p]))
+		}
 	}
 	row("memory (KiB)", change(func(u use) int { return u.memory }))
 	row("descriptors", change(func(u use) int { return u.descriptors }))
