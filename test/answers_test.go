@@ -16,6 +16,10 @@ func mountAnswers(work string, user int) (unmount func(), err error) {
 	if unix.Access("/dev/fuse", unix.R_OK) != nil {
 		return func() {}, nil
 	}
+	// By its time, subuidless knows whether a file system of FUSE is the one that had the owners.
+	if err := unix.Mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, ""); err != nil && err != unix.EBUSY {
+		return nil, fmt.Errorf("mounting fusectl: %w", err)
+	}
 	for _, d := range []string{dir, data} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			return nil, err

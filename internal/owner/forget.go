@@ -3,6 +3,8 @@ package owner
 import (
 	"bytes"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -28,6 +30,7 @@ type removals struct {
 	started bool
 	events  syscall.RawConn   // the inotify instance; nil if there is none
 	watched map[int32]removal // by watch descriptor
+	limit   int               // of watched
 }
 
 // removal is what the sidecar has about a watched inode.
@@ -37,9 +40,23 @@ type removal struct {
 	entry  unix.Stat_t // of the entry, if another inode might have the same key
 }
 
-// maxWatched limits how many inodes a container watches: the limit for all programs of a user,
-// fs.inotify.max_user_watches, is at least 8192.
-const maxWatched = 4096
+// minWatched is how many inodes a container may always watch: the limit for all programs of a
+// user, fs.inotify.max_user_watches, is at least 8192.
+const minWatched = 4096
+
+// maxWatched returns how many inodes a container watches at most.
+func maxWatched() int {
+	const path = "sys/fs/inotify/max_user_watches" // in /proc
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return minWatched
+	}
+	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return minWatched
+	}
+	return max(minWatched, limit/4)
+}
 
 // Forgets reports whether the sidecar may have something to forget. If not, ForgetPath and
 // Forget need not be called.
@@ -145,7 +162,7 @@ func (w *removals) instance(from *Sidecar) syscall.RawConn {
 		w.started = true
 		w.start(from)
 	}
-	if len(w.watched) >= maxWatched {
+	if len(w.watched) >= w.limit {
 		return nil
 	}
 	return w.events
@@ -161,7 +178,7 @@ func (w *removals) start(from *Sidecar) {
 	if w.events, err = os.NewFile(uintptr(fd), "inotify").SyscallConn(); err != nil {
 		return
 	}
-	w.watched = map[int32]removal{}
+	w.watched, w.limit = map[int32]removal{}, maxWatched()
 	go func() {
 		_ = w.events.Read(func(events uintptr) bool {
 			w.mu.Lock()

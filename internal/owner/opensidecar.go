@@ -50,6 +50,7 @@ func OpenSidecar(dir string) (*Sidecar, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	fuseConnections()
 	s := &Sidecar{volatile: -1}
 	if s.dir, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}

@@ -27,6 +27,12 @@ type Store struct {
 	// while they hold locks of inodes. Set it before the first use of the Store.
 	Report func(file string, value []byte)
 
+	// ReportPassing, if not nil, is called once for each file system whose inodes have no identity
+	// that lasts, with the path of a file on it that has been recorded in the sidecar, as the
+	// supervisor sees it. It may be called by several threads at the same time, also while they
+	// hold locks of inodes. Set it before the first use of the Store.
+	ReportPassing func(file string)
+
 	// Host, if not nil, holds the owners that SetHost records. Set it before the first use of
 	// the Store.
 	Host *HostOwners
@@ -43,6 +49,7 @@ type Store struct {
 	malformed atomic.Uint64
 	setID     atomic.Bool // see SetIDInUse
 	keeping   keeping
+	passing   passing
 	locks     inodeLocks
 	removals  removals // see Forget
 }
@@ -123,11 +130,16 @@ func (s *Store) report(fd int, value []byte) {
 	if s.Report == nil {
 		return
 	}
+	s.Report(fileOf(fd), value)
+}
+
+// fileOf returns the path of the object that fd refers to, as the supervisor sees it.
+func fileOf(fd int) string {
 	file, err := os.Readlink(string(sys.AppendFD(nil, fd))) // in the supervisor's /proc
 	if err != nil {
-		file = "unknown"
+		return "unknown"
 	}
-	s.Report(file, value)
+	return file
 }
 
 // Get returns the recorded owner of the object that the descriptor fd, which may be an
@@ -344,7 +356,11 @@ func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 	if e := k.fill(o.fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
 		return e
 	}
-	return s.sidecar.set(&k, r)
+	e := s.sidecar.set(&k, r)
+	if e == 0 {
+		s.keepPassing(o.fd, &k)
+	}
+	return e
 }
 
 // removeEntry removes the sidecar's entry of o, if there is one.

@@ -165,6 +165,7 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.owners = owner.NewStore(mapped, side)
 	w.owners.Report = w.reportMalformed
+	w.owners.ReportPassing = reportPassing
 	w.owners.Host = &w.journal.hostOwners
 	if cfg.HasRecords {
 		w.cfg.Records = os.NewFile(workerRecords, "records")
@@ -252,6 +253,12 @@ func (w *worker) setIdentity(m message) error {
 		return nil
 	}
 	return w.identities.Started(uint32(m.RunningPID), m.User)
+}
+
+// reportPassing logs that records of a file system do not last.
+func reportPassing(file string) {
+	slog.Warn("the file system of this file stores no owners, and does not identify files for long: what is recorded holds until it is unmounted, or no container runs and the kernel needs memory",
+		"file", file, "remedy", "work on another file system, or let this one store user.* attributes")
 }
 
 // maxReports is how many malformed records are logged: a tree with many of them must

@@ -1,0 +1,59 @@
+package owner
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
+)
+
+// Some file systems have no identity for an inode that lasts: most FUSE servers number inodes
+// anew when they are mounted, or when the kernel has forgotten the inode; vfat numbers them when
+// the kernel reads them. 9p reuses numbers without saying so. An entry of such an inode must end
+// with the number. So the container watches the inode: the kernel then remembers it, and says when
+// it is gone.
+
+// passing is the set of file systems, by device number, of which Store.ReportPassing has been
+// called.
+type passing struct {
+	mu       sync.Mutex // a leaf
+	reported map[uint64]bool
+}
+
+// isPassing reports whether the identity of the object with the key k, which fd refers to, may
+// become that of another one.
+func isPassing(fd int, k *key) bool {
+	switch sys.FileSystem(fd) {
+	case unix.FUSE_SUPER_MAGIC, 0: // see isFUSE
+		return k.volatile // no birth time
+	case unix.V9FS_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
+// keepPassing is called after the sidecar has got an entry of the object with the key k, which fd
+// refers to.
+func (s *Store) keepPassing(fd int, k *key) {
+	if !isPassing(fd, k) {
+		return
+	}
+	s.Forget(fd)
+	if s.ReportPassing == nil {
+		return
+	}
+	p := &s.passing
+	p.mu.Lock()
+	known := p.reported[k.numbers[0]]
+	if !known {
+		if p.reported == nil {
+			p.reported = map[uint64]bool{}
+		}
+		p.reported[k.numbers[0]] = true
+	}
+	p.mu.Unlock()
+	if !known {
+		s.ReportPassing(fileOf(fd))
+	}
+}
