@@ -28,6 +28,8 @@ func Ioctl(c *Call) Result {
 		return c.changeInodeFlags(fsIOCGetVersion)
 	case isNetConfig(cmd):
 		return c.configureNet()
+	case cmd == unix.SIOCETHTOOL:
+		return c.ethtool()
 	case cmd == unix.TUNSETIFF:
 		return c.attachTUN()
 	case cmd == unix.NS_GET_OWNER_UID && c.Identities.NamespacesInUse():
@@ -86,15 +88,16 @@ func (c *Call) attachTUN() Result {
 }
 
 // isNetConfig reports whether an ioctl command configures interfaces, routes or the ARP
-// cache, and needs CAP_NET_ADMIN according to netdevice(7) and <linux/sockios.h>. Commands
-// that only read are not included, nor is SIOCETHTOOL, which does both.
+// cache, and needs CAP_NET_ADMIN according to netdevice(7) and <linux/sockios.h>, or has
+// such commands among others, like SIOCSIFVLAN.
 func isNetConfig(cmd uint32) bool {
 	switch cmd {
 	case unix.SIOCADDRT, unix.SIOCDELRT, unix.SIOCSIFFLAGS, unix.SIOCSIFADDR, unix.SIOCSIFDSTADDR, unix.SIOCSIFBRDADDR,
 		unix.SIOCSIFNETMASK, unix.SIOCSIFMETRIC, unix.SIOCSIFMTU, unix.SIOCSIFNAME, unix.SIOCSIFHWADDR, unix.SIOCSIFSLAVE,
 		unix.SIOCADDMULTI, unix.SIOCDELMULTI, unix.SIOCSIFPFLAGS, unix.SIOCDIFADDR, unix.SIOCSIFHWBROADCAST,
 		unix.SIOCDARP, unix.SIOCSARP, unix.SIOCSIFMAP, unix.SIOCBRADDBR, unix.SIOCBRDELBR,
-		unix.SIOCBRADDIF, unix.SIOCBRDELIF:
+		unix.SIOCBRADDIF, unix.SIOCBRDELIF, unix.SIOCGMIIPHY, unix.SIOCGMIIREG, unix.SIOCSMIIREG, unix.SIOCSHWTSTAMP,
+		unix.SIOCBONDENSLAVE, unix.SIOCBONDRELEASE, unix.SIOCBONDSETHWADDR, unix.SIOCBONDCHANGEACTIVE, unix.SIOCSIFVLAN:
 		return true
 	}
 	return false

@@ -35,6 +35,7 @@ var taskRows = []Row{
 	{Name: "get_robust_list", Handler: handlers.GetRobustList, Args: []Arg{Int, Ptr, Ptr}, Note: ptraceNote},
 	{Name: "move_pages", Handler: handlers.MovePages, Args: []Arg{Int, Size, Ptr, Ptr, Ptr, Flags}, Note: ptraceNote},
 	{Name: "migrate_pages", Handler: handlers.MigratePages, Args: []Arg{Int, Size, Ptr, Ptr}, Note: ptraceNote},
+	{Name: "perf_event_open", Handler: handlers.PerfEventOpen, Args: []Arg{Ptr, Int, Int, FD, Flags}, Note: "EACCES for processes of other users, without CAP_PERFMON"},
 	{Name: "pidfd_getfd", Handler: handlers.PidfdGetfd, Args: []Arg{FD, FD, Flags}, Note: ptraceNote},
 
 	// Sandboxing.

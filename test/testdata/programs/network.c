@@ -3,8 +3,11 @@
 #include "ids.h"
 #include <arpa/inet.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/if_vlan.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <net/route.h>
@@ -231,6 +234,39 @@ static void interfaces(void) {
 	CALL(ioctl(s, SIOCGIFINDEX, &lo));
 	CALL(ioctl(s, 0x89a0 /* SIOCBRADDBR */, "none"));
 	CALL(ioctl(s, 0x89a0, BAD));
+	CALL(ioctl(s, SIOCGMIIPHY, &lo));
+	CALL(ioctl(s, SIOCGMIIREG, &none));
+	CALL(ioctl(s, SIOCSMIIREG, &lo));
+	CALL(ioctl(s, SIOCSHWTSTAMP, &lo));
+	CALL(ioctl(s, 0x8990 /* SIOCBONDENSLAVE */, &lo));
+	struct vlan_ioctl_args vlan = {.cmd = ADD_VLAN_CMD, .device1 = "lo"};
+	CALL(ioctl(s, SIOCSIFVLAN, &vlan));
+	vlan.cmd = GET_VLAN_VID_CMD;
+	CALL(ioctl(s, SIOCSIFVLAN, &vlan));
+	CALL(ioctl(s, SIOCSIFVLAN, BAD));
+
+	static const unsigned commands[] = {ETHTOOL_GSET, ETHTOOL_SSET, ETHTOOL_GDRVINFO, ETHTOOL_GWOL, ETHTOOL_GREGS, ETHTOOL_GLINK, ETHTOOL_NWAY_RST,
+		ETHTOOL_GEEPROM, ETHTOOL_GRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_GTSO, ETHTOOL_STSO, ETHTOOL_GSTRINGS, ETHTOOL_GFEATURES, ETHTOOL_SFEATURES, ETHTOOL_GCHANNELS,
+		ETHTOOL_FLASHDEV, ETHTOOL_RESET, ETHTOOL_PERQUEUE, ETHTOOL_GLINKSETTINGS, 0, 1000};
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		struct { unsigned command, value[255]; } data = {commands[i], {ETHTOOL_GCOALESCE}};
+		struct ifreq r = {.ifr_name = "lo", .ifr_data = (void *)&data};
+		printf("ethtool %#x\n", commands[i]);
+		CALL(ioctl(s, SIOCETHTOOL, &r));
+		data.command = commands[i];
+		CALL(ioctl(unixs, SIOCETHTOOL, &r));
+		strcpy(r.ifr_name, "none");
+		CALL(ioctl(s, SIOCETHTOOL, &r));
+	}
+	struct ifreq r = {.ifr_name = "lo", .ifr_data = BAD};
+	unsigned *last = (void *)(end_of_page() - 4);
+	CALL(ioctl(s, SIOCETHTOOL, &r));
+	CALL(ioctl(s, SIOCETHTOOL, BAD));
+	CALL(ioctl(file, SIOCETHTOOL, &r));
+	*last = ETHTOOL_STSO, r.ifr_data = (void *)last;
+	CALL(ioctl(s, SIOCETHTOOL, &r));
+	*last = ETHTOOL_GTSO;
+	CALL(ioctl(s, SIOCETHTOOL, &r));
 }
 
 // request sends a request of rtnetlink(7) about the interface lo, and prints the answer.

@@ -3,6 +3,7 @@
 #include "ids.h"
 #include <linux/capability.h>
 #include <linux/kcmp.h>
+#include <linux/perf_event.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -55,6 +56,11 @@ static void trace(void) {
 	CALL(syscall(SYS_migrate_pages, target, 8, BAD, nodes));
 	CALL(syscall(SYS_migrate_pages, target, 8, nodes, BAD));
 	CALL(syscall(SYS_migrate_pages, 0, 8, nodes, nodes));
+	struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .size = sizeof(event), .config = PERF_COUNT_SW_TASK_CLOCK, .exclude_kernel = 1};
+	CALL(syscall(SYS_perf_event_open, &event, target, -1, -1, 0) > 0);
+	CALL(syscall(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC) > 0);
+	CALL(syscall(SYS_perf_event_open, BAD, target, -1, -1, 0));
+	CALL(syscall(SYS_perf_event_open, &event, 0x3fffff, -1, -1, 0));
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1, 0) > 0);
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1000, 0));
 	CALL(syscall(SYS_pidfd_getfd, pidfd, 1, 1));
