@@ -96,8 +96,14 @@ func (c *Call) program(p target.Path, self *identity.State, depth int) (cred.Exe
 	interpreter := scriptInterpreter(head[:readHead(i.fd, &head)])
 	if interpreter == nil {
 		file := c.execFile(i, self)
-		file.Unreadable = c.Restricted() && c.permits(i, perm.Read) != 0
-		_, _, e = self.Exec(file)
+		if c.Restricted() {
+			var readable bool
+			readable, e = c.mayLoad(i, &head)
+			file.Unreadable = !readable || c.permits(i, perm.Read) != 0
+		}
+		if e == 0 {
+			_, _, e = self.Exec(file)
+		}
 		switch { // what the kernel finds out first
 		case e == 0:
 		case isWritten(i):

@@ -199,8 +199,11 @@ func Pwrite(fd int, b []byte, offset int64) (int, unix.Errno) {
 }
 
 // Pread is pread(2) at offset 0. It returns the number of bytes read.
-func Pread(fd int, b []byte) (int, unix.Errno) {
-	n, _, e := syscall.Syscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+func Pread(fd int, b []byte) (int, unix.Errno) { return PreadAt(fd, b, 0) }
+
+// PreadAt is pread(2). It returns the number of bytes read.
+func PreadAt(fd int, b []byte, offset int64) (int, unix.Errno) {
+	n, _, e := syscall.Syscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(offset), 0, 0)
 	return result(n, e)
 }
 
