@@ -9,13 +9,13 @@ import (
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
-// Some files of procfs show user ids: /proc/PID/status, uid_map and gid_map (procmaps.go), and those
-// in /proc/sysvipc. A program that opens one for reading gets a copy that shows the emulated ids.
+// Some files of procfs show user ids: /proc/PID/status, uid_map and gid_map (procmaps.go), those
+// in /proc/sysvipc, and /proc/PID/limits, in their form in the kernel. A program that opens one for reading gets a copy that shows the emulated ids.
 
 // showsIDs reports whether a file with the name of p may be one in /proc whose contents show
 // user ids.
 func showsIDs(p *target.Path) bool {
-	if p.IsNamed(statusName) || mapFileNamed(p) != noMapFile {
+	if p.IsNamed(statusName) || p.IsNamed(limitsName) || mapFileNamed(p) != noMapFile {
 		return true
 	}
 	for i := range sysvipcFiles {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/sys"
@@ -16,8 +18,15 @@ import (
 // credentials of a process.
 const statusName = "status"
 
-// statusText returns the contents of /proc/PID/status of the task, which is the inode, with the
-// emulated credentials. It is nil if the kernel's contents are right.
+// limitsName is the name of the file in /proc/PID that shows resource limits, one of which holds the
+// identity, and locksLine the beginning of that limit's line.
+const (
+	limitsName = "limits"
+	locksLine  = "Max file locks"
+)
+
+// statusText returns the contents of /proc/PID/status or limits of the task, which is the inode, with
+// the emulated credentials, and the limit that the program has set. It is nil if the kernel's contents are right.
 func (c *Call) statusText(i *inode, task uint32) []byte {
 	if i.stat.Uid != c.Owners.Mapped.UID {
 		return nil
@@ -34,9 +43,9 @@ func (c *Call) statusText(i *inode, task uint32) []byte {
 	return rewriteStatus(status, &s, c.namespace())
 }
 
-// rewriteStatus returns the contents of /proc/PID/status, with the lines of
-// proc_pid_status(5) about credentials taken from s, as a reader in the user namespace n sees
-// them.
+// rewriteStatus returns the contents of /proc/PID/status or limits, with the lines of
+// proc_pid_status(5) about credentials, and that of proc_pid_limits(5) about locks, taken from s,
+// as a reader in the user namespace n sees them.
 func rewriteStatus(status []byte, s *identity.State, n *cred.Namespace) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(status) {
@@ -66,10 +75,22 @@ func rewriteStatus(status []byte, s *identity.State, n *cred.Namespace) []byte {
 		case "CapAmb":
 			writeCaps(&b, name, s.Ambient)
 		default:
+			if bytes.HasPrefix(line, []byte(locksLine)) {
+				fmt.Fprintf(&b, "%-25s %-20s %-20s %-10s\n", locksLine, shownLimit(s.Locks.Cur), shownLimit(s.Locks.Max), "locks")
+				continue
+			}
 			b.Write(line)
 		}
 	}
 	return b.Bytes()
+}
+
+// shownLimit returns a resource limit as the kernel shows it.
+func shownLimit(value uint64) string {
+	if value == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(value, 10)
 }
 
 func writeIDs(w io.Writer, name []byte, ids cred.IDs, show func(uint32) uint32) {
