@@ -170,10 +170,10 @@ func TestPodman(t *testing.T) {
 		t.Errorf("cp copied %q, %v", b, err)
 	}
 	e.expect("started\n", "podman", "logs", "box")
-	e.run("podman", "exec", "-d", "-u", "33:101", "box", "sleep", "1000")
+	e.run("podman", "exec", "-d", "-u", "33:4321", "box", "sleep", "1000")
 	for _, args := range [][]string{{"user", "group", "args"}, {"-eo", "user,group,args"}} {
 		top := e.run(append([]string{"podman", "top", "box"}, args...)...)
-		for _, want := range []string{"root root sh -c trap", "www-data 101 sleep 1000"} {
+		for _, want := range []string{"root root sh -c trap", "www-data 4321 sleep 1000"} {
 			if !strings.Contains(strings.Join(strings.Fields(top), " "), want) {
 				t.Errorf("top %v lacks %q:\n%s", args, want, top)
 			}

@@ -176,7 +176,7 @@ func testEnv(work string) []string {
 		return strings.HasPrefix(kv, "XDG_") || strings.HasPrefix(kv, stageVar+"=")
 	})
 	// runc is in /usr/sbin, which Debian's users do not have in their PATH.
-	path := filepath.Join(work, "bin") + ":" + os.Getenv("PATH") + ":/usr/sbin:/sbin"
+	path := strings.Join([]string{filepath.Join(work, "bin"), os.Getenv("PATH"), "/usr/sbin", "/sbin", filepath.Join(work, "programs")}, ":")
 	return append(env, workVar+"="+work, "PATH="+path,
 		"HOME="+filepath.Join(work, "home"), "TMPDIR="+filepath.Join(work, "tmp"),
 		"XDG_RUNTIME_DIR="+filepath.Join(work, "run"), "XDG_STATE_HOME="+filepath.Join(work, "state"))

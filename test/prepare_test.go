@@ -143,7 +143,7 @@ func populate(work string, user int) error {
 			return err
 		}
 	}
-	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository", "servers"} {
+	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository", "servers", "programs"} {
 		if err := linkCache(work, name); err != nil {
 			return err
 		}

@@ -140,9 +140,13 @@ type manifest struct {
 	Layers        []blob `json:"layers"`
 }
 
-// pushImage pushes an image with one layer, an uncompressed tar archive, to a registry. Command
-// is what its containers run by default.
+// pushImage pushes an image with one layer, an uncompressed tar archive, to a registry. Name is its
+// repository, and a tag if it is not latest. Command is what its containers run by default.
 func pushImage(addr, name string, layer []byte, command ...string) error {
+	name, tag, tagged := strings.Cut(name, ":")
+	if !tagged {
+		tag = "latest"
+	}
 	var compressed bytes.Buffer
 	z := gzip.NewWriter(&compressed)
 	if _, err := z.Write(layer); err != nil {
@@ -171,7 +175,7 @@ func pushImage(addr, name string, layer []byte, command ...string) error {
 	if err != nil {
 		return err
 	}
-	return send(http.MethodPut, fmt.Sprintf("http://%s/v2/%s/manifests/latest", addr, name), manifestType, b)
+	return send(http.MethodPut, fmt.Sprintf("http://%s/v2/%s/manifests/%s", addr, name, tag), manifestType, b)
 }
 
 func send(method, url, contentType string, content []byte) error {
