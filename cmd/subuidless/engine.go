@@ -31,12 +31,25 @@ of every user id.`, `  subuidless docker run -d --name web -p 127.0.0.1:8080:80 
   subuidless docker exec -u www-data web id`)
 	cmd.Long += `
 
-Docker's command line needs a server. subuidless starts that of podman in the
-session (podman system service), so images and containers are those of
-"subuidless podman". If DOCKER_HOST or DOCKER_CONTEXT is set, or --host or --context
-is the first argument, the client uses that server instead. If there is no docker
-command, podman understands the same arguments.`
+Docker's command line needs a server: that of DOCKER_HOST, DOCKER_CONTEXT, --host or
+--context, else dockerd, if "subuidless dockerd" runs it, else that of podman (podman
+system service), which subuidless starts in the session, so that images and
+containers are those of "subuidless podman". If there is no docker command, podman
+understands the same arguments.`
 	cmd.RunE = runEngine("docker", engine.Docker)
+	return cmd
+}
+
+func newDockerdCommand() *cobra.Command {
+	cmd := newEngineCommand("dockerd", `Run docker's server under supervision, until it ends: images and containers can
+have files and processes of every user id.`, `  subuidless dockerd &
+  subuidless docker run -d --name web -p 127.0.0.1:8080:80 nginx`)
+	cmd.Long += `
+
+The server runs as dockerd-rootless.sh runs it, with rootlesskit and slirp4netns, and
+listens on $XDG_RUNTIME_DIR/docker.sock. The variables DOCKERD_ROOTLESS_ROOTLESSKIT_*
+have the same meaning.`
+	cmd.RunE = runEngine("dockerd", engine.Dockerd)
 	return cmd
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,14 +14,17 @@ import (
 
 // Docker runs the docker command with o.Args, its arguments, in a session.
 //
-// Docker's command line is only a client. Its server is podman's, which runs in the session as
-// long as it is used: unlike dockerd, it needs neither a private /run nor a network namespace,
-// and no daemon has to be kept for the containers. They and the images are those of podman. If
-// the user has chosen another server, the client gets that one. Without the client, podman
-// itself understands the same command line.
+// Docker's command line is only a client. Its server is the one that the user has chosen, else
+// the user's dockerd, if it runs, else podman's, which runs in the session as long as it is used:
+// it needs neither a private /run nor a network namespace, and no daemon has to be kept for the
+// containers. They and the images are those of podman. Without the client, podman itself
+// understands the same command line.
 func Docker(o session.Options) (status int, err error) {
 	client, err := exec.LookPath("docker")
 	if err != nil {
+		if _, err := exec.LookPath("podman"); err != nil {
+			return launch.StatusFailed, errors.New("docker: neither docker nor podman, which understands the same commands, is installed: install one of them, or use subuidless run and build")
+		}
 		o.Args = append([]string{"podman"}, o.Args...)
 		return Exec(o)
 	}
@@ -29,16 +34,39 @@ func Docker(o session.Options) (status int, err error) {
 	}
 	// Debian's podman-docker is a script that calls podman.
 	if !script && !choosesServer(o.Args, os.Getenv) {
-		o.Server = &session.Server{
-			Socket: "docker.sock",
-			Args: func(path string) []string {
-				return []string{"podman", "system", "service", "--time", "60", "unix://" + path}
-			},
-			Env: dockerEnvironment,
+		if err := chooseServer(&o); err != nil {
+			return launch.StatusFailed, fmt.Errorf("docker: %w", err)
 		}
 	}
 	o.Args = append([]string{"docker"}, o.Args...)
 	return Exec(o)
+}
+
+// chooseServer sets the server in the options of docker's client.
+func chooseServer(o *session.Options) error {
+	socket, ok, err := findDockerd(os.Getenv("XDG_RUNTIME_DIR"))
+	if err != nil {
+		return err
+	}
+	if ok {
+		o.Env = []string{"DOCKER_HOST=unix://" + socket}
+		return nil
+	}
+	if _, err := exec.LookPath("podman"); err != nil {
+		start := "install podman, whose server is started when it is needed"
+		if _, err := exec.LookPath("dockerd"); err == nil {
+			start = "run subuidless dockerd in another shell, or " + start
+		}
+		return fmt.Errorf("no server is running: %s", start)
+	}
+	o.Server = &session.Server{
+		Socket: "docker.sock",
+		Args: func(path string) []string {
+			return []string{"podman", "system", "service", "--time", "60", "unix://" + path}
+		},
+		Env: dockerEnvironment,
+	}
+	return nil
 }
 
 // dockerEnvironment returns env for a client of podman's server, whose socket is path.

@@ -16,9 +16,15 @@ import (
 )
 
 // Exec runs the command o.Args, an engine or a program that calls one, in a session: see
-// session.Exec. It sets o.Env, o.Etc, o.Notice and o.Recover.
+// session.Exec. The variables in o.Env are added to those of this process. It sets o.Etc, o.Notice
+// and o.Recover.
 func Exec(o session.Options) (status int, err error) {
-	o.Env = environment(os.Environ(), os.Geteuid(), os.Getegid())
+	env := os.Environ()
+	for _, variable := range o.Env {
+		name, value, _ := strings.Cut(variable, "=")
+		env = setVariables(env, [][2]string{{name, value}})
+	}
+	o.Env = environment(env, os.Geteuid(), os.Getegid())
 	names := userNames(os.Getenv, os.Geteuid())
 	o.Env = setVariables(o.Env, [][2]string{{"USER", names[0]}})
 	ids := subordinateIDs(names)
