@@ -88,7 +88,7 @@ func (h holder) Close() error { return errors.Join(h.stdin.Close(), h.cmd.Wait()
 // engineTests are the tests that also pass in Debian 13, as the flag -test.run takes them.
 var engineTests = []string{
 	"TestPodman", "TestPodmanNamespaces", "TestPodmanTerminal", "TestPodmanNetwork", "TestPodmanKilled", "TestPodmanVFS",
-	"TestBuild", "TestCommit", "TestDocker", "TestCRI",
+	"TestBuild", "TestCommit", "TestDocker", "TestDockerd", "TestCRI",
 	"TestScript/^(runtime_crun|runtime_errors|runtime_podman|runtime_runc)",
 }
 

@@ -17,7 +17,7 @@ var engineDocs = map[string][]string{
 	"podman":     {"podman", "slirp4netns", "tun"},
 	"buildah":    {"buildah", "podman", "slirp4netns", "tun"},
 	"containerd": {"cni", "containerd", "crictl", "crun", "newuidmap", "rootlesskit", "slirp4netns", "tun"},
-	"docker":     {"docker", "podman", "slirp4netns", "tun"},
+	"docker":     {"docker", "dockerd", "newuidmap", "podman", "rootlesskit", "slirp4netns", "tun"},
 }
 
 // TestEngineDocs runs the commands on the pages in docs/engines as they stand there, those of a
@@ -43,6 +43,7 @@ func TestEngineDocs(t *testing.T) {
 				fmt.Fprintf(&registries, "[[registry]]\nprefix = \"docker.io/library/%s\"\nlocation = \"%s/library/%[1]s\"\ninsecure = true\n", image, e.addr)
 			}
 			e.configureContainerd(layer)
+			e.configureDocker()
 			registries.WriteString("[[registry]]\nlocation = \"registry.example.org\"\ninsecure = true\n")
 			// Pushes go to the host that is named, through the proxy, which answers itself.
 			e.env = append(e.env, "HTTP_PROXY=http://"+e.addr)

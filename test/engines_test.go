@@ -74,6 +74,9 @@ func (e *engine) home(elem ...string) string {
 	panic("no HOME")
 }
 
+// runtimeDir returns the user's runtime directory.
+func (e *engine) runtimeDir() string { return work("run", "e") }
+
 // configure writes a configuration file of the engines.
 func (e *engine) configure(name, text string) {
 	e.t.Helper()

@@ -30,11 +30,15 @@ var engines = []engine{
 	},
 	{program: "buildah", works: "works completely, in a session", line: "alias buildah='subuidless buildah'"},
 	{
-		program: "docker", works: "the client works, with podman's server", line: "alias docker='subuidless docker'",
-		needs: []string{"podman"}, why: "subuidless docker has no server",
+		program: "docker", works: "the client works, with dockerd or podman's server", line: "alias docker='subuidless docker'",
+		needs: []string{"podman", "dockerd"}, why: "subuidless docker has no server",
 	},
 	{
-		program: "containerd", works: "works as root of subuidless exec, with subuidless-runtime",
+		program: "dockerd", works: "works in a session, with BuildKit, networks and published ports", line: "subuidless dockerd",
+		needs: []string{"rootlesskit"}, why: "subuidless dockerd does not start",
+	},
+	{
+		program: "containerd", works: "works in a session, with CRI too, with subuidless-runtime (docs/engines/containerd.md)",
 		line: `BinaryName = "/usr/local/bin/subuidless-runtime"`,
 	},
 	{
