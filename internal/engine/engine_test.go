@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,13 @@ import (
 func TestMain(m *testing.M) {
 	if os.Args[0] == ProbeName {
 		os.Exit(ProbeMain())
+	}
+	if path := os.Getenv(listenVar); path != "" {
+		if err := listen(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
