@@ -346,35 +346,11 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 	}
 }
 
-// Restricts is called before a process restricts its own calls, with a filter of its own:
-// from then on, all of them are notified or made as the program makes them.
+// Restricts is called before a process restricts its own calls, with a filter of its own,
+// which may know nothing of the calls that the code makes.
 func (i *Injector) Restricts(c *Call) {
 	i.Executes(c.PID) // its hint says nothing any more
-	p, err := open(c.PID, i.header)
-	if err != nil {
-		return
-	}
-	defer p.close()
-	all, err := p.maps()
-	if err != nil {
-		return
-	}
-	for k := range all {
-		m := &all[k]
-		switch {
-		case m.code && p.isMapped(m.start):
-			err = p.write(m.start+blob.OffOffset, []byte{1})
-		case m.executable && m.private && m.file != (file{}):
-			for at := m.end - bootstrapSize; at >= m.start && err == nil; at -= bootstrapSize {
-				if _, e := p.bootstrapAt(at); e != nil {
-					break
-				}
-				err = p.write(at+bootOffAt, []byte{1})
-			}
-		}
-		if err != nil {
-			slog.Warn("a process with a seccomp filter of its own may be killed by it", "pid", c.PID, "err", err)
-			return
-		}
+	if err := Stop(c.PID); err != nil {
+		slog.Warn("a process with a seccomp filter of its own may be killed by it", "pid", c.PID, "err", err)
 	}
 }

@@ -74,14 +74,18 @@ func TestTags(t *testing.T) {
 					args[h.Index] = args[h.Index]&^math.MaxUint32 | uint64(v)
 				}
 			}
+			var others [6]uint64
+			for _, o := range call.Only {
+				set(&others, o.Half, o.Value)
+			}
 			withTag := func(tag uint64) [6]uint64 {
-				var args [6]uint64
+				args := others
 				set(&args, call.Lower, uint32(tag))
 				set(&args, call.Upper, uint32(tag>>32))
 				return args
 			}
 			// What the program says about the call if it has no tag.
-			plain := m.runAt(t, unix.AUDIT_ARCH_X86_64, nr, ip, [6]uint64{})
+			plain := m.runAt(t, unix.AUDIT_ARCH_X86_64, nr, ip, others)
 			if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, nr, ip, withTag(ip)); got != allowed {
 				t.Errorf("with the tag: %s", verdictName(got))
 			}
@@ -115,21 +119,6 @@ func TestTagsOfOtherCalls(t *testing.T) {
 	}
 }
 
-// A tagged prlimit64 reads limits only.
-func TestTaggedPrlimit(t *testing.T) {
-	m := accelerated(t, "amd64")
-	for _, limit := range []uint64{1, 0x7fff_0000_1000, 1 << 32} {
-		args := [6]uint64{0, unix.RLIMIT_LOCKS, limit, 0, 0, ip}
-		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "prlimit64"), ip, args); got != notified {
-			t.Errorf("a new limit at %#x: %s", limit, verdictName(got))
-		}
-	}
-	args := [6]uint64{0, unix.RLIMIT_LOCKS, 0, 4096, 0, ip}
-	if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "prlimit64"), ip, args); got != allowed {
-		t.Errorf("without a new limit: %s", verdictName(got))
-	}
-}
-
 func TestTaggedOpen(t *testing.T) {
 	m := accelerated(t, "amd64")
 	for flags, want := range map[uint64]uint32{
@@ -151,6 +140,30 @@ func TestTaggedChown(t *testing.T) {
 	} {
 		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, "fchownat"), ip, [6]uint64{0, 0, ids[0], ids[1], 0, ip}); got != want {
 			t.Errorf("fchownat to %d: %s, want %s", ids, verdictName(got), verdictName(want))
+		}
+	}
+}
+
+// A tagged fchown gives files to root only, and a tagged fsetxattr writes small new attributes only.
+func TestTaggedRecord(t *testing.T) {
+	m := accelerated(t, "amd64")
+	for _, tt := range []struct {
+		name string
+		args [6]uint64
+		want uint32
+	}{
+		{"fchown", [6]uint64{3, 0, 0, 0, 0, ip}, allowed},
+		{"fchown", [6]uint64{3, 1, 0, 0, 0, ip}, notified},
+		{"fchown", [6]uint64{3, 0, math.MaxUint32, 0, 0, ip}, notified},
+		{"fsetxattr", [6]uint64{3, 0, 0, 12, unix.XATTR_CREATE, ip}, allowed},
+		{"fsetxattr", [6]uint64{3, 0, 0, 12, 0, ip}, notified},
+		{"fsetxattr", [6]uint64{3, 0, 0, 12, unix.XATTR_REPLACE, ip}, notified},
+		{"fsetxattr", [6]uint64{3, 0, 0, 32, unix.XATTR_CREATE, ip}, notified},
+		{"fsetxattr", [6]uint64{3, 0, 0, 1 << 32, unix.XATTR_CREATE, ip}, notified},
+		{"fsetxattr", [6]uint64{3, 0, 0, 12, unix.XATTR_CREATE, ip + 1}, notified},
+	} {
+		if got := m.runAt(t, unix.AUDIT_ARCH_X86_64, number(t, tt.name), ip, tt.args); got != tt.want {
+			t.Errorf("%s%d: %s, want %s", tt.name, tt.args, verdictName(got), verdictName(tt.want))
 		}
 	}
 }

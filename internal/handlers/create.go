@@ -192,10 +192,7 @@ func (c *Call) recordNew(parent int, name *byte, fd int, rec *owner.Record) unix
 	inode := owner.Inode{Dev: st.Dev, Ino: st.Ino}
 	c.Owners.Lock(inode)
 	defer c.Owners.Unlock(inode)
-	if id, ok := c.Owners.Get(fd, st.Mode); ok {
-		rec.ID = id // another task has already changed the owner
-	}
-	e := c.Owners.SetRecord(fd, st.Dev, st.Mode, rec)
+	e := c.Owners.SetNew(fd, st.Dev, st.Mode, rec)
 	if e == 0 && c.Intent.ID == c.ID {
 		c.Intent.Done = inode
 	}

@@ -30,6 +30,11 @@ type Table struct {
 	shared *shared
 	limit  int // maxStates, except in tests
 
+	// Leaves, if not nil, is called before a process whose tasks have the initial state gets
+	// another one, with the id of one of its tasks. If it returns an error, the process keeps its
+	// state: EAGAIN. Set it before the first use of the Table.
+	Leaves func(tid uint32) error
+
 	// mu is held from the moment a state gets an index until a task has it, and
 	// wherever a cookie changes: see the package comment.
 	mu sync.Mutex

@@ -411,7 +411,7 @@ func (t *Table) eachThread(tid uint32, f func(thread uint32, slack uint64) unix.
 }
 
 // setCookie makes c the cookie of the process of tid. The caller holds t.mu. The error
-// is EAGAIN if the hard limit of the process does not allow it.
+// is EAGAIN if the hard limit of the process does not allow it, or Leaves.
 func (t *Table) setCookie(tid uint32, c cookie) unix.Errno {
 	var old unix.Rlimit
 	if e := prlimit(tid, nil, &old); e != 0 {
@@ -424,6 +424,12 @@ func (t *Table) setCookie(tid uint32, c cookie) unix.Errno {
 				"pid", tid, "limit", old.Max, "remedy", "do not lower it with ulimit -x or prlimit --locks")
 		})
 		return unix.EAGAIN
+	}
+	if t.Leaves != nil && !t.owns(cookie(old.Cur)) {
+		if err := t.Leaves(tid); err != nil {
+			slog.Error("a task cannot change its identity (EAGAIN)", "pid", tid, "err", err)
+			return unix.EAGAIN
+		}
 	}
 	atomic.StoreUint32(&t.shared.inUse, 1) // before a task has another state
 	return prlimit(tid, &unix.Rlimit{Cur: uint64(c), Max: old.Max}, nil)

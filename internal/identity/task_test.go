@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -267,6 +269,31 @@ func TestLoweredLimit(t *testing.T) {
 	}
 	root := Root()
 	table.wants(t, "afterwards", p.pid, &root)
+}
+
+// Leaves is called once for a process, before its state changes, and can prevent that.
+func TestLeaves(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	root := Root()
+	var left []uint32
+	err := errors.New("no")
+	table.Leaves = func(tid uint32) error {
+		left = append(left, tid)
+		table.wants(t, "before", tid, &root)
+		return err
+	}
+	if e := table.Set(p.pid, user(42)); e != unix.EAGAIN {
+		t.Errorf("Set: %v, want EAGAIN", e)
+	}
+	table.wants(t, "prevented", p.pid, &root)
+	err = nil
+	table.mustSet(t, p.pid, user(42))
+	table.mustSet(t, p.pid, &root)
+	table.mustSet(t, p.pid, user(43))
+	if want := []uint32{p.pid, p.pid}; !slices.Equal(left, want) {
+		t.Errorf("called for %d, want %d", left, want)
+	}
 }
 
 func TestLocks(t *testing.T) {

@@ -192,3 +192,35 @@ func TestLookUpsAllocateNothing(t *testing.T) {
 		}
 	}
 }
+
+// An accelerated process records the owner of a file between the steps of the supervisor, which
+// must not undo that.
+func TestOwnerRecordedMeanwhile(t *testing.T) {
+	s := NewStore(ID{0, 0}, nil)
+	for name, write := range map[string]func(fd int, dev uint64, mode uint32, r *Record) unix.Errno{"SetRecord": s.SetRecord, "SetNew": s.SetNew} {
+		t.Run(name, func(t *testing.T) {
+			enterProc(t)
+			path := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fd, mode := openPath(t, path)
+			var r Record
+			if s.Record(fd, mode, &r) {
+				t.Fatal("there is a record")
+			}
+			setOrSkip(t, s, path, ID{42, 43})
+			r.Access = []byte("an ACL")
+			if name == "SetNew" {
+				r.ID = ID{7, 7} // the creator's
+			}
+			if e := write(fd, 0, mode, &r); e != 0 {
+				t.Fatal(e)
+			}
+			var got Record
+			if !s.Record(fd, mode, &got) || got.ID != (ID{42, 43}) || r.ID != got.ID || string(got.Access) != "an ACL" {
+				t.Errorf("the record is %v with the ACL %q; %v has been written", got.ID, got.Access, r.ID)
+			}
+		})
+	}
+}

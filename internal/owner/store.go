@@ -283,6 +283,27 @@ func (s *Store) SetRecord(fd int, dev uint64, mode uint32, r *Record) unix.Errno
 	return s.set(&object{fd: fd, dev: dev}, mode, r)
 }
 
+// SetNew is SetRecord for an inode that has just been created. If another task has recorded its
+// owner meanwhile, that one stays, and r gets it.
+func (s *Store) SetNew(fd int, dev uint64, mode uint32, r *Record) unix.Errno {
+	o := object{fd: fd, dev: dev}
+	if hasUserXattrs(mode) && s.Temporary == nil && !s.redundant(r) {
+		var small [smallValue]byte
+		if e := s.setAttribute(&o, r.Append(small[:0]), unix.XATTR_CREATE); e != unix.EEXIST && !o.refuses(e) {
+			return e
+		}
+	}
+	if id, ok := s.Get(fd, mode); ok {
+		r.ID = id
+	}
+	return s.set(&o, mode, r)
+}
+
+// redundant reports whether r says no more than the kernel, which shows the mapped id.
+func (s *Store) redundant(r *Record) bool {
+	return r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
+}
+
 // set is SetRecord.
 func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 	if s.Temporary != nil {
@@ -293,7 +314,7 @@ func (s *Store) set(o *object, mode uint32, r *Record) unix.Errno {
 
 // setStored is set for a record that stays with the inode.
 func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
-	redundant := r.ownerOnly() && (r.ID == s.Mapped || r.ID == Unchanged)
+	redundant := s.redundant(r)
 	if hasUserXattrs(mode) {
 		var e unix.Errno
 		if redundant {
@@ -302,8 +323,7 @@ func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 			}
 		} else {
 			s.noteSetID(r)
-			var small [smallValue]byte
-			e = s.setAttribute(o, r.Append(small[:0]), 0)
+			e = s.writeAttribute(o, r)
 		}
 		if e == 0 && redundant && s.hints.mayHave(hintRefused) {
 			return s.removeEntry(o) // of the time before the file system took the attribute
@@ -361,6 +381,24 @@ func (s *Store) setStored(o *object, mode uint32, r *Record) unix.Errno {
 		s.keepPassing(o.fd, &k)
 	}
 	return e
+}
+
+// writeAttribute stores r in the attribute of o. An accelerated process may have recorded the owner
+// since r was read: it creates the attribute, and holds no lock. If r has no owner, that one stays,
+// and r gets it.
+func (s *Store) writeAttribute(o *object, r *Record) unix.Errno {
+	var value, old [smallValue]byte
+	if r.ID == Unchanged {
+		if e := s.setAttribute(o, r.Append(value[:0]), unix.XATTR_CREATE); e != unix.EEXIST {
+			return e
+		}
+		if stored, e := readValue(o, attributeName, old[:]); e == 0 {
+			if recorded, err := Parse(stored); err == nil {
+				r.ID = recorded.ID
+			}
+		}
+	}
+	return s.setAttribute(o, r.Append(value[:0]), 0)
 }
 
 // removeEntry removes the sidecar's entry of o, if there is one.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/accelerate"
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/identity"
@@ -180,6 +181,7 @@ func (w *worker) setUp(cfg *Config) error {
 		return err
 	}
 	if cfg.Accelerate > 0 {
+		w.identities.Leaves = accelerate.Stop
 		if w.acceleration, err = newAcceleration(cfg.Accelerate, &w.journal.sharing); err != nil {
 			slog.Warn("processes are not accelerated", "err", err)
 		}

@@ -57,18 +57,20 @@ func (a *Answered) Allows(args *[6]uint64) bool {
 	return true
 }
 
-// TaggedCalls are the system calls that may be tagged. They write no attribute, change no
-// identity, and give files to the container's root only.
+// TaggedCalls are the system calls that may be tagged. They change no identity, give files to the
+// container's root only, and write no attribute except a small one that the file does not have yet:
+// the record of an owner.
 var TaggedCalls = slices.Concat(
 	inSixth("newfstatat", "fstat", "statx", "faccessat", "faccessat2", "readlinkat", "getdents64", "chdir", "fchdir", "statfs",
 		"getuid", "geteuid", "getgid", "getegid", "getxattr", "lgetxattr", "fgetxattr", "listxattrat",
 		"mkdirat", "symlinkat", "linkat", "unlinkat", "renameat2", "fchmodat", "fchmod", "utimensat"),
 	inSixth("openat").only(unnamed(2)...),
 	inSixth("fchownat").only(toRoot(2, 3)...),
+	inSixth("fchown").only(toRoot(1, 2)...),
+	inSixth("fsetxattr").only(HalfTest{Half{Index: 3}, ^uint32(31), 0}, HalfTest{Half{Index: 3, Upper: true}, ^uint32(0), 0},
+		HalfTest{Half{Index: 4}, ^uint32(0), unix.XATTR_CREATE}),
 	// It has six arguments: the tag is in the upper halves of two that are ints.
 	taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}},
-	// Only without a new limit.
-	inSixth("prlimit64").only(HalfTest{Half{Index: 2}, ^uint32(0), 0}, HalfTest{Half{Index: 2, Upper: true}, ^uint32(0), 0}),
 )
 
 // AnsweredCalls are the system calls that the code may answer.
@@ -77,10 +79,10 @@ var AnsweredCalls = slices.Concat(
 		"chdir", "fchdir", "statfs", "getuid", "geteuid", "getgid", "getegid",
 		"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 		"creat", "mkdir", "mkdirat", "symlink", "symlinkat", "link", "linkat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
-		"chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat"),
+		"chmod", "fchmod", "fchmodat", "fchmodat2", "fchown", "utimensat"),
 	[]Answered{
 		{"open", unnamed(1)}, {"openat", unnamed(2)},
-		{"chown", toRoot(1, 2)}, {"lchown", toRoot(1, 2)}, {"fchown", toRoot(1, 2)}, {"fchownat", toRoot(2, 3)},
+		{"chown", toRoot(1, 2)}, {"lchown", toRoot(1, 2)}, {"fchownat", toRoot(2, 3)},
 		// An ACL without named users and groups.
 		{"fsetxattr", []HalfTest{{Half{Index: 3}, ^uint32(0), 28}, {Half{Index: 4}, ^uint32(0), 0}}},
 	},

@@ -1,17 +1,8 @@
 #include "answer.h"
 
-// initial reports whether the process has the container's initial identity, which is root's and
-// passes every check of permissions. Every other identity, and one in a nested user
-// namespace, is in the soft RLIMIT_LOCKS: see type cookie in package identity. A program that has
-// set that limit itself cannot be told from them.
-static inline int initial(void) {
-	u64 limit[2];
-	return !header.off && fast(__NR_prlimit64, 0, RLIMIT_LOCKS, 0, (u64)limit, 0) == 0 && limit[0] == RLIM_INFINITY;
-}
-
 long answer(long nr, const struct arguments *a) {
 	long r = NOTIFY;
-	if (!initial())
+	if (header.off)
 		return slow(nr, a);
 	switch (nr) {
 	case __NR_stat:
@@ -100,7 +91,8 @@ long answer(long nr, const struct arguments *a) {
 		r = chown_at(a->rdi, a->rsi, a->rdx, a->r10, a->r8);
 		break;
 	case __NR_utimensat:
-		r = set_times(a->rdi, a->rsi, a->rdx, a->r10);
+		// For devices of the host, the kernel refuses it, and the supervisor does not.
+		r = change(__NR_utimensat, a->rdi, a->rsi, a->rdx, a->r10, 0);
 		break;
 	case __NR_getxattr:
 	case __NR_lgetxattr:

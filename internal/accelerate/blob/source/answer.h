@@ -8,8 +8,8 @@
 long answer(long nr, const struct arguments *a);
 
 // status.c
-long stat_at(int dirfd, u64 path, u64 st, u32 flags);
-long stat_fd(int fd, u64 st);
+long stat_at(int dirfd, u64 path, u64 buffer, u32 flags);
+long stat_fd(int fd, u64 buffer);
 long stat_x(int dirfd, u64 path, u32 flags, u32 mask, u64 buffer);
 
 // open.c
@@ -21,13 +21,8 @@ long make_link(u64 target, int dirfd, u64 path);
 long remove_at(int dirfd, u64 path, u32 flags);
 long rename_at(int from, u64 old, int to, u64 new, u32 flags);
 
-// creates reports whether the kernel alone does the right thing if the process creates something at
-// path, or finds that it exists.
-int creates(int dirfd, u64 path);
-
 // plain_parent reports whether what is created at path belongs to root, and inherits from its
-// directory only what the kernel knows: neither a recorded ACL nor a recorded group. The kernel
-// has accepted the address of path.
+// directory only what the kernel knows: neither a recorded ACL nor a recorded group.
 int plain_parent(int dirfd, const char *path);
 
 // inode.c
@@ -35,7 +30,6 @@ long chmod_at(int dirfd, u64 path, u32 mode);
 long chmod_fd(int fd, u32 mode);
 long chown_at(int dirfd, u64 path, u32 uid, u32 gid, u32 flags);
 long chown_fd(int fd, u32 uid, u32 gid);
-long set_times(int dirfd, u64 path, u64 times, u32 flags);
 
 // may_chmod reports whether set-id bits of a file with this mode are neither recorded nor would be.
 int may_chmod(u32 old, u32 new);

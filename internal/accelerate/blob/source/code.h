@@ -29,7 +29,9 @@ struct header {
 	u32 common;            // where slots jump to: see accelerate_common
 	u32 after_slow;        // after the instruction that makes notified calls
 	u32 slots, slots_end;  // room for slots
-	volatile u32 off;      // not 0: make every call notified
+	// Not 0: make every call notified. While it is 0, the process has the container's initial
+	// identity, which is root's and passes every check of permissions.
+	volatile u32 off;
 };
 
 extern struct header header;
@@ -65,6 +67,10 @@ static inline long change(long nr, u64 a, u64 b, u64 c, u64 d, u64 e) {
 }
 
 static inline long stat_of(int dirfd, u64 path, struct stat *st, u32 flags) { return fast(__NR_newfstatat, dirfd, path, (u64)st, flags, 0); }
+
+// readable reports whether the 8 bytes at an address of the caller can be read. The kernel copies
+// them, and then finds that there is no such operation.
+static inline int readable(u64 address) { return fast(__NR_rt_sigprocmask, -1, address, 0, 8, 0) == -EINVAL; }
 
 // begins reports whether the name begins with prefix.
 static inline int begins(const char *name, const char *prefix) {

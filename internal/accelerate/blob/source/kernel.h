@@ -19,9 +19,8 @@ enum { EPERM = 1, ENOENT = 2, ENXIO = 6, EACCES = 13, EINVAL = 22, ENOSYS = 38, 
 enum { S_IFMT = 0170000, S_IFREG = 0100000, S_IFDIR = 0040000, S_IFCHR = 0020000, S_IFIFO = 0010000, S_IFBLK = 0060000, S_ISGID = 02000 };
 enum { AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_REMOVEDIR = 0x200, AT_EMPTY_PATH = 0x1000 };
 enum { O_WRONLY = 01, O_CREAT = 0100, O_EXCL = 0200, O_TRUNC = 01000, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, O_CLOEXEC = 02000000, O_PATH = 010000000, __O_TMPFILE = 020000000 };
-enum { STATX_TYPE = 1, RLIMIT_LOCKS = 10, F_SETFD = 2, SEEK_SET = 0, SEEK_CUR = 1, RENAME_EXCHANGE = 2, DT_REG = 8, DT_SOCK = 12 };
+enum { STATX_TYPE = 1, F_SETFD = 2, SEEK_SET = 0, SEEK_CUR = 1, RENAME_EXCHANGE = 2, XATTR_CREATE = 1, DT_REG = 8, DT_SOCK = 12 };
 #define O_WRITES (03 | O_CREAT | O_TRUNC | __O_TMPFILE) // 03 is O_ACCMODE
-#define RLIM_INFINITY (~0UL)
 #define PTMX 0x502 // st_rdev of the multiplexer of pseudoterminals
 
 // struct stat of <asm/stat.h>.
@@ -32,6 +31,15 @@ struct stat {
 	long size, blksize, blocks, times[6], unused[3];
 };
 _Static_assert(sizeof(struct stat) == 144, "struct stat of x86-64");
+
+// The beginning of struct statx of <linux/stat.h>.
+struct statx {
+	u32 mask, blksize;
+	u64 attributes;
+	u32 nlink, uid, gid;
+	u16 mode;
+};
+_Static_assert(__builtin_offsetof(struct statx, mode) == 28, "struct statx");
 
 static inline int is_regular(u32 mode) { return (mode & S_IFMT) == S_IFREG; }
 static inline int is_directory(u32 mode) { return (mode & S_IFMT) == S_IFDIR; }

@@ -4,7 +4,11 @@
 int plain_parent(int dirfd, const char *path) {
 	char dir[248];
 	u32 n = 0, end = 0; // end is after the last slash
-	for (; path[n]; n++) {
+	for (;; n++) {
+		if ((n == 0 || ((u64)(path + n) & 4095) == 0) && !readable((u64)(path + n)))
+			return 0;
+		if (!path[n])
+			break;
 		if (n == sizeof(dir) - 1)
 			return 0;
 		dir[n] = path[n];
@@ -16,27 +20,21 @@ int plain_parent(int dirfd, const char *path) {
 	if (end == 0)
 		dir[end++] = '.';
 	dir[end] = 0;
-	u8 value[24];
+	u8 value[OWNER_SIZE];
+	struct owner o;
+	struct stat st;
 	long r = read_record(dirfd, (u64)dir, 0, value, sizeof(value));
 	if (r == -ENODATA)
 		return 1;
-	struct stat st;
-	return r >= 0 && owner_only(value, r) && stat_of(dirfd, (u64)dir, &st, 0) == 0 && !(st.mode & S_ISGID);
-}
-
-int creates(int dirfd, u64 path) {
-	char c;
-	// So the kernel has accepted the address, and what we read is not EFAULT.
-	long r = fast(__NR_readlinkat, dirfd, path, (u64)&c, 1, 0);
-	return (r == -ENOENT || r == -EINVAL || r >= 0) && plain_parent(dirfd, (const char *)path);
+	return r >= 0 && parse_owner(value, r, &o) && stat_of(dirfd, (u64)dir, &st, 0) == 0 && !(st.mode & S_ISGID);
 }
 
 long make_directory(int dirfd, u64 path, u64 mode) {
-	return creates(dirfd, path) ? change(__NR_mkdirat, dirfd, path, mode, 0, 0) : NOTIFY;
+	return plain_parent(dirfd, (const char *)path) ? change(__NR_mkdirat, dirfd, path, mode, 0, 0) : NOTIFY;
 }
 
 long make_link(u64 target, int dirfd, u64 path) {
-	return creates(dirfd, path) ? change(__NR_symlinkat, target, dirfd, path, 0, 0) : NOTIFY;
+	return plain_parent(dirfd, (const char *)path) ? change(__NR_symlinkat, target, dirfd, path, 0, 0) : NOTIFY;
 }
 
 // nothing_to_forget reports whether the sidecar has nothing about the object at path, which is about

@@ -2,7 +2,7 @@
 #include "answer.h"
 
 // open_to_read answers calls that open for reading. The supervisor opens placeholders of devices,
-// which are empty regular files with a record, or sockets; the multiplexer of pseudoterminals; and
+// which are empty regular files whose record says so, or sockets; the multiplexer of pseudoterminals; and
 // files of procfs that show user ids, which are empty and have no attributes.
 static long open_to_read(int dirfd, u64 path, u32 flags) {
 	// If we close the descriptor again, no child may have inherited it that has executed a
@@ -15,7 +15,7 @@ static long open_to_read(int dirfd, u64 path, u32 flags) {
 	if (fast(__NR_fstat, fd, (u64)&st, 0, 0, 0) == 0)
 		switch (st.mode & S_IFMT) {
 		case S_IFREG:
-			plain = st.size != 0 || unrecorded(read_record_fd(fd, 0, 0), st.mode);
+			plain = st.size != 0 || at_most_owned_fd(fd, st.mode);
 			break;
 		case S_IFCHR:
 			plain = st.rdev != PTMX;
@@ -39,7 +39,7 @@ static long open_to_read(int dirfd, u64 path, u32 flags) {
 static int may_write(int dirfd, u64 path, u32 follow, const struct stat *st) {
 	switch (st->mode & S_IFMT) {
 	case S_IFREG:
-		return !(st->mode & SET_ID_BITS) && (st->size != 0 || unrecorded(read_record(dirfd, path, follow, 0, 0), st->mode));
+		return !(st->mode & SET_ID_BITS) && (st->size != 0 || at_most_owned(dirfd, path, follow, st->mode));
 	case S_IFCHR:
 		return st->rdev != PTMX;
 	case S_IFDIR:
@@ -57,7 +57,7 @@ static long open_to_write(int dirfd, u64 path, u32 flags, u64 mode) {
 	if (flags & __O_TMPFILE || (flags & O_CREAT && flags & O_DIRECTORY))
 		return NOTIFY;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-		ok = creates(dirfd, path);
+		ok = plain_parent(dirfd, (const char *)path);
 	else if (flags & O_CREAT) {
 		// Another file than a regular one may be protected: see protected_fifos in proc(5). And a
 		// symbolic link may lead nowhere, and the file be created in another directory.

@@ -38,10 +38,9 @@ long set_acl(int fd, u64 name, u64 value, u64 size, u64 flags) {
 	struct stat st;
 	if (size != sizeof(struct minimal_acl) || (u32)flags || fast(__NR_fgetxattr, fd, name, 0, 0, 0) != -ENODATA || !begins((const char *)name, access_acl) ||
 	    ((const char *)name)[sizeof(access_acl) - 1] || fast(__NR_fstat, fd, (u64)&st, 0, 0, 0) != 0 || !may_chmod(st.mode, 0) ||
-	    !unrecorded(read_record_fd(fd, 0, 0), st.mode))
+	    !at_most_owned_fd(fd, st.mode))
 		return NOTIFY;
-	// The kernel looks at both ends of the value, and then finds that there is no such operation.
-	if (fast(__NR_rt_sigprocmask, -1, value, 0, 8, 0) != -EINVAL || fast(__NR_rt_sigprocmask, -1, value + size - 8, 0, 8, 0) != -EINVAL)
+	if (!readable(value) || !readable(value + size - 8))
 		return NOTIFY;
 	const struct minimal_acl *acl = (const struct minimal_acl *)value;
 	u32 mode = st.mode & SET_ID_BITS;
