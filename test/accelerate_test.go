@@ -79,7 +79,7 @@ func TestAccelerated(t *testing.T) {
 func compileWithRoom(t *testing.T, program, source string, compiler ...string) string {
 	t.Helper()
 	for padding := range 4 {
-		argv := append(slices.Clone(compiler), "-O1", fmt.Sprintf("-DPADDING=%d", 1024*padding), "-o", program, source)
+		argv := append(slices.Clone(compiler), "-O1", fmt.Sprintf("-DPADDING=%d", 16+1024*padding), "-o", program, source)
 		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", argv, err, out)
 		}

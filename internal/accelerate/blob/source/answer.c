@@ -1,9 +1,20 @@
 #include "answer.h"
 
+// notify makes a call in the ordinary way. A signal may interrupt it before the supervisor has
+// received it: then nothing has happened, the handler has run, and the call is made again. None of
+// the calls fails with EINTR otherwise, except those that open: they wait for others, at a FIFO.
+static long notify(long nr, const struct arguments *a) {
+	long r;
+	do
+		r = slow(nr, a);
+	while (r == -EINTR && nr != __NR_open && nr != __NR_openat && nr != __NR_creat);
+	return r;
+}
+
 long answer(long nr, const struct arguments *a) {
 	long r = NOTIFY;
 	if (header.off)
-		return slow(nr, a);
+		return notify(nr, a);
 	switch (nr) {
 	case __NR_stat:
 		r = stat_at(AT_FDCWD, a->rdi, a->rsi, 0);
@@ -134,5 +145,5 @@ long answer(long nr, const struct arguments *a) {
 		r = fast(nr, a->rdi, a->rsi, a->rdx, a->r10, a->r8);
 		break;
 	}
-	return r == NOTIFY ? slow(nr, a) : r;
+	return r == NOTIFY ? notify(nr, a) : r;
 }
