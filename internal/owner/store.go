@@ -78,6 +78,11 @@ func (s *Store) SidecarInUse() bool { return s.sidecar.inUse() }
 // keyed reports whether there may be records that are found by the key of an inode.
 func (s *Store) keyed() bool { return s.sidecar.inUse() || s.Host.inUse() }
 
+// RefusalsInUse reports whether there may be records in the sidecar of regular files and directories
+// without the attribute, and without an error that says so: see refuses. It is false until a file
+// system has refused the attribute to a container of this user.
+func (s *Store) RefusalsInUse() bool { return s.hints.mayHave(hintRefused) }
+
 // DevicesInUse reports whether there may be placeholders of devices. It is false until one
 // has been made, or seen, by a container of this user. The records of those that earlier
 // versions have made are all in the sidecar.

@@ -104,7 +104,8 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 			r.noteSharing(binary.NativeEndian.Uint64(flags[:]))
 		}
 	default:
-		if about.answers.Allows(&d.Args) {
+		// The code takes a file without the attribute for one without a record.
+		if about.answers.Allows(&d.Args) && !r.worker.owners.RefusalsInUse() {
 			r.injector.Counts(&call)
 		}
 	}
