@@ -97,9 +97,15 @@ func (c *Call) identityIn(kind string) cred.Credentials {
 	if s.Namespace == nil {
 		return s
 	}
-	fd, e := c.Target.NamespaceOwner(kind)
+	return c.identityOver(c.Target.NamespaceOwner(kind))
+}
+
+// identityOver is identityIn for a namespace that the user namespace fd owns. It closes fd. An error
+// e other than 0 means that the namespace is one of the host.
+func (c *Call) identityOver(fd int, e unix.Errno) cred.Credentials {
+	s := c.identity().Credentials
 	if e != 0 {
-		s.Effective = 0 // a namespace of the host
+		s.Effective = 0
 		return s
 	}
 	defer unix.Close(fd)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // Calls that need a capability the kernel grants to every task of the container, but that
@@ -39,15 +40,29 @@ func Needs(capability int) Handler {
 // The kernel then decides about an operation on an object that does not depend on the
 // caller otherwise, such as a socket.
 func (c *Call) asCaller(f func() unix.Errno) unix.Errno {
+	return withCaps(c.identity().Effective, f)
+}
+
+// asCallerOn is asCaller for an operation on a socket, a descriptor of the supervisor, that needs
+// capabilities over the socket's network namespace.
+func (c *Call) asCallerOn(socket int, f func() unix.Errno) unix.Errno {
+	if c.namespace() == nil {
+		return c.asCaller(f)
+	}
+	return withCaps(c.identityOver(target.SocketNamespaceOwner(socket)).Effective, f)
+}
+
+// withCaps calls f with the effective capabilities of this thread reduced to caps.
+func withCaps(caps cred.Caps, f func() unix.Errno) unix.Errno {
 	var own sys.Capabilities
 	if e := sys.Capget(&own); e != 0 {
 		return e
 	}
-	caller := own
-	effective := c.identity().Effective & cred.AllCaps
-	caller[0].Effective &= uint32(effective)
-	caller[1].Effective &= uint32(effective >> 32)
-	if e := sys.Capset(&caller); e != 0 {
+	reduced := own
+	caps &= cred.AllCaps
+	reduced[0].Effective &= uint32(caps)
+	reduced[1].Effective &= uint32(caps >> 32)
+	if e := sys.Capset(&reduced); e != 0 {
 		return e
 	}
 	e := f()

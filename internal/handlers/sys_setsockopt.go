@@ -79,7 +79,7 @@ func (c *Call) setsockopt(sock, level, name int32, value uintptr, size int32) Re
 	if !c.Listener.Waits() {
 		return Errno(unix.ESRCH)
 	}
-	e = c.asCaller(func() unix.Errno {
+	e = c.asCallerOn(fd, func() unix.Errno {
 		return sys.Setsockopt(fd, level, name, b)
 	})
 	// A socket that has been bound to a device needs a capability to be bound again.

@@ -86,6 +86,18 @@ func (t *Task) NamespaceOwner(kind string) (int, unix.Errno) {
 	return sys.IoctlInt(ns, unix.NS_GET_USERNS, 0)
 }
 
+// SocketNamespaceOwner returns a descriptor of the user namespace that owns the network namespace of
+// the socket that fd of the supervisor refers to: see SIOCGSKNS in <linux/sockios.h> and
+// NS_GET_USERNS(2const). The error is EPERM for a socket of the host's network namespace.
+func SocketNamespaceOwner(fd int) (int, unix.Errno) {
+	ns, e := sys.IoctlInt(fd, unix.SIOCGSKNS, 0)
+	if e != 0 {
+		return -1, e
+	}
+	defer unix.Close(ns)
+	return sys.IoctlInt(ns, unix.NS_GET_USERNS, 0)
+}
+
 // EnterNetwork moves the receiver into the task's network namespace: see setns(2). The
 // error is EPERM for the host's network namespace, over which the container's user
 // namespace has no capabilities, and ENOENT if the task is gone.
