@@ -20,8 +20,11 @@ mkdir closed
 cp loader closed
 cp /bin/sleep plain
 chmod 755 loader closed/loader plain
-# As a shell shows it, a signal is an error, too.
-run() { as_user "$1" sh -c "$2" 2>&1; echo "$2 as $1: $?"; }
+run() {
+	status=0
+	as_user "$1" sh -c "$2" 2>&1 || status=$?
+	echo "$2 as $1: $status"
+}
 for mode in 755 711 744 700 600 644; do
 	chmod $mode loader
 	echo "mode $mode"
