@@ -26,7 +26,7 @@ func (e *engine) configureDocker() (registry string) {
 	}
 	registry = net.JoinHostPort(dockerHost, port)
 	dir := e.home(".config", "docker")
-	config := fmt.Appendf(nil, `{"insecure-registries": ["%s/32"], "registry-mirrors": ["http://%s"]}`, dockerHost, registry)
+	config := fmt.Appendf(nil, `{"insecure-registries": [%[1]q], "registry-mirrors": ["http://%[1]s"]}`, registry)
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "daemon.json"), config, 0o644)); err != nil {
 		e.t.Fatal(err)
 	}
