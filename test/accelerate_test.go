@@ -184,12 +184,37 @@ func TestAcceleratedChanges(t *testing.T) {
 	}
 }
 
+// accelerationScript makes calls, and says whether the process is accelerated then.
+const accelerationScript = `i=0; while test $i -lt 50; do test -e /etc && i=$((i+1)); done
+	while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
+
+// TestAcceleratedSession accelerates the processes of a session, as the command that starts it says.
+func TestAcceleratedSession(t *testing.T) {
+	accelerated(t)
+	stopSessionsAfter(t)
+	for _, tt := range []struct {
+		session, mode, want string
+		warns               bool
+	}{
+		{"accelerated", "auto", "accelerated\n", false},
+		{"accelerated", "off", "accelerated\n", false},
+		{"plain", "off", "", false},
+		{"plain", "on", "", true},
+	} {
+		cmd := command(t, "subuidless", "session", "exec", "--session", "TestAcceleratedSession-"+tt.session, "--accelerate="+tt.mode, "--", "sh", "-c", accelerationScript)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil || string(out) != tt.want || strings.Contains(stderr.String(), "--accelerate=on has no effect") != tt.warns {
+			t.Errorf("session %s, --accelerate=%s: %v, %q\n%s", tt.session, tt.mode, err, out, stderr.String())
+		}
+	}
+}
+
 // TestAcceleratedImages accelerates the processes of RUN, and of a container of an image.
 func TestAcceleratedImages(t *testing.T) {
-	const script = `i=0; while test $i -lt 50; do test -e /etc && i=$((i+1)); done
-		while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
 	accelerated(t)
-	b := newBuildDir(t, map[string]string{"script": script, "Dockerfile": "FROM localhost/base\nCOPY script /\nRUN sh /script >/said\n"})
+	b := newBuildDir(t, map[string]string{"script": accelerationScript, "Dockerfile": "FROM localhost/base\nCOPY script /\nRUN sh /script >/said\n"})
 	for _, tt := range []struct{ mode, want string }{{"on", "accelerated\n"}, {"off", ""}} {
 		id, _ := b.build("--no-cache", "--accelerate="+tt.mode, ".")
 		if got := b.run(id, "cat /said"); got != tt.want {

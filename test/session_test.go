@@ -33,6 +33,13 @@ func newSession(t *testing.T) string {
 	if out, err := command(t, "subuidless", "session", "exec", "--session", name, "--", "true").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	stopSessionsAfter(t)
+	return name
+}
+
+// stopSessionsAfter stops all sessions at the end of the test.
+func stopSessionsAfter(t *testing.T) {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := stopSessions(os.Getenv("XDG_RUNTIME_DIR")); err != nil {
 			t.Error(err)
@@ -41,5 +48,4 @@ func newSession(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	return name
 }

@@ -32,6 +32,7 @@ and no container has been left in it for 5 minutes.`,
 
 func newSessionExecCommand() *cobra.Command {
 	o := session.Options{Name: session.DefaultName, Linger: session.DefaultLinger}
+	var accelerate func() error
 	cmd := &cobra.Command{
 		Use:   "exec [flags] [--] COMMAND [ARG...]",
 		Short: "Run a command in a session",
@@ -40,9 +41,9 @@ engines and tools that call them (podman, buildah, skopeo, podman-compose,
 scripts) then work there without subordinate ids: "subuidless podman ARG..." is
 short for "subuidless session exec -- podman ARG...".
 
---trace, --permissions, --sidecar and --linger concern the session's supervisor:
-they have an effect only on the command that starts the session. The exit status
-is the same as that of subuidless exec.`,
+--trace, --permissions, --sidecar, --accelerate and --linger concern the session's
+supervisor: they have an effect only on the command that starts the session. The
+exit status is the same as that of subuidless exec.`,
 		Example: `  subuidless session exec -- sh -c 'podman build -t app . && podman push app registry.example.org/app'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -54,6 +55,9 @@ is the same as that of subuidless exec.`,
 			if err := cli.MakeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
+			if err := accelerate(); err != nil {
+				cli.Exit(launch.StatusFailed, err)
+			}
 			o.Args = args
 			cli.Exit(engine.Exec(o))
 			return nil
@@ -64,6 +68,7 @@ is the same as that of subuidless exec.`,
 	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
 	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd
 }

@@ -98,7 +98,7 @@ func (s *sessions) start(o Options) (*launch.Command, error) {
 	}
 	defer entry.Close()
 	warnOfDifferences(o, entry.Config)
-	o.Supervisor.NoPermissions = entry.Config.NoPermissions
+	o.Supervisor.NoPermissions, o.Supervisor.Accelerate = entry.Config.NoPermissions, entry.Config.Accelerate
 	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Supervisor: o.Supervisor}, entry)
 }
 
@@ -223,6 +223,7 @@ func warnOfDifferences(o Options, has supervisor.Config) {
 	}{
 		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace},
 		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions},
+		{"--accelerate=on", o.Supervisor.Accelerate > 0 && has.Accelerate == 0},
 		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar},
 	} {
 		if d.given {

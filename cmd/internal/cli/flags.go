@@ -28,30 +28,58 @@ func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 var accelerateFrom string
 
 // AddAccelerateFlags adds the flags about accelerated processes. Set sets cfg.Accelerate when
-// they have been parsed; it fails if this machine cannot accelerate processes.
+// they have been parsed; it fails if this machine cannot accelerate processes, but must.
 func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() error) {
-	var on onOff
+	mode := accelerateOff
 	after := uint32(accelerate.DefaultAfter)
 	if n, err := strconv.ParseUint(accelerateFrom, 10, 32); err == nil {
-		on, after = true, uint32(n)
+		mode, after = accelerateOn, uint32(n)
 	}
 	flags := cmd.Flags()
-	flags.Var(&on, "accelerate", "let processes answer some system calls themselves (experimental)")
-	flags.Uint32Var(&after, "accelerate-after", after, "with --accelerate=on, from the `N`th of such calls on")
+	flags.Var(&mode, "accelerate", "let processes answer some system calls themselves: on, off, or auto, where\nthis machine can (experimental)")
+	flags.Uint32Var(&after, "accelerate-after", after, "with --accelerate, from the `N`th of such calls on")
 	if err := flags.MarkHidden("accelerate-after"); err != nil {
 		panic(err) // a mistake in this function: there is no such flag
 	}
 	return func() error {
-		if !bool(on) || !flags.Changed("accelerate") && supervisor.Active() {
+		if mode == accelerateOff || !flags.Changed("accelerate") && supervisor.Active() {
 			return nil
 		}
 		if err := accelerate.Supported(); err != nil {
+			if mode == accelerateAuto {
+				return nil
+			}
 			return fmt.Errorf("--accelerate=on: %w", err)
 		}
 		cfg.Accelerate = max(after, 1)
 		return nil
 	}
 }
+
+// accelerateMode is the pflag.Value of --accelerate=on|off|auto.
+type accelerateMode string
+
+const (
+	accelerateOn   accelerateMode = "on"
+	accelerateOff  accelerateMode = "off"
+	accelerateAuto accelerateMode = "auto"
+)
+
+// String implements pflag.Value.
+func (m *accelerateMode) String() string { return string(*m) }
+
+// Set implements pflag.Value.
+func (m *accelerateMode) Set(value string) error {
+	switch mode := accelerateMode(value); mode {
+	case accelerateOn, accelerateOff, accelerateAuto:
+		*m = mode
+		return nil
+	}
+	return errors.New("must be on, off or auto")
+}
+
+// Type implements pflag.Value.
+func (m *accelerateMode) Type() string { return "on|off|auto" }
 
 // MakeAbsolute makes paths absolute, because the processes that open them run in another
 // working directory. An empty path means that the user gave none, and stays empty.
