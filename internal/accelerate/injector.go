@@ -300,7 +300,7 @@ func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
 	if err := p.write(at+bootOffAt, []byte{1}); err != nil {
 		return -1, unix.ENOSYS
 	}
-	if i.sharing.Load() != 0 || p.checkAlone() != nil {
+	if i.sharing.Load() != 0 || !c.IsInitial() || p.checkAlone() != nil {
 		return -1, unix.ENOSYS
 	}
 	fd, err := unix.FcntlInt(uintptr(i.code), unix.F_DUPFD_CLOEXEC, 0)
@@ -350,7 +350,7 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 // which may know nothing of the calls that the code makes.
 func (i *Injector) Restricts(c *Call) {
 	i.Executes(c.PID) // its hint says nothing any more
-	if err := Stop(c.PID); err != nil {
+	if err := stop(c.PID, true); err != nil {
 		slog.Warn("a process with a seccomp filter of its own may be killed by it", "pid", c.PID, "err", err)
 	}
 }

@@ -4,12 +4,16 @@ import (
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
 )
 
-// Stop makes the process pid make all calls as its program makes them: neither the code nor a
-// bootstrap, if it has them, does anything from now on. It does not matter which worker has given
-// them to it. Nothing starts it again until it executes another program.
+// Stop makes the code of the process pid, if it has it, make all calls as the program makes them. It
+// does not matter which worker has given it the code. Nothing starts it again until it executes
+// another program.
 //
-// The working directory is the supervisor's /proc.
-func Stop(pid uint32) error {
+// It reads no memory that a file system in the container would have to provide, so that its caller
+// may hold locks. The working directory is the supervisor's /proc.
+func Stop(pid uint32) error { return stop(pid, false) }
+
+// stop is Stop; with bootstraps, these do nothing from then on, either.
+func stop(pid uint32, bootstraps bool) error {
 	header, _ := blob.ParseHeader(blob.Code())
 	p, err := open(pid, header)
 	if err != nil {
@@ -25,7 +29,7 @@ func Stop(pid uint32) error {
 		switch {
 		case m.code && p.isMapped(m.start):
 			err = p.write(m.start+blob.OffOffset, []byte{1})
-		case m.executable && m.private && m.file != (file{}):
+		case bootstraps && m.executable && m.private && m.file != (file{}):
 			for at := m.end - bootstrapSize; at >= m.start && err == nil; at -= bootstrapSize {
 				if _, e := p.bootstrapAt(at); e != nil {
 					break
