@@ -138,7 +138,7 @@ func populate(work string, user int) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"engines", "ci"} {
+	for _, dir := range []string{"engines", "ci", "internals/eintr"} {
 		if err := os.CopyFS(filepath.Join(work, dir), os.DirFS(filepath.Join("..", "docs", dir))); err != nil {
 			return err
 		}
