@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -199,4 +201,48 @@ func isEmpty(t *testing.T, dir string) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%s has %v (%v)", dir, left, err)
 	}
+}
+
+// TestImageManyFiles interrupts copies of a root file system with 100,000 files, and works with them.
+func TestImageManyFiles(t *testing.T) {
+	const dirs, files = 100, 1000
+	var entries []entry
+	for d := range dirs {
+		name := fmt.Sprintf("many/%02d", d)
+		entries = append(entries, dir(name))
+		for f := range files {
+			e := regular(fmt.Sprintf("%s/%03d", name, f), "x")
+			e.Uid, e.Gid = f, d
+			entries = append(entries, e)
+		}
+	}
+	b := &buildDir{t: t, dir: t.TempDir(), store: imageStore(t)}
+	archive := filepath.Join(b.dir, "many.tar")
+	tag, err := name.NewTag("many")
+	if err == nil {
+		err = tarball.WriteToFile(archive, tag, imageOf(t, v1.Config{}, busyboxLayer(t), entries))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(map[string]string{"Dockerfile": "FROM many\nRUN true\n"})
+	subuidless(t, "load", b.store, "-q", "-i", archive)
+	list := []string{"sh", "-c", "ls /many/*/* | wc -l; stat -c %u:%g /many/99/999"}
+	if got := subuidless(t, append([]string{"run", "--rm", b.store, "many"}, list...)...); got != "100000\n999:99\n" {
+		t.Errorf("the files: %q", got)
+	}
+	out := t.TempDir()
+	for _, tt := range []struct {
+		dir, copying string
+		args         []string
+	}{
+		{b.store, "containers/*/rootfs/many/*", []string{"run", b.store, "--storage-driver=copy", "many", "true"}},
+		{b.store, "tmp/build-*/run-*/rootfs/many/*", []string{"build", b.store, "-q", "--storage-driver=copy", b.dir}},
+		{out, ".local.*/many/*", []string{"build", b.store, "-q", "-o", out + "/local", b.dir}},
+	} {
+		interrupt(t, when(t, func() bool { return isInStore(tt.dir, tt.copying, 0) }), tt.args...)
+		inOrder(t, b.store, 1)
+		b.clean()
+	}
+	isEmpty(t, out)
 }

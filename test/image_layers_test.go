@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
@@ -57,7 +60,7 @@ func TestImageLayers(t *testing.T) {
 			regular("d/opaque/above", "2"), regular("d/opaque/.wh..wh..opq", ""),
 			regular("d/.wh.again", ""), dir("d/again/"), regular("d/again/above", "2"),
 			regular("d/to-file", "2"), dir("d/to-dir/"), regular("d/to-dir/x", "2"),
-			hardLink("d/hard", "d/linked"),
+			{Header: tar.Header{Name: "d/hard", Typeflag: tar.TypeLink, Linkname: "d/linked", Mode: 0o4711, Uid: 1000, Gid: 1001}},
 			regular("lib/through", "2"), regular("abs/through-absolute", "2"), regular("out/through-out", "2"),
 			regular("d/.wh.never-there", ""), regular(".wh..wh.plnk", "x"),
 			regular("deep/er/implied", "2"), regular("twice", "1"), regular("twice", "2"),
@@ -99,6 +102,63 @@ func TestImageLayers(t *testing.T) {
 		lines := strings.Split(got, "\n")
 		if len(lines) < 4 || !strings.HasPrefix(lines[0], "22linked3 2 ") || strings.TrimPrefix(lines[0], "22linked3") != lines[1] || lines[2] != fmt.Sprint(epoch.Unix()) || lines[3] != lines[2] {
 			t.Errorf("%s: contents, links and times: %q", driver, got)
+		}
+	}
+}
+
+// TestImageHardLinks unpacks hard links whose entries say something else than those of the files. What
+// is wanted is what podman 4.3 as real root shows.
+func TestImageHardLinks(t *testing.T) {
+	at := func(e entry, id int, mode, seconds int64) entry {
+		e.Uid, e.Gid, e.Mode, e.ModTime = id, id+1, mode, time.Unix(seconds, 0)
+		return e
+	}
+	attributes := func(e entry, records ...string) entry {
+		e.Format, e.PAXRecords = tar.FormatPAX, map[string]string{}
+		for i := 0; i < len(records); i += 2 {
+			e.PAXRecords["SCHILY.xattr."+records[i]] = records[i+1]
+		}
+		return e
+	}
+	device := entry{Header: tar.Header{Name: "device", Typeflag: tar.TypeChar, Devmajor: 5, Devminor: 1}}
+	fifo := entry{Header: tar.Header{Name: "fifo", Typeflag: tar.TypeFifo}}
+	image := filepath.Join(t.TempDir(), "image")
+	tag, err := name.NewTag("links")
+	if err == nil {
+		err = tarball.WriteToFile(image, tag, imageOf(t, v1.Config{}, busyboxLayer(t), []entry{
+			attributes(at(regular("file", "x"), 1, 0o640, 1_000), "user.x", "1", "user.z", "9"),
+			attributes(at(hardLink("file2", "file"), 3, 0o4750, 2_000), "user.y", "2", "user.z", "8"),
+			at(symlink("link", "file"), 1, 0o777, 3_000), at(hardLink("link2", "link"), 5, 0o700, 4_000),
+			at(device, 1, 0o640, 5_000), at(hardLink("device2", "device"), 5, 0o600, 6_000),
+			at(fifo, 1, 0o640, 5_000), at(hardLink("fifo2", "fifo"), 7, 0o604, 7_000),
+			at(regular("owned", "x"), 1, 0o640, 1_000), at(hardLink("owned2", "owned"), 0, 0, 0),
+			attributes(at(regular("caps", "x"), 9, 0o755, 1_000), "security.capability", fileCaps), at(hardLink("caps2", "caps"), 9, 0o755, 1_000),
+			attributes(at(regular("lost", "x"), 9, 0o755, 1_000), "security.capability", fileCaps), at(hardLink("lost2", "lost"), 8, 0o755, 1_000),
+		}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := imageStore(t)
+	got := subuidless(t, "run", "--rm", "-q", store, "docker-archive:"+image, "sh", "-c",
+		`for f in file link device fifo owned caps lost; do stat -c '%n %u:%g %a %h %Y' $f ${f}2; done`)
+	want := ""
+	for _, f := range []string{"file%s 3:4 4750 2 2000", "link%s 5:6 777 2 3000", "device%s 5:6 600 2 6000", "fifo%s 7:8 604 2 7000", "owned%s 0:1 0 2 0", "caps%s 9:10 755 2 1000", "lost%s 8:9 755 2 1000"} {
+		want += fmt.Sprintf(f+"\n"+f+"\n", "", "2")
+	}
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for at, want := range map[string]string{"file user.x": "1", "file user.y": "2", "file user.z": "8", "caps security.capability": "\x01\x00\x00", "lost security.capability": ""} {
+		name, attribute, _ := strings.Cut(at, " ")
+		files, err := filepath.Glob(filepath.Join(strings.TrimPrefix(store, "--root="), "layers", "*", name))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%s: %v, %v", name, files, err)
+		}
+		value := make([]byte, 64)
+		n, err := unix.Getxattr(files[0], attribute, value)
+		if got := string(value[:max(n, 0)]); !strings.HasPrefix(got, want) || (want == "") != (err == unix.ENODATA) {
+			t.Errorf("%s: %q (%v), want %q", at, got, err, want)
 		}
 	}
 }

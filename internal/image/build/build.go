@@ -148,6 +148,9 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err := b.exportCache(); err != nil {
 		return nil, err
 	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	return image, b.tag(image)
 }
 

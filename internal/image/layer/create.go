@@ -200,7 +200,26 @@ func (u *Unpacker) link(h *tar.Header, parent, base string) error {
 	if err := unix.Linkat(from, last, to, base, 0); err != nil {
 		return fmt.Errorf("hard link to %q: %w", h.Linkname, err)
 	}
-	return nil
+	return u.linkAttributes(h, to, base, target.kind())
+}
+
+// linkAttributes gives a file, to which base in the directory dirfd has become a hard link, what the
+// entry h of that link says, as docker and podman do. Its st_mode has this kind.
+func (u *Unpacker) linkAttributes(h *tar.Header, dirfd int, base string, kind uint32) error {
+	record, err := recordOf(h)
+	if err != nil {
+		return err
+	}
+	flags := uint64(unix.O_PATH | unix.O_NOFOLLOW)
+	if kind == unix.S_IFREG {
+		flags = unix.O_RDONLY | unix.O_NOFOLLOW
+	}
+	fd, err := openBeneath(dirfd, base, flags)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return u.attributes(h, fd, record)
 }
 
 // copyUp copies the file n of a layer below to the new layer, as base in the directory dir.
@@ -305,13 +324,19 @@ func (u *Unpacker) directoryAttributes(h *tar.Header, name string) error {
 }
 
 // attributes gives the object that fd refers to the owner, the mode, the attributes and the
-// times of h.
+// times of h. A hard link changes what the object has: it stays the device that it is, and keeps the
+// ACLs and attributes that h does not name.
 func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	kind := st.Mode & unix.S_IFMT
+	kind, link := st.Mode&unix.S_IFMT, h.Typeflag == tar.TypeLink
+	if link {
+		if err := u.keepRecorded(fd, &st, record); err != nil {
+			return err
+		}
+	}
 	acls, err := aclsOf(h)
 	if err != nil {
 		return err
@@ -320,11 +345,14 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 		u.Warn(fmt.Sprintf("%s: its ACL is not kept: only files and directories can have one", h.Name))
 		acls = nil
 	}
-	if err := u.setOwner(fd, &st, record, acls); err != nil {
+	if err := u.setOwner(fd, &st, record, acls, !link); err != nil {
 		return fmt.Errorf("storing the owner %d:%d: %w", record.UID, record.GID, err)
 	}
 	if kind == unix.S_IFLNK {
 		u.warnOfXattrs(h)
+		if link {
+			return nil // as docker and podman
+		}
 		return setTimesOf(fd, accessTime(h), h.ModTime)
 	}
 	if err := acls.set(fd, u.Owners != nil); err != nil {
@@ -342,14 +370,38 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 	return setTimesOf(fd, accessTime(h), h.ModTime)
 }
 
-// setOwner gives the object that fd refers to, whose status is st, the owner of the record, which
-// also gets those of the ACLs that the kernel does not store.
-func (u *Unpacker) setOwner(fd int, st *unix.Stat_t, record *owner.Record, acls acls) error {
+// keepRecorded adds to record, of which only the owner is known, what the record of the object that
+// fd refers to says. As chown(2) does, it removes the file capabilities if the owner changes.
+func (u *Unpacker) keepRecorded(fd int, st *unix.Stat_t, record *owner.Record) error {
 	if u.Owners == nil {
+		return nil
+	}
+	id := record.ID
+	u.Owners.Record(fd, st.Mode, record)
+	before := record.Over(owner.ID{UID: st.Uid, GID: st.Gid})
+	record.ID = id
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || record.Type != 0 || before == id {
+		return nil
+	}
+	for _, name := range []string{owner.CapabilityXattr, owner.Xattr + "." + owner.CapabilityXattr} {
+		if err := unix.Fremovexattr(fd, name); err != nil && err != unix.ENODATA && err != unix.EOPNOTSUPP {
+			return fmt.Errorf("removing its file capabilities: %w", err)
+		}
+	}
+	return nil
+}
+
+// setOwner gives the object that fd refers to, of status st, the owner of the record, which
+// also gets those of the ACLs that the kernel does not store. New means that it has no record.
+func (u *Unpacker) setOwner(fd int, st *unix.Stat_t, record *owner.Record, acls acls, new bool) error {
+	if u.Owners == nil {
+		if st.Uid == record.UID && st.Gid == record.GID {
+			return nil // and keep the file capabilities
+		}
 		return unix.Fchownat(fd, "", int(record.UID), int(record.GID), unix.AT_EMPTY_PATH)
 	}
 	acls.record(record)
-	if record.ID == u.Owners.Mapped && record.Type == 0 && len(record.Access)+len(record.Default) == 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if new && record.ID == u.Owners.Mapped && record.Type == 0 && len(record.Access)+len(record.Default) == 0 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil // a new file belongs to root
 	}
 	if e := u.Owners.SetRecord(fd, st.Dev, st.Mode, record); e != 0 {

@@ -114,7 +114,8 @@ func (w *Writer) Object(t *Tree, o *Object, name string) error {
 	}
 	if id, linked := t.Inode(o); linked {
 		if first, ok := w.links[id]; ok {
-			return w.write(&tar.Header{Typeflag: tar.TypeLink, Name: h.Name, Linkname: first, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid, ModTime: h.ModTime}, nil)
+			// Tools give the file what its last entry says.
+			return w.write(&tar.Header{Typeflag: tar.TypeLink, Name: h.Name, Linkname: first, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid, ModTime: h.ModTime, PAXRecords: h.PAXRecords}, nil)
 		}
 		w.links[id] = h.Name
 	}

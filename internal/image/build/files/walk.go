@@ -279,7 +279,7 @@ func (w *walker) object(o *layer.Object, to string) error {
 	}
 	if id, linked := w.tree.Inode(o); linked {
 		if first, ok := w.links[id]; ok {
-			return w.put(&tar.Header{Typeflag: tar.TypeLink, Linkname: first, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid, ModTime: h.ModTime}, to, nil)
+			return w.put(&tar.Header{Typeflag: tar.TypeLink, Linkname: first, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid, ModTime: h.ModTime, PAXRecords: h.PAXRecords}, to, nil)
 		}
 		w.links[id] = to
 	}
