@@ -145,9 +145,8 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 
 // startInit starts the container's init, and returns the front's end of the socket to it.
 func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error) {
-	// In the container, /proc/1/exe is this program. A sealed copy keeps processes in the
-	// container from overwriting the host's file.
-	exe, err := program.SealedMain()
+	// In the container, /proc/1/exe is this program.
+	exe, err := program.ProtectedMain(c.Supervised)
 	if err != nil {
 		return 0, nil, err
 	}

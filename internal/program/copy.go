@@ -22,12 +22,24 @@ func Memfd(name string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// SealedMain returns a copy of the calling process's program, without the image program,
-// whose content cannot be changed any more.
-func SealedMain() (*os.File, error) {
+// ProtectedMain returns the calling process's program for processes of containers, which must not be
+// able to change it. That is the file itself if trusted says that no other supervisor decides about
+// permissions, and the kernel denies the user writing. Processes in a user namespace that maps the ids of
+// the user have no capabilities over a file of somebody else. The file of the user himself, who may
+// change its mode, is copied to an anonymous file that is sealed: without the image program.
+func ProtectedMain(trusted bool) (*os.File, error) {
 	self, l, err := openSelf()
 	if err != nil {
 		return nil, err
+	}
+	if trusted {
+		denied, err := deniesWriting(self)
+		if err != nil {
+			return nil, errors.Join(err, self.Close())
+		}
+		if denied {
+			return self, nil
+		}
 	}
 	defer self.Close()
 	exe, err := executableMemfd("subuidless")
@@ -38,6 +50,19 @@ func SealedMain() (*os.File, error) {
 		return nil, err
 	}
 	return exe, fill(exe, self, 0, l.main)
+}
+
+// deniesWriting reports whether the file f belongs to another user, who does not let the caller write it.
+func deniesWriting(f *os.File) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return false, fmt.Errorf("examining this program: %w", err)
+	}
+	if int(st.Uid) == os.Geteuid() {
+		return false, nil
+	}
+	err := unix.Faccessat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.W_OK, unix.AT_EACCESS)
+	return errors.Is(err, unix.EACCES), nil
 }
 
 // imageProgram returns a file with the image program, which can be executed.
