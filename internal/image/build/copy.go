@@ -69,6 +69,14 @@ func (m *copyMaker) source(ctx context.Context, s *dockerfile.Source) (*files.So
 		m.cleanup = append(m.cleanup, func() error { return os.Remove(f.Path) })
 		out.File = f
 		return out, nil
+	case s.Git != "":
+		sub, dir, err := m.k.addGit(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		m.cleanup = append(m.cleanup, func() error { return layer.RemoveAll(dir) })
+		out.Path, out.Tree = ".", &files.Tree{Layers: []string{sub}, Plain: true}
+		return out, nil
 	}
 	tree, err := m.k.tree(ctx, s.From)
 	out.Path, out.Tree = s.Path, tree

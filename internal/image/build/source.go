@@ -40,7 +40,7 @@ func (b *builder) openSource(ctx context.Context) (*source, error) {
 	}
 	repository, isGit, err := parseGit(b.Context)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("context %w", err)
 	}
 	s := &source{dir: b.Context}
 	switch {
@@ -53,7 +53,8 @@ func (b *builder) openSource(ctx context.Context) (*source, error) {
 		}
 	case isGit:
 		s.remote = true
-		if s.dir, err = b.fetchGit(ctx, repository); err != nil {
+		keep := b.Args[keepGitDir]
+		if s.dir, err = b.fetchGit(ctx, "context "+repository.url, filepath.Join(b.tmp, "git"), repository, "", keep == "1" || keep == "true"); err != nil {
 			return nil, err
 		}
 	case strings.Contains(b.Context, "://"):

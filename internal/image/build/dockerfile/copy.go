@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,14 +39,19 @@ func (e *evaluator) copy(step *Step, c *instructions.CopyCommand) error {
 // addFiles evaluates ADD.
 func (e *evaluator) addFiles(step *Step, c *instructions.AddCommand) error {
 	out := &Copy{Dest: e.dest(c.DestPath), Chown: c.Chown, Chmod: c.Chmod, Exclude: c.ExcludePatterns}
-	if c.KeepGitDir != nil {
-		return errors.New("--keep-git-dir: git repositories are not supported as sources of ADD; clone them with RUN")
+	isGit := func(p string) bool { return remote(p) == aGitRepository }
+	if c.KeepGitDir != nil && !slices.ContainsFunc(c.SourcePaths, isGit) {
+		return errors.New("--keep-git-dir: ADD has no source that is a git repository")
 	}
 	if c.Checksum != "" {
 		if len(c.SourcePaths) != 1 || remote(c.SourcePaths[0]) == "" {
-			return errors.New("--checksum: ADD must have one source, which is a URL")
+			return errors.New("--checksum: ADD must have one source, which is a URL or a git repository")
 		}
-		if algorithm, _, ok := strings.Cut(c.Checksum, ":"); !ok || algorithm != "sha256" && algorithm != "sha384" && algorithm != "sha512" {
+		if isGit(c.SourcePaths[0]) {
+			if strings.Trim(c.Checksum, "0123456789abcdefABCDEF") != "" {
+				return fmt.Errorf("--checksum=%s: must be a commit, or the beginning of one", c.Checksum)
+			}
+		} else if algorithm, _, ok := strings.Cut(c.Checksum, ":"); !ok || algorithm != "sha256" && algorithm != "sha384" && algorithm != "sha512" {
 			return fmt.Errorf("--checksum=%s: must be sha256:, sha384: or sha512: and the sum", c.Checksum)
 		}
 	}
@@ -56,7 +62,7 @@ func (e *evaluator) addFiles(step *Step, c *instructions.AddCommand) error {
 		case aURL:
 			out.Sources = append(out.Sources, Source{URL: p, Checksum: c.Checksum, Unpack: c.Unpack != nil && *c.Unpack})
 		default:
-			return fmt.Errorf("ADD %s: git repositories are not supported; clone them with RUN", p)
+			out.Sources = append(out.Sources, Source{Git: p, Checksum: c.Checksum, KeepGitDir: c.KeepGitDir != nil && *c.KeepGitDir})
 		}
 	}
 	return e.finishCopy(step, "ADD", out, &c.SourcesAndDest, c.Link)

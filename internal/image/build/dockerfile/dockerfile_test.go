@@ -114,10 +114,10 @@ func TestErrors(t *testing.T) {
 		{[]string{"FROM a", "COPY --checksum=x x y"}, "Dockerfile:2: unknown flag"},
 		{[]string{"FROM a", "COPY <<x <<y"}, "Dockerfile:2: "},
 		{[]string{"FROM a", "ADD x"}, "Dockerfile:2: ADD requires at least two arguments"},
-		{[]string{"FROM a", "ADD git@example.com:x/y.git /x"}, "Dockerfile:2: ADD git@example.com:x/y.git: git repositories are not supported"},
-		{[]string{"FROM a", "ADD https://example.com/x.git#main /x"}, "Dockerfile:2: ADD https://example.com/x.git#main: git repositories are not supported"},
-		{[]string{"FROM a", "ADD --keep-git-dir=true x /x"}, "Dockerfile:2: --keep-git-dir"},
+		{[]string{"FROM a", "COPY git@example.com:x/y.git /x"}, "Dockerfile:2: COPY git@example.com:x/y.git: a git repository is for ADD only"},
+		{[]string{"FROM a", "ADD --keep-git-dir=true x /x"}, "Dockerfile:2: --keep-git-dir: ADD has no source that is a git repository"},
 		{[]string{"FROM a", "ADD --checksum=sha256:00 x /x"}, "Dockerfile:2: --checksum: ADD must have one source, which is a URL"},
+		{[]string{"FROM a", "ADD --checksum=sha256:00 https://example.com/x.git /x"}, "Dockerfile:2: --checksum=sha256:00: must be a commit"},
 		{[]string{"FROM a", "ADD --checksum=md5:00 http://example.com/x /x"}, "Dockerfile:2: --checksum=md5:00"},
 	} {
 		f, _, err := parse(nil, tt.lines...)

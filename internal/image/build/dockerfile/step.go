@@ -80,9 +80,12 @@ type Source struct {
 	Path     string
 	From     *Ref   `json:"-"` // of Path; nil: the context
 	URL      string // http or https
-	Checksum string // of URL, ALGORITHM:HEX; empty: none
+	Git      string // repository: URL[#[REF][:SUBDIR]]
+	Checksum string // of URL, ALGORITHM:HEX, or the beginning of the commit of Git; empty: none
 	Inline   *Inline
 	Unpack   bool
+
+	KeepGitDir bool // of Git: copy the directory .git, too
 }
 
 // Workdir is a WORKDIR instruction.
