@@ -62,6 +62,10 @@ func writeEntries(w *tar.Writer, latest time.Time) emitter {
 	}
 }
 
+// level is that of gzip. Compressing takes half of the processor's time of the default level, a tenth
+// of that of a build with apt, and makes layers 5 % larger.
+const level = 2
+
 // archive writes the archive of a layer to the new file name, compressed if wanted, and returns what
 // identifies it. Write writes the archive. If apply is not nil, it reads the archive meanwhile.
 func archive(name string, compress bool, write func(io.Writer) error, apply func(io.Reader) error) (*Layer, error) {
@@ -74,7 +78,11 @@ func archive(name string, compress bool, write func(io.Writer) error, apply func
 	size := counter(0)
 	// What gzip writes depends on its version and level only: no name, no time.
 	out := io.MultiWriter(f, compressed, &size)
-	z := io.WriteCloser(gzip.NewWriter(out))
+	fast, err := gzip.NewWriterLevel(out, level)
+	if err != nil {
+		return nil, err
+	}
+	z := io.WriteCloser(fast)
 	if !compress {
 		z = nopCloser{out}
 	}
