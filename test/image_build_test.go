@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -235,7 +236,6 @@ func TestBuildFailures(t *testing.T) {
 		{[]string{"-t", "UPPER", "."}, "UPPER"},
 		{[]string{"--secret", "src=none", "."}, "--secret src=none"},
 		{[]string{"--output", "type=none", "."}, "type must be"},
-		{[]string{"--cache-from", "type=registry,ref=x", "."}, "unknown option ref=x"},
 		{[]string{"--progress=none2", "."}, "--progress=none2"},
 		{[]string{"--build-arg", "SOURCE_DATE_EPOCH=x", "."}, "SOURCE_DATE_EPOCH=x"},
 	} {
@@ -394,6 +394,60 @@ func TestBuildCacheFiles(t *testing.T) {
 		}
 	}
 	wantText(t, "a damaged cache", newBuildDir(t, files).fails("--cache-from=type=local,src="+dir, "."), "--cache-from")
+}
+
+// TestBuildCacheImages takes layers from images of a registry: one that has nothing else, and the one
+// that has been built.
+func TestBuildCacheImages(t *testing.T) {
+	reg := startRegistry(t)
+	files := map[string]string{"a": "1", "Dockerfile": "FROM localhost/base AS one\nRUN echo one > /one\nFROM localhost/base\nCOPY a /a\nRUN cat /a > /b\nCOPY --from=one /one /one\n"}
+	full, least, app := reg.host+"/cache:max", reg.host+"/cache:min", reg.host+"/app"
+	first := newBuildDir(t, files)
+	_, progress := first.build("--cache-from=type=registry,ref="+full, "--cache-to=type=registry,ref="+full+",mode=max", ".")
+	wantText(t, "the first build", progress, "--cache-from: "+full+" has no cache", "push cache to "+full)
+	first.build("--cache-to=type=registry,ref="+least+",mode=min", ".")
+	want, _ := first.build("--cache-to=type=inline", "-t", app, ".")
+	subuidless(t, "push", "-q", first.store, app)
+	for _, tt := range []struct {
+		from         string
+		cached, done int
+	}{
+		{"type=registry,ref=" + full, 4, 0},
+		{"type=registry,ref=" + least, 3, 1}, // the stage one is needed for COPY
+		{app, 3, 1},
+		{"type=registry,ref=" + reg.host + "/none", 0, 4},
+	} {
+		b := newBuildDir(t, files)
+		id, progress := b.build("--cache-from="+tt.from, "--cache-to=type=inline", ".")
+		if cached, done := cachedSteps(progress); cached != tt.cached || done != tt.done || tt.cached > 0 && id != want {
+			t.Errorf("%s: %d cached and %d done, want %d and %d, and %s:\n%s\n%s", tt.from, cached, done, tt.cached, tt.done, want, id, progress)
+		}
+		if out := b.run(id, "cat /b /one"); out != "1one\n" {
+			t.Errorf("%s: the files: %q", tt.from, out)
+		}
+		b.clean()
+	}
+	reg.handle = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	wantText(t, "a registry that refuses", first.fails("--cache-to=type=registry,ref="+full, "-t", "never", "."), "subuidless: --cache-to: image "+full+": the registry refuses access")
+	for flag, want := range map[string]string{
+		"--cache-from=type=inline":                  "must be type=local,src=DIR or type=registry,ref=IMAGE",
+		"--cache-to=type=gha":                       "must be type=local,dest=DIR or type=registry,ref=IMAGE, or for --cache-to type=inline",
+		"--cache-to=type=registry":                  "--cache-to type=registry: ",
+		"--cache-to=type=registry,ref=x,mode=other": "mode must be min or max",
+		"--cache-to=type=registry,ref=oci:x":        "ref must be a name in a registry",
+		"--cache-to=type=local,ref=x":               "must be type=local,dest=DIR",
+	} {
+		wantText(t, flag, first.fails(flag, "."), want)
+	}
+	if out := subuidless(t, "images", first.store); strings.Contains(out, "never") {
+		t.Errorf("a build whose cache could not be pushed has an image:\n%s", out)
+	}
 }
 
 // TestBuildParallel builds the same image several times at once.

@@ -74,8 +74,8 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
 	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET|=KEY,...]` (default\n$SSH_AUTH_SOCK); may be repeated")
 	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use layers of earlier builds")
-	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR`; may be repeated")
-	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to `type=local,dest=DIR`")
+	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR|type=registry,ref=IMAGE`; may be\nrepeated")
+	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to\n`type=local,dest=DIR|type=registry,ref=IMAGE|type=inline`; mode=min only those of\nthe image")
 	flags.BoolVar(&o.Squash, "squash", false, "make one layer of all that the build adds")
 	flags.StringVar(&o.Pull, "pull", transfer.PullMissing, "`when` to pull base images: missing, always or never")
 	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
@@ -114,6 +114,9 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 			return fmt.Errorf("--tag %s: must be a name, such as app:1.0", tag)
 		}
 		o.Names = append(o.Names, ref.Name)
+	}
+	if err := f.parseCaches(known.Aliases); err != nil {
+		return err
 	}
 	s, err := openStore(f.where)
 	if err != nil {
@@ -178,20 +181,8 @@ func (f *buildFlags) parse() (err error) {
 	if err := f.parseSecrets(); err != nil {
 		return err
 	}
-	for _, text := range f.from {
-		dir, err := cacheDir("--cache-from", text, "src")
-		if err != nil {
-			return err
-		}
-		o.CacheFrom = append(o.CacheFrom, dir)
-	}
 	if err := f.accelerate(); err != nil {
 		return err
-	}
-	if f.to != "" {
-		if o.CacheTo, err = cacheDir("--cache-to", f.to, "dest"); err != nil {
-			return err
-		}
 	}
 	if f.output != "" {
 		o.Output, err = build.ParseOutput(f.output)
@@ -307,22 +298,56 @@ func (f *buildFlags) parseAgent(text string) error {
 	return nil
 }
 
-// cacheDir returns the directory of type=local,KEY=DIR.
-func cacheDir(flag, text, key string) (string, error) {
-	if !strings.Contains(text, "=") {
-		return "", fmt.Errorf("%s %s: must be type=local,%s=DIR; caches in images are not supported", flag, text, key)
+// parseCaches parses --cache-from and --cache-to. Aliases are those of names of images.
+func (f *buildFlags) parseCaches(aliases reference.Aliases) error {
+	for _, text := range f.from {
+		c, err := parseCache("--cache-from", text, "src", aliases)
+		if err != nil {
+			return err
+		}
+		f.options.CacheFrom = append(f.options.CacheFrom, *c)
 	}
-	fields, err := csvFields(flag, text, "type", key, "mode")
-	if err != nil {
-		return "", err
+	if f.to == "" {
+		return nil
 	}
-	if kind := fields["type"]; kind != "local" {
-		return "", fmt.Errorf("%s: type=%s is not supported: must be local", flag, kind)
+	var err error
+	f.options.CacheTo, err = parseCache("--cache-to", f.to, "dest", aliases)
+	return err
+}
+
+// parseCache parses the value of --cache-from or --cache-to. Key is that of a directory.
+func parseCache(flag, text, key string, aliases reference.Aliases) (*build.Cache, error) {
+	fields := map[string]string{"type": "registry", "ref": text} // as in docker
+	if strings.Contains(text, "=") {
+		var err error
+		if fields, err = csvFields(flag, text, "type", key, "ref", "mode"); err != nil {
+			return nil, err
+		}
 	}
-	if fields[key] == "" {
-		return "", fmt.Errorf("%s %s: %s=DIR is missing", flag, text, key)
+	c := &build.Cache{Dir: fields[key], Min: fields["mode"] == "min"}
+	if mode := fields["mode"]; mode != "" && (flag != "--cache-to" || mode != "min" && mode != "max") {
+		return nil, fmt.Errorf("%s %s: mode must be min or max, and is for --cache-to", flag, text)
 	}
-	return fields[key], nil
+	switch kind := fields["type"]; {
+	case kind == "inline" && flag == "--cache-to" && fields[key]+fields["ref"] == "":
+		c.Inline = true
+	case kind == "local" && fields["ref"] == "":
+		if c.Dir == "" {
+			return nil, fmt.Errorf("%s %s: %s=DIR is missing", flag, text, key)
+		}
+	case kind == "registry" && c.Dir == "":
+		ref, err := reference.Parse(fields["ref"], aliases)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", flag, text, err)
+		}
+		if ref.Transport != reference.Registry || flag == "--cache-to" && strings.Contains(ref.Name, "@") {
+			return nil, fmt.Errorf("%s %s: ref must be a name in a registry", flag, text)
+		}
+		c.Image = ref
+	default:
+		return nil, fmt.Errorf("%s %s: must be type=local,%s=DIR or type=registry,ref=IMAGE, or for --cache-to type=inline", flag, text, key)
+	}
+	return c, nil
 }
 
 // csvFields parses K=V,K=V with these keys.

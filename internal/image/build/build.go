@@ -43,11 +43,11 @@ type Options struct {
 	Agents      map[string]string   // paths of sockets of ssh-agent(1), by their ids
 	Keys        map[string][]string // paths of private keys, for agents of the build, by their ids
 	NoCache     bool
-	CacheFrom   []string // directories that CacheTo has written
-	CacheTo     string   // directory; empty: none
-	Squash      bool     // make one layer of those that the build adds
-	Pull        string   // transfer.PullMissing, PullAlways or PullNever, for base images
-	Network     string   // of RUN without one of its own: dockerfile's default, none or host
+	CacheFrom   []Cache
+	CacheTo     *Cache // nil: none
+	Squash      bool   // make one layer of those that the build adds
+	Pull        string // transfer.PullMissing, PullAlways or PullNever, for base images
+	Network     string // of RUN without one of its own: dockerfile's default, none or host
 	Driver      container.Driver
 	Output      *Output // where to write the image, besides the store; nil: nowhere
 
@@ -69,7 +69,9 @@ type builder struct {
 	created time.Time // the time of everything that the build makes
 	slots   chan struct{}
 	used    usedSteps
-	ahead   sync.WaitGroup // stages that are built before they are needed
+
+	imported []*importedCache // of CacheFrom
+	ahead    sync.WaitGroup   // stages that are built before they are needed
 
 	mu     sync.Mutex // protects the maps
 	stages map[*dockerfile.Stage]*future
@@ -117,7 +119,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err := b.load(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.importCache(ctx); err != nil {
+	if err := b.importCaches(ctx); err != nil {
 		return nil, err
 	}
 	// The first error ends everything that runs.
@@ -145,7 +147,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 			return nil, err
 		}
 	}
-	if err := b.exportCache(); err != nil {
+	if err := b.exportCache(ctx, image); err != nil {
 		return nil, err
 	}
 	if err := context.Cause(ctx); err != nil {

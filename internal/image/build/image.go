@@ -47,6 +47,9 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if raw, err = b.withInlineCache(raw, s.layers); err != nil {
+		return nil, err
+	}
 	m := v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(raw))},

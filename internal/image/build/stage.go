@@ -155,7 +155,7 @@ func (k *stageBuilder) layer(ctx context.Context, step *dockerfile.Step, title s
 	defer func() { err = errors.Join(err, maker.close()) }()
 	key := k.key(maker)
 	if !k.NoCache {
-		cached, err := k.store.CachedLayer(key)
+		cached, err := k.cached(ctx, key)
 		if err != nil {
 			return nil, err
 		}

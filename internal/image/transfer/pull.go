@@ -203,6 +203,19 @@ func match(index *v1.IndexManifest, platform string) (*v1.Descriptor, error) {
 
 // fetchConfig fetches the configuration of an image.
 func fetchConfig(ctx context.Context, s *store.Store, src source, d v1.Descriptor) (*v1.ConfigFile, error) {
+	raw, err := fetchConfigBlob(ctx, s, src, d)
+	if err != nil {
+		return nil, err
+	}
+	config := new(v1.ConfigFile)
+	if err := json.Unmarshal(raw, config); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", d.Digest, err)
+	}
+	return config, nil
+}
+
+// fetchConfigBlob fetches the configuration of an image, and returns its content.
+func fetchConfigBlob(ctx context.Context, s *store.Store, src source, d v1.Descriptor) ([]byte, error) {
 	if d.Size > maxManifest {
 		return nil, fmt.Errorf("configuration %s: larger than %d bytes", d.Digest, maxManifest)
 	}
@@ -212,15 +225,7 @@ func fetchConfig(ctx context.Context, s *store.Store, src source, d v1.Descripto
 	if err != nil {
 		return nil, err
 	}
-	raw, err := s.ReadBlob(d.Digest)
-	if err != nil {
-		return nil, err
-	}
-	config := new(v1.ConfigFile)
-	if err := json.Unmarshal(raw, config); err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", d.Digest, err)
-	}
-	return config, nil
+	return s.ReadBlob(d.Digest)
 }
 
 // fetchAndUnpack fetches the layers, several at a time, and unpacks each once it and those

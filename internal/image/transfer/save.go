@@ -48,12 +48,7 @@ func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Refe
 }
 
 func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to reference.Reference, o Options) error {
-	home, err := o.Registries.Home(to.Name)
-	if err != nil {
-		return err
-	}
-	home.Insecure = home.Insecure || o.Insecure
-	ref, err := home.Remote()
+	ref, insecure, err := pushTarget(to, o)
 	if err != nil {
 		return err
 	}
@@ -72,7 +67,7 @@ func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to refere
 			have = u.Complete
 		}
 	}()
-	options := append(remoteOptions(o.AuthFile, home.Insecure), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
+	options := append(remoteOptions(o.AuthFile, insecure), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
 	err = remote.Write(ref, image, options...)
 	<-done
 	bar.End(err == nil)
