@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/console"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 )
@@ -123,4 +124,26 @@ func TestAttach(t *testing.T) {
 	}
 	wantText(t, "attach", fails(t, "attach", store, "in"), "is not running")
 	wantText(t, "help", subuidless(t, "attach", "--help"), "--no-stdin")
+}
+
+// TestTerminalSizes changes the size of the user's terminal: that in the container gets it.
+func TestTerminalSizes(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	const loop = "trap 'busybox stty size' WINCH; echo ready; while :; do sleep 0.05; done"
+	subuidless(t, "run", "-dit", store, "--name=tty", "--init", "box", "sh", "-c", loop)
+	eventually(t, "the output is in the log", func() bool { return strings.Contains(subuidless(t, "logs", store, "tty"), "ready") })
+	for _, args := range [][]string{{"attach", store, "tty"}, {"exec", "-it", store, "tty", "sh", "-c", "busybox stty size; " + loop}} {
+		term := startOnTerminal(t, append([]string{"subuidless"}, args...)...)
+		term.expect("33 77")
+		if args[0] == "exec" {
+			term.expect("ready")
+		}
+		if err := term.master.Resize(console.WinSize{Height: 11, Width: 22}); err != nil {
+			t.Fatal(err)
+		}
+		term.expect("11 22")
+	}
+	wantText(t, "a wrong signal", fails(t, "stop", store, "--signal=NONE", "tty"), "NONE")
+	subuidless(t, "stop", store, "--signal=KILL", "--timeout=60", "tty")
+	subuidless(t, "rm", store, "-v", "tty")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
@@ -30,13 +31,14 @@ func newRmCommand() *cobra.Command {
 		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill containers that run")
+	cmd.Flags().BoolP("volumes", "v", true, "accepted as in docker: volumes without a name always go with their container")
 	where.Add(cmd)
 	return cmd
 }
 
 func newStopCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var seconds int
+	var how stopFlags
 	cmd := &cobra.Command{
 		Use: "stop [flags] CONTAINER...",
 		Long: `Send containers their stop signal, that of their image or SIGTERM, and SIGKILL if
@@ -44,18 +46,36 @@ they have not ended after a while.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeContainers(cmd, where, args, func(c *store.Container) error {
-				return running.Stop(c, time.Duration(seconds)*time.Second)
+				return how.stop(c)
 			})
 		},
 		ValidArgsFunction: containerNames,
 	}
-	addStopTime(cmd, &seconds)
+	how.add(cmd)
 	where.Add(cmd)
 	return cmd
 }
 
-func addStopTime(cmd *cobra.Command, seconds *int) {
-	cmd.Flags().IntVarP(seconds, "time", "t", -1, "`seconds` to wait before SIGKILL (default 10, or those of --stop-timeout)")
+// stopFlags say how containers are stopped.
+type stopFlags struct {
+	signal  string
+	seconds int
+}
+
+func (f *stopFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.signal, "signal", "s", "", "`signal` to send (default that of --stop-signal or the image, or SIGTERM)")
+	flags.IntVarP(&f.seconds, "time", "t", -1, "`seconds` to wait before SIGKILL (default 10, or those of --stop-timeout); also\n--timeout")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "timeout" {
+			name = "time"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func (f *stopFlags) stop(c *store.Container) error {
+	return running.Stop(c, f.signal, time.Duration(f.seconds)*time.Second)
 }
 
 func newKillCommand() *cobra.Command {
@@ -144,13 +164,13 @@ and the flags with which they were created.`,
 
 func newRestartCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var seconds int
+	var how stopFlags
 	cmd := &cobra.Command{
 		Use:  "restart [flags] CONTAINER...",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeContainers(cmd, where, args, func(c *store.Container) error {
-				if err := running.Stop(c, time.Duration(seconds)*time.Second); err != nil {
+				if err := how.stop(c); err != nil {
 					return err
 				}
 				lock, err := c.Lock()
@@ -163,7 +183,7 @@ func newRestartCommand() *cobra.Command {
 		},
 		ValidArgsFunction: containerNames,
 	}
-	addStopTime(cmd, &seconds)
+	how.add(cmd)
 	where.Add(cmd)
 	return cmd
 }

@@ -46,6 +46,7 @@ podman and subuidless load can read it.`,
 		},
 		ValidArgsFunction: imageNames,
 	}
+	cmd.Flags().BoolP("quiet", "q", false, "accepted as in podman: there is no progress to hide")
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`path` to write to")
 	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "docker-archive, oci-archive, oci-dir or docker-dir")
 	where.Add(cmd)

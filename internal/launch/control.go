@@ -23,7 +23,7 @@ import (
 // no other process. The processes of the container have the same user id as the init, and
 // could take a connection from it: with that, they get what the command would get anyway.
 //
-// The first packet of a connection is a request. The answer to the signals is a text. For
+// The first packet of a connection is a request. The answer to the signals and to requestResize is a text. For
 // requestExec, the init sends the master side of the terminal, if one is wanted; the listener,
 // if there is a filter; and in the end the exit status of the command. After the listener, the
 // peer sends proceed, and then numbers of signals. If it disconnects, the command is killed.
@@ -33,6 +33,7 @@ const (
 	requestExec   = "exec"    // with the descriptors of execFDs
 	requestSignal = "signal " // and a number: send it to the container's command
 	requestAll    = "all "    // and a number: send it to all processes except the init
+	requestResize = "resize " // and the columns and rows that the container's terminal gets
 )
 
 // The descriptors of requestExec, in this order: an execSpec as JSON, and the standard streams.
@@ -126,6 +127,9 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 	} else if number, ok := strings.CutPrefix(text, requestAll); ok {
 		fdpass.Close(m.FDs)
 		err = signalProcess(-1, number)
+	} else if size, ok := strings.CutPrefix(text, requestResize); ok {
+		fdpass.Close(m.FDs)
+		err = c.resize(size)
 	} else if text == requestExec && len(m.FDs) == execFDs {
 		err = c.exec(peer, m.FDs, r)
 	} else {
@@ -150,6 +154,24 @@ func signalProcess(pid int, number string) error {
 		return fmt.Errorf("sending signal %d: %w", n, err)
 	}
 	return nil
+}
+
+// resize gives the container's terminal a size: columns and rows.
+func (c *container) resize(size string) error {
+	var w unix.Winsize
+	if _, err := fmt.Sscan(size, &w.Col, &w.Row); err != nil {
+		return fmt.Errorf("the size %q: %w", size, err)
+	}
+	if !c.Terminal || c.Chroot {
+		return errors.New("the container has no terminal of its own")
+	}
+	// Not blocking: the container may have replaced it.
+	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: "/dev/console", Err: err}
+	}
+	defer unix.Close(fd)
+	return os.NewSyscallError("ioctl(TIOCSWINSZ)", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &w))
 }
 
 // exec runs a further command in the container.

@@ -175,21 +175,38 @@ func SignalAll(socket string, number unix.Signal) error {
 	return sendSignal(socket, requestAll, number)
 }
 
-func sendSignal(socket, request string, number unix.Signal) error {
+func sendSignal(socket, kind string, number unix.Signal) error {
+	err := request(socket, kind+strconv.Itoa(int(number)))
+	if number == unix.SIGKILL && errors.Is(err, errNoAnswer) {
+		return nil // the signal may end the init before its answer
+	}
+	return err
+}
+
+// Resize gives the terminal of a container that Run runs a size in characters. The error wraps
+// ErrNotRunning if the container does not run.
+func Resize(socket string, columns, rows uint16) error {
+	return request(socket, fmt.Sprintf("%s%d %d", requestResize, columns, rows))
+}
+
+// errNoAnswer means that the container has got a request, and has ended.
+var errNoAnswer = fmt.Errorf("%w any more", ErrNotRunning)
+
+// request sends a request whose answer is a text.
+func request(socket, text string) error {
 	c, err := dialControl(socket)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := sendText(c, request+strconv.Itoa(int(number))); err != nil {
+	if err := sendText(c, text); err != nil {
 		return endedOr(err)
 	}
-	// SIGKILL may end the init before its answer.
 	_, _, err = receive(c)
-	if err != nil && number == unix.SIGKILL && errors.Is(endedOr(err), ErrNotRunning) {
-		return nil
+	if err = endedOr(err); errors.Is(err, ErrNotRunning) {
+		return errNoAnswer
 	}
-	return endedOr(err)
+	return err
 }
 
 // jsonFile returns an anonymous file that holds v.

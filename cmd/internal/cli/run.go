@@ -164,7 +164,7 @@ failed.`,
 	flags.SetInterspersed(false) // flags after IMAGE or ROOTFS are the command's own
 	flags.BoolVarP(&r.Image.Detach, "detach", "d", false, "run the container in the background, and print its id")
 	accelerate = r.addFlags(cmd, &entrypoint)
-	cmd.SetFlagErrorFunc(ExitFlagError)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return ExitFlagError(cmd, explainFlag(err)) })
 	return cmd
 }
 
@@ -214,6 +214,7 @@ print its id. The flags are those of subuidless run; subuidless start runs it.`,
 	}
 	cmd.Flags().SetInterspersed(false)
 	accelerate = r.addFlags(cmd, &entrypoint)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return explainFlag(err) })
 	return cmd
 }
 
@@ -235,6 +236,7 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 
 func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.StringVar(&o.Name, "name", "", "`name` of the container")
+	flags.Bool("init", true, "accepted as in docker: the first process is always an init")
 	flags.StringArrayVarP(&o.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
 	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
 	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")

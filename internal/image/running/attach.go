@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
+	"github.com/rootless-containers/subuidless/internal/launch"
 )
 
 // AttachOptions are the options of Attach.
@@ -52,6 +53,9 @@ func Attach(c *storedir.Container, o AttachOptions) (status int, err error) {
 		}
 		defer restore()
 	}
+	if o.In != nil && c.Settings.Terminal {
+		defer followSize(c, o.In)()
+	}
 	if o.Signals && !c.Settings.Terminal {
 		received := make(chan os.Signal, 16)
 		signal.Notify(received, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
@@ -71,6 +75,24 @@ func Attach(c *storedir.Container, o AttachOptions) (status int, err error) {
 		}
 	}
 	return ended.Wait()
+}
+
+// followSize gives the terminal of the container the size of the terminal in, if that is one, now and
+// whenever it changes, until stop.
+func followSize(c *storedir.Container, in *os.File) (stop func()) {
+	changed := make(chan os.Signal, 1)
+	changed <- unix.SIGWINCH
+	signal.Notify(changed, unix.SIGWINCH)
+	go func() {
+		for range changed {
+			size, err := unix.IoctlGetWinsize(int(in.Fd()), unix.TIOCGWINSZ)
+			if err != nil {
+				return // no terminal
+			}
+			_ = launch.Resize(socket(c), size.Col, size.Row) // an error means that it has ended
+		}
+	}()
+	return func() { signal.Stop(changed) }
 }
 
 // connectInput copies in to the standard input of the container. If both are terminals, detached

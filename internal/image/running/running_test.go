@@ -58,7 +58,7 @@ func TestElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, f := range map[string]func() error{
-		"stop": func() error { return Stop(c, 0) }, "kill": func() error { return Kill(c) }, "signal": func() error { return Signal(c, unix.SIGTERM) },
+		"stop": func() error { return Stop(c, "", 0) }, "kill": func() error { return Kill(c) }, "signal": func() error { return Signal(c, unix.SIGTERM) },
 		"killProcess": func() error { return killProcess(c) },
 		"exec":        func() error { _, err := Exec(c, ExecOptions{Args: []string{"true"}}); return err },
 		"top":         func() error { _, err := Top(c); return err },

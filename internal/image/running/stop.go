@@ -46,9 +46,9 @@ func ParseSignal(text string) (unix.Signal, error) {
 // defaultStopTimeout is that of docker.
 const defaultStopTimeout = 10 * time.Second
 
-// Stop ends a container as docker does: by its stop signal, and after the timeout by SIGKILL.
-// A negative timeout is that of the container. It is no error if the container does not run.
-func Stop(c *storedir.Container, timeout time.Duration) error {
+// Stop ends a container as docker does: by a signal, and after the timeout by SIGKILL. An empty signal
+// and a negative timeout are those of the container. It is no error if the container does not run.
+func Stop(c *storedir.Container, signal string, timeout time.Duration) error {
 	if !c.IsRunning() {
 		return nil
 	}
@@ -61,7 +61,7 @@ func Stop(c *storedir.Container, timeout time.Duration) error {
 			timeout = time.Duration(c.Settings.StopTimeout) * time.Second
 		}
 	}
-	number, err := ParseSignal(cmp.Or(c.StopSignal, defaultStopSignal))
+	number, err := ParseSignal(cmp.Or(signal, c.StopSignal, defaultStopSignal))
 	if err != nil {
 		return err
 	}
