@@ -71,7 +71,7 @@ func PushRemote(ctx context.Context, s *store.Store, to reference.Reference, m *
 	if err != nil {
 		return err
 	}
-	image, err := partial.CompressedToImage(&storedImage{s, m, raw, config})
+	image, err := partial.CompressedToImage(&storedImage{s, m, raw, config, m.MediaType})
 	if err != nil {
 		return err
 	}
@@ -93,16 +93,30 @@ func pushTarget(to reference.Reference, o Options) (ref name.Reference, insecure
 	return ref, home.Insecure, err
 }
 
+// openStored returns an image of the store, which need not have a name there.
+func openStored(s *store.Store, i *store.Image) (v1.Image, error) {
+	raw, err := s.ReadBlob(i.Descriptor.Digest)
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.ReadBlob(i.Manifest.Config.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(&storedImage{s, &i.Manifest, raw, config, i.Descriptor.MediaType})
+}
+
 // storedImage is a partial.CompressedImageCore whose layers are in the store.
 type storedImage struct {
 	store       *store.Store
 	m           *v1.Manifest
 	raw, config []byte
+	mediaType   types.MediaType
 }
 
 func (i *storedImage) RawManifest() ([]byte, error)        { return i.raw, nil }
 func (i *storedImage) RawConfigFile() ([]byte, error)      { return i.config, nil }
-func (i *storedImage) MediaType() (types.MediaType, error) { return i.m.MediaType, nil }
+func (i *storedImage) MediaType() (types.MediaType, error) { return i.mediaType, nil }
 func (i *storedImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
 	for _, d := range i.m.Layers {
 		if d.Digest == h {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -52,7 +51,7 @@ func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to refere
 	if err != nil {
 		return err
 	}
-	image, err := layout.Path(s.Dir).Image(i.Descriptor.Digest)
+	image, err := openStored(s, i)
 	if err != nil {
 		return err
 	}
@@ -365,7 +364,7 @@ func writeDocker(w io.Writer, s *store.Store, images []*store.Image) error {
 		image, ok := opened[i.Descriptor.Digest]
 		if !ok {
 			var err error
-			if image, err = layout.Path(s.Dir).Image(i.Descriptor.Digest); err != nil {
+			if image, err = openStored(s, i); err != nil {
 				return err
 			}
 			opened[i.Descriptor.Digest] = image
