@@ -84,6 +84,7 @@ failed.`,
 	flags.StringVarP(&in.User, "user", "u", "", "in a container: run as `NAME|UID[:GROUP|:GID]` (default that of the container)")
 	flags.StringVarP(&in.Workdir, "workdir", "w", "", "in a container: working `directory` (default that of the container)")
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	cli.AddSummaryFlag(cmd, &o.Summary)
 	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	where.Add(cmd)
 	flags.SetInterspersed(false) // flags after COMMAND are the command's own

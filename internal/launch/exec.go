@@ -21,7 +21,9 @@ type ExecOptions struct {
 	Setsid bool       // run it in a new session of the terminal: setsid(2)
 	// Etc is the path of a directory. The command sees its files in place of those with
 	// the same names in /etc, if these exist. Empty: none. StartIn ignores it.
-	Etc        string
+	Etc string
+	// Summary has Run write a summary of all notifications to standard error, like strace -c.
+	Summary    bool
 	Supervisor supervisor.Config // Exec sets the ID
 }
 
@@ -34,7 +36,7 @@ type ExecOptions struct {
 // replaces the calling process with the command: it then returns only on failure.
 func Exec(o ExecOptions) (status int, err error) {
 	if mode := isolation.Current(); mode.NativeOwners() {
-		warnIneffective(o.Supervisor, mode)
+		warnIneffective(o.Supervisor, o.Summary, mode)
 		return execute(o.Args, o.Env)
 	}
 	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
@@ -47,13 +49,15 @@ func Exec(o ExecOptions) (status int, err error) {
 
 // Command is a command that is supervised and waits for Run.
 type Command struct {
-	stage *stage
-	ended bool // before it was supervised: it has told the user why
+	stage   *stage
+	ended   bool    // before it was supervised: it has told the user why
+	summary summary // written by Run
 }
 
 // Start starts the supervisor o.Supervisor and the stage of the command, in new user and
 // mount namespaces. The caller must call Run.
 func Start(o ExecOptions) (*Command, error) {
+	o.Supervisor.TimeAll = o.Summary
 	sup, err := supervisor.Prepare(o.Supervisor)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,14 @@ func Start(o ExecOptions) (*Command, error) {
 		return nil, err
 	}
 	sup.Enter(st.pid)
-	return supervise(st, sup.Serve)
+	c, err := supervise(st, sup.Serve)
+	if err != nil || !o.Summary || c.ended {
+		return c, err
+	}
+	if c.summary, err = newSummary(sup); err != nil {
+		return nil, errors.Join(err, killAndReap(st.pid))
+	}
+	return c, nil
 }
 
 // StartIn starts the stage of the command in the namespaces of a session, whose supervisor
@@ -150,7 +161,8 @@ func (c *Command) Run() (status int, err error) {
 	if err := c.stage.release(); err != nil {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
-	return waitFor(pid, interactive)
+	status, err = waitFor(pid, interactive)
+	return status, errors.Join(err, c.summary.print(os.Stderr))
 }
 
 // killAndReap kills the child pid and waits for its end.
@@ -164,7 +176,7 @@ func killAndReap(pid int) error {
 
 // warnIneffective warns the user about options that have no effect, because they concern the
 // supervisor, and there is an outer one, or none.
-func warnIneffective(cfg supervisor.Config, mode isolation.Mode) {
+func warnIneffective(cfg supervisor.Config, summary bool, mode isolation.Mode) {
 	reason := "the outer subuidless handles the system calls, and has options of its own"
 	if mode == isolation.Chroot {
 		reason = "the kernel gives the container its ids, so that nothing is supervised"
@@ -174,6 +186,7 @@ func warnIneffective(cfg supervisor.Config, mode isolation.Mode) {
 		set  bool
 	}{
 		{"--trace", cfg.Trace != ""},
+		{"--trace-summary", summary},
 		{"--permissions=off", cfg.NoPermissions},
 		{"--accelerate=on", cfg.Accelerate > 0},
 		{"--sidecar", cfg.Sidecar != ""},

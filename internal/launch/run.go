@@ -40,6 +40,8 @@ type RunOptions struct {
 	// Started, if not nil, is called with the process id of the init when the container is
 	// ready, before the command runs. Its error ends the container.
 	Started func(pid int) error `json:"-"`
+	// Summary has Run write a summary of all notifications to standard error, like strace -c.
+	Summary bool
 
 	Supervisor supervisor.Config // Run sets the ID if it is empty
 }
@@ -80,8 +82,9 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	var sup *supervisor.Prepared
 	if !c.Supervised {
-		warnIneffective(o.Supervisor, isolation.Current())
+		warnIneffective(o.Supervisor, o.Summary, isolation.Current())
 	} else {
+		o.Supervisor.TimeAll = o.Summary
 		if o.Supervisor.ID == "" {
 			o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
 		}
@@ -106,7 +109,16 @@ func Run(o RunOptions) (status int, err error) {
 		}
 		defer func() { err = errors.Join(err, term.restore()) }()
 	}
-	err = c.supervise(pid, socket, sup, o.Started)
+	var sum summary
+	err = c.supervise(pid, socket, sup, func() (err error) {
+		if o.Summary && sup != nil {
+			sum, err = newSummary(sup)
+		}
+		if err == nil && o.Started != nil {
+			err = o.Started(pid)
+		}
+		return err
+	})
 	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
@@ -114,13 +126,13 @@ func Run(o RunOptions) (status int, err error) {
 	if term != nil {
 		term.drain()
 	}
-	return status, err
+	return status, errors.Join(err, sum.print(o.Stdio[2]))
 }
 
 // supervise waits until the init pid has set up the container, passes the listener to the
 // supervisor, and lets the command run. Sup is nil if an outer supervisor handles the
-// container's system calls.
-func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared, started func(int) error) error {
+// container's system calls. Started is called when the container is ready, before the command runs.
+func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared, started func() error) error {
 	_, listener, err := receive(socket)
 	if errors.Is(err, io.EOF) {
 		return errStageEnded // and the init, too
@@ -134,10 +146,8 @@ func (c *container) supervise(pid int, socket *os.File, sup *supervisor.Prepared
 			return err
 		}
 	}
-	if started != nil {
-		if err := started(pid); err != nil {
-			return err
-		}
+	if err := started(); err != nil {
+		return err
 	}
 	go forwardSignals(catchSignals(forwardable()), pid)
 	return sendText(socket, proceed)

@@ -88,7 +88,11 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 			}
 			return handlers.File(fd, true), true
 		case blob.PrctlMapped:
-			return handlers.Errno(r.injector.Mapped(&call, d.Args[1], d.Args[2])), true
+			e := r.injector.Mapped(&call, d.Args[1], d.Args[2])
+			if e == 0 {
+				r.worker.counters.CountAccelerated()
+			}
+			return handlers.Errno(e), true
 		case unix.PR_SET_SECCOMP:
 			r.injector.Restricts(&call)
 		}

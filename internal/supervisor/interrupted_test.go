@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -66,7 +67,7 @@ func TestInterruptionsFull(t *testing.T) {
 
 // Registers that are not arguments of the call are ignored.
 func TestWithoutUnusedArgs(t *testing.T) {
-	w := &worker{dispatch: syscalls.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters)}
 	mkdir := callOf(unix.SYS_MKDIRAT, 1)
 	for row, want := range map[unotify.Data][6]uint64{
 		mkdir:                 {1, 2, 3},
@@ -81,7 +82,7 @@ func TestWithoutUnusedArgs(t *testing.T) {
 // Looking up interrupted calls does not allocate.
 func TestInterruptionsAllocate(t *testing.T) {
 	j, _ := newTestJournal(t)
-	w := &worker{dispatch: syscalls.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters)}
 	w.replays.open(&j.interrupted)
 	w.replays.add(10, &interruptedCall{data: callOf(83, 1), until: time.Now().UnixNano()})
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{PID: 11}}}
@@ -101,7 +102,7 @@ func TestInterruptionsAllocate(t *testing.T) {
 // A call is stored only if it has an Intent or must not happen twice.
 func TestInterruptedWithoutIntent(t *testing.T) {
 	j, _ := newTestJournal(t)
-	w := &worker{dispatch: syscalls.NewDispatch()}
+	w := &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters)}
 	w.replays.open(&j.interrupted)
 	r := &receiver{worker: w, slot: &slot{notif: unotify.Notif{ID: 5, PID: 1, Data: callOf(83, 1)}, intent: handlers.Intent{ID: 4}}}
 	r.interrupted(false)

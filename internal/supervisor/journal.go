@@ -11,6 +11,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -53,17 +54,21 @@ const identitiesOffset = (int64(unsafe.Sizeof(journal{})) + maxPage - 1) / maxPa
 // ipcOffset is the offset of the owners of IPC objects: the page after the identities.
 const ipcOffset = (identitiesOffset + identity.Size + maxPage - 1) / maxPage * maxPage
 
+// statisticsOffset is the offset of the counters, which end the file: the page after the owners of
+// IPC objects.
+const statisticsOffset = (ipcOffset + svipc.Size + maxPage - 1) / maxPage * maxPage
+
 // maxPage is the largest page size of the supported architectures.
 const maxPage = 64 << 10
 
-// newJournal creates the file of an empty journal, an empty table of identities and an empty
-// table of the owners of IPC objects. The file is sparse.
+// newJournal creates the file of an empty journal, an empty table of identities, an empty table of
+// the owners of IPC objects, and counters that are 0. The file is sparse.
 func newJournal() (int, error) {
-	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate(statistics.MemfdName, unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	if err := unix.Ftruncate(fd, ipcOffset+svipc.Size); err != nil {
+	if err := unix.Ftruncate(fd, statisticsOffset+statistics.Size); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("ftruncate", err)
 	}

@@ -28,6 +28,7 @@ type receiver struct {
 	call     handlers.Call
 	injector *accelerate.Injector // nil: processes are not accelerated
 	line     []byte               // scratch space for a line of the trace
+	timeIn   uint32               // notifications until the next one that is timed
 	busy     atomic.Uint64        // id of the notification in progress, or 0
 	caller   atomic.Uint32        // thread id of its target
 	final    bool                 // Result.Final: the effect must not happen twice
@@ -134,8 +135,13 @@ func (r *receiver) answer() {
 		r.answerTraced()
 		return
 	}
+	start := r.startTimer()
 	row, handler := r.worker.dispatch.Lookup(r.call.Data.Arch, r.call.Data.NR)
-	r.reply(r.handle(row, handler))
+	result := r.handle(row, handler)
+	if result.Wait == 0 {
+		r.count(result, start.elapsed())
+	}
+	r.reply(result)
 }
 
 // reply answers the notification in the slot with the result of its handler.
@@ -184,7 +190,9 @@ func (r *receiver) answerTraced() {
 	// Before the answer: this may be the last call of the last task, after which the
 	// worker exits.
 	if result.Wait == 0 {
-		r.line = appendResult(r.line, result, time.Since(start))
+		elapsed := time.Since(start)
+		r.count(result, elapsed)
+		r.line = appendResult(r.line, result, elapsed)
 		r.worker.trace.write(r.line)
 	}
 	r.reply(result)

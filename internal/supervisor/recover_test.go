@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
@@ -75,7 +76,7 @@ func catch(t *testing.T) *caught {
 // recovered runs recover for the slot, and returns the result that the thread sees.
 func (c *caught) recovered(t *testing.T) result {
 	t.Helper()
-	r := &receiver{worker: &worker{dispatch: syscalls.NewDispatch()}, listener: c.listener, slot: c.slot}
+	r := &receiver{worker: &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters)}, listener: c.listener, slot: c.slot}
 	r.call = handlers.Call{Notif: &c.slot.notif}
 	r.recover()
 	if c.slot.notif.ID != 0 || c.slot.attempts != 0 {

@@ -29,6 +29,7 @@ func Start(cfg Config, first Process) error {
 // Prepared is the keeper of a container that has not started yet.
 type Prepared struct {
 	cfg     Config
+	keeper  int // process id
 	conn    conn
 	witness conn // see witness
 	serves  bool
@@ -65,7 +66,7 @@ func Prepare(cfg Config) (*Prepared, error) {
 		witness.Close()
 		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
-	p := &Prepared{cfg: cfg, conn: c, witness: witness, ended: make(chan struct{})}
+	p := &Prepared{cfg: cfg, keeper: pid, conn: c, witness: witness, ended: make(chan struct{})}
 	exited := make(chan struct{})
 	go func() {
 		awaitExit(pid, KeeperName, cfg.ID)

@@ -52,8 +52,9 @@
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
 // inodes (owner.HostOwners), what handlers note about sockets (handlers.SocketRecords), the
-// calls in waiting rooms, the table of identities (package identity) and the owners of
-// System V IPC objects (package svipc). One worker at a time uses it. What a
+// calls in waiting rooms, the table of identities (package identity), the owners of
+// System V IPC objects (package svipc) and the counters (package statistics), which others may read.
+// One worker at a time uses it. What a
 // program writes to an id map waits in a file whose descriptor is in a socket (type mapStore),
 // which is held and used likewise.
 //
@@ -88,6 +89,9 @@ type Config struct {
 	// Trace is the absolute path of a file to which the worker appends a line for each
 	// notification. Empty: no trace.
 	Trace string
+	// TimeAll has every notification timed, for exact times in the counters: see package statistics.
+	// Otherwise, one of many is.
+	TimeAll bool `json:",omitempty"`
 	// Sidecar is the absolute path of the directory with the records of inodes that
 	// cannot carry extended attributes. Empty: the default, see
 	// owner.DefaultSidecar.

@@ -17,6 +17,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/svipc"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/target"
@@ -58,6 +59,7 @@ type worker struct {
 
 	identities *identity.Table
 	ipc        *svipc.Table
+	counters   *statistics.Counters
 	sockets    *handlers.Sockets
 	roots      rootCache
 	maps       handlers.MapWrites
@@ -153,6 +155,10 @@ func (w *worker) setUp(cfg *Config) error {
 	}
 	w.maps.Restore(mapStore{workerMapsOut, workerMapsIn}, w.identities)
 	if w.ipc, err = svipc.Map(workerJournal, ipcOffset); err != nil {
+		return err
+	}
+	facts := statistics.Facts{Started: time.Now(), Session: cfg.Session != nil, Accelerate: cfg.Accelerate > 0}
+	if w.counters, err = statistics.Map(workerJournal, statisticsOffset, facts); err != nil {
 		return err
 	}
 	side, err := openSidecar(cfg.Sidecar)

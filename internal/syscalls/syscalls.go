@@ -243,6 +243,17 @@ func (r *Row) Number(a Arch) (nr int, ok bool) {
 	return n[a], true
 }
 
+// NameOf returns the name of the system call nr of a, whether there is a row for it or not, or the
+// number if this build does not know it.
+func NameOf(a Arch, nr int) string {
+	for name, n := range numbers {
+		if n[a] == nr {
+			return name
+		}
+	}
+	return fmt.Sprintf("syscall_%d", nr)
+}
+
 // Notifies reports whether the row's conditions select a call with these arguments. A
 // notification may arrive for other calls too, because package bundle widens tests
 // to save rules.

@@ -21,6 +21,11 @@ func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
 }
 
+// AddSummaryFlag adds the flag that sets *summary.
+func AddSummaryFlag(cmd *cobra.Command, summary *bool) {
+	cmd.Flags().BoolVar(summary, "trace-summary", false, "at the end, print how often each system call was emulated, and how long that\ntook, in the style of strace -c")
+}
+
 // accelerateFrom makes --accelerate=on the default, with this --accelerate-after. It is set by
 // the linker, for tests that run everything accelerated:
 //

@@ -180,6 +180,7 @@ func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func(
 	r.Image.Store.Add(cmd)
 	r.Image.Transfer.Add(cmd, true)
 	AddSupervisorFlags(cmd, &r.Launch.Supervisor)
+	AddSummaryFlag(cmd, &r.Launch.Summary)
 	accelerate = AddAccelerateFlags(cmd, &r.Launch.Supervisor)
 	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {

@@ -162,7 +162,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 		Hostname: l.Hostname, Net: l.Net, ReadOnly: l.ReadOnly,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
 		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
-		Trace: l.Supervisor.Trace, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
+		Trace: l.Supervisor.Trace, TraceSummary: l.Summary, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
 	}
 	if r.Entrypoint, r.Cmd = command(config, o); len(r.Entrypoint)+len(r.Cmd) == 0 {
 		return nil, fmt.Errorf("image %s has no command of its own, and none is given", o.Image)

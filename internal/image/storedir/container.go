@@ -66,6 +66,7 @@ type Settings struct {
 	Exposed     map[string]struct{} `json:",omitempty"` // ports, as the image names them
 
 	Trace         string `json:",omitempty"`
+	TraceSummary  bool   `json:",omitempty"`
 	Sidecar       string `json:",omitempty"`
 	NoPermissions bool   `json:",omitempty"`
 	Accelerate    uint32 `json:",omitempty"` // see supervisor.Config
