@@ -86,29 +86,6 @@ func isUp(c *store.Container) bool {
 	return state == container.StateRunning || state == container.StatePaused
 }
 
-func newTopCommand() *cobra.Command {
-	var where cli.StoreFlags
-	cmd := &cobra.Command{
-		Use:  "top CONTAINER",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := findContainer(where, args[0])
-			if err != nil {
-				return err
-			}
-			processes, err := running.Top(c)
-			if err != nil {
-				return err
-			}
-			const table = "table {{.User}}\t{{.PID}}\t{{.PPID}}\t{{.CPU}}\t{{.Elapsed}}\t{{.TTY}}\t{{.Time}}\t{{.Command}}"
-			return formatList(cmd.OutOrStdout(), processes, table, map[string]string{"CPU": "%CPU"})
-		},
-		ValidArgsFunction: containerNames,
-	}
-	where.Add(cmd)
-	return cmd
-}
-
 func newLogsCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var tail, since, until string

@@ -149,7 +149,7 @@ func (c *Command) Run() (status int, err error) {
 	if c.ended {
 		return waitFor(pid, false)
 	}
-	interactive := isTerminal(os.Stdin)
+	interactive := IsTerminal(os.Stdin)
 	var skip []os.Signal
 	if interactive {
 		// The terminal sends these to the command, too. The front must not act on

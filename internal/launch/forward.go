@@ -11,7 +11,7 @@ func CatchSignals() <-chan os.Signal { return catchSignals(forwardable()) }
 // signals that this sends to all of its foreground processes are not sent again.
 func WaitForwarding(pid int, received <-chan os.Signal) (status int, err error) {
 	var skip []os.Signal
-	if isTerminal(os.Stdin) {
+	if IsTerminal(os.Stdin) {
 		skip = sentByTerminal
 	}
 	go forwardSignals(received, pid, skip...)

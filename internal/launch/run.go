@@ -57,7 +57,7 @@ const (
 )
 
 func (o *RunOptions) interactive() bool {
-	return o.TTY == TTYNew || o.TTY == TTYAuto && isTerminal(o.Stdio[0]) && isTerminal(o.Stdio[1])
+	return o.TTY == TTYNew || o.TTY == TTYAuto && IsTerminal(o.Stdio[0]) && IsTerminal(o.Stdio[1])
 }
 
 // Layers is a rootfs of overlayfs that the front can look into, although only the container

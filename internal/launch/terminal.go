@@ -19,7 +19,7 @@ type terminal struct {
 	done   chan struct{}   // closed when the container's output has ended
 }
 
-func isTerminal(f *os.File) bool {
+func IsTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
 }
@@ -46,7 +46,7 @@ func connectTerminal(master, in, out *os.File) (*terminal, error) {
 		return nil, fmt.Errorf("the container's terminal: %w", err)
 	}
 	t := &terminal{master: m, done: make(chan struct{})}
-	if isTerminal(in) && isTerminal(out) {
+	if IsTerminal(in) && IsTerminal(out) {
 		if t.host, err = console.ConsoleFromFile(in); err != nil {
 			return nil, fmt.Errorf("standard input: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // Info describes a session.
@@ -61,7 +62,7 @@ func (s *sessions) info(name string) (Info, error) {
 		defer entry.Close()
 		info.Keeper, info.Idle = entry.Keeper, entry.Idle
 		info.Started, info.Linger = entry.Config.Session.Started, entry.Config.Session.Linger
-		if userNS, err = inodeOf(int(entry.UserNS.Fd())); err != nil {
+		if userNS, err = userns.Inode(int(entry.UserNS.Fd())); err != nil {
 			return info, err
 		}
 	}
@@ -124,7 +125,7 @@ func Stop(name string, force bool) error {
 		return err
 	}
 	defer entry.Close()
-	userNS, err := inodeOf(int(entry.UserNS.Fd()))
+	userNS, err := userns.Inode(int(entry.UserNS.Fd()))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // process is a process in a session.
@@ -93,11 +94,11 @@ func findMembers(userNS uint64) (*members, error) {
 	if err != nil {
 		return nil, err
 	}
-	inside := map[uint64]bool{userNS: true} // by inode number
+	known := map[uint64]uint64{userNS: userNS}
 	m := new(members)
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || !isInside(dir, inside) {
+		if err != nil || userns.Ancestor(dir, known) != userNS {
 			continue
 		}
 		if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
@@ -117,47 +118,6 @@ func findMembers(userNS uint64) (*members, error) {
 		}
 	}
 	return m, nil
-}
-
-// isInside reports whether the process of the directory dir in /proc is in one of the user
-// namespaces in known, or in one that has been created in them. It completes known.
-func isInside(dir string, known map[uint64]bool) bool {
-	ns, err := unix.Open(filepath.Join(dir, "ns", "user"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false // another user's process, or it has ended
-	}
-	var seen []uint64
-	found := false
-	for {
-		inode, err := inodeOf(ns)
-		is, isKnown := known[inode]
-		if err != nil || isKnown {
-			found = is
-			break
-		}
-		seen = append(seen, inode)
-		// EPERM at the caller's own namespace: ioctl_ns(2).
-		parent, err := unix.IoctlRetInt(ns, unix.NS_GET_PARENT)
-		if err != nil {
-			break
-		}
-		unix.Close(ns)
-		ns = parent
-	}
-	unix.Close(ns)
-	for _, inode := range seen {
-		known[inode] = found
-	}
-	return found
-}
-
-// inodeOf returns the inode number of the namespace ns.
-func inodeOf(ns int) (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(ns, &st); err != nil {
-		return 0, os.NewSyscallError("fstat", err)
-	}
-	return st.Ino, nil
 }
 
 // signal sends a signal to processes, except to those that have ended.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 func TestMonitor(t *testing.T) {
@@ -35,7 +37,7 @@ func TestFindMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	inode, err := inodeOf(int(f.Fd()))
+	inode, err := userns.Inode(int(f.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}

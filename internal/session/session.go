@@ -10,6 +10,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // DefaultName is the name of the session that commands use if the user gives none.
@@ -156,7 +157,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 		return nil, errors.Join(err, c.Abort())
 	}
 	defer entry.Close()
-	inode, err := inodeOf(int(entry.UserNS.Fd()))
+	inode, err := userns.Inode(int(entry.UserNS.Fd()))
 	if err == nil {
 		err = s.writeRecord(o.Name, record{UserNS: inode})
 	}

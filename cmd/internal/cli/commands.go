@@ -58,7 +58,7 @@ var ImageCommands = []ImageCommand{
 	{"stop", GroupContainers, "Stop containers of images"},
 	{"store", GroupImages, "Examine the store of images"},
 	{"tag", GroupImages, "Give an image further names"},
-	{"top", GroupContainers, "List the processes of a container"},
+	{"top", GroupContainers, "Show containers and their emulated calls, or the processes of one"},
 	{"unpause", GroupContainers, "Continue the processes of containers that are paused"},
 	{"volume", GroupContainers, "Create, list and remove named volumes of containers"},
 	{"wait", GroupContainers, "Wait until containers have ended, and print their exit statuses"},
