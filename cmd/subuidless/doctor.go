@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +13,9 @@ import (
 )
 
 func newDoctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "doctor [DIR]",
+	var hintsFor string
+	cmd := &cobra.Command{
+		Use:     "doctor [flags] [DIR]",
 		GroupID: cli.GroupOther,
 		Short:   "Check what this machine supports, and what is missing",
 		Long: `Try the features that subuidless uses: those of the kernel, those that the
@@ -21,14 +24,21 @@ current directory).
 
 Each line begins with a verdict: ok; missing (subuidless cannot run without it);
 degraded (it can, and the line says what does not work); or note (for
-information only). The exit status is 1 if something is missing.`,
+information only). The exit status is 1 if something is missing.
+
+--fix-hints adds the commands with which the administrator of this machine can mend
+what is missing or degraded; --fix-hints=DISTRIBUTION those for another distribution.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			dir, err := filepath.Abs(dir)
+			distribution, err := hintDistribution(hintsFor)
+			if err != nil {
+				return err
+			}
+			dir, err = filepath.Abs(dir)
 			if err != nil {
 				return err
 			}
@@ -36,10 +46,37 @@ information only). The exit status is 1 if something is missing.`,
 			if err := doctor.Print(cmd.OutOrStdout(), findings); err != nil {
 				return err
 			}
+			if distribution != "" {
+				hints := doctor.Hints(findings, doctor.ReadSettings(), distribution)
+				if err := doctor.PrintHints(cmd.OutOrStdout(), hints, distribution); err != nil {
+					return err
+				}
+			}
 			if doctor.Missing(findings) > 0 {
 				return errors.New("a required feature is missing")
 			}
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&hintsFor, "fix-hints", "", "say what the administrator can do: debian, ubuntu, fedora, rhel, suse or arch\n(default that of this machine)")
+	cmd.Flags().Lookup("fix-hints").NoOptDefVal = ownDistribution
+	return cmd
+}
+
+// ownDistribution is the value of --fix-hints without a value.
+const ownDistribution = "this"
+
+// hintDistribution returns the distribution that a value of --fix-hints means; empty: no hints.
+func hintDistribution(value string) (doctor.Distribution, error) {
+	switch d := doctor.Distribution(value); {
+	case value == "" || slices.Contains(doctor.Distributions, d):
+		return d, nil
+	case value != ownDistribution:
+		return "", fmt.Errorf("--fix-hints=%s: the distributions are %s", value, doctor.Distributions)
+	}
+	d, ok := doctor.ThisDistribution()
+	if !ok {
+		return "", fmt.Errorf("--fix-hints: /etc/os-release names no distribution that subuidless knows; choose one of %s", doctor.Distributions)
+	}
+	return d, nil
 }
