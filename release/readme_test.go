@@ -81,6 +81,17 @@ func readReadme() (r readme, err error) {
 	return r, nil
 }
 
+// indented returns the lines of a page that are indented as code.
+func indented(page string) string {
+	var code strings.Builder
+	for line := range strings.Lines(page) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			code.WriteString(command)
+		}
+	}
+	return code.String()
+}
+
 // undated returns a line of ls -l without its date.
 func undated(line string) string {
 	return regexp.MustCompile(`[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{5} `).ReplaceAllString(line, "DATE ")
@@ -119,7 +130,11 @@ func testDebian(t *testing.T, deb, rootfs string) {
 		t.Fatal(err)
 	}
 	command(t, "cp", deb, "release/testdata/debian.sh", in)
-	for name, text := range map[string]string{"install": page.install, "use": page.use} {
+	accounts, err := os.ReadFile("docs/accounts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"install": page.install, "use": page.use, "accounts": indented(string(accounts))} {
 		if err := os.WriteFile(filepath.Join(in, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

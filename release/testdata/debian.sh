@@ -1,6 +1,6 @@
-# Runs as root in Debian, in a directory with the package, the commands of README.md as install and
-# use, image.tar and the files of project: upgrades an older package, uses the new one as a user
-# without subordinate ids, and removes it.
+# Runs as root in Debian, in a directory with the package, the commands of README.md (install, use)
+# and of docs/accounts.md (accounts), registries.conf, and the files of project: upgrades an older
+# package, uses the new one as users without subordinate ids, and removes it.
 exec 2>&1
 mkdir -p /etc/apparmor.d/abi
 echo >/etc/apparmor.d/abi/4.0 # as on Ubuntu 24.04
@@ -32,6 +32,11 @@ test ! -e /usr/share/subuidless/obsolete
 user 'test "$(subuidless exec stat -c %u:%g old)" = 42:42'
 user 'fakeroot-subuidless sh -c "mknod sda b 8 1; chown 7 sda; stat -c %F:%u sda" | grep -x "block special file:7"'
 user 'cd project; . /tmp/in/use'
+mkdir /home/unknown # of an account that only the kernel knows
+chown 54321:54321 /home/unknown
+setpriv --reuid 54321 --regid 54321 --clear-groups env HOME=/home/unknown sh -euc 'cd; . /tmp/in/accounts' | tee /tmp/accounts
+grep -q "^uid=0(root)" /tmp/accounts
+grep -qx 42:42 /tmp/accounts
 
 dpkg --purge subuidless
 test ! -e /etc/apparmor.d/subuidless
