@@ -2,25 +2,20 @@
 // everybody who wants to see the counts: subuidless top and --trace-summary.
 //
 // The counters are at the end of the journal, a memfd that outlives the worker. Its receivers add to
-// them with atomic instructions, without a lock and without allocating. Readers find the file among
-// the descriptors of the keeper, and map it read-only.
+// them with atomic instructions, without a lock and without allocating. Readers get the file from
+// the keeper, and map it read-only.
 package statistics
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// MemfdName is the name of the memfd of which the counters are the last Size bytes.
-const MemfdName = "subuidless journal"
 
 // numbers exceeds the number of every system call.
 const numbers = 512
@@ -148,6 +143,8 @@ type Snapshot struct {
 
 // Reader reads the counters of a container.
 type Reader struct {
+	Description
+	Keeper   int // process id
 	memory   []byte
 	counters *Counters
 }
@@ -156,45 +153,21 @@ type Reader struct {
 // subuidless that counts otherwise.
 var ErrNoCounters = errors.New("the process has no counters that this version of subuidless knows")
 
-// Open opens the counters of the container whose keeper has the process id pid. The caller must
-// close the reader. The error is ErrNoCounters, or that of a process that has ended or belongs to
-// another user.
-func Open(pid int) (*Reader, error) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// open opens the counters at the end of the file fd.
+func open(fd int) (*Reader, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, os.NewSyscallError("fstat", err)
 	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if target, err := os.Readlink(path); err != nil || target != "/memfd:"+MemfdName+" (deleted)" {
-			continue
-		}
-		return open(path)
-	}
-	return nil, ErrNoCounters
-}
-
-// open opens the counters at the end of a file.
-func open(path string) (*Reader, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	offset := st.Size() - Size
+	offset := st.Size - Size
 	if offset < 0 || offset%int64(os.Getpagesize()) != 0 {
 		return nil, ErrNoCounters
 	}
-	m, err := unix.Mmap(int(f.Fd()), offset, int(Size), unix.PROT_READ, unix.MAP_SHARED)
+	m, err := unix.Mmap(fd, offset, int(Size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("mmap %s: %w", path, err)
+		return nil, fmt.Errorf("mmap the counters: %w", err)
 	}
-	r := &Reader{m, (*Counters)(unsafe.Pointer(&m[0]))}
+	r := &Reader{memory: m, counters: (*Counters)(unsafe.Pointer(&m[0]))}
 	if r.counters.layout.Load() != currentLayout {
 		r.Close()
 		return nil, ErrNoCounters

@@ -13,11 +13,10 @@ import (
 // newFile returns a file of this process like the journal: counters after another page.
 func newFile(t *testing.T) (fd int, offset int64) {
 	t.Helper()
-	fd, err := unix.MemfdCreate(MemfdName, unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
 	offset = 1 << 16
 	if err := unix.Ftruncate(fd, offset+Size); err != nil {
 		t.Fatal(err)
@@ -28,6 +27,9 @@ func newFile(t *testing.T) (fd int, offset int64) {
 // What a worker counts, and the next one, a reader sees.
 func TestCounters(t *testing.T) {
 	fd, offset := newFile(t)
+	if err := Serve(os.NewFile(uintptr(fd), "test"), func() Description { return Description{"box", []uint64{7}} }); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := Open(os.Getpid()); !errors.Is(err, ErrNoCounters) {
 		t.Errorf("before the first worker: %v, want %v", err, ErrNoCounters)
 	}
@@ -52,6 +54,9 @@ func TestCounters(t *testing.T) {
 	second.Count(Call{Number: 0x40000004}, false, false, 0) // x32
 	second.CountAccelerated()
 	s := r.Read()
+	if r.ID != "box" || r.Keeper != os.Getpid() || len(r.Namespaces) != 1 || r.Namespaces[0] != 7 {
+		t.Errorf("the keeper says %+v", r)
+	}
 	if !s.Started.Equal(started) || !s.Session || !s.Accelerate || s.Accelerated != 1 {
 		t.Errorf("the facts are %+v", s)
 	}

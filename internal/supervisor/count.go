@@ -2,7 +2,9 @@ package supervisor
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +12,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // timedEach is the number of notifications of which a receiver times one, unless Config.TimeAll is
@@ -62,3 +65,26 @@ func CallName(c statistics.Call) string {
 // Counters opens the counters of the container. The caller must close the reader, which outlives
 // the keeper. Serve must have succeeded just before.
 func (p *Prepared) Counters() (*statistics.Reader, error) { return statistics.Open(p.keeper) }
+
+// serveCounters lets others see the counters. Without that, the container runs as well.
+func (k *keeper) serveCounters() {
+	if err := statistics.Serve(k.journal, k.describe); err != nil {
+		slog.Warn("subuidless top will not show this container", "container", k.cfg.ID, "err", err)
+	}
+}
+
+// describe describes the container to readers of the counters.
+func (k *keeper) describe() statistics.Description {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d := statistics.Description{ID: k.cfg.ID}
+	for _, fds := range append(k.listeners[:], k.session.home) {
+		if fds == nil {
+			continue
+		}
+		if inode, err := userns.Inode(fds[fdUserNS]); err == nil && !slices.Contains(d.Namespaces, inode) {
+			d.Namespaces = append(d.Namespaces, inode)
+		}
+	}
+	return d
+}

@@ -64,7 +64,7 @@ const maxPage = 64 << 10
 // newJournal creates the file of an empty journal, an empty table of identities, an empty table of
 // the owners of IPC objects, and counters that are 0. The file is sparse.
 func newJournal() (int, error) {
-	fd, err := unix.MemfdCreate(statistics.MemfdName, unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("subuidless journal", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}

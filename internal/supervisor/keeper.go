@@ -195,6 +195,7 @@ func newDecoy() (int, error) {
 func (k *keeper) setFiles(journal, decoy int) {
 	k.journal = os.NewFile(uintptr(journal), "journal")
 	k.decoy = os.NewFile(uintptr(decoy), "decoy")
+	k.serveCounters()
 }
 
 // errDescriptors is the error for a message with a wrong number of descriptors.

@@ -6,9 +6,6 @@ package top
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,52 +33,43 @@ type State struct {
 
 // Take takes a sample of the containers of the caller, or if that is root, of all.
 func Take() (*Sample, error) {
-	dirs, err := filepath.Glob("/proc/[0-9]*")
+	readers, err := statistics.OpenAll()
 	if err != nil {
 		return nil, err
 	}
 	s := &Sample{Time: time.Now()}
-	var others []string
-	owners := map[uint64]uint64{} // user namespace of a container -> its keeper
-	for _, dir := range dirs {
-		name, id := arguments(dir)
-		switch name {
-		case supervisor.WorkerName:
-		case supervisor.KeeperName:
-			state, namespaces, err := examine(dir, id)
-			if errors.Is(err, statistics.ErrNoCounters) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-				continue // it is just starting or ending, of another version, or of another user
+	own, err := ownNamespace()
+	if err != nil {
+		return nil, err
+	}
+	owners := map[uint64]uint64{own: 0} // user namespace of a container -> its keeper
+	for _, r := range readers {
+		s.Containers = append(s.Containers, State{ID: printable(r.ID), Keeper: r.Keeper, Snapshot: r.Read()})
+		for _, ns := range r.Namespaces {
+			if ns != own {
+				owners[ns] = uint64(r.Keeper)
 			}
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", id, err)
-			}
-			for _, ns := range namespaces {
-				owners[ns] = uint64(state.Keeper)
-			}
-			s.Containers = append(s.Containers, *state)
-		default:
-			others = append(others, dir)
 		}
+		r.Close()
 	}
 	if len(s.Containers) == 0 {
 		return s, nil
 	}
-	processes := countProcesses(others, owners)
+	processes, err := countProcesses(owners)
 	for i := range s.Containers {
 		s.Containers[i].Processes = processes[uint64(s.Containers[i].Keeper)]
 	}
-	return s, nil
+	return s, err
 }
 
-// arguments returns the first two arguments of a process, or empty strings.
-func arguments(dir string) (first, second string) {
-	cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+// ownNamespace returns the inode number of the caller's user namespace.
+func ownNamespace() (uint64, error) {
+	f, err := os.Open("/proc/self/ns/user")
 	if err != nil {
-		return "", "" // it has just ended
+		return 0, err
 	}
-	name, rest, _ := bytes.Cut(cmdline, []byte{0})
-	arg, _, _ := bytes.Cut(rest, []byte{0})
-	return string(name), printable(string(arg))
+	defer f.Close()
+	return userns.Inode(int(f.Fd()))
 }
 
 // printable replaces what a terminal might act on: root sees arguments of other users.
@@ -94,51 +82,23 @@ func printable(s string) string {
 	}, s)
 }
 
-// examine returns the state of the container of a keeper, and the user namespaces of which the
-// keeper has descriptors, by inode number.
-func examine(dir, id string) (*State, []uint64, error) {
-	pid, err := strconv.Atoi(filepath.Base(dir))
+// countProcesses returns how many processes are in the user namespaces of containers, by the
+// container's number in owners, which it adds further namespaces to. Supervisors do not count.
+func countProcesses(owners map[uint64]uint64) (map[uint64]int, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	r, err := statistics.Open(pid)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer r.Close()
-	own, err := os.Readlink("/proc/self/ns/user")
-	if err != nil {
-		return nil, nil, err
-	}
-	files, err := os.ReadDir(filepath.Join(dir, "fd"))
-	if err != nil {
-		return nil, nil, err
-	}
-	var namespaces []uint64
-	for _, f := range files {
-		target, err := os.Readlink(filepath.Join(dir, "fd", f.Name()))
-		number, isNamespace := strings.CutPrefix(target, "user:[")
-		if err != nil || !isNamespace || target == own {
-			continue
-		}
-		inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s/fd/%s: %w", dir, f.Name(), err)
-		}
-		namespaces = append(namespaces, inode)
-	}
-	return &State{ID: id, Keeper: pid, Snapshot: r.Read()}, namespaces, nil
-}
-
-// countProcesses returns how many of the processes are in the user namespaces of containers, by the
-// container's number in owners, which it adds further namespaces to.
-func countProcesses(dirs []string, owners map[uint64]uint64) map[uint64]int {
 	counts := map[uint64]int{}
 	for _, dir := range dirs {
 		if _, err := os.Readlink(filepath.Join(dir, "exe")); err != nil {
 			continue // a thread of the kernel, another user's, or a process that has ended
 		}
+		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if name, _, _ := bytes.Cut(cmdline, []byte{0}); err != nil || string(name) == supervisor.WorkerName {
+			continue
+		}
 		counts[userns.Ancestor(dir, owners)]++
 	}
-	return counts
+	return counts, nil
 }
