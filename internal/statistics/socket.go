@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // A keeper is not dumpable, so that nobody can open its files in /proc. It serves the counters at an
@@ -31,8 +32,8 @@ type Description struct {
 // network is SOCK_SEQPACKET.
 const network = "unixpacket"
 
-// Serve serves the counters at the end of a memfd to processes of the caller's user and of root, as
-// long as the process lives.
+// Serve serves the counters at the end of a memfd, as long as the process lives, to those that mayRead
+// allows.
 func Serve(memfd *os.File, describe func() Description) error {
 	file, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", memfd.Fd())) // read-only
 	if err != nil {
@@ -52,7 +53,7 @@ func Serve(memfd *os.File, describe func() Description) error {
 			}
 			// A client that has gone, or does not read: nobody misses the answer.
 			_ = c.SetWriteDeadline(time.Now().Add(patience))
-			if peer, err := fdpass.Peer(c); err == nil && (peer.Uid == 0 || int(peer.Uid) == os.Geteuid()) {
+			if peer, err := fdpass.Peer(c); err == nil && mayRead(peer) {
 				if b, err := json.Marshal(describe()); err == nil {
 					_ = fdpass.Write(c, b, int(file.Fd()))
 				}
@@ -61,6 +62,21 @@ func Serve(memfd *os.File, describe func() Description) error {
 		}
 	}()
 	return nil
+}
+
+// mayRead reports whether a process may see the counters, and with them the journal: one of the
+// caller's user, but not in a container, or one of the host's root.
+func mayRead(peer *unix.Ucred) bool {
+	if int(peer.Uid) != os.Geteuid() {
+		return peer.Uid == 0
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", peer.Pid))
+	if err != nil {
+		return false
+	}
+	defer ns.Close()
+	same, err := userns.IsOwn(int(ns.Fd()))
+	return err == nil && same
 }
 
 const (
