@@ -118,6 +118,16 @@ func (c *Call) dupFD(fd int32) (*inode, unix.Errno) {
 	return i, e
 }
 
+// unchecked answers a call that needs a capability if target.Task.Dup has failed with e: EBADF is the
+// kernel's to return. Where an old kernel cannot duplicate the descriptor, the kernel cannot be
+// asked what it would say to the caller either, so the call fails.
+func unchecked(e unix.Errno) Result {
+	if e == unix.EBADF {
+		return Continue
+	}
+	return Errno(unix.EPERM)
+}
+
 // openDirectory opens a directory in which a name is to be looked up.
 func (c *Call) openDirectory(dir target.Path) (*inode, unix.Errno) {
 	i := c.newInode(-1)

@@ -32,8 +32,8 @@ func (c *Call) unixAddress(sa *sockaddr, addr uintptr, size uint32) []byte {
 	return text[:bytes.IndexByte(text, 0)]
 }
 
-// isUnixSocket reports whether the caller's descriptor fd is a unix socket; before Linux
-// 6.9, whether it is any socket.
+// isUnixSocket reports whether the caller's descriptor fd is a unix socket; if the kernel
+// cannot duplicate it, whether it is any socket.
 func (c *Call) isUnixSocket(fd int32) bool {
 	socket, e := c.Target.Dup(fd)
 	if e == unix.ENOSYS {

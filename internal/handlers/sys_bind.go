@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,9 @@ func (c *Call) bind(sockfd int32, addr uintptr, size uint32) Result {
 	return c.bindUnix(sockfd, addr, size)
 }
 
+// unprivilegedPorts is the default of ip_unprivileged_port_start.
+const unprivilegedPorts = 1024
+
 // bindPort binds an Internet socket.
 //
 // ip(7): "The port numbers below 1024 are called privileged ports [...]. Only a privileged
@@ -41,8 +45,10 @@ func (c *Call) bindPort(sockfd int32, sa []byte) Result {
 	if port[0] == 0 && port[1] == 0 || !c.lacksAnyCap(1<<unix.CAP_NET_BIND_SERVICE) { // any port
 		return Continue
 	}
-	// Before Linux 6.9 the supervisor cannot duplicate the socket.
 	socket, e := c.Target.Dup(sockfd)
+	if e == unix.ENOSYS && binary.BigEndian.Uint16(port) < unprivilegedPorts {
+		return Errno(unix.EACCES) // see unchecked
+	}
 	if e != 0 {
 		return Continue
 	}
@@ -102,8 +108,7 @@ func (c *Call) bindUnix(sockfd int32, addr uintptr, size uint32) Result {
 	if c.createsAsRoot() && !c.inherits(parent) {
 		return Continue
 	}
-	// Before Linux 6.9 the supervisor cannot duplicate the socket, and the inode belongs to
-	// root.
+	// If the kernel cannot duplicate the socket, the inode belongs to root.
 	socket, e := c.Target.Dup(sockfd)
 	if e != 0 {
 		return Continue

@@ -43,7 +43,7 @@ func (c *Call) setFlags() Result {
 	}
 	fd, e := c.Target.Dup(c.int32(0))
 	if e != 0 {
-		return Continue // EBADF
+		return unchecked(e)
 	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	unix.Close(fd)

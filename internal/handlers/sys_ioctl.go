@@ -113,7 +113,7 @@ func (c *Call) configureNet() Result {
 	}
 	fd, e := c.Target.Dup(c.int32(0))
 	if e != 0 {
-		return Continue
+		return unchecked(e)
 	}
 	defer unix.Close(fd)
 	// The largest structure is struct rtentry. The kernel follows the pointers in it only

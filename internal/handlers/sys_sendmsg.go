@@ -144,7 +144,7 @@ func namesCredentials(control []byte, long int) (names bool) {
 func (c *Call) unixSocket(fd int32) (socket int, ok bool) {
 	socket, e := c.Target.Dup(fd)
 	if e != 0 {
-		return -1, false // EBADF, or before Linux 6.9
+		return -1, false // EBADF, or the kernel cannot duplicate it
 	}
 	domain, e := sys.SocketOption(socket, unix.SO_DOMAIN)
 	if e != 0 || domain != unix.AF_UNIX {

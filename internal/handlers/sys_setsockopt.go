@@ -73,7 +73,7 @@ func (c *Call) setsockopt(sock, level, name int32, value uintptr, size int32) Re
 	}
 	fd, e := c.Target.Dup(sock)
 	if e != 0 {
-		return Continue // EBADF, or before Linux 6.9
+		return unchecked(e)
 	}
 	defer unix.Close(fd)
 	if !c.Listener.Waits() {

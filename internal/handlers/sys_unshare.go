@@ -221,7 +221,7 @@ func (c *Call) namespaceAt(fd int32, kinds uint32) (n *cred.Namespace, found boo
 func (c *Call) enters(fd int32, kinds uint32) bool {
 	dup, e := c.Target.Dup(fd)
 	if e != 0 {
-		return false // EBADF
+		return e != unix.EBADF // perhaps: see unchecked
 	}
 	defer unix.Close(dup)
 	kind, err := unix.IoctlRetInt(dup, unix.NS_GET_NSTYPE)

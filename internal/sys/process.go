@@ -54,6 +54,14 @@ func PidfdGetfd(pidfd int, fd int32) (int, unix.Errno) {
 	return result(dup, e)
 }
 
+// SharesFiles reports whether two tasks share their table of descriptors, by kcmp(2) and its
+// KCMP_FILES.
+func SharesFiles(tid, other uint32) bool {
+	const kcmpFiles = 2
+	order, _, e := syscall.RawSyscall6(unix.SYS_KCMP, uintptr(tid), uintptr(other), kcmpFiles, 0, 0, 0)
+	return e == 0 && order == 0
+}
+
 // Getpgid is getpgid(2).
 func Getpgid(pid uint32) (uint32, unix.Errno) {
 	r, _, e := syscall.RawSyscall(unix.SYS_GETPGID, uintptr(pid), 0, 0)

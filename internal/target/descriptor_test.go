@@ -2,6 +2,7 @@ package target
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -45,27 +46,53 @@ func TestDescriptors(t *testing.T) {
 		if e == 0 {
 			unix.Close(fd)
 		}
-		fd, e = task.Dup(tt.fd)
-		if e == unix.ENOSYS {
-			continue // before Linux 6.9
-		}
-		if tt.want == "" {
-			if e != unix.EBADF {
-				t.Errorf("Dup, %s: %v, want EBADF", tt.name, e)
+		for name, dup := range map[string]func(int32) (int, unix.Errno){"Dup": task.Dup, "dupOfProcess": task.dupOfProcess} {
+			fd, e := dup(tt.fd)
+			if tt.want == "" {
+				if e != unix.EBADF {
+					t.Errorf("%s, %s: %v, want EBADF", name, tt.name, e)
+				}
+				continue
 			}
-			continue
+			if e != 0 {
+				t.Errorf("%s, %s: %v", name, tt.name, e)
+				continue
+			}
+			if e := sys.Fstat(fd, &st); e != 0 || ([2]uint64{st.Dev, st.Ino}) != s.id(tt.want) {
+				t.Errorf("%s, %s: %v, want %s", name, tt.name, e, tt.want)
+			}
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s, %s: not close-on-exec", name, tt.name)
+			}
+			unix.Close(fd)
 		}
-		if e != 0 {
-			t.Errorf("Dup, %s: %v", tt.name, e)
-			continue
+	}
+}
+
+// Without pidfds of threads, only descriptors that a thread shares with its process are known.
+func TestDupOfThread(t *testing.T) {
+	task := enter(t)
+	for _, shares := range []bool{true, false} {
+		tid, done := make(chan int), make(chan struct{})
+		go func() {
+			runtime.LockOSThread() // the thread ends with the goroutine
+			if !shares {
+				if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+					t.Error(err)
+				}
+			}
+			tid <- unix.Gettid()
+			<-done
+		}()
+		task.Reset(uint32(<-tid))
+		fd, e := task.dupOfProcess(0)
+		close(done)
+		if e == 0 {
+			unix.Close(fd)
 		}
-		if e := sys.Fstat(fd, &st); e != 0 || ([2]uint64{st.Dev, st.Ino}) != s.id(tt.want) {
-			t.Errorf("Dup, %s: %v, want %s", tt.name, e, tt.want)
+		if (e == 0) != shares || e != 0 && e != unix.ENOSYS {
+			t.Errorf("a thread that shares descriptors: %v: %v", shares, e)
 		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-			t.Errorf("Dup, %s: not close-on-exec", tt.name)
-		}
-		unix.Close(fd)
 	}
 }
 
@@ -78,9 +105,6 @@ func TestDupAfterTheTaskHasChanged(t *testing.T) {
 		t.Helper()
 		task.Reset(uint32(s.pid))
 		fd, e := task.Dup(taskFile)
-		if e == unix.ENOSYS {
-			t.Skip("pidfd_open(PIDFD_THREAD) needs Linux 6.9")
-		}
 		var st unix.Stat_t
 		if e != 0 || sys.Fstat(fd, &st) != 0 || ([2]uint64{st.Dev, st.Ino}) != s.id("file") {
 			t.Errorf("%v, want the task's file", e)

@@ -228,19 +228,19 @@ func (t *Task) OpenedAsPath(fd int32) (bool, unix.Errno) {
 
 // Dup returns a duplicate of the task's descriptor fd, close-on-exec: see
 // pidfd_getfd(2). The caller must close it; some file systems then flush the file. The
-// error is EBADF if fd is not open, and ENOSYS if the kernel cannot duplicate it (before
-// Linux 6.9, which added PIDFD_THREAD).
+// error is EBADF if fd is not open, and ENOSYS if the kernel cannot duplicate it: before
+// Linux 6.9, it cannot for a thread that does not share its descriptors with its process.
 func (t *Task) Dup(fd int32) (int, unix.Errno) {
 	fresh := t.pidfd < 0 || t.pidfdTID != t.TID
 	if fresh {
 		if e := t.openPidfd(); e != 0 {
-			return -1, unix.ENOSYS
+			return t.dupOfProcess(fd)
 		}
 	}
 	dup, e := sys.PidfdGetfd(t.pidfd, fd)
 	if e == unix.ESRCH && !fresh { // the kernel has reused the thread id
 		if e := t.openPidfd(); e != 0 {
-			return -1, unix.ENOSYS
+			return t.dupOfProcess(fd)
 		}
 		dup, e = sys.PidfdGetfd(t.pidfd, fd)
 	}
@@ -251,7 +251,26 @@ func (t *Task) Dup(fd int32) (int, unix.Errno) {
 	return -1, unix.ENOSYS
 }
 
-// openPidfd sets t.pidfd to a pidfd of the task.
+// dupOfProcess is Dup by the pidfd of the task's process.
+func (t *Task) dupOfProcess(fd int32) (int, unix.Errno) {
+	process, _, _, e := t.ProcessID()
+	if e != 0 || process == 0 || process != t.TID && !sys.SharesFiles(t.TID, process) {
+		return -1, unix.ENOSYS
+	}
+	pidfd, e := sys.PidfdOpen(process, 0)
+	if e != 0 {
+		return -1, unix.ENOSYS
+	}
+	defer unix.Close(pidfd)
+	dup, e := sys.PidfdGetfd(pidfd, fd)
+	if e != 0 && e != unix.EBADF {
+		return -1, unix.ENOSYS
+	}
+	return dup, e
+}
+
+// openPidfd sets t.pidfd to a pidfd of the task. It fails before Linux 6.9, which added
+// PIDFD_THREAD.
 func (t *Task) openPidfd() unix.Errno {
 	if t.pidfd >= 0 {
 		unix.Close(t.pidfd)
