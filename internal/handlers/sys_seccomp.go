@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // Calls by which a task restricts itself and the programs that it executes. A restriction
@@ -20,12 +22,13 @@ func (c *Call) mayRestrictSelf() bool {
 
 // The flags of seccomp(2) for SECCOMP_SET_MODE_FILTER.
 const filterFlags = unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_LOG | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW |
-	unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV |
+	unotify.FlagAllowNestedListeners
 
 // Seccomp handles seccomp(SECCOMP_SET_MODE_FILTER, flags, args).
 func Seccomp(c *Call) Result {
-	if c.uint32(1)&^filterFlags != 0 {
-		return Continue // EINVAL
+	if c.uint32(1)&^filterFlags != 0 && !c.mayRestrictSelf() {
+		return Errno(unix.EINVAL) // also if a newer kernel knows the flag
 	}
 	return c.installFilter(c.addr(2))
 }

@@ -10,8 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// FlagAllowNestedListeners is SECCOMP_FILTER_FLAG_ALLOW_NESTED_LISTENERS: filters with listeners may
+// be installed below the one with this flag, too. What the listener of the newer filter continues,
+// the older one is notified of.
+const FlagAllowNestedListeners = 1 << 6
+
 // ErrBusy means that the task already has a filter with a listener. The kernel
-// allows only one in a task's chain of filters.
+// allows only one in a task's chain of filters, unless all have FlagAllowNestedListeners.
 var ErrBusy = errors.New("another seccomp supervisor already listens to this process, and the kernel allows only one: run subuidless outside of it, or without that supervisor")
 
 // Install installs the filter prog on the calling thread and returns its listener.
@@ -26,14 +31,19 @@ func Install(prog []bpf.RawInstruction) (listener int, err error) {
 	// With SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19), only fatal signals
 	// interrupt a target once its notification has been received. Without it, any
 	// signal does, and the kernel restarts the call.
-	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	optional := []uintptr{FlagAllowNestedListeners, unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV} // the newest first
+	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+	for _, f := range optional {
+		flags |= f
+	}
 	for {
 		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(fprog)))
 		switch {
 		case e == 0:
 			return int(fd), nil
-		case e == unix.EINVAL && flags&unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV != 0:
-			flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+		case e == unix.EINVAL && len(optional) > 0:
+			flags &^= optional[0]
+			optional = optional[1:]
 		case e == unix.EBUSY:
 			return -1, ErrBusy
 		case e == unix.EINVAL || e == unix.ENOSYS:
