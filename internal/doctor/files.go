@@ -47,7 +47,7 @@ func sidecarDirectory(*Machine) (string, error) {
 		return "", fmt.Errorf("%s cannot be used: %w\nset SUBUIDLESS_SIDECAR to a directory that you can write to, or use --sidecar", sidecar, err)
 	}
 	if !owner.IsLocal(dir) {
-		return fmt.Sprintf("%s is on %s; if no other machine needs these records, SUBUIDLESS_SIDECAR on a local disk is faster", sidecar, fileSystem(dir)), nil
+		return fmt.Sprintf("%s is on %s; if no other machine needs these records, a local disk is faster: set SUBUIDLESS_SIDECAR, or write the directory to /etc/subuidless/sidecar", sidecar, fileSystem(dir)), nil
 	}
 	return sidecar, nil
 }

@@ -2,7 +2,6 @@ package owner
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,27 +15,6 @@ const bootPrefix = "boot-"
 
 // nodeFile is the name of a file in that directory which says what machine the boot is one of.
 const nodeFile = "node"
-
-// DefaultSidecar returns the path of the calling user's sidecar: $SUBUIDLESS_SIDECAR, or
-// subuidless/sidecar in $XDG_STATE_HOME or ~/.local/state. It fails if SUBUIDLESS_SIDECAR is
-// not an absolute path, and if none of these variables and HOME is set.
-func DefaultSidecar() (string, error) {
-	if dir := os.Getenv("SUBUIDLESS_SIDECAR"); dir != "" {
-		if !filepath.IsAbs(dir) {
-			return "", fmt.Errorf("SUBUIDLESS_SIDECAR is %q; set it to an absolute path", dir)
-		}
-		return dir, nil
-	}
-	state := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // the XDG Base Directory Specification: ignore relative paths
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("no directory for the owners of symbolic links and devices: %w (set HOME, XDG_STATE_HOME or SUBUIDLESS_SIDECAR, or use --sidecar)", err)
-		}
-		state = filepath.Join(home, ".local", "state")
-	}
-	return filepath.Join(state, "subuidless", "sidecar"), nil
-}
 
 // OpenSidecar opens the sidecar in the directory dir, and creates dir if it does not exist. The
 // first process to open it after a reboot removes the volatile entries of earlier boots of the

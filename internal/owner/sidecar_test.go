@@ -237,18 +237,3 @@ func TestHintsAreShared(t *testing.T) {
 		t.Error("a sidecar in another directory is in use")
 	}
 }
-
-func TestDefaultSidecar(t *testing.T) {
-	for _, tt := range []struct{ state, home, want string }{
-		{"/state", "/home/u", "/state/subuidless/sidecar"},
-		{"", "/home/u", "/home/u/.local/state/subuidless/sidecar"},
-		{"relative", "/home/u", "/home/u/.local/state/subuidless/sidecar"},
-		{"", "", ""},
-	} {
-		t.Setenv("XDG_STATE_HOME", tt.state)
-		t.Setenv("HOME", tt.home)
-		if got, err := DefaultSidecar(); got != tt.want || (err != nil) != (tt.want == "") {
-			t.Errorf("XDG_STATE_HOME=%q HOME=%q: %q, %v; want %q", tt.state, tt.home, got, err, tt.want)
-		}
-	}
-}
