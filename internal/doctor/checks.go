@@ -42,6 +42,7 @@ var Checks = append([]Check{
 		Without: "owners of files here are stored in the sidecar, which is slower, and which other tools (umoci, PRoot) do not read",
 		Probe:   workDirectory,
 	},
+	{Name: "records on this directory", Weight: Informative, Probe: recordsHere},
 	{
 		Name: "xattrs on tmpfs", Weight: Useful, Since: "Linux 6.6",
 		Without: "owners of files on tmpfs (/tmp, /run, /dev/shm) are stored in the sidecar",
@@ -63,10 +64,21 @@ var Checks = append([]Check{
 		Probe:   listenerCan(func(l listener) error { return l.addFD }),
 	},
 	{
+		Name: "pidfds of threads", Weight: Useful, Since: "Linux 6.9",
+		Without: "calls that need a capability fail in threads that do not share descriptors with their process, and such threads see no users at the other end of sockets",
+		Probe:   threadPidfds,
+	},
+	{
+		Name: "protected links and files", Weight: Useful, Since: "Linux 5.11",
+		Without: "fs.protected_hardlinks and the like are assumed to be as strict as possible",
+		Probe:   protectedSettings,
+	},
+	{
 		Name: "limit on file locks", Weight: Useful,
 		Without: "no program can switch to a non-root user: setuid fails with EAGAIN",
 		Probe:   unlimitedLocks,
 	},
+	{Name: "new system calls", Weight: Informative, Probe: newCalls},
 	{Name: "io_uring", Weight: Informative, Probe: ioUring},
 	{Name: "/etc/subuid", Weight: Informative, Probe: subordinateIDs},
 }, engineChecks()...)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,27 @@ func workDirectory(m *Machine) (string, error) {
 	default:
 		return "", fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)
 	}
+}
+
+// recordsHere says what becomes of owners of files in m.Dir.
+func recordsHere(m *Machine) (string, error) {
+	var lines []string
+	if err := tryXattr(m.Dir); err == nil {
+		lines = append(lines, "owners of files and directories stay with them: through renames, remounts and reboots, and on other machines")
+	} else {
+		lines = append(lines, "owners are in the sidecar only: machines that share the directory see them if they share the sidecar, too")
+	}
+	switch lasting, err := owner.HowLong(m.Dir); {
+	case err != nil:
+		return "", err
+	case lasting == owner.UntilUnmount:
+		lines = append(lines, "what is in the sidecar is lost when this file system is unmounted: use another directory for what must last")
+	case lasting == owner.UntilReboot:
+		lines = append(lines, "what is in the sidecar is lost at the next reboot: use another directory for what must last")
+	case lasting == owner.UntilEnd:
+		lines = append(lines, "what is in the sidecar is lost when the container ends: mount fusectl on /sys/fs/fuse/connections, or use another directory")
+	}
+	return strings.Join(lines, "\n"), nil
 }
 
 // sidecarDirectory checks the default sidecar directory. If it does not exist, it checks the
@@ -62,7 +84,10 @@ func tryEntry(dir string) error {
 	return os.Symlink("0:0", filepath.Join(tmp, "entry"))
 }
 
-// tryXattr sets and removes an extended attribute on a temporary file in dir.
+// errDropped means that a file has no extended attribute after one has been set.
+var errDropped = errors.New("it accepts extended attributes and drops them")
+
+// tryXattr sets, reads and removes an extended attribute on a temporary file in dir.
 func tryXattr(dir string) error {
 	f, err := os.CreateTemp(dir, ".subuidless-doctor-*")
 	if err != nil {
@@ -72,6 +97,13 @@ func tryXattr(dir string) error {
 	defer f.Close()
 	if err := unix.Fsetxattr(int(f.Fd()), probeXattr, []byte{1}, 0); err != nil {
 		return fmt.Errorf("setting an extended attribute: %w", err)
+	}
+	var value [2]byte
+	switch n, err := unix.Fgetxattr(int(f.Fd()), probeXattr, value[:]); {
+	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.ENOTSUP), err == nil && n != 1:
+		return errDropped
+	case err != nil:
+		return fmt.Errorf("reading an extended attribute: %w", err)
 	}
 	if err := unix.Fremovexattr(int(f.Fd()), probeXattr); err != nil {
 		return fmt.Errorf("removing an extended attribute: %w", err)

@@ -131,8 +131,15 @@ func openFUSEConnections() int {
 	if err != nil {
 		return 0
 	}
+	if sys.FileSystem(fd) != fusectlMagic { // the directory of sysfs
+		unix.Close(fd)
+		return 0
+	}
 	return fd
 }
+
+// fusectlMagic is FUSE_CTL_SUPER_MAGIC of the kernel's fs/fuse/control.c.
+const fusectlMagic = 0x65735543
 
 // mountIdentity returns what tells a FUSE file system, with an inode of the status st, from those
 // that had or will have its device number in this boot. It is the time at which fusectl has

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,47 @@ func isPassing(fd int, k *key) bool {
 		return true
 	}
 	return false
+}
+
+// A Validity says for how long the sidecar knows a file.
+type Validity int
+
+const (
+	Lasting      Validity = iota // as long as the file exists
+	UntilReboot                  // until the next reboot
+	UntilUnmount                 // until the file system is unmounted, or earlier
+	UntilEnd                     // until the container ends
+)
+
+// HowLong returns for how long the sidecar knows files that are on the same file system as path.
+// The error is that of open(2) or statx(2).
+func HowLong(path string) (Validity, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Lasting, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var k key
+	if e := k.fill(fd, sys.Empty, unix.AT_EMPTY_PATH); e != 0 {
+		return Lasting, &os.PathError{Op: "statx", Path: path, Err: e}
+	}
+	switch sys.FileSystem(fd) {
+	case unix.FUSE_SUPER_MAGIC:
+		if k.volatile && fuseConnections() == 0 {
+			return UntilEnd, nil
+		}
+	case unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC:
+		return UntilUnmount, nil
+	case unix.V9FS_MAGIC:
+		return UntilReboot, nil
+	}
+	switch {
+	case !k.volatile:
+		return Lasting, nil
+	case isPassing(fd, &k):
+		return UntilUnmount, nil
+	}
+	return UntilReboot, nil
 }
 
 // keepPassing is called after the sidecar has got an entry of the object with the key k, which fd

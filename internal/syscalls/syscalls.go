@@ -57,6 +57,12 @@ func (a Arch) Audit() uint32 {
 	return [...]uint32{X8664: unix.AUDIT_ARCH_X86_64, I386: unix.AUDIT_ARCH_I386, ARM64: unix.AUDIT_ARCH_AARCH64}[a]
 }
 
+// Known reports whether this build knows a system call of this name, on any architecture.
+func Known(name string) bool {
+	_, known := numbers[name]
+	return known
+}
+
 // Highest returns the highest system call number of a that this build knows. The
 // filter refuses higher ones, because a call that nobody has reviewed may bypass
 // what other rows enforce.

@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/syscalls"
+)
+
+// threadPidfds checks PIDFD_THREAD.
+func threadPidfds(*Machine) (string, error) {
+	fd, err := unix.PidfdOpen(os.Getpid(), unix.PIDFD_THREAD)
+	if err != nil {
+		return "", fmt.Errorf("pidfd_open(PIDFD_THREAD): %w", err)
+	}
+	return "", unix.Close(fd)
+}
+
+// protectedSettings checks whether users may read the settings of the kernel that supervisors
+// follow.
+func protectedSettings(*Machine) (string, error) {
+	const path = "/proc/sys/fs/protected_hardlinks"
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if st.Mode().Perm()&0o004 == 0 {
+		return "", fmt.Errorf("only root can read %s", path)
+	}
+	return "", nil
+}
+
+// newCalls reports system calls of this kernel that this version of subuidless does not know.
+func newCalls(*Machine) (string, error) {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return "", fmt.Errorf("finding out whether this kernel has unknown calls: %w", err)
+	}
+	defer f.Close()
+	unknown, err := unknownCalls(f)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", f.Name(), err)
+	}
+	if len(unknown) == 0 {
+		return "this version knows all calls of this kernel", nil
+	}
+	return fmt.Sprintf("this kernel is newer than this version: %s fail with ENOSYS in containers; update subuidless", strings.Join(unknown, ", ")), nil
+}
+
+var (
+	// entryPoint is the symbol of the function that the kernel's table of system calls names.
+	entryPoint = regexp.MustCompile(`\b__(?:x64|arm64)_sys_(\w+)$`)
+	// otherNames are entry points of calls with other names, of other processors, and of 32-bit
+	// programs.
+	otherNames = regexp.MustCompile(`16$|_?time32$|^clock_\w+32$|^timer\w+32$|^(?:ia32|s390|pciconfig|spu|old)_?|^new(?:stat|lstat|fstat|uname)$` +
+		`|^(?:gethostname|llseek|mmap_pgoff|ni_syscall|recv|rtas|send|stime32|subpage_prot|sync_file_range2|utime32|rt_sigtimedwait_time32)$`)
+)
+
+// unknownCalls returns the names of the calls in the symbols of a kernel that are not in the table
+// of system calls.
+func unknownCalls(kallsyms io.Reader) ([]string, error) {
+	var unknown []string
+	lines := bufio.NewScanner(kallsyms)
+	for lines.Scan() {
+		m := entryPoint.FindStringSubmatch(lines.Text())
+		if m != nil && !otherNames.MatchString(m[1]) && !syscalls.Known(m[1]) {
+			unknown = append(unknown, m[1])
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown), lines.Err()
+}
