@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,10 +81,50 @@ func setReadonly(target string, recursive bool) error {
 	}
 	err := unix.MountSetattr(unix.AT_FDCWD, target, flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if err == unix.ENOSYS {
-		return fmt.Errorf("making %s read-only: mount_setattr: %w (requires Linux 5.12 or later)", target, err)
+		err = remountReadonly(target, recursive)
 	}
 	if err != nil {
 		return fmt.Errorf("making %s read-only: %w", target, err)
+	}
+	return nil
+}
+
+// remountReadonly is setReadonly before Linux 5.12, which added mount_setattr(2).
+func remountReadonly(target string, recursive bool) error {
+	target, err := filepath.EvalSymlinks(target)
+	if err != nil {
+		return err
+	}
+	mounts := []string{target}
+	if recursive {
+		below, err := mountinfo.GetMounts(mountinfo.PrefixFilter(target))
+		if err != nil {
+			return err
+		}
+		for _, m := range below {
+			if m.Mountpoint != target {
+				mounts = append(mounts, m.Mountpoint)
+			}
+		}
+	}
+	for _, m := range mounts {
+		var fs unix.Statfs_t
+		if err := unix.Statfs(m, &fs); err != nil {
+			return fmt.Errorf("statfs %s: %w", m, err)
+		}
+		// The numbers of these flags in statfs(2) and mount(2) are the same.
+		const kept = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+		flags := uintptr(fs.Flags) & kept
+		for status, flag := range map[int64]uintptr{
+			unix.ST_NOATIME: unix.MS_NOATIME, unix.ST_NODIRATIME: unix.MS_NODIRATIME, unix.ST_RELATIME: unix.MS_RELATIME,
+		} {
+			if fs.Flags&status != 0 {
+				flags |= flag
+			}
+		}
+		if err := unix.Mount("", m, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|flags, ""); err != nil {
+			return fmt.Errorf("remounting %s: %w", m, err)
+		}
 	}
 	return nil
 }

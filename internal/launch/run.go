@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // RunOptions are the options of Run.
@@ -178,8 +178,7 @@ func startInit(c *container, o *RunOptions) (pid int, socket *os.File, err error
 	}
 	defer theirs.Close()
 	// A descriptor that the caller left open could be a way out of the container.
-	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		err = fmt.Errorf("close_range: %w (requires Linux 5.11 or later)", err)
+	if err := userns.CloseOnExec(3); err != nil {
 		return 0, nil, errors.Join(err, ours.Close())
 	}
 	attr := &os.ProcAttr{

@@ -3,6 +3,7 @@ package userns
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"syscall"
 	"unsafe"
@@ -104,8 +105,14 @@ func (c *Command) Start() (pid int, err error) {
 		mount = spare[len(spare)-1]
 	}
 
+	last := -1
+	if unix.CloseRange(math.MaxUint32, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) != nil { // not known
+		if last, err = lastDescriptor(); err != nil {
+			return 0, err
+		}
+	}
 	syscall.ForkLock.Lock()
-	pid, e := fork(ns, mount, dir, c.Place != nil && c.Place.Setsid, path, &argv[0], &envv[0], files, failed)
+	pid, e := fork(ns, mount, dir, c.Place != nil && c.Place.Setsid, path, &argv[0], &envv[0], files, last, failed)
 	syscall.ForkLock.Unlock()
 	unix.Close(failed)
 	spare = append(spare[:len(c.Files)], spare[len(c.Files)+1:]...)
@@ -179,12 +186,13 @@ const maxCap = 64
 
 // fork forks, and executes the program in the child. It has the form of
 // forkAndExecInChild in package syscall: after the fork, the child must not grow the stack,
-// allocate, or call anything except raw system calls.
+// allocate, or call anything except raw system calls. Last is the largest number of the program's
+// descriptors, if the kernel lacks CLOSE_RANGE_CLOEXEC.
 //
 //go:noinline
 //go:norace
 //go:nocheckptr
-func fork(ns, mount int, dir *byte, setsid bool, path *byte, argv, envv **byte, files []int, failed int) (int, syscall.Errno) {
+func fork(ns, mount int, dir *byte, setsid bool, path *byte, argv, envv **byte, files []int, last, failed int) (int, syscall.Errno) {
 	var (
 		pid, step uintptr
 		e         syscall.Errno
@@ -243,8 +251,12 @@ func fork(ns, mount int, dir *byte, setsid bool, path *byte, argv, envv **byte, 
 		}
 	}
 	// Close what the caller inherited without close-on-exec: the program would otherwise
-	// keep open, for example, a pipe whose reader waits for the end of the file. Linux 5.11.
-	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC)
+	// keep open, for example, a pipe whose reader waits for the end of the file.
+	if _, _, e = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(files)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC); e != 0 {
+		for fd := len(files); fd <= last; fd++ { // before Linux 5.11
+			syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+		}
+	}
 exec:
 	step = stepExec
 	_, _, e = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(envv)))
