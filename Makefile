@@ -1,7 +1,7 @@
 # Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: help build release check test oracle soak suites bench generate lint vet-arm64 clean
+.PHONY: help build release check test oracle soak kernels suites bench generate lint vet-arm64 clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,6 +33,9 @@ suites: ## Run the complete test suites of acl, attr, coreutils, tar and Python,
 MINUTES = 1
 soak: ## Kill supervisors and tasks at random while calls are checked: MINUTES=60 SEED=1
 	go run ./test/soak -minutes $(MINUTES) -seed $(SEED)
+
+kernels: ## Run checks on Debian's kernels in qemu, as root on Debian, and write docs/kernels.md
+	test/kernels/run -o docs/kernels.md
 
 COMPARE =
 bench: ## Measure, and compare with other binaries: COMPARE=before=/path/to/subuidless (bench/README.md)
