@@ -125,14 +125,22 @@ func (c *Call) chownLocked(i *inode, to owner.ID, change func(int, owner.ID) uni
 	if c.kernelDecides(1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return c.changeOwner(i, to, change)
 	}
-	after, e := perm.Chown(c.identity().Credentials, c.visible(i), to.UID, to.GID)
+	before := c.visible(i)
+	after, e := perm.Chown(c.identity().Credentials, before, to.UID, to.GID)
 	if e != 0 {
 		return denyStatusChange(i, e)
+	}
+	drops := before.Mode&^after.Mode&unix.S_ISGID != 0
+	if drops && sys.FileSystem(i.fd) == unix.OVERLAYFS_SUPER_MAGIC {
+		// overlayfs changes the owner with the capabilities of whoever has mounted it, so the caller
+		// need not be in the new group: ovl_setattr of fs/overlayfs/inode.c.
+		after, _ = perm.Chown(c.identity().Credentials, before, to.UID, owner.Noop)
+		drops = before.Mode&^after.Mode&unix.S_ISGID != 0
 	}
 	result := c.changeOwner(i, to, change)
 	// For root, the kernel clears the same bits as for others, except for an S_ISGID
 	// without group execute permission.
-	if result.Errno == 0 && i.stat.Mode&^after.Mode&unix.S_ISGID != 0 {
+	if result.Errno == 0 && drops {
 		return Errno(sys.FchmodOPath(i.fd, after.Mode))
 	}
 	return result
