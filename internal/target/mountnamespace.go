@@ -43,13 +43,7 @@ func (t *Task) InMountNamespace(f func() unix.Errno) unix.Errno {
 	}
 	back := sys.Setns(own, unix.CLONE_NEWNS)
 	if back == 0 {
-		back = sys.Fchdir(root)
-	}
-	if back == 0 {
-		back = sys.Chroot(sys.Dot)
-	}
-	if back == 0 {
-		back = t.ReturnToProc()
+		back = t.setRoot(root)
 	}
 	if back != 0 {
 		panic("the container's mount namespace is gone")

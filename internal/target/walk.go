@@ -174,8 +174,11 @@ func (t *Task) openNext(w *walk, dir int) (int, unix.Errno) {
 		if e != 0 {
 			return -1, e
 		}
-		if !ascends {
+		switch {
+		case !ascends:
 			name = sys.Dot
+		case w.confinedTo >= 0:
+			return t.openParentIn(w.confinedTo, dir)
 		}
 	}
 	fd, e := sys.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
@@ -203,6 +206,43 @@ func (t *Task) openNext(w *walk, dir int) (int, unix.Errno) {
 		e = fstatOrClose(next, &t.stat)
 	}
 	return next, e
+}
+
+// openParentIn opens the parent of dir, below the directory root, and fills t.stat. The task's own root
+// may lie between the two and must not end the walk: openat2(2), RESOLVE_IN_ROOT.
+func (t *Task) openParentIn(root, dir int) (int, unix.Errno) {
+	own, e := sys.Openat(unix.AT_FDCWD, sys.Slash, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if e != 0 {
+		return -1, e
+	}
+	defer unix.Close(own)
+	if sameInode(dir, own) {
+		if e := t.setRoot(root); e != 0 {
+			return -1, e
+		}
+		defer func() {
+			if t.setRoot(own) != 0 {
+				panic("the root of the container is gone")
+			}
+		}()
+	}
+	fd, e := sys.Openat(dir, sys.DotDot, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return fd, fstatOrClose(fd, &t.stat)
+}
+
+// setRoot makes the directory fd the receiver's root.
+func (t *Task) setRoot(fd int) unix.Errno {
+	e := sys.Fchdir(fd)
+	if e == 0 {
+		e = sys.Chroot(sys.Dot)
+	}
+	if e2 := t.ReturnToProc(); e == 0 {
+		e = e2
+	}
+	return e
 }
 
 // followLink follows the symbolic link that fd refers to, which is t.component in the
