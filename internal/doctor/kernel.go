@@ -54,18 +54,15 @@ func newCalls(*Machine) (string, error) {
 	return fmt.Sprintf("this kernel is newer than this version: %s fail with ENOSYS in containers; update subuidless", strings.Join(unknown, ", ")), nil
 }
 
-var (
-	// entryPoint is the symbol of the function that the kernel's table of system calls names.
-	entryPoint = regexp.MustCompile(`\b__(?:x64|arm64)_sys_(\w+)$`)
-	// otherNames are entry points of calls with other names, of other processors, and of 32-bit
-	// programs.
-	otherNames = regexp.MustCompile(`16$|_?time32$|^clock_\w+32$|^timer\w+32$|^(?:ia32|s390|pciconfig|spu|old)_?|^new(?:stat|lstat|fstat|uname)$` +
-		`|^(?:gethostname|llseek|mmap_pgoff|ni_syscall|recv|rtas|send|stime32|subpage_prot|sync_file_range2|utime32|rt_sigtimedwait_time32)$`)
-)
-
 // unknownCalls returns the names of the calls in the symbols of a kernel that are not in the table
 // of system calls.
 func unknownCalls(kallsyms io.Reader) ([]string, error) {
+	// The symbol of the function that the kernel's table of system calls names. Compiled here, as every
+	// process of the program would pay for a variable of the package.
+	entryPoint := regexp.MustCompile(`\b__(?:x64|arm64)_sys_(\w+)$`)
+	// Entry points of calls with other names, of other processors, and of 32-bit programs.
+	otherNames := regexp.MustCompile(`16$|_?time32$|^clock_\w+32$|^timer\w+32$|^(?:ia32|s390|pciconfig|spu|old)_?|^new(?:stat|lstat|fstat|uname)$` +
+		`|^(?:gethostname|llseek|mmap_pgoff|ni_syscall|recv|rtas|send|stime32|subpage_prot|sync_file_range2|utime32|rt_sigtimedwait_time32)$`)
 	var unknown []string
 	lines := bufio.NewScanner(kallsyms)
 	for lines.Scan() {
