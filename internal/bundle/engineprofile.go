@@ -140,7 +140,11 @@ func injectConditional(rules []engineRule, condition string, sec specs.LinuxSecc
 	if len(e.added) == 0 {
 		return rules, e, nil
 	}
-	if err := checkPrecedence(rules, condition, e.added); err != nil {
+	first := 0
+	if len(indexes) > 0 {
+		first = indexes[0]
+	}
+	if err := checkPrecedence(rules, first, condition, e.added); err != nil {
 		return nil, nil, err
 	}
 	for k, i := range indexes {
@@ -151,17 +155,17 @@ func injectConditional(rules []engineRule, condition string, sec specs.LinuxSecc
 	if len(indexes) == 0 {
 		return slices.Insert(rules, 0, engineRule{before: e.added}), e, nil
 	}
-	rules[indexes[0]].before = e.added
+	rules[first].before = e.added
 	return rules, e, nil
 }
 
-// checkPrecedence returns an error if a call of added, which are to precede the rules with the
-// given condition, is denied by a rule with another condition that had precedence before: the
-// first of several unconditional rules applies.
-func checkPrecedence(rules []engineRule, condition string, added []specs.LinuxSyscall) error {
+// checkPrecedence returns an error if a call of added, which are to precede rules[first], the first
+// one with the given condition, is denied by a later rule with another condition that had precedence
+// before: the first of several unconditional rules applies.
+func checkPrecedence(rules []engineRule, first int, condition string, added []specs.LinuxSyscall) error {
 	for _, a := range added {
 		for _, name := range a.Names {
-			for i := range rules {
+			for i := first; i < len(rules); i++ {
 				r := &rules[i]
 				if !slices.Contains(r.rule.Names, name) || !isUnconditional(&r.rule) {
 					continue

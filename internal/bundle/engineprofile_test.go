@@ -32,18 +32,23 @@ func engineRules(t *testing.T, profile []byte) []string {
 }
 
 func TestEngineProfile(t *testing.T) {
-	rows := []syscalls.Row{{Name: "chown", Support: syscalls.Emulated}, {Name: "setns", Support: syscalls.Emulated}, {Name: "chroot", Support: syscalls.Emulated}}
+	var rows []syscalls.Row
+	for _, name := range []string{"chown", "setns", "chroot", "perf_event_open"} {
+		rows = append(rows, syscalls.Row{Name: name, Support: syscalls.Emulated})
+	}
 	const profile = `{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "archMap": [{"architecture": "SCMP_ARCH_X86_64"}], "syscalls": [
 		{"names": ["reboot"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "comment": "kept", "includes": {}},
 		{"name": "read", "action": "SCMP_ACT_ALLOW"},
 		{"names": ["chown", "write", "setns"], "action": "SCMP_ACT_ALLOW", "includes": null},
 		{"names": ["chroot"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_CHROOT"]}},
-		{"names": ["chroot", "setns"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "excludes": {"caps": ["CAP_SYS_CHROOT"]}}]}`
+		{"names": ["chroot", "setns", "perf_event_open"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "excludes": {"caps": ["CAP_SYS_CHROOT"]}},
+		{"names": ["perf_event_open"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_PERFMON"]}}]}`
 	got, err := EngineProfile([]byte(profile), "/agent.sock", rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"chown setns NOTIFY", "reboot ERRNO", "read ALLOW", "write ALLOW", "chroot NOTIFY CAP_SYS_CHROOT", "chroot setns ERRNO"}
+	want := []string{"chown setns NOTIFY", "reboot ERRNO", "read ALLOW", "write ALLOW", "chroot NOTIFY CAP_SYS_CHROOT",
+		"chroot setns perf_event_open ERRNO", "perf_event_open NOTIFY CAP_PERFMON"}
 	if rules := engineRules(t, got); !slices.Equal(rules, want) {
 		t.Errorf("rules are\n%q, want\n%q", rules, want)
 	}
@@ -81,8 +86,8 @@ func TestEngineProfileErrors(t *testing.T) {
 		`[]`: "must be an object",
 		`{"defaultAction": "SCMP_ACT_ERRNO", "listenerPath": "/other"}`: "another seccomp agent",
 		`{"defaultAction": "SCMP_ACT_NOTIFY"}`:                          "has defaultAction SCMP_ACT_NOTIFY",
-		`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chown"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_CHOWN"]}}]}`:                                                                          "includes or excludes",
-		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [{"names": ["chown"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_CHOWN"]}}, {"names": ["chown"], "action": "SCMP_ACT_ALLOW"}]}`: "put the rule that lets it pass first",
+		`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chown"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_CHOWN"]}}]}`:                                                                                                                           "includes or excludes",
+		`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}, {"names": ["chown"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_CHOWN"]}}, {"names": ["chown"], "action": "SCMP_ACT_ALLOW"}]}`: "put the rule that lets it pass first",
 	} {
 		if got, err := EngineProfile([]byte(profile), "/agent.sock", rows); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("EngineProfile(%s) = %s, %v; want an error with %q", profile, got, err, want)
