@@ -16,8 +16,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// A keeper is not dumpable, so that nobody can open its files in /proc. It serves the counters at an
-// abstract address of unix(7), which leaves nothing behind, and which /proc/net/unix lists.
+// A keeper serves the counters at an abstract address of unix(7), which leaves nothing behind, and
+// which /proc/net/unix lists. Its files in /proc would show more than the counters.
 
 // prefix begins these addresses. The process id and something unique follow, because another keeper
 // may have that id in another PID namespace.

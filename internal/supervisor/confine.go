@@ -25,7 +25,7 @@ const (
 // and the limit; so the filter is installed once, however often keeper and worker replace each
 // other.
 func confine() error {
-	return errors.Join(limitMemory(), hide(), denyCalls())
+	return errors.Join(limitMemory(), denyCalls())
 }
 
 // limitMemory limits the memory of this process. Shared memory, as that of the journal, and address
@@ -43,9 +43,9 @@ func limitMemory() error {
 	return nil
 }
 
-// hide makes this process not dumpable: it leaves no core file with the memory of tasks, and
+// hide makes this process, a worker, not dumpable: it leaves no core file with the memory of tasks, and
 // processes without CAP_SYS_PTRACE in its user namespace cannot trace it (prctl(2)). execve(2) resets
-// that.
+// that. A keeper reads no memory, and its user may want to inspect it.
 func hide() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl(PR_SET_DUMPABLE): %w", err)

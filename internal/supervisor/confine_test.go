@@ -39,6 +39,9 @@ var confined = map[string]struct {
 		return nil
 	}, unix.ENOSYS.Error()},
 	"status": {func() error {
+		if err := hide(); err != nil {
+			return err
+		}
 		dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 		if err != nil {
 			return err

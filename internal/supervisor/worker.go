@@ -85,7 +85,7 @@ func WorkerMain() int {
 	if err := debug.SetCrashOutput(log, debug.CrashOptions{}); err != nil {
 		slog.Warn("crashes of the worker will not be logged", "err", err)
 	}
-	if err := confine(); err != nil {
+	if err := errors.Join(confine(), hide()); err != nil {
 		slog.Warn("the worker is not confined as far as possible", "err", err)
 	}
 	keeper, err := inherited(workerConn)
