@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,24 +45,40 @@ func (t *Table) open(tid uint32, name string, flags int) (int, unix.Errno) {
 	return fd, e
 }
 
-// openSuidDumpable opens the file of SuidDumpable. It returns -1 if the file is not accessible.
-func openSuidDumpable(proc int) int {
+// suidDumpable is suid_dumpable in proc_sys_fs(5).
+type suidDumpable struct {
+	fd    int          // of the file; -1 if it is not accessible
+	value atomic.Int32 // what was read last
+	read  atomic.Int64 // when, as Unix time in nanoseconds
+}
+
+// maxAge is how long what has been read counts, as an administrator changes it once in years, and
+// programs their ids in each system call.
+const maxAge = 100 * time.Millisecond
+
+// open opens the file.
+func (d *suidDumpable) open(proc int) {
 	fd, err := unix.Openat(proc, "sys/fs/suid_dumpable", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1
+		fd = -1
 	}
-	return fd
+	d.fd = fd
 }
 
 // SuidDumpable returns the "dumpable" attribute that a process gets when its credentials change,
 // which is the same for all of the machine: suid_dumpable in proc_sys_fs(5). It is 0, the kernel's
 // default, where a container around this one hides it.
 func (t *Table) SuidDumpable() int {
-	var b [2]byte
-	if n, e := sys.Pread(t.suidDumpable, b[:]); e != 0 || n == 0 || b[0] < '0' || b[0] > '2' {
-		return 0
+	d, now := &t.suidDumpable, time.Now().UnixNano()
+	if age := now - d.read.Load(); age < 0 || age > int64(maxAge) {
+		var b [2]byte
+		if n, e := sys.Pread(d.fd, b[:]); e != 0 || n == 0 || b[0] < '0' || b[0] > '2' {
+			b[0] = '0'
+		}
+		d.value.Store(int32(b[0] - '0'))
+		d.read.Store(now)
 	}
-	return int(b[0] - '0')
+	return int(d.value.Load())
 }
 
 // singleThreaded reports whether the thread tid is the only one of its process.

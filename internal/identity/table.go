@@ -44,8 +44,8 @@ type Table struct {
 	pins         [maxNamespaces]int                            // see pin; 0: none. The lock is mu
 	pinned       int                                           // number of pins
 	maxPinned    int                                           // see minPinned
-	suidDumpable int                                           // see openSuidDumpable
-	inodes       bool                                          // know namespaces by their inode numbers; in tests
+	suidDumpable suidDumpable
+	inodes       bool // know namespaces by their inode numbers; in tests
 
 	reportFull, reportLimit, reportNamespaces sync.Once // errors are logged once
 }
@@ -92,7 +92,8 @@ func Map(fd int, offset int64, proc int, uid, gid uint32) (*Table, error) {
 		}
 		return nil, fmt.Errorf("mmap the table of identities: %w", err)
 	}
-	t := &Table{proc: proc, suidDumpable: openSuidDumpable(proc), shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
+	t := &Table{proc: proc, shared: (*shared)(unsafe.Pointer(&m[0])), limit: maxStates, maxPinned: minPinned, movers: map[uint32]struct{}{}}
+	t.suidDumpable.open(proc)
 	if t.shared.top == 0 {
 		s := Root()
 		s.UID = cred.IDs{Real: uid, Effective: uid, Saved: uid, FS: uid}
