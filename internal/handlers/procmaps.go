@@ -312,11 +312,13 @@ func (w *MapWrites) settle(t *identity.Table) {
 // the file has served its purpose: nobody will write to it again, or that would be without
 // effect.
 func (w *mapWrite) settle(t *identity.Table) bool {
+	// fcntl(2): a read lease can be placed only if no process has the file open for writing. It is
+	// tried first, because a program may write and close the file between two calls.
+	closed := sys.SetLease(w.fd, unix.F_RDLCK) == 0
 	text := make([]byte, unix.Getpagesize())
 	n, e := sys.Pread(w.fd, text)
 	if e != 0 || n == 0 || text[0] == 0 { // not written yet
-		// fcntl(2): a read lease can be placed only if no process has the file open for writing.
-		return sys.SetLease(w.fd, unix.F_RDLCK) == 0
+		return closed
 	}
 	if e := w.apply(t, text[:n]); e != 0 && !w.again {
 		slog.Warn("a program has written a map that its user namespace cannot have; write(2) could not report that",

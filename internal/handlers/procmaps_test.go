@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,5 +108,35 @@ func TestMapWrites(t *testing.T) {
 	unix.Close(fd)
 	if len(n.UIDs()) != 2 {
 		t.Errorf("uid_map: %v", n.UIDs())
+	}
+}
+
+// What a program writes before it closes the file takes effect, whenever another call settles.
+func TestMapWritesWhileSettling(t *testing.T) {
+	c := newCaller(t)
+	w, identities := c.call.Maps, c.call.Identities
+	for i := range uint32(5000) {
+		n := &cred.Namespace{Index: 1, Owner: 33, Group: 33}
+		fd, e := w.open(uidMapFile, n, cred.Root())
+		if e != 0 {
+			t.Fatal(e)
+		}
+		written := make(chan error)
+		go func() {
+			_, err := unix.Write(fd, []byte("0 33 1\n"))
+			written <- errors.Join(err, unix.Close(fd))
+		}()
+		var err error
+		for done := false; !done; {
+			select {
+			case err = <-written:
+				done = true
+			default:
+			}
+			w.settle(identities)
+		}
+		if err != nil || len(n.UIDs()) != 1 || w.pending.Load() != 0 {
+			t.Fatalf("round %d: %v, %v, %d pending", i, err, n.UIDs(), w.pending.Load())
+		}
 	}
 }
