@@ -57,6 +57,11 @@ func (l life) run(cmd func(...string) *exec.Cmd) ([]byte, error) {
 		}
 		fmt.Fprintf(&out, "# image %s\n%s", image, list)
 	}
+	inspected, err := describeInspects(l.work, l.dir)
+	if err != nil {
+		return nil, err
+	}
+	out.WriteString(inspected)
 	return bytes.ReplaceAll(out.Bytes(), []byte(l.addr), []byte("REGISTRY")), nil
 }
 
@@ -136,16 +141,23 @@ func lifeInputs(work string, enter []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files = append(files, filepath.Join(work, "testdata", "engines", "life"), filepath.Join(work, "bin", "busybox"),
+	files = append(files, filepath.Join(work, "testdata", "engines", "life"), filepath.Join(work, inspectDiffers), filepath.Join(work, "bin", "busybox"),
 		filepath.Join(work, "debian12.tar"), filepath.Join(work, "servers", "dists", "bookworm", "Release"))
 	err = addFiles(sum, files...)
-	return fmt.Sprintf("%x %s", sum.Sum(nil), varying), err
+	inputs := fmt.Sprintf("%x %s %v", sum.Sum(nil), varying, rootConfigs)
+	for _, r := range runValues {
+		inputs += fmt.Sprintf(" %s %s", r.pattern, r.by)
+	}
+	return inputs, err
 }
 
 // rootConfigs are configuration files of the engines, and the variables that name them: real root
-// needs neither cgroups nor systemd here.
+// needs neither cgroups nor systemd here. A file that a variable names replaces the one of the
+// release, so this one repeats its capabilities.
 var rootConfigs = map[string]string{
-	"CONTAINERS_CONF":            "[containers]\ncgroups = \"disabled\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",
+	"CONTAINERS_CONF": "[containers]\ncgroups = \"disabled\"\n" +
+		"default_capabilities = [\"CHOWN\", \"DAC_OVERRIDE\", \"FOWNER\", \"FSETID\", \"KILL\", \"NET_BIND_SERVICE\", \"SETFCAP\", \"SETGID\", \"SETPCAP\", \"SETUID\", \"SYS_CHROOT\"]\n" +
+		"default_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",
 	"CONTAINERS_STORAGE_CONF":    "[storage]\ndriver = \"overlay\"\ngraphroot = \"DIR/storage\"\nrunroot = \"DIR/run\"\n",
 	"CONTAINERS_REGISTRIES_CONF": "[[registry]]\nlocation = \"REGISTRY\"\ninsecure = true\n",
 }
