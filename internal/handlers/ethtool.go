@@ -38,7 +38,7 @@ func (c *Call) ethtool() Result {
 	}
 	fd, e := c.Target.Dup(c.int32(0))
 	if e != 0 {
-		return Continue // EBADF
+		return unchecked(e)
 	}
 	defer unix.Close(fd)
 	page := unix.Getpagesize()

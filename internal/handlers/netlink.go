@@ -26,7 +26,7 @@ func (c *Call) netlinkAddress(sockfd int32, sa []byte, bind bool) Result {
 	}
 	socket, e := c.Target.Dup(sockfd)
 	if e != 0 {
-		return Continue // EBADF, or before Linux 6.9
+		return unchecked(e)
 	}
 	domain, e := sys.SocketOption(socket, unix.SO_DOMAIN)
 	protocol, e2 := sys.SocketOption(socket, unix.SO_PROTOCOL)
