@@ -43,6 +43,8 @@ type Accelerator struct {
 	after   uint32
 	sharing *atomic.Uint32
 	useless sync.Once // reports that code cannot be changed
+
+	executions [nhints]execution
 }
 
 // New returns an Accelerator that gives processes the code after so many calls. Sharing
@@ -79,8 +81,11 @@ func (a *Accelerator) NoteSharing() { a.sharing.Store(1) }
 // working directory is the supervisor's /proc.
 type Injector struct {
 	*Accelerator
-	hints [256]hint
+	hints [nhints]hint
 }
+
+// nhints is about how many processes something is remembered.
+const nhints = 256
 
 // NewInjector returns an Injector.
 func (a *Accelerator) NewInjector() *Injector { return &Injector{Accelerator: a} }
@@ -88,6 +93,7 @@ func (a *Accelerator) NewInjector() *Injector { return &Injector{Accelerator: a}
 // hint is what is known of a process. It may be about an earlier one with the same number.
 type hint struct {
 	pid     uint32
+	program uint32    // execution.program when it was new
 	calls   uint32    // that the code could have answered, since the last attempt
 	delay   uint32    // the next attempt is after 2^delay times as many calls as the first
 	mapping uint64    // where the code is; 0: nowhere yet
@@ -119,19 +125,19 @@ type Caller interface {
 }
 
 func (i *Injector) hint(pid uint32) *hint {
-	h := &i.hints[pid%uint32(len(i.hints))]
-	if h.pid != pid {
-		*h = hint{pid: pid}
+	h := &i.hints[pid%nhints]
+	if program := i.execution(pid).program.Load(); h.pid != pid || h.program != program {
+		*h = hint{pid: pid, program: program}
 	}
 	return h
 }
 
-// Executes is called before a process executes another program.
-func (i *Injector) Executes(pid uint32) { *i.hint(pid) = hint{pid: pid} }
-
 // Counts is called for each call that the code could have answered. After the last of
 // them, it changes the code of the process.
 func (i *Injector) Counts(c *Call) {
+	if i.execution(c.PID).pending(c.PID) {
+		return
+	}
 	h := i.hint(c.PID)
 	if h.mapping == 0 && c.After&(pageSize-1) == uint64(i.header.AfterSlow)&(pageSize-1) {
 		i.adopt(h, c)
@@ -195,7 +201,7 @@ func (i *Injector) note(h *hint, c *Call, err error) {
 // wait postpones the next attempt to change the process: to after twice as many calls as
 // the last one.
 func (h *hint) wait() {
-	*h = hint{pid: h.pid, delay: min(h.delay+1, maxDelay)}
+	*h = hint{pid: h.pid, program: h.program, delay: min(h.delay+1, maxDelay)}
 }
 
 // change patches the call site of c, or writes a bootstrap.
@@ -230,7 +236,7 @@ func (i *Injector) change(h *hint, c *Call) error {
 		}
 	}
 	if !p.isMapped(h.mapping) {
-		*h = hint{pid: h.pid} // of another process
+		*h = hint{pid: h.pid, program: h.program} // of another process
 		return nil
 	}
 	at, err := p.writeSlot(&s, h.mapping)
@@ -349,7 +355,7 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 // Restricts is called before a process restricts its own calls, with a filter of its own,
 // which may know nothing of the calls that the code makes.
 func (i *Injector) Restricts(c *Call) {
-	i.Executes(c.PID) // its hint says nothing any more
+	i.execution(c.PID).forget()
 	if err := stop(c.PID, true); err != nil {
 		slog.Warn("a process with a seccomp filter of its own may be killed by it", "pid", c.PID, "err", err)
 	}

@@ -1,8 +1,12 @@
 package accelerate
 
 import (
+	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func injector(t *testing.T, after uint32) *Injector {
@@ -14,9 +18,8 @@ func injector(t *testing.T, after uint32) *Injector {
 // Most notifications only count a call.
 func TestCountingAllocatesNothing(t *testing.T) {
 	i := injector(t, 1<<30)
-	pid := uint32(1)
+	pid := uint32(os.Getpid())
 	if n := testing.AllocsPerRun(1000, func() {
-		pid++
 		for ip := range uint64(8) {
 			i.Counts(&Call{PID: pid, NR: 262, After: 0x1000 + ip})
 		}
@@ -63,9 +66,11 @@ func TestHints(t *testing.T) {
 	if i.hint(7+uint32(len(i.hints))).calls != 0 {
 		t.Error("mixes processes up")
 	}
-	i.hint(7).calls = 5
-	i.Executes(7)
-	if i.hint(7).calls != 0 {
+	other := i.NewInjector()
+	pid := uint32(os.Getpid())
+	i.hint(pid).calls = 5
+	other.Executes(pid)
+	if i.hint(pid).calls != 0 {
 		t.Error("remembers the program before")
 	}
 	for range 2 * maxDelay {
@@ -73,5 +78,37 @@ func TestHints(t *testing.T) {
 	}
 	if h := i.hint(7); h.delay != maxDelay || h.pid != 7 {
 		t.Errorf("%+v", h)
+	}
+}
+
+// A thread executes a program in place of its process. What the process does meanwhile is
+// forgotten as soon as the thread is no longer there.
+func TestThreadExecutes(t *testing.T) {
+	runtime.LockOSThread() // the other thread is not the first, which outlives its goroutine
+	t.Chdir("/proc")
+	i := injector(t, 1)
+	call := &Call{PID: uint32(os.Getpid()), NR: 262, After: 0x1000}
+	i.hint(call.PID).delay = maxDelay
+	tids, end := make(chan uint32), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		tids <- uint32(unix.Gettid())
+		<-end
+	}()
+	i.Executes(<-tids)
+	if i.hint(call.PID).delay != 0 {
+		t.Error("remembers the program before")
+	}
+	i.hint(call.PID).delay = maxDelay
+	i.Counts(call)
+	if h := i.hint(call.PID); h.calls != 0 || h.delay != maxDelay {
+		t.Errorf("counts calls of the program before: %+v", h)
+	}
+	close(end)
+	for i.execution(call.PID).pending(call.PID) {
+	}
+	i.Counts(call)
+	if h := i.hint(call.PID); h.calls != 1 || h.delay != 0 {
+		t.Errorf("does not count calls of the program: %+v", h)
 	}
 }
