@@ -152,7 +152,7 @@ func TestPodman(t *testing.T) {
 	e.run("podman", "pull", "-q", e.base())
 	e.expect(owned, "podman", "run", "--rm", "--network=none", e.base(), "sh", "-c", showOwned)
 	e.expect("1000 1000\n", "podman", "run", "--rm", "--network=none", "-u", "1000:1000", e.base(), "sh", "-c", "echo $(id -u) $(id -g)")
-	e.run("podman", "run", "-d", "--name", "box", "--network=none", "-v", "data:/data", e.base(), "sh", "-c", "trap 'exit 9' TERM; echo started; while :; do sleep 0.1; done")
+	e.run("podman", "run", "-d", "--name", "box", "--network=none", "-v", "data:/data", e.base(), "sh", "-c", "trap 'exit 9' TERM; echo started; sleep 1000 & wait")
 	e.expect("box\n", "podman", "ps", "--format", "{{.Names}}")
 
 	if out, _, status := e.try("podman", "exec", "-u", "33", "box", "sh", "-c", "id -u; id -un; cat /owned/dir/none; chown 5 /owned/33; exit 7"); status != 7 || out != "33\nwww-data\n" {
