@@ -41,6 +41,13 @@ struct statx {
 };
 _Static_assert(__builtin_offsetof(struct statx, mode) == 28, "struct statx");
 
+// struct statfs of <asm/statfs.h>.
+struct statfs {
+	long type, rest[14];
+};
+_Static_assert(sizeof(struct statfs) == 120, "struct statfs");
+#define BTRFS_SUPER_MAGIC 0x9123683e
+
 static inline int is_regular(u32 mode) { return (mode & S_IFMT) == S_IFREG; }
 static inline int is_directory(u32 mode) { return (mode & S_IFMT) == S_IFDIR; }
 
