@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/internal/target"
 )
 
 // Offsets of fields of struct linux_dirent64, getdents(2).
@@ -33,7 +34,11 @@ func Getdents64(c *Call) Result {
 		return Continue
 	}
 	defer unix.Close(fd)
-	if e := c.rewind(fd); e != 0 {
+	bounded := isBounded(fd)
+	if bounded && (c.addr(1) == 0 || c.badPointer(1)) {
+		return Continue // EFAULT, after which lseek would have to restore the position
+	}
+	if e := c.rewind(fd, bounded); e != 0 {
 		return Continue // ENOTDIR
 	}
 	entries := c.buffer()[:min(uint64(c.uint32(2)), maxDirents)]
@@ -69,14 +74,27 @@ func cutDirent(entries []byte) (entry, rest []byte) {
 // nullName is the name of null in a directory entry.
 var nullName = []byte("null\x00")
 
+// isBounded reports whether the directory fd has no entries that are newer than the descriptor,
+// until lseek(2) makes them visible: btrfs_dir_llseek of fs/btrfs/inode.c. overlayfs calls that,
+// too, for its directories on btrfs.
+func isBounded(fd int) bool {
+	kind := sys.FileSystem(fd)
+	return kind == unix.BTRFS_SUPER_MAGIC || kind == unix.OVERLAYFS_SUPER_MAGIC
+}
+
 // rewind sets the position of the directory fd to that of the first attempt at this call. A
 // signal, or the death of a worker, may have discarded the entries that were read.
-func (c *Call) rewind(fd int) unix.Errno {
-	from, whence := int64(0), unix.SEEK_CUR
-	if c.resumes() {
-		from, whence = c.Intent.Began, unix.SEEK_SET
+func (c *Call) rewind(fd int, bounded bool) unix.Errno {
+	var at int64
+	var e unix.Errno
+	switch {
+	case c.resumes():
+		at, e = sys.Lseek(fd, c.Intent.Began, unix.SEEK_SET)
+	case bounded:
+		at, e = target.Position(fd)
+	default:
+		at, e = sys.Lseek(fd, 0, unix.SEEK_CUR)
 	}
-	at, e := sys.Lseek(fd, from, whence)
 	if e == 0 {
 		c.note(Intent{Began: at})
 	}

@@ -40,6 +40,24 @@ func (t *Task) status(b *[maxStatus]byte) ([]byte, unix.Errno) {
 	return readProc(&name[0], b)
 }
 
+// Position returns the position of the supervisor's descriptor fd, as lseek(2) does, without calling
+// the file system: see proc_pid_fdinfo(5).
+func Position(fd int) (int64, unix.Errno) {
+	var name [prefixRoom]byte
+	_ = append(strconv.AppendInt(append(name[:0], "self/fdinfo/"...), int64(fd), 10), 0)
+	var b [maxStatus]byte
+	info, e := readProc(&name[0], &b)
+	if e != 0 {
+		return 0, e
+	}
+	value, _ := valueOf(info, "pos")
+	at, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, unix.EIO
+	}
+	return at, 0
+}
+
 // readProc reads the start of a file into b. A relative path starts from the supervisor's
 // /proc.
 func readProc(file *byte, b *[maxStatus]byte) ([]byte, unix.Errno) {
