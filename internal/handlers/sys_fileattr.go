@@ -3,6 +3,7 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
@@ -30,7 +31,7 @@ func FileGetattr(c *Call) Result {
 //
 // The kernel checks the owner as for FS_IOC_SETFLAGS: see changeInodeFlags.
 func FileSetattr(c *Call) Result {
-	if c.kernelDecides(1 << unix.CAP_FOWNER) {
+	if c.kernelDecides(1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID) {
 		return Continue
 	}
 	size, flags := c.Data.Args[3], c.uint32(4)
@@ -57,10 +58,42 @@ func FileSetattr(c *Call) Result {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(i)
-	if perm.Owner(c.identity().Credentials, c.visible(i)) || !i.hasFileAttr() {
+	switch {
+	case !i.hasFileAttr():
 		return Continue // EOPNOTSUPP
+	case !perm.Owner(c.identity().Credentials, c.visible(i)):
+		return deny(i, unix.EPERM)
 	}
-	return deny(i, unix.EPERM)
+	return c.changeFileAttr(i, func() unix.Errno {
+		var p sys.FDPath
+		return sys.FileSetattr(unix.AT_FDCWD, p.Of(i.fd), attr, 0)
+	})
+}
+
+// changeFileAttr changes what file_setattr(2) and FS_IOC_FSSETXATTR change of an inode of the
+// caller, by change, unless the kernel can execute the call itself.
+//
+// XFS thereby clears the set-id bits of an inode over which the caller lacks CAP_FSETID
+// (xfs_fileattr_set of fs/xfs/xfs_ioctl.c); no other file system does. For the kernel, every task
+// of the container has that capability.
+func (c *Call) changeFileAttr(i *inode, change func() unix.Errno) Result {
+	caller, visible := c.identity(), c.visible(i)
+	if visible.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 || caller.CapableOver(visible.UID, visible.GID, unix.CAP_FSETID) ||
+		sys.FileSystem(i.fd) != unix.XFS_SUPER_MAGIC {
+		return Continue
+	}
+	c.Owners.Lock(i.lockKey())
+	defer c.Owners.Unlock(i.lockKey())
+	if !c.Listener.Waits() {
+		return Errno(unix.ESRCH) // the path may belong to another call by now
+	}
+	if e := c.refresh(i); e != 0 {
+		return Errno(e)
+	}
+	if e := c.unrecordSetID(i); e != 0 {
+		return Errno(e)
+	}
+	return Errno(withCaps(cred.AllCaps&^(1<<unix.CAP_FSETID), change))
 }
 
 // hasFileAttr reports whether the file system gives the inode the attributes of

@@ -51,6 +51,9 @@ func (c *Call) changeInodeFlags(get uint32) Result {
 	}
 	defer c.close(i)
 	if perm.Owner(c.identity().Credentials, c.visible(i)) {
+		if c.uint32(1) == fsIOCFSSetXattr {
+			return c.changeFileAttr(i, c.setFSXattr)
+		}
 		return Continue
 	}
 	if get != fsIOCGetVersion && c.badPointer(2) {
@@ -65,6 +68,21 @@ func (c *Call) changeInodeFlags(get uint32) Result {
 		}
 	}
 	return deny(i, unix.EPERM)
+}
+
+// setFSXattr makes the caller's call ioctl(fd, FS_IOC_FSSETXATTR, argp).
+func (c *Call) setFSXattr() unix.Errno {
+	var argument [28]byte // struct fsxattr of <linux/fs.h>
+	n, e := c.Target.Read(c.addr(2), argument[:])
+	if e != 0 || n < len(argument) {
+		return unix.EFAULT
+	}
+	fd, e := c.Target.Dup(c.int32(0))
+	if e != 0 {
+		return e
+	}
+	defer unix.Close(fd)
+	return sys.Ioctl(fd, fsIOCFSSetXattr, unsafe.Pointer(&argument))
 }
 
 // attachTUN handles ioctl(fd, TUNSETIFF, ifreq), which creates an interface or attaches to an

@@ -432,6 +432,7 @@ var (
 	one           = numeric("one")
 	inotifyFlags  = numeric("inotifyFlags")
 	inotifyMask   = numeric("inotifyMask")
+	inodeCommand  = numeric("inodeCommand")
 	actor         = numeric("actor")
 	namespaces    = numeric("namespaces")
 
@@ -454,6 +455,7 @@ var (
 	times         = param{name: "times", encode: pointer(encodeTimes)}
 	how           = param{name: "how", encode: encodeWords}
 	fileAttr      = param{name: "fileAttr", encode: encodeWords}
+	inodeFlags    = param{name: "inodeFlags", encode: encodeWords}
 	optionValue   = param{name: "optionValue", encode: encodeWords}
 	sockaddr      = param{name: "sockaddr", encode: encodeSockaddr}
 	argv          = param{name: "argv", encode: encodeArgv}

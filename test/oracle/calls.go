@@ -74,6 +74,7 @@ var calls = slices.Concat([]call{
 	{name: "name_to_handle_at", number: unix.SYS_NAME_TO_HANDLE_AT, params: []param{dirfd, path, handle, linkFlags}, weight: 3},
 	{name: "file_getattr", number: unix.SYS_FILE_GETATTR, params: []param{dirfd, path, bytesOut, nofollowFlags}, weight: 4},
 	{name: "file_setattr", number: unix.SYS_FILE_SETATTR, params: []param{dirfd, path, fileAttr, nofollowFlags}, weight: 4},
+	{name: "ioctl", number: unix.SYS_IOCTL, params: []param{fd, inodeCommand, inodeFlags}, weight: 4},
 	{name: "getcwd", number: unix.SYS_GETCWD, params: []param{bytesOut}, weight: 3},
 
 	{name: "chdir", number: unix.SYS_CHDIR, params: []param{directoryPath}, weight: 6},

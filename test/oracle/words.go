@@ -66,6 +66,10 @@ var randomWord = map[string]func(*generator) string{
 	"fileAttr": func(g *generator) string {
 		return g.pick("[0,0,0]", "[0,0,0]", "[0x80,0,0]", "[0x10000000000,0,0]", "[0,0]")
 	},
+	// Not FS_IOC_SETFLAGS, whose result depends on when ext4 has allocated blocks.
+	"inodeCommand": func(*generator) string { return "FS_IOC_FSSETXATTR" },
+	// The flags of the second are FS_XFLAG_NODUMP.
+	"inodeFlags":  func(g *generator) string { return g.pick("[0,0,0,0]", "[0,0,0,0]", "[0x80,0,0,0]") },
 	"optionValue": func(g *generator) string { return g.pick("[0]", "[6]", "[7]", "[7]", "[0xffffffff]") },
 	"sockaddr":    func(g *generator) string { return strconv.Quote(g.pick("s", "d1/s", "d2/s", g.name())) },
 	"argv":        func(g *generator) string { return g.pick(`["x"]`, `["x","y"]`, `[]`) },
