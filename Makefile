@@ -22,7 +22,7 @@ test: ## Run everything; as root on Debian, first install and build what the tes
 N = 10000
 SEED = 1
 FS = ext4,tmpfs,overlay
-oracle: ## Run the differential fuzzer, as root: N=10000 SEED=1 FS=ext4,tmpfs,overlay (docs/internals/oracle.md)
+oracle: ## Run the differential fuzzer, as root: N=10000 SEED=1 FS=ext4,tmpfs,overlay,btrfs,xfs (docs/internals/oracle.md)
 	test/prepare
 	go run ./test/oracle -n $(N) -seed $(SEED) -fs $(FS) -keep test/oracle/testdata
 

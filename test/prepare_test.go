@@ -1,7 +1,6 @@
 package test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/disk"
 )
 
 // unifiedCgroup is the mount point of cgroup version 2 in hybrid mode. crun 1.8
@@ -74,10 +75,6 @@ func mountOdd(work string, user int) error {
 	return nil
 }
 
-// diskImage is the size of the image of a file system, in bytes. mkfs.xfs needs 300 MiB; the
-// image is sparse.
-const diskImage = 320 << 20
-
 // mountDisks mounts new file systems of kinds that keep records on disk, and gives them to the
 // user. It leaves out those that this machine lacks.
 func mountDisks(work string, user int) {
@@ -90,18 +87,12 @@ func mountDisks(work string, user int) {
 
 // mountDisk mounts a new file system at dir.
 func mountDisk(dir, kind string, user int) error {
-	image, mount := dir+".img", dir+".mount"
-	f, err := os.Create(image)
-	if err != nil {
+	mount := dir + ".mount"
+	if err := os.Mkdir(mount, 0o755); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Truncate(diskImage), f.Close(), os.Mkdir(mount, 0o755)); err != nil {
+	if err := disk.Mount(kind, dir+".img", mount); err != nil {
 		return err
-	}
-	for _, argv := range [][]string{{"mkfs." + kind, "-q", image}, {"mount", "-t", kind, "-o", "loop", image, mount}} {
-		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", argv[0], err, out)
-		}
 	}
 	if err := os.Chown(mount, user, user); err != nil {
 		return err

@@ -19,8 +19,8 @@ type pair struct {
 
 // open starts both sides. all is the set of capabilities that real root has.
 func (pl *place) open(fs string, all uint64) (*pair, error) {
-	if fs == "ext4" {
-		if err := pl.isExt4(); err != nil {
+	if disks[fs] != 0 {
+		if err := pl.mount(fs); err != nil {
 			return nil, err
 		}
 	}

@@ -26,7 +26,7 @@ import (
 )
 
 func main() {
-	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides refers to this thread
+	runtime.LockOSThread() // PR_SET_PDEATHSIG of the sides, and newPlace, refer to this thread
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
@@ -54,10 +54,10 @@ func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("oracle", flag.ContinueOnError)
 	flags.IntVar(&o.n, "n", 1000, "run this `number` of programs on each file system")
 	flags.Uint64Var(&o.seed, "seed", 1, "the seed of the first program; it increases by one for each program")
-	fs := flags.String("fs", "ext4,tmpfs,overlay", "the file systems, separated by commas")
+	fs := flags.String("fs", "ext4,tmpfs,overlay", "the file systems, separated by commas: these, btrfs and xfs")
 	without := flags.String("without", "", "features that programs must not use, separated by commas: "+strings.Join(features, ","))
 	flags.StringVar(&o.keep, "keep", "", "write programs that differ, shrunk, to this `directory`")
-	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`, on ext4")
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`; images of the file systems on disk that it is not on are mounted in it")
 	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of building one")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
 	flags.BoolVar(&o.covered, "coverage", false, "at the end, print how often each call gave which error")

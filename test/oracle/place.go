@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/disk"
 )
 
 //go:embed interpreter
@@ -21,7 +23,8 @@ type place struct {
 	dir    string
 	lock   *os.File // the directory, locked while it is in use
 	binary string
-	uid    int // of the side of subuidless
+	uid    int             // of the side of subuidless
+	images map[string]bool // the file systems that are mounted in the directory, under their names
 
 	accelerated bool // the side of subuidless accelerates processes, at their first call
 }
@@ -30,14 +33,25 @@ type place struct {
 // some of them.
 var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "w"}
 
+// disks maps the file systems on disk to their magic numbers, statfs(2). The interpreters mount
+// the others.
+var disks = map[string]int64{"btrfs": unix.BTRFS_SUPER_MAGIC, "ext4": unix.EXT4_SUPER_MAGIC, "xfs": unix.XFS_SUPER_MAGIC}
+
 // newPlace builds what the two sides need in a new directory in parent. If binary is "",
-// it also builds subuidless.
+// it also builds subuidless. The goroutine must be locked to its thread, which gets a mount
+// namespace of its own: so what a killed run has mounted ends with it.
 func newPlace(parent, binary string, uid int) (_ *place, err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return nil, fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return nil, fmt.Errorf("making all mounts private: %w", err)
+	}
 	dir, lock, err := makeLocked(parent)
 	if err != nil {
 		return nil, err
 	}
-	pl := &place{dir: dir, lock: lock, binary: binary, uid: uid}
+	pl := &place{dir: dir, lock: lock, binary: binary, uid: uid, images: make(map[string]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, pl.remove())
@@ -146,27 +160,53 @@ func (pl *place) build() error {
 // the attribute.
 func (pl *place) sidecar() string { return pl.path("user", "home", "sidecar") }
 
-// remove removes the directory.
-func (pl *place) remove() error { return errors.Join(os.RemoveAll(pl.dir), pl.lock.Close()) }
+// remove unmounts the images and removes the directory.
+func (pl *place) remove() error {
+	var errs []error
+	for fs := range pl.images {
+		errs = append(errs, unix.Unmount(pl.path(fs), unix.MNT_DETACH))
+	}
+	return errors.Join(append(errs, os.RemoveAll(pl.dir), pl.lock.Close())...)
+}
 
-// isExt4 returns an error unless the directory is on ext4.
-func (pl *place) isExt4() error {
+// mount mounts a file system on disk that the place is not on, from a new image.
+func (pl *place) mount(fs string) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(pl.dir, &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", pl.dir, err)
 	}
-	if st.Type != unix.EXT4_SUPER_MAGIC {
-		return fmt.Errorf("%s is not on ext4 (its file system has the magic number %#x); pass another directory with -dir, or omit ext4 from -fs", pl.dir, st.Type)
+	if st.Type == disks[fs] || pl.images[fs] {
+		return nil
+	}
+	if err := os.Mkdir(pl.path(fs), 0o755); err != nil {
+		return err
+	}
+	if err := disk.Mount(fs, pl.path(fs+".img"), pl.path(fs)); err != nil {
+		return err
+	}
+	pl.images[fs] = true
+	for side, owner := range map[string]int{"root": 0, "user": pl.uid} {
+		if err := errors.Join(os.Mkdir(pl.path(fs, side), 0o755), os.Chown(pl.path(fs, side), owner, owner)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// volume returns the directory of a side on a file system on disk.
+func (pl *place) volume(side, fs string) string {
+	if pl.images[fs] {
+		return pl.path(fs, side)
+	}
+	return pl.path(side, "w")
 }
 
 // realRoot returns the side of real root, which has its own mount, PID and network namespaces.
 func (pl *place) realRoot(fs string) *side {
 	return &side{name: "real root", start: func() *exec.Cmd {
 		source := "-"
-		if fs == "ext4" {
-			source = pl.path("root", "w")
+		if disks[fs] != 0 {
+			source = pl.volume("root", fs)
 		}
 		cmd := exec.Command(pl.path("root", "root/bin/interpreter"), "--interpret", fs, pl.path("root", "root"), source)
 		cmd.Env = []string{}
@@ -180,8 +220,8 @@ func (pl *place) realRoot(fs string) *side {
 func (pl *place) user(fs string) *side {
 	return &side{name: "subuidless", start: func() *exec.Cmd {
 		argv := []string{"run", "--read-only", "--net", "none", "--sidecar", pl.sidecar()}
-		if fs == "ext4" {
-			argv = append(argv, "--volume", pl.path("user", "w")+":/w")
+		if disks[fs] != 0 {
+			argv = append(argv, "--volume", pl.volume("user", fs)+":/w")
 		}
 		interpret := "--interpret"
 		if pl.accelerated {

@@ -5,6 +5,7 @@
 // and actors create the others. They pass the turn to each other with futex(2).
 #include "shared.h"
 #include "sites.h"
+#include "attributes.h"
 #include "tree.h"
 #include "place.h"
 #include <linux/errno.h>
@@ -206,6 +207,17 @@ static word write_set_id(word nr, enum clears how, const word a[6], struct statx
 	return result;
 }
 
+// call makes a call of a program.
+static word call(word nr, const word a[6]) {
+	word result = site6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (result <= 0 || (nr != __NR_listxattr && nr != __NR_llistxattr && nr != __NR_flistxattr))
+		return result;
+	char names[4096]; // for a[2] == 0
+	if (a[2] != 0)
+		return without_disk_acls((char *)a[1], result);
+	return without_disk_acls(names, must("listxattr", raw6(nr, a[0], (word)names, sizeof(names), 0, 0, 0)));
+}
+
 static word execute(struct op *op) {
 	word a[6];
 	for (int i = 0; i < 6; i++) {
@@ -237,7 +249,7 @@ static word execute(struct op *op) {
 	if (pin(op->clears, a, &st) && (st.stx_mode & 0170000) == 0100000 && st.stx_mode & 06000)
 		result = write_set_id(op->nr, op->clears, a, &st);
 	else
-		result = site6(op->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		result = call(op->nr, a);
 	// openat2(2), of RESOLVE_IN_ROOT and RESOLVE_BENEATH: EAGAIN if "the kernel could not
 	// ensure that a ".." component didn't escape (due to a race condition or potential
 	// attack)", such as any rename on the machine.

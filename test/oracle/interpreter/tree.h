@@ -22,7 +22,7 @@ static void put_bytes(struct out *o, const void *bytes, unsigned long n) {
 
 static void put_attributes(struct out *o, const char *name) {
 	char names[4096], value[4096];
-	word n = raw(llistxattr, name, names, sizeof(names));
+	word n = list_attributes(name, names, sizeof(names));
 	put_number(o, n);
 	for (word i = 0; i < n; i += length(names + i) + 1) {
 		put_bytes(o, names + i, length(names + i));
