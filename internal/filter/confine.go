@@ -88,11 +88,11 @@ func CompileDenials(goarch string) ([]bpf.RawInstruction, error) {
 		trap,
 		bpf.LoadAbsolute{Off: offNR, Size: 4},
 	}
-	prog = append(prog, search(calls, []bpf.Instruction{
+	prog = appendSearch(prog, calls, []bpf.Instruction{
 		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(native.Highest()), SkipTrue: 1}, allow,
 		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: firstNegative, SkipFalse: 1}, allow, // see compileRest
 		enosys,
-	})...)
+	})
 	raw, err := bpf.Assemble(prog)
 	if err != nil {
 		return nil, fmt.Errorf("assembling the seccomp filter of the supervisor: %w", err)

@@ -53,17 +53,15 @@ func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged)
 	if err != nil {
 		return nil, err
 	}
-	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offArch, Size: 4}}
+	prog := append(make([]bpf.Instruction, 0, unix.BPF_MAXINSNS), bpf.LoadAbsolute{Off: offArch, Size: 4})
 	for _, a := range arches {
-		var section []bpf.Instruction
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.Audit(), SkipTrue: 1}, nil)
+		section := len(prog)
 		if a == syscalls.X8664 {
-			section = compileTagged(tagged)
+			prog = append(prog, compileTagged(tagged)...)
 		}
-		section = append(section, compileArch(a, rows)...)
-		prog = append(prog,
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.Audit(), SkipTrue: 1},
-			bpf.Jump{Skip: uint32(len(section))})
-		prog = append(prog, section...)
+		prog = appendArch(prog, a, rows)
+		prog[section-1] = bpf.Jump{Skip: uint32(len(prog) - section)}
 	}
 	prog = append(prog, notify)
 	raw, err := bpf.Assemble(prog)
@@ -73,9 +71,9 @@ func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged)
 	return raw, nil
 }
 
-// compileArch returns the instructions for one ABI. Each path through them ends in a
+// appendArch appends the instructions for one ABI. Each path through them ends in a
 // verdict.
-func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
+func appendArch(prog []bpf.Instruction, a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
 	var calls []call
 	for i := range rows {
 		nr, ok := rows[i].Number(a)
@@ -87,7 +85,7 @@ func compileArch(a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
 		}
 	}
 	slices.SortFunc(calls, func(x, y call) int { return cmp.Compare(x.nr, y.nr) })
-	return append([]bpf.Instruction{bpf.LoadAbsolute{Off: offNR, Size: 4}}, search(calls, compileRest(a))...)
+	return appendSearch(append(prog, bpf.LoadAbsolute{Off: offNR, Size: 4}), calls, compileRest(a))
 }
 
 // compileRest returns the instructions that decide about calls above the last row. Only
@@ -119,26 +117,25 @@ type call struct {
 	verdict []bpf.Instruction
 }
 
-// search returns the instructions that look up the number that has been loaded in
+// appendSearch appends the instructions that look up the number that has been loaded in
 // calls, which are sorted. They allow other numbers below the last of calls, and
 // leave those above it to rest. It is a binary search, because a notified call pays
 // for each comparison.
-func search(calls []call, rest []bpf.Instruction) []bpf.Instruction {
+func appendSearch(prog []bpf.Instruction, calls []call, rest []bpf.Instruction) []bpf.Instruction {
 	switch len(calls) {
 	case 0:
-		return rest
+		return append(prog, rest...)
 	case 1:
 		c := calls[0]
-		prog := append([]bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.nr, SkipTrue: uint8(len(c.verdict))}}, c.verdict...)
-		return append(prog, rest...)
+		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.nr, SkipTrue: uint8(len(c.verdict))})
+		return append(append(prog, c.verdict...), rest...)
 	}
 	half := len(calls) / 2
-	lower := search(calls[:half], []bpf.Instruction{allow})
-	prog := append([]bpf.Instruction{
-		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: calls[half].nr, SkipFalse: 1},
-		bpf.Jump{Skip: uint32(len(lower))},
-	}, lower...)
-	return append(prog, search(calls[half:], rest)...)
+	prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: calls[half].nr, SkipFalse: 1}, nil)
+	lower := len(prog)
+	prog = appendSearch(prog, calls[:half], []bpf.Instruction{allow})
+	prog[lower-1] = bpf.Jump{Skip: uint32(len(prog) - lower)}
+	return appendSearch(prog, calls[half:], rest)
 }
 
 // compileRow returns the instructions that decide about one system call, or nil if
