@@ -50,7 +50,7 @@ func buildPrograms(ctx context.Context, w workdir, o options) error {
 // writeFilter writes subuidless's own filter, as struct sock_filter, for the bare round
 // trip.
 func writeFilter(name string) error {
-	program, err := filter.Compile(runtime.GOARCH, syscalls.Rows)
+	program, err := filter.Compile(runtime.GOARCH, syscalls.Rows())
 	if err != nil {
 		return err
 	}

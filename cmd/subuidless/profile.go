@@ -39,7 +39,7 @@ Name the file in containers.conf (seccomp_profile), or with
 			if err := cli.MakeAbsolute(&socket); err != nil {
 				return err
 			}
-			rows := syscalls.Rows
+			rows := syscalls.Rows()
 			if noPermissions {
 				rows = syscalls.WithoutPermissions(rows)
 			}

@@ -28,7 +28,7 @@ Everything else in an existing file is preserved.`,
 			if err := cli.MakeAbsolute(&opts.Socket); err != nil {
 				return err
 			}
-			rows := syscalls.Rows
+			rows := syscalls.Rows()
 			if noPermissions {
 				rows = syscalls.WithoutPermissions(rows)
 			}

@@ -194,11 +194,11 @@ func TestInjectWhenBundled(t *testing.T) {
 // of them make libseccomp's filter long, and containers slow to start.
 func TestInjectFewRules(t *testing.T) {
 	var names []string
-	for _, row := range syscalls.Rows {
+	for _, row := range syscalls.Rows() {
 		names = append(names, row.Name)
 	}
 	engine := specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{{Names: names, Action: specs.ActAllow}}}
-	if err := inject(&engine, syscalls.Rows); err != nil {
+	if err := inject(&engine, syscalls.Rows()); err != nil {
 		t.Fatal(err)
 	}
 	rules := map[string]int{}
@@ -217,7 +217,7 @@ func TestInjectFewRules(t *testing.T) {
 // Without permissions, calls that open files are notified depending on their flags. That must
 // not take many rules.
 func TestInjectOpens(t *testing.T) {
-	rows := syscalls.WithoutPermissions(syscalls.Rows)
+	rows := syscalls.WithoutPermissions(syscalls.Rows())
 	i := slices.IndexFunc(rows, func(r syscalls.Row) bool { return r.Name == "openat" })
 	row := &rows[i]
 	for name, tt := range map[string]struct {

@@ -40,7 +40,7 @@ type machine struct{ *bpf.VM }
 
 func compile(t *testing.T, goarch string) machine {
 	t.Helper()
-	raw, err := Compile(goarch, syscalls.Rows)
+	raw, err := Compile(goarch, syscalls.Rows())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func model(t *testing.T, a syscalls.Arch, nr uint32, args []uint64) uint32 {
 	if nr > uint32(a.Highest()) {
 		verdict = refused
 	}
-	for i := range syscalls.Rows {
-		r := &syscalls.Rows[i]
+	for i := range syscalls.Rows() {
+		r := &syscalls.Rows()[i]
 		if n, ok := r.Number(a); !ok || uint32(n) != nr {
 			continue
 		}
@@ -147,9 +147,9 @@ func TestVerdicts(t *testing.T) {
 // A condition with several tests holds if all of them do.
 func TestConjunctions(t *testing.T) {
 	m, compared := compile(t, "amd64"), 0
-	for i := range syscalls.Rows {
-		nr, ok := syscalls.Rows[i].Number(syscalls.X8664)
-		for _, c := range syscalls.Rows[i].When {
+	for i := range syscalls.Rows() {
+		nr, ok := syscalls.Rows()[i].Number(syscalls.X8664)
+		for _, c := range syscalls.Rows()[i].When {
 			if !ok || len(c) == 1 {
 				continue
 			}
@@ -166,7 +166,7 @@ func TestConjunctions(t *testing.T) {
 			for _, args := range sets {
 				got, want := m.run(t, syscalls.X8664.Audit(), uint32(nr), args...), model(t, syscalls.X8664, uint32(nr), args)
 				if got != want {
-					t.Errorf("%s %#x: %s, want %s", syscalls.Rows[i].Name, args, verdictName(got), verdictName(want))
+					t.Errorf("%s %#x: %s, want %s", syscalls.Rows()[i].Name, args, verdictName(got), verdictName(want))
 				}
 				compared++
 			}
@@ -295,8 +295,8 @@ func TestAllowedCallsLoadNoArgument(t *testing.T) {
 		}
 		for _, a := range arches {
 			tested := map[uint32]bool{}
-			for i := range syscalls.Rows {
-				if nr, ok := syscalls.Rows[i].Number(a); ok && len(syscalls.Rows[i].When) > 0 {
+			for i := range syscalls.Rows() {
+				if nr, ok := syscalls.Rows()[i].Number(a); ok && len(syscalls.Rows()[i].When) > 0 {
 					tested[uint32(nr)] = true
 				}
 			}
@@ -321,7 +321,7 @@ func TestAllowedCallsLoadNoArgument(t *testing.T) {
 // The kernel refuses programs with more than BPF_MAXINSNS instructions.
 func TestSize(t *testing.T) {
 	for _, goarch := range []string{"amd64", "arm64"} {
-		raw, err := Compile(goarch, syscalls.Rows)
+		raw, err := Compile(goarch, syscalls.Rows())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +348,7 @@ func TestNoRows(t *testing.T) {
 
 func TestUnknownArchitecture(t *testing.T) {
 	for _, goarch := range []string{"", "386", "arm", "riscv64", "AMD64"} {
-		if raw, err := Compile(goarch, syscalls.Rows); err == nil || raw != nil || !strings.Contains(err.Error(), "not supported") {
+		if raw, err := Compile(goarch, syscalls.Rows()); err == nil || raw != nil || !strings.Contains(err.Error(), "not supported") {
 			t.Errorf("%q: %d instructions, error %v", goarch, len(raw), err)
 		}
 	}

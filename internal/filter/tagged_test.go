@@ -15,7 +15,7 @@ import (
 // accelerated returns the program for a container whose processes are accelerated.
 func accelerated(t *testing.T, goarch string) machine {
 	t.Helper()
-	raw, err := CompileTagged(goarch, syscalls.WithAcceleration(syscalls.Rows), syscalls.TaggedCalls)
+	raw, err := CompileTagged(goarch, syscalls.WithAcceleration(syscalls.Rows()), syscalls.TaggedCalls())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ const ip = 0x7f12_3456_789a
 // Every call in the list is allowed with its tag, and notified with anything else in its place.
 func TestTags(t *testing.T) {
 	m := accelerated(t, "amd64")
-	for _, call := range syscalls.TaggedCalls {
+	for _, call := range syscalls.TaggedCalls() {
 		t.Run(call.Name, func(t *testing.T) {
 			nr := number(t, call.Name)
 			set := func(args *[6]uint64, h syscalls.Half, v uint32) {
@@ -102,7 +102,7 @@ func TestTags(t *testing.T) {
 func TestTagsOfOtherCalls(t *testing.T) {
 	m, without := accelerated(t, "amd64"), compile(t, "amd64")
 	var taggable []uint32
-	for _, call := range syscalls.TaggedCalls {
+	for _, call := range syscalls.TaggedCalls() {
 		taggable = append(taggable, number(t, call.Name))
 	}
 	tagged := [6]uint64{ip &^ math.MaxUint32, 0, ip & math.MaxUint32 << 32, 0, 0, ip}
@@ -190,11 +190,11 @@ func TestSharedMemoryIsNotified(t *testing.T) {
 
 // Arm has no tagged calls.
 func TestNoTagsOnArm(t *testing.T) {
-	plain, err := Compile("arm64", syscalls.Rows)
+	plain, err := Compile("arm64", syscalls.Rows())
 	if err != nil {
 		t.Fatal(err)
 	}
-	tagged, err := CompileTagged("arm64", syscalls.Rows, syscalls.TaggedCalls)
+	tagged, err := CompileTagged("arm64", syscalls.Rows(), syscalls.TaggedCalls())
 	if err != nil {
 		t.Fatal(err)
 	}

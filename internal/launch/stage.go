@@ -223,11 +223,11 @@ func stageMain(number, filter, etc, user, root string, args []string) (status in
 
 // compileFilter returns the program of the filter that the stage has in its arguments.
 func compileFilter(name string) ([]bpf.RawInstruction, error) {
-	rows := syscalls.Rows
+	rows := syscalls.Rows()
 	var tagged []syscalls.Tagged
 	name, accelerated := strings.CutSuffix(name, filterAccelerated)
 	if accelerated {
-		rows, tagged = syscalls.WithAcceleration(rows), syscalls.TaggedCalls
+		rows, tagged = syscalls.WithAcceleration(rows), syscalls.TaggedCalls()
 	}
 	if name == filterNoPermissions {
 		rows = syscalls.WithoutPermissions(rows)

@@ -132,7 +132,7 @@ func (r *runtime) writeState(s *state, rec record, config bundleConfig) error {
 		},
 		Home: func(uid uint32) string { return launch.Home(config.rootfs(rec.Bundle), uid) },
 	}
-	rows := syscalls.Rows
+	rows := syscalls.Rows()
 	if r.supervisor.NoPermissions {
 		rows = syscalls.WithoutPermissions(rows)
 	}

@@ -43,8 +43,9 @@ func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error
 		return nil, err
 	}
 	a := &acceleration{Accelerator: shared}
-	for i := range syscalls.AnsweredCalls {
-		answered := &syscalls.AnsweredCalls[i]
+	calls := syscalls.AnsweredCalls()
+	for i := range calls {
+		answered := &calls[i]
 		a.concern(answered.Name).answers = answered
 	}
 	for name, kind := range map[string]concernKind{

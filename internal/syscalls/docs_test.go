@@ -43,8 +43,8 @@ func Markdown() string {
 	head, table, _ := strings.Cut(page, "\n| ")
 	head = strings.ReplaceAll(head, "|", "`")
 	fmt.Fprintf(&b, head+"\n| "+table, X8664.Highest(), I386.Highest(), ARM64.Highest())
-	for i := range Rows {
-		r := &Rows[i]
+	for i := range Rows() {
+		r := &Rows()[i]
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", r.Name, r.Support,
 			r.number(X8664), r.number(I386), r.number(ARM64), r.condition(), r.Note, r.peers())
 	}
@@ -111,8 +111,8 @@ func (r *Row) peers() string {
 // covered returns how many calls of p are emulated or native here.
 func (p *Peer) covered() int {
 	n := 0
-	for i := range Rows {
-		if s := Rows[i].Support; slices.Contains(p.Calls, Rows[i].Name) && (s == Emulated || s == Native) {
+	for i := range Rows() {
+		if s := Rows()[i].Support; slices.Contains(p.Calls, Rows()[i].Name) && (s == Emulated || s == Native) {
 			n++
 		}
 	}

@@ -2,22 +2,27 @@ package syscalls
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/rootless-containers/subuidless/internal/handlers"
 )
 
-// Rows is the table of system calls. A suffix or prefix (16, 32, 64, old) marks a name
+// Rows returns the table of system calls, which callers must not change. A suffix or prefix (16, 32, 64, old) marks a name
 // that exists on i386 only. Where the arguments of a name differ on i386, its row
 // has an I386 handler.
 //
 // The order matters for filters that test one call after the other: calls that
 // programs make often, and that are seldom notified, come first. Such a filter adds
 // 30 ns to fcntl in the first place, and 90 ns in the last.
-var Rows = slices.Concat(
-	files(descriptorRows), files(ownerRows), files(xattrRows), files(changeRows), files(reachRows), files(nameRows),
-	rootRows, identityRows, execRows, files(deviceRows), files(createRows), taskRows, socketRows, ipcRows, nativeRows,
-	commonRows, refusedRows,
-)
+//
+// The table is made when it is first needed, because most processes of subuidless start without it.
+var Rows = sync.OnceValue(func() []Row {
+	return slices.Concat(
+		files(descriptorRows), files(ownerRows), files(xattrRows), files(changeRows), files(reachRows), files(nameRows),
+		rootRows, identityRows, execRows, files(deviceRows), files(createRows), taskRows, socketRows, ipcRows, nativeRows,
+		commonRows, refusedRows,
+	)
+})
 
 // files returns rows, which are about files, with Serve set.
 func files(rows []Row) []Row {

@@ -12,6 +12,7 @@ package syscalls
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -57,19 +58,32 @@ func (a Arch) Audit() uint32 {
 	return [...]uint32{X8664: unix.AUDIT_ARCH_X86_64, I386: unix.AUDIT_ARCH_I386, ARM64: unix.AUDIT_ARCH_AARCH64}[a]
 }
 
-// Known reports whether this build knows a system call of this name, on any architecture.
-func Known(name string) bool {
-	_, known := numbers[name]
-	return known
+// named is a system call with its number for each Arch, or absent.
+type named struct {
+	name    string
+	numbers [arches]int
 }
+
+// lookUp returns the system call of this name, or nil if this build knows none, on any
+// architecture.
+func lookUp(name string) *named {
+	i, known := slices.BinarySearchFunc(numbers[:], name, func(n named, name string) int { return strings.Compare(n.name, name) })
+	if !known {
+		return nil
+	}
+	return &numbers[i]
+}
+
+// Known reports whether this build knows a system call of this name, on any architecture.
+func Known(name string) bool { return lookUp(name) != nil }
 
 // Highest returns the highest system call number of a that this build knows. The
 // filter refuses higher ones, because a call that nobody has reviewed may bypass
 // what other rows enforce.
 func (a Arch) Highest() int {
 	highest := 0
-	for _, n := range numbers {
-		highest = max(highest, n[a])
+	for i := range numbers {
+		highest = max(highest, numbers[i].numbers[a])
 	}
 	return highest
 }
@@ -242,19 +256,19 @@ const (
 // Number returns the row's system call number on a. Ok is false if a has no such
 // call.
 func (r *Row) Number(a Arch) (nr int, ok bool) {
-	n, ok := numbers[r.Name]
-	if !ok || n[a] == absent {
+	n := lookUp(r.Name)
+	if n == nil || n.numbers[a] == absent {
 		return 0, false
 	}
-	return n[a], true
+	return n.numbers[a], true
 }
 
 // NameOf returns the name of the system call nr of a, whether there is a row for it or not, or the
 // number if this build does not know it.
 func NameOf(a Arch, nr int) string {
-	for name, n := range numbers {
-		if n[a] == nr {
-			return name
+	for i := range numbers {
+		if numbers[i].numbers[a] == nr {
+			return numbers[i].name
 		}
 	}
 	return fmt.Sprintf("syscall_%d", nr)
@@ -276,13 +290,15 @@ const maxNR = 512
 // NewDispatch returns the index of Rows.
 func NewDispatch() *Dispatch {
 	d := new(Dispatch)
-	for i := range Rows {
-		r := &Rows[i]
+	rows := Rows()
+	for i := range rows {
+		r := &rows[i]
 		if r.Support != Emulated {
 			continue
 		}
-		for a := range Arch(arches) {
-			if nr, ok := r.Number(a); ok {
+		n := lookUp(r.Name)
+		for a, nr := range n.numbers {
+			if nr != absent {
 				d[a][nr] = r
 			}
 		}

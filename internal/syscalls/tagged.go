@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -57,36 +58,40 @@ func (a *Answered) Allows(args *[6]uint64) bool {
 	return true
 }
 
-// TaggedCalls are the system calls that may be tagged. They change no identity, give files to the
+// TaggedCalls returns the system calls that may be tagged. They change no identity, give files to the
 // container's root only, and write no attribute except a small one that the file does not have yet:
 // the record of an owner.
-var TaggedCalls = slices.Concat(
-	inSixth("newfstatat", "fstat", "statx", "faccessat", "faccessat2", "readlinkat", "getdents64", "chdir", "fchdir", "statfs",
-		"getuid", "geteuid", "getgid", "getegid", "getxattr", "lgetxattr", "fgetxattr", "listxattrat",
-		"mkdirat", "symlinkat", "linkat", "unlinkat", "renameat2", "fchmodat", "fchmod", "utimensat"),
-	inSixth("openat").only(unnamed(2)...),
-	inSixth("fchownat").only(toRoot(2, 3)...),
-	inSixth("fchown").only(toRoot(1, 2)...),
-	inSixth("fsetxattr").only(HalfTest{Half{Index: 3}, ^uint32(31), 0}, HalfTest{Half{Index: 3, Upper: true}, ^uint32(0), 0},
-		HalfTest{Half{Index: 4}, ^uint32(0), unix.XATTR_CREATE}),
-	// It has six arguments: the tag is in the upper halves of two that are ints.
-	taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}},
-)
+var TaggedCalls = sync.OnceValue(func() []Tagged {
+	return slices.Concat(
+		inSixth("newfstatat", "fstat", "statx", "faccessat", "faccessat2", "readlinkat", "getdents64", "chdir", "fchdir", "statfs",
+			"getuid", "geteuid", "getgid", "getegid", "getxattr", "lgetxattr", "fgetxattr", "listxattrat",
+			"mkdirat", "symlinkat", "linkat", "unlinkat", "renameat2", "fchmodat", "fchmod", "utimensat"),
+		inSixth("openat").only(unnamed(2)...),
+		inSixth("fchownat").only(toRoot(2, 3)...),
+		inSixth("fchown").only(toRoot(1, 2)...),
+		inSixth("fsetxattr").only(HalfTest{Half{Index: 3}, ^uint32(31), 0}, HalfTest{Half{Index: 3, Upper: true}, ^uint32(0), 0},
+			HalfTest{Half{Index: 4}, ^uint32(0), unix.XATTR_CREATE}),
+		// It has six arguments: the tag is in the upper halves of two that are ints.
+		taggedCalls{{Name: "getxattrat", Lower: Half{Index: 2, Upper: true}, Upper: Half{Index: 0, Upper: true}}},
+	)
+})
 
-// AnsweredCalls are the system calls that the code may answer.
-var AnsweredCalls = slices.Concat(
-	always("stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64",
-		"chdir", "fchdir", "statfs", "getuid", "geteuid", "getgid", "getegid",
-		"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
-		"creat", "mkdir", "mkdirat", "symlink", "symlinkat", "link", "linkat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
-		"chmod", "fchmod", "fchmodat", "fchmodat2", "fchown", "utimensat"),
-	[]Answered{
-		{"open", unnamed(1)}, {"openat", unnamed(2)},
-		{"chown", toRoot(1, 2)}, {"lchown", toRoot(1, 2)}, {"fchownat", toRoot(2, 3)},
-		// An ACL without named users and groups.
-		{"fsetxattr", []HalfTest{{Half{Index: 3}, ^uint32(0), 28}, {Half{Index: 4}, ^uint32(0), 0}}},
-	},
-)
+// AnsweredCalls returns the system calls that the code may answer.
+var AnsweredCalls = sync.OnceValue(func() []Answered {
+	return slices.Concat(
+		always("stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64",
+			"chdir", "fchdir", "statfs", "getuid", "geteuid", "getgid", "getegid",
+			"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+			"creat", "mkdir", "mkdirat", "symlink", "symlinkat", "link", "linkat", "unlink", "unlinkat", "rmdir", "rename", "renameat", "renameat2",
+			"chmod", "fchmod", "fchmodat", "fchmodat2", "fchown", "utimensat"),
+		[]Answered{
+			{"open", unnamed(1)}, {"openat", unnamed(2)},
+			{"chown", toRoot(1, 2)}, {"lchown", toRoot(1, 2)}, {"fchownat", toRoot(2, 3)},
+			// An ACL without named users and groups.
+			{"fsetxattr", []HalfTest{{Half{Index: 3}, ^uint32(0), 28}, {Half{Index: 4}, ^uint32(0), 0}}},
+		},
+	)
+})
 
 type taggedCalls []Tagged
 

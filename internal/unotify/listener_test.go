@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 func task() {
 	runtime.LockOSThread()
 	// Nobody answers notifications yet when it installs the second filter.
-	rows := slices.DeleteFunc(slices.Clone(syscalls.Rows), func(r syscalls.Row) bool { return r.Name == "seccomp" })
+	rows := slices.DeleteFunc(slices.Clone(syscalls.Rows()), func(r syscalls.Row) bool { return r.Name == "seccomp" })
 	prog, err := filter.Compile(runtime.GOARCH, rows)
 	if err != nil {
 		panic(err)
