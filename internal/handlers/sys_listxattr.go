@@ -92,8 +92,8 @@ func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 		hideCapability = record != nil && !owner.IsRootIDMark(record)
 		l.more = owner.HasAttributeFile(record)
 	}
-	hiddenTrusted := c.hiddenTrusted(list, path)
-	l.names = filterNames(list, c.identity().CapableInContainer(unix.CAP_SYS_ADMIN), hideCapability)
+	seesTrusted, hiddenTrusted := c.trusted(list, path)
+	l.names = filterNames(list, seesTrusted, hideCapability)
 	hidden := n - len(l.names)
 	if hidden == 0 {
 		return l
@@ -103,24 +103,29 @@ func (c *Call) listFiltered(path *byte, follow bool) (l attributeList) {
 	return l
 }
 
-// hiddenTrusted returns the room that the kernel would require for the trusted.* attributes
-// that the caller does not see. Only overlayfs requires it: ovl_listxattr of
-// fs/overlayfs/xattrs.c hides names after the file system below has listed them. Names is the
-// list before it is filtered, of path, whose symbolic links have been followed.
-func (c *Call) hiddenTrusted(names []byte, path *byte) (n int) {
-	if c.identity().CapableInContainer(unix.CAP_SYS_ADMIN) || !bytes.Contains(names, []byte(storedPrefix+trustedPrefix)) {
-		return 0
+// trusted reports whether the caller sees the trusted.* attributes in names, and returns the room
+// that the kernel would require for those that it does not see. Names is the list before it is
+// filtered, of path, whose symbolic links have been followed.
+//
+// btrfs lists them for everybody: btrfs_listxattr of fs/btrfs/xattr.c. Only overlayfs requires room:
+// ovl_listxattr of fs/overlayfs/xattrs.c hides names after the file system below has listed them.
+func (c *Call) trusted(names []byte, path *byte) (seen bool, hidden int) {
+	if c.identity().CapableInContainer(unix.CAP_SYS_ADMIN) {
+		return true, 0
 	}
 	var fs unix.Statfs_t
-	if sys.Statfs(path, &fs) != 0 || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
-		return 0
+	if !bytes.Contains(names, []byte(storedPrefix+trustedPrefix)) || sys.Statfs(path, &fs) != 0 {
+		return false, 0
+	}
+	if fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return fs.Type == unix.BTRFS_SUPER_MAGIC, 0
 	}
 	for len(names) > 0 {
 		var name []byte
 		name, names = cutName(names)
 		if bytes.HasPrefix(name, []byte(storedPrefix+trustedPrefix)) {
-			n += len(name) - len(storedPrefix)
+			hidden += len(name) - len(storedPrefix)
 		}
 	}
-	return n
+	return false, hidden
 }

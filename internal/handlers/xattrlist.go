@@ -3,16 +3,14 @@ package handlers
 import (
 	"bytes"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rootless-containers/subuidless/internal/owner"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // filterNames filters a list of NUL-terminated names of attributes in place, to what the
-// container sees. Only a privileged caller sees trusted.* attributes; the capability attribute
-// is hidden if it holds a record.
-func filterNames(names []byte, privileged, hideCapability bool) []byte {
+// container sees: trusted.* attributes only if seesTrusted; the capability attribute is hidden if
+// it holds a record.
+func filterNames(names []byte, seesTrusted, hideCapability bool) []byte {
 	shown := names[:0]
 	for len(names) > 0 {
 		var name []byte
@@ -21,7 +19,7 @@ func filterNames(names []byte, privileged, hideCapability bool) []byte {
 			continue
 		}
 		if bytes.HasPrefix(name, []byte(storedPrefix)) {
-			name = storedName(name, privileged)
+			name = storedName(name, seesTrusted)
 			if hasName(shown, name) || hasName(names, name) { // the host's root has set it, too
 				continue
 			}
@@ -33,7 +31,7 @@ func filterNames(names []byte, privileged, hideCapability bool) []byte {
 
 // filterStored is filterNames for the attributes of an attribute file, of which the container
 // sees only those that are stored.
-func filterStored(names []byte, privileged bool) []byte {
+func filterStored(names []byte, seesTrusted bool) []byte {
 	shown := names[:0]
 	for len(names) > 0 {
 		var name []byte
@@ -42,7 +40,7 @@ func filterStored(names []byte, privileged bool) []byte {
 		case string(name) == storedPrefix+capabilityXattr:
 			shown = append(shown, capabilityXattr...)
 		case bytes.HasPrefix(name, []byte(storedPrefix)):
-			shown = append(shown, storedName(name, privileged)...)
+			shown = append(shown, storedName(name, seesTrusted)...)
 		}
 	}
 	return shown
@@ -59,10 +57,10 @@ func cutName(names []byte) (name, rest []byte) {
 
 // storedName returns the name that the container sees of a stored attribute, empty if it
 // does not see it.
-func storedName(name []byte, privileged bool) []byte {
+func storedName(name []byte, seesTrusted bool) []byte {
 	name = name[len(storedPrefix):]
 	switch {
-	case bytes.HasPrefix(name, []byte(trustedPrefix)) && privileged,
+	case bytes.HasPrefix(name, []byte(trustedPrefix)) && seesTrusted,
 		bytes.HasPrefix(name, []byte(securityPrefix)) && string(name) != capabilityXattr:
 		return name
 	}
@@ -97,8 +95,8 @@ func (c *Call) appendStored(i *inode, names []byte) (all []byte, hidden int) {
 	stored := free[:n]
 	c.noteSecurity(stored)
 	var at sys.FDPath
-	hidden = c.hiddenTrusted(stored, at.Of(i.fd))
-	stored = filterStored(stored, c.identity().CapableInContainer(unix.CAP_SYS_ADMIN))
+	seesTrusted, hidden := c.trusted(stored, at.Of(i.fd))
+	stored = filterStored(stored, seesTrusted)
 	return c.buffer()[:len(names)+len(stored)], hidden
 }
 
