@@ -12,8 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,10 +27,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
-)
 
-// needTerminal are the commands of README.md whose programs want a terminal.
-var needTerminal = regexp.MustCompile(`^(subuidless runtime run|crun run|subuidless run .*bash$)`)
+	"github.com/rootless-containers/subuidless/test/pages"
+)
 
 // readme is what README.md tells users to type.
 type readme struct {
@@ -38,39 +37,30 @@ type readme struct {
 	printed      string // what the commands of the transcript print
 }
 
-// readReadme reads the commands of README.md: lines with four spaces, and in transcripts those with
-// a dollar.
+// readReadme reads the commands of README.md.
 func readReadme() (r readme, err error) {
-	page, err := os.ReadFile("README.md")
+	blocks, err := readBlocks("README.md")
 	if err != nil {
 		return r, err
 	}
 	var install, transcript, use strings.Builder
-	inTranscript := false
-	for line := range strings.Lines(string(page)) {
-		line = strings.TrimSuffix(line, "\n")
-		command, indented := strings.CutPrefix(line, "    ")
-		typed, dollar := strings.CutPrefix(command, "$ ")
-		if !indented {
-			inTranscript = inTranscript && line == ""
+	for _, b := range blocks {
+		if b.IsTranscript() {
+			commands, printed := b.Transcript()
+			for _, command := range commands {
+				fmt.Fprintf(&transcript, "( %s ) || :\n", command)
+			}
+			r.printed += printed
 			continue
 		}
-		inTranscript = inTranscript || dollar
-		switch {
-		case dollar:
-			typed, _, _ = strings.Cut(typed, "   ") // a comment
-			fmt.Fprintf(&transcript, "( %s ) || :\n", typed)
-		case inTranscript:
-			r.printed += undated(line[4:]) + "\n"
-		case strings.HasPrefix(command, "sudo "):
-			install.WriteString(command + "\n")
-		default:
+		for _, command := range b.Lines {
+			if strings.HasPrefix(command, "sudo ") {
+				install.WriteString(command + "\n")
+				continue
+			}
 			command, _, _ = strings.Cut(command, "   #")
 			command = strings.ReplaceAll(strings.TrimSpace(command), "IMAGE", "docker.io/library/nginx")
-			if needTerminal.MatchString(command) {
-				command = "while sleep 0.1; do echo exit; done | script -qec '" + command + "' /dev/null"
-			}
-			use.WriteString(command + "\n")
+			use.WriteString(pages.Scripted(command) + "\n")
 		}
 	}
 	r.install = install.String()
@@ -81,20 +71,17 @@ func readReadme() (r readme, err error) {
 	return r, nil
 }
 
-// indented returns the lines of a page that are indented as code.
-func indented(page string) string {
-	var code strings.Builder
-	for line := range strings.Lines(page) {
-		if command, ok := strings.CutPrefix(line, "    "); ok {
-			code.WriteString(command)
-		}
+// readBlocks returns the blocks of a page that are run.
+func readBlocks(page string) ([]pages.Block, error) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return nil, err
 	}
-	return code.String()
-}
-
-// undated returns a line of ls -l without its date.
-func undated(line string) string {
-	return regexp.MustCompile(`[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{5} `).ReplaceAllString(line, "DATE ")
+	blocks, err := pages.Parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", page, err)
+	}
+	return slices.DeleteFunc(blocks, func(b pages.Block) bool { return b.NotRun != "" }), nil
 }
 
 // patience is how long the commands may take, on a machine that does other things, too.
@@ -130,11 +117,19 @@ func testDebian(t *testing.T, deb, rootfs string) {
 		t.Fatal(err)
 	}
 	command(t, "cp", deb, "release/testdata/debian.sh", in)
-	accounts, err := os.ReadFile("docs/accounts.md")
-	if err != nil {
-		t.Fatal(err)
+	scripts := map[string]string{"install": page.install, "use": page.use}
+	for _, name := range pages.OfRelease[1:] {
+		blocks, err := readBlocks(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var script strings.Builder
+		for _, b := range blocks {
+			script.WriteString(strings.Join(b.Lines, "\n") + "\n")
+		}
+		scripts[strings.TrimSuffix(filepath.Base(name), ".md")] = script.String()
 	}
-	for name, text := range map[string]string{"install": page.install, "use": page.use, "accounts": indented(string(accounts))} {
+	for name, text := range scripts {
 		if err := os.WriteFile(filepath.Join(in, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -171,12 +166,8 @@ func testDebian(t *testing.T, deb, rootfs string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got strings.Builder
-	for line := range strings.Lines(string(printed)) {
-		got.WriteString(undated(strings.TrimSuffix(line, "\n")) + "\n")
-	}
-	if got.String() != page.printed {
-		t.Errorf("README.md shows\n%s\nbut the commands print\n%s", page.printed, got.String())
+	if got := pages.Undated(string(printed)); got != page.printed {
+		t.Errorf("README.md shows\n%s\nbut the commands print\n%s", page.printed, got)
 	}
 }
 

@@ -26,10 +26,6 @@ func TestEngineDocs(t *testing.T) {
 	for name, requirements := range engineDocs {
 		t.Run(name, func(t *testing.T) {
 			needs(t, append(requirements, "busybox")...)
-			page, err := os.ReadFile(work("engines", name+".md"))
-			if err != nil {
-				t.Fatal(err)
-			}
 			e := newEngine(t)
 			layer, err := baseLayer(false)
 			if err != nil {
@@ -56,24 +52,13 @@ func TestEngineDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			e.addAccount()
-			cmd := e.command("sh", "-eux", "-c", indentedBlocks(string(page)))
+			cmd := e.command("sh", "-eux", "-c", pageCommands(t, "engines/"+name+".md"))
 			cmd.Dir = dir
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}
-}
-
-// indentedBlocks returns the lines of a Markdown page that are indented as code.
-func indentedBlocks(page string) string {
-	var code strings.Builder
-	for line := range strings.Lines(page) {
-		if command, ok := strings.CutPrefix(line, "    "); ok {
-			code.WriteString(command)
-		}
-	}
-	return code.String()
 }
 
 // configureContainerd redirects docker.io and registry.k8s.io to the registry of e in the

@@ -72,13 +72,9 @@ RUN --mount=type=tmpfs,target=/tmp/deep/er,size=1m touch /tmp/deep/er/x && ! dd 
 
 // TestBuildDocs runs the commands of docs/build.md as they stand there.
 func TestBuildDocs(t *testing.T) {
-	page, err := os.ReadFile(work("build.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := newBuildDir(t, nil)
 	subuidless(t, "tag", b.store, buildBase, "docker.io/library/debian:12")
-	cmd := command(t, "sh", "-eux", "-c", indentedBlocks(string(page)))
+	cmd := command(t, "sh", "-eux", "-c", pageCommands(t, "build.md"))
 	cmd.Dir = b.dir
 	// The store of buildDir is the default one there.
 	data := t.TempDir()

@@ -113,13 +113,9 @@ func (j *ciJob) pushed(image string) {
 
 // TestSlurmDocs runs the commands of docs/ci/slurm.md with stand-ins for Slurm.
 func TestSlurmDocs(t *testing.T) {
-	page, err := os.ReadFile(work("ci", "slurm.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	options := "while case $1 in -*) true;; *) false;; esac; do shift; done\n"
 	j := newCIJob(t, map[string]string{"srun": options + `exec "$@"`, "sbatch": options + `exec sh "$1"`})
-	out := j.run(indentedBlocks(string(page)) + "cat result\n")
+	out := j.run(pageCommands(t, "ci/slurm.md") + "cat result\n")
 	if got := strings.Count(out, "33\n44\n"); got != 2 || !strings.HasSuffix(out, "\n0\n") {
 		t.Errorf("the commands printed:\n%s", out)
 	}
@@ -128,7 +124,7 @@ func TestSlurmDocs(t *testing.T) {
 // TestGitLabDocs runs the script of docs/ci/gitlab.md.
 func TestGitLabDocs(t *testing.T) {
 	var jobs map[string]struct{ Script []string }
-	if err := readYAML(work("ci", "gitlab.md"), &jobs); err != nil {
+	if err := readYAML(work("docs", "ci", "gitlab.md"), &jobs); err != nil {
 		t.Fatal(err)
 	}
 	j := newCIJob(t, nil)
@@ -151,7 +147,7 @@ func TestGitHubDocs(t *testing.T) {
 			Steps []struct{ Name, Run string }
 		}
 	}
-	if err := readYAML(work("ci", "github.md"), &workflow); err != nil {
+	if err := readYAML(work("docs", "ci", "github.md"), &workflow); err != nil {
 		t.Fatal(err)
 	}
 	j := newCIJob(t, nil)

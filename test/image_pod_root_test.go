@@ -212,7 +212,7 @@ func (p *pod) addJob(lower string) error {
 			}
 		}
 	}
-	if err := readYAML(filepath.Join(p.work, "ci", "kubernetes.md"), &parts); err != nil {
+	if err := readYAML(filepath.Join(p.work, "docs", "ci", "kubernetes.md"), &parts); err != nil {
 		return err
 	}
 	containers := parts.Spec.Template.Spec.Containers

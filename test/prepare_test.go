@@ -124,15 +124,8 @@ func populate(work string, user int) error {
 	if err := os.CopyFS(filepath.Join(work, "testdata"), os.DirFS("testdata")); err != nil {
 		return err
 	}
-	for _, page := range []string{"suites.md", "build.md", "containers.md"} {
-		if err := copyFile(filepath.Join(work, page), filepath.Join("..", "docs", page)); err != nil {
-			return err
-		}
-	}
-	for _, dir := range []string{"engines", "ci", "internals/eintr"} {
-		if err := os.CopyFS(filepath.Join(work, dir), os.DirFS(filepath.Join("..", "docs", dir))); err != nil {
-			return err
-		}
+	if err := os.CopyFS(filepath.Join(work, "docs"), os.DirFS(filepath.Join("..", "docs"))); err != nil {
+		return err
 	}
 	for _, name := range []string{"debian12.tar", servicesTar, suitesTar, engines13, "repository", "servers", "programs"} {
 		if err := linkCache(work, name); err != nil {

@@ -77,7 +77,7 @@ type result struct{ real, emulated string }
 
 func TestSuites(t *testing.T) {
 	needs(t, "suites")
-	expected, err := expectedDifferences(work("suites.md"))
+	expected, err := expectedDifferences(work("docs", "suites.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

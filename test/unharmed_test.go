@@ -124,7 +124,7 @@ func walkAmidKills(t *testing.T, dir string, walker []string, messages *regexp.R
 func TestEINTR(t *testing.T) {
 	needs(t, "cc")
 	program := filepath.Join(t.TempDir(), "eintr")
-	if out, err := exec.Command("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, "internals/eintr/eintr.c").CombinedOutput(); err != nil {
+	if out, err := exec.Command("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, "docs/internals/eintr/eintr.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	result := regexp.MustCompile(`^[0-9]+ of [0-9]+ calls failed with EINTR\n$`)

@@ -11,3 +11,6 @@ if [ -e /etc/apparmor.d/subuidless ]; then
 	fi
 	rm -f /etc/apparmor.d/subuidless
 fi
+if command -v update-alternatives >/dev/null; then
+	update-alternatives --remove fakeroot /usr/bin/fakeroot-subuidless || true # it may not be one
+fi

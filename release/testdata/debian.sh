@@ -1,6 +1,7 @@
-# Runs as root in Debian, in a directory with the package, the commands of README.md (install, use)
-# and of docs/accounts.md (accounts), registries.conf, and the files of project: upgrades an older
-# package, uses the new one as users without subordinate ids, and removes it.
+# Runs as root in Debian, in a directory with the package, the commands of README.md (install, use),
+# docs/accounts.md (accounts) and docs/fakeroot.md (fakeroot), registries.conf, and the files of
+# project: upgrades an older package, uses the new one as users without subordinate ids, and removes
+# it.
 exec 2>&1
 mkdir -p /etc/apparmor.d/abi
 echo >/etc/apparmor.d/abi/4.0 # as on Ubuntu 24.04
@@ -38,7 +39,13 @@ setpriv --reuid 54321 --regid 54321 --clear-groups env HOME=/home/unknown sh -eu
 grep -q "^uid=0(root)" /tmp/accounts
 grep -qx 42:42 /tmp/accounts
 
+update-alternatives --query fakeroot >/tmp/alternatives
+. ./fakeroot
+readlink -f /usr/bin/fakeroot | grep -qx /usr/bin/subuidless
+user '/usr/bin/fakeroot --version' | grep subuidless
+
 dpkg --purge subuidless
+update-alternatives --query fakeroot | cmp - /tmp/alternatives
 test ! -e /etc/apparmor.d/subuidless
 list >/tmp/after
 cmp /tmp/before /tmp/after || { diff /tmp/before /tmp/after; exit 1; }
