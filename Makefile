@@ -1,7 +1,7 @@
 # Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: help build release check test oracle soak kernels suites bench generate lint vet-arm64 clean
+.PHONY: help build release recording check test oracle soak kernels suites bench generate lint vet-arm64 clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -12,6 +12,9 @@ build: ## Build the binary ./subuidless
 release: ## Make packages, archives, SBOMs and checksums in ./dist, for amd64 and arm64
 	rm -rf dist
 	go run ./release -out dist
+
+recording: build ## Run the transcript of README.md, as root, and draw docs/recording.svg
+	go run ./test/recording -o docs/recording.svg subuidless
 
 check: ## Run the linters and the unit tests, in about a minute; needs neither root nor packages
 	@go run ./test/stage check
