@@ -76,7 +76,7 @@ func (b *build) tree(arch string) error {
 			return err
 		}
 	}
-	for _, link := range []string{"subuidless-runtime", "fakeroot-subuidless"} {
+	for _, link := range []string{"subuidless-runtime", "fakeroot-subuidless", "proot-subuidless"} {
 		if err := os.Symlink("subuidless", filepath.Join(tree, "bin", link)); err != nil {
 			return err
 		}

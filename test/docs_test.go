@@ -29,8 +29,9 @@ var docPages = map[string]docPage{
 	"identities.md":      {},
 	"images.md":          {[]string{"busybox"}, nil},
 	"install.md":         {},
-	"ownership.md":       {[]string{"busybox"}, prepareOwned},
+	"ownership.md":       {[]string{"busybox"}, prepareRootfs},
 	"permissions.md":     {nil, prepareMakefile},
+	"proot.md":           {[]string{"busybox"}, prepareRootfs},
 	"runc.md":            {[]string{"busybox", "runc"}, prepareBundle},
 }
 
@@ -107,7 +108,7 @@ func (p docPage) run(t *testing.T, blocks []pages.Block) {
 	if p.prepare != nil {
 		p.prepare(t, dir)
 	}
-	script := "agents=\ntrap 'test -z \"$agents\" || kill $agents' EXIT\n"
+	script := "trap 'test -z \"${agents-}\" || kill $agents' EXIT\n"
 	for i, b := range blocks {
 		if !b.IsTranscript() {
 			script += "set -x\n"
@@ -178,8 +179,8 @@ func prepareBundle(t *testing.T, dir string) {
 	}
 }
 
-// prepareOwned makes a root file system.
-func prepareOwned(t *testing.T, dir string) {
+// prepareRootfs makes a root file system.
+func prepareRootfs(t *testing.T, dir string) {
 	if err := makeRootfs(filepath.Join(dir, "rootfs")); err != nil {
 		t.Fatal(err)
 	}

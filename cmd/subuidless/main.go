@@ -39,6 +39,9 @@ func main() {
 	if isFakeroot(os.Args[0]) {
 		args = append([]string{"fakeroot"}, os.Args[1:]...)
 	}
+	if isProot(os.Args[0]) {
+		args = append([]string{"proot"}, os.Args[1:]...)
+	}
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
@@ -92,6 +95,7 @@ files, so it persists between runs.`,
 		newFakerootCommand(),
 		newPodmanCommand(),
 		newProfileCommand(),
+		newProotCommand(),
 		newRunCommand(),
 		newSessionCommand(),
 		newSidecarCommand(),

@@ -19,9 +19,9 @@ type ExecOptions struct {
 	Env    []string   // its environment; nil: the caller's
 	Stdio  []*os.File // its standard streams; nil: the caller's
 	Setsid bool       // run it in a new session of the terminal: setsid(2)
-	// Etc is the path of a directory. The command sees its files in place of those with
-	// the same names in /etc, if these exist. Empty: none. StartIn ignores it.
-	Etc string
+	View   *View      // what it sees of the host's files; nil: all. StartIn ignores it
+	// User is the identity of the command; nil: root. StartIn ignores it.
+	User *identity.User
 	// Summary has Run write a summary of all notifications to standard error, like strace -c.
 	Summary    bool
 	Supervisor supervisor.Config // Exec sets the ID
@@ -37,7 +37,7 @@ type ExecOptions struct {
 func Exec(o ExecOptions) (status int, err error) {
 	if mode := isolation.Current(); mode.NativeOwners() {
 		warnIneffective(o.Supervisor, o.Summary, mode)
-		return execute(o.Args, o.Env)
+		return executeIn(o.View, accountOf(o.User), o.Args, o.Env)
 	}
 	o.Supervisor.ID = fmt.Sprintf("exec-%d", os.Getpid())
 	c, err := Start(o)
@@ -69,13 +69,13 @@ func Start(o ExecOptions) (*Command, error) {
 	attr := o.stageAttr()
 	attr.sys = newProcAttr(unix.CLONE_NEWNS)
 	attr.sys.Setsid = o.Setsid
-	attr.etc = o.Etc
+	attr.view, attr.user = o.View, accountOf(o.User)
 	st, err := startStage(o.Args, attr)
 	if err != nil {
 		return nil, err
 	}
 	sup.Enter(st.pid)
-	c, err := supervise(st, sup.Serve)
+	c, err := supervise(st, o.User, sup.Serve)
 	if err != nil || !o.Summary || c.ended {
 		return c, err
 	}
@@ -99,7 +99,7 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	return supervise(st, session.Join)
+	return supervise(st, nil, session.Join)
 }
 
 // stageAttr returns the attributes of the command's stage, without its namespaces.
@@ -107,15 +107,18 @@ func (o *ExecOptions) stageAttr() stageAttr {
 	return stageAttr{env: o.Env, stdio: o.Stdio, inherit: true, noPermissions: o.Supervisor.NoPermissions, accelerated: o.Supervisor.Accelerate > 0}
 }
 
-// supervise passes the listener of the stage to serve.
-func supervise(st *stage, serve func(supervisor.Process) error) (*Command, error) {
+// supervise passes the listener of the stage, whose command runs as user (nil: root), to serve.
+func supervise(st *stage, user *identity.User, serve func(supervisor.Process) error) (*Command, error) {
 	listener, err := st.listener()
 	if errors.Is(err, errStageEnded) {
 		return &Command{stage: st, ended: true}, nil
 	}
 	if err == nil {
 		defer listener.Close()
-		err = serve(supervisor.Process{Listener: listener, Pid: st.pid, User: &identity.User{}})
+		if user == nil {
+			user = new(identity.User)
+		}
+		err = serve(supervisor.Process{Listener: listener, Pid: st.pid, User: user})
 	}
 	if err != nil {
 		return nil, errors.Join(err, killAndReap(st.pid))

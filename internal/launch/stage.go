@@ -47,7 +47,7 @@ type stageAttr struct {
 	noPermissions bool              // use the filter of syscalls.WithoutPermissions
 	accelerated   bool              // use the filter of syscalls.WithAcceleration, with tagged calls
 	unfiltered    bool              // use no filter: an outer supervisor has one
-	etc           string            // see ExecOptions
+	view          *View             // what the command sees of the host; nil: everything
 	user          *account          // the user to run the command as; nil: that of the stage
 	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
@@ -93,7 +93,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	if a.accelerated && !a.unfiltered {
 		filter += filterAccelerated
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.etc, a.user.String(), a.chroot.String()}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.view.String(), a.user.String(), a.chroot.String()}, args...)
 	start := startProcess
 	if a.entry != nil {
 		start = a.startEntered
@@ -182,7 +182,7 @@ func StageMain() int {
 	return status
 }
 
-func stageMain(number, filter, etc, user, root string, args []string) (status int, err error) {
+func stageMain(number, filter, view, user, root string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
@@ -197,14 +197,12 @@ func stageMain(number, filter, etc, user, root string, args []string) (status in
 	if err := enterChroot(root); err != nil {
 		return StatusFailed, err
 	}
+	if err := enterView(view); err != nil {
+		return StatusFailed, err
+	}
 	path, status, err := lookPath(args[0], os.Getenv("PATH"))
 	if err != nil {
 		return status, err
-	}
-	if etc != "" {
-		if err := replaceEtc(etc); err != nil {
-			return StatusFailed, err
-		}
 	}
 	if filter != filterNone {
 		err = installFilter(socket, filter)

@@ -23,6 +23,18 @@ type account struct {
 	Home           string
 }
 
+// accountOf returns the account of a user, or nil. It has no home directory.
+func accountOf(u *identity.User) *account {
+	if u == nil {
+		return nil
+	}
+	a := &account{UID: int(u.UID), GID: int(u.GID)}
+	for _, gid := range u.AdditionalGids {
+		a.AdditionalGids = append(a.AdditionalGids, int(gid))
+	}
+	return a
+}
+
 // user returns a in the form that the supervisor uses.
 func (a *account) user() *identity.User {
 	u := &identity.User{UID: uint32(a.UID), GID: uint32(a.GID)}

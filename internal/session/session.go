@@ -142,7 +142,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Etc: etc, Supervisor: cfg})
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, View: &launch.View{Etc: etc}, Supervisor: cfg})
 	if err != nil {
 		return nil, err
 	}

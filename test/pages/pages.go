@@ -120,7 +120,7 @@ func Scripted(command string) string {
 		return "while sleep 0.1; do echo exit; done | script -qec '" + command + "' /dev/null"
 	}
 	if found := agent.FindStringSubmatch(command); found != nil {
-		return fmt.Sprintf("%s\nagents=\"$agents $!\"\nuntil test -S %s; do kill -0 $!; sleep 0.1; done", command, found[1])
+		return fmt.Sprintf("%s\nagents=\"${agents-} $!\"\nuntil test -S %s; do kill -0 $!; sleep 0.1; done", command, found[1])
 	}
 	return command
 }
