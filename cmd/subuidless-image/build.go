@@ -36,6 +36,7 @@ type buildFlags struct {
 	progress string
 	driver   string
 	ignored  bool
+	summary  bool
 
 	accelerate func() error
 }
@@ -89,6 +90,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
 	f.where.Add(cmd)
 	f.how.Add(cmd, true)
+	cli.AddSummaryFlag(cmd, &f.summary)
 	f.accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	flags.Lookup("platform").Usage = "build the image for `OS/ARCH[/VARIANT]` (default that of this machine)"
 	flags.Lookup("quiet").Usage = "print the id of the image only"
@@ -131,10 +133,17 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	f.how.Quiet = true // pulling is a step
 	o.Main = mainProgram
 	o.Platform, o.Transfer = f.how.Platform, transferOptions(f.how, known)
+	var counts calls
+	if f.summary {
+		o.Counted = counts.add
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	image, err := build.Build(ctx, s, *o)
 	o.Progress.Close()
+	if f.summary {
+		err = errors.Join(err, counts.print(os.Stderr))
+	}
 	if err != nil {
 		return explainInterrupt(ctx, err)
 	}

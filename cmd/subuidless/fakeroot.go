@@ -67,6 +67,7 @@ failed.`,
 	flags.UintVarP(&fd, "fd-base", "b", 0, "accepted, and ignored: the command gets no descriptor (`FD`)")
 	flags.BoolVarP(&version, "version", "v", false, "print the version and exit")
 	flags.StringVar(&o.Supervisor.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
+	cli.AddSummaryFlag(cmd, &o.Summary)
 	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd
 }

@@ -111,6 +111,7 @@ failed.`,
 	flags.StringVarP(refused["qemu"], "qemu", "q", "", "refused: a `command` that emulates another processor")
 	flags.StringVarP(refused["kernel-release"], "kernel-release", "k", "", "refused: another `release` of the kernel")
 	flags.StringVar(&o.Supervisor.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
+	cli.AddSummaryFlag(cmd, &o.Summary)
 	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd
 }

@@ -42,8 +42,9 @@ scripts) then work there without subordinate ids: "subuidless podman ARG..." is
 short for "subuidless session exec -- podman ARG...".
 
 --trace, --permissions, --sidecar, --accelerate and --linger concern the session's
-supervisor: they have an effect only on the command that starts the session. The
-exit status is the same as that of subuidless exec.`,
+supervisor: they have an effect only on the command that starts the session.
+--trace-summary counts the calls of all commands of the session meanwhile. The exit
+status is the same as that of subuidless exec.`,
 		Example: `  subuidless session exec -- sh -c 'podman build -t app . && podman push app registry.example.org/app'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -68,6 +69,7 @@ exit status is the same as that of subuidless exec.`,
 	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
 	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	cli.AddSummaryFlag(cmd, &o.Summary)
 	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	cmd.SetFlagErrorFunc(cli.ExitFlagError)
 	return cmd

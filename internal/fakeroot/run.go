@@ -17,6 +17,7 @@ type Options struct {
 	Load          string   // state file to read; empty: none
 	Save          string   // state file to write; empty: none
 	UnknownIsReal bool     // files without a record belong to the user, not to root
+	Summary       bool     // write a summary of all notifications: see launch.ExecOptions
 	Supervisor    supervisor.Config
 }
 
@@ -33,7 +34,7 @@ func Run(o Options) (status int, err error) {
 		}
 		o.Args = []string{shell}
 	}
-	exec := launch.ExecOptions{Args: o.Args, Env: environment(o.UnknownIsReal), Supervisor: o.Supervisor}
+	exec := launch.ExecOptions{Args: o.Args, Env: environment(o.UnknownIsReal), Summary: o.Summary, Supervisor: o.Supervisor}
 	if supervisor.Active() {
 		if o.Load != "" || o.Save != "" {
 			return launch.StatusFailed, errors.New("fakeroot: -i and -s have no effect here: the outer subuidless has the owners; give them to the outer fakeroot")

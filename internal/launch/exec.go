@@ -22,7 +22,8 @@ type ExecOptions struct {
 	View   *View      // what it sees of the host's files; nil: all. StartIn ignores it
 	// User is the identity of the command; nil: root. StartIn ignores it.
 	User *identity.User
-	// Summary has Run write a summary of all notifications to standard error, like strace -c.
+	// Summary has Run write a summary of all notifications to standard error, like strace -c; of a
+	// session, those of all its commands meanwhile.
 	Summary    bool
 	Supervisor supervisor.Config // Exec sets the ID
 }
@@ -99,7 +100,14 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	return supervise(st, nil, session.Join)
+	c, err := supervise(st, nil, session.Join)
+	if err != nil || !o.Summary || c.ended {
+		return c, err
+	}
+	if c.summary, err = newSummaryOf(session); err != nil {
+		return nil, errors.Join(err, killAndReap(st.pid))
+	}
+	return c, nil
 }
 
 // stageAttr returns the attributes of the command's stage, without its namespaces.

@@ -42,6 +42,9 @@ type RunOptions struct {
 	Started func(pid int) error `json:"-"`
 	// Summary has Run write a summary of all notifications to standard error, like strace -c.
 	Summary bool
+	// Counts, if not empty, is the absolute path of a file to which Run writes the counts of all
+	// notifications, a JSON array of statistics.Named, unless an outer supervisor has them.
+	Counts string
 
 	Supervisor supervisor.Config // Run sets the ID if it is empty
 }
@@ -84,7 +87,7 @@ func Run(o RunOptions) (status int, err error) {
 	if !c.Supervised {
 		warnIneffective(o.Supervisor, o.Summary, isolation.Current())
 	} else {
-		o.Supervisor.TimeAll = o.Summary
+		o.Supervisor.TimeAll = o.Summary || o.Counts != ""
 		if o.Supervisor.ID == "" {
 			o.Supervisor.ID = fmt.Sprintf("run-%d", os.Getpid())
 		}
@@ -111,8 +114,9 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	var sum summary
 	err = c.supervise(pid, socket, sup, func() (err error) {
-		if o.Summary && sup != nil {
+		if (o.Summary || o.Counts != "") && sup != nil {
 			sum, err = newSummary(sup)
+			sum.file = o.Counts
 		}
 		if err == nil && o.Started != nil {
 			err = o.Started(pid)

@@ -29,6 +29,7 @@ type Options struct {
 	Dir        string   // working directory in the root directory; empty: that of the caller
 	User       owner.ID // the ids of the command
 	KillOnExit bool     // when the command ends, kill the processes that it leaves behind
+	Summary    bool     // write a summary of all notifications: see launch.ExecOptions
 	Supervisor supervisor.Config
 }
 
@@ -51,7 +52,7 @@ func Run(o Options) (status int, err error) {
 	if len(o.Args) == 0 {
 		o.Args = []string{"/bin/sh"}
 	}
-	exec := launch.ExecOptions{Args: o.Args, View: view, Supervisor: o.Supervisor}
+	exec := launch.ExecOptions{Args: o.Args, View: view, Summary: o.Summary, Supervisor: o.Supervisor}
 	if o.User != (owner.ID{}) {
 		exec.User = &identity.User{UID: o.User.UID, GID: o.User.GID, AdditionalGids: []uint32{o.User.GID}}
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	// started, after the session and their processes were killed. Nil: none is needed.
 	Recover func(containers []string) []string
 
+	// Summary has Exec write a summary of the session's notifications meanwhile: see launch.
+	Summary bool
+
 	// Server is a server that the command connects to; nil: none.
 	Server *Server
 
@@ -50,7 +53,7 @@ type Options struct {
 // process with the command.
 func Exec(o Options) (status int, err error) {
 	if supervisor.Active() {
-		return launch.Exec(launch.ExecOptions{Args: o.Args, Env: o.Env, Supervisor: o.Supervisor})
+		return launch.Exec(launch.ExecOptions{Args: o.Args, Env: o.Env, Summary: o.Summary, Supervisor: o.Supervisor})
 	}
 	if err := checkName(o.Name); err != nil {
 		return launch.StatusFailed, err
@@ -100,7 +103,7 @@ func (s *sessions) start(o Options) (*launch.Command, error) {
 	defer entry.Close()
 	warnOfDifferences(o, entry.Config)
 	o.Supervisor.NoPermissions, o.Supervisor.Accelerate = entry.Config.NoPermissions, entry.Config.Accelerate
-	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Supervisor: o.Supervisor}, entry)
+	return launch.StartIn(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Summary: o.Summary, Supervisor: o.Supervisor}, entry)
 }
 
 // recover starts the session again, after it died with containers, and recovers these.
@@ -110,7 +113,7 @@ func (s *sessions) recover(o Options, containers []string) error {
 		return err
 	}
 	defer null.Close()
-	o.Args, o.stdio = o.Recover(containers), []*os.File{null, null, os.Stderr}
+	o.Args, o.stdio, o.Summary = o.Recover(containers), []*os.File{null, null, os.Stderr}, false
 	c, err := s.startFirst(o)
 	if err != nil {
 		return err
@@ -142,7 +145,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 	if err != nil {
 		return nil, s.explain(err)
 	}
-	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, View: &launch.View{Etc: etc}, Supervisor: cfg})
+	c, err := launch.Start(launch.ExecOptions{Args: o.Args, Env: o.Env, Stdio: o.stdio, Setsid: o.setsid, Summary: o.Summary, View: &launch.View{Etc: etc}, Supervisor: cfg})
 	if err != nil {
 		return nil, err
 	}

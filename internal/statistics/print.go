@@ -18,9 +18,18 @@ type Named struct {
 // ByName returns the counts by the names of the calls: those of several ABIs with one name are
 // added. Name returns the name of a call. The calls that have taken most time are first.
 func (s Snapshot) ByName(name func(Call) string) []Named {
-	sums := map[string]Counts{}
+	list := make([]Named, 0, len(s.Calls))
 	for call, n := range s.Calls {
-		sums[name(call)] = sums[name(call)].Add(n)
+		list = append(list, Named{name(call), n})
+	}
+	return Merge(list)
+}
+
+// Merge returns the sums of the counts with one name, those that have taken most time first.
+func Merge(lists ...[]Named) []Named {
+	sums := map[string]Counts{}
+	for _, n := range slices.Concat(lists...) {
+		sums[n.Name] = sums[n.Name].Add(n.Counts)
 	}
 	list := make([]Named, 0, len(sums))
 	for name, n := range sums {

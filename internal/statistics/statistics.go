@@ -141,6 +141,19 @@ type Snapshot struct {
 	Calls       map[Call]Counts // without calls that there were none of
 }
 
+// Since returns what has been counted since an earlier snapshot of the same counters.
+func (s Snapshot) Since(earlier Snapshot) Snapshot {
+	calls := map[Call]Counts{}
+	for call, n := range s.Calls {
+		if n = n.Sub(earlier.Calls[call]); n.Calls > 0 {
+			calls[call] = n
+		}
+	}
+	s.Accelerated -= earlier.Accelerated
+	s.Calls = calls
+	return s
+}
+
 // Reader reads the counters of a container.
 type Reader struct {
 	Description

@@ -26,6 +26,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/program"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -50,6 +51,10 @@ type Options struct {
 	Network     string // of RUN without one of its own: dockerfile's default, none or host
 	Driver      container.Driver
 	Output      *Output // where to write the image, besides the store; nil: nowhere
+
+	// Counted, if not nil, is called with the notifications of each RUN that ran under a supervisor,
+	// also of several at once.
+	Counted func([]statistics.Named)
 
 	Main       program.Main // runs the containers of RUN
 	Supervisor supervisor.Config

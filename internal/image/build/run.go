@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/unpack"
 	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/launch"
+	"github.com/rootless-containers/subuidless/internal/statistics"
 )
 
 // runMaker makes the layer of RUN.
@@ -93,6 +95,10 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 		Env:        append(append([]string{}, m.run.Proxies...), m.run.Env...),
 		Supervisor: m.k.Supervisor,
 	}
+	if k.Counted != nil {
+		l.Counts = filepath.Join(d.dir, "counts")
+		defer func() { err = errors.Join(err, k.count(l.Counts)) }()
+	}
 	if m.run.Network == "none" {
 		l.Net = launch.NetNone
 	}
@@ -123,6 +129,23 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 		unpacked = d.upper
 	}
 	return k.newLayer(k.state, made, archive, unpacked)
+}
+
+// count reports what a RUN has written to its file of counts.
+func (b *builder) count(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it was not supervised by this build, or has not begun
+	}
+	var counts []statistics.Named
+	if err == nil {
+		err = json.Unmarshal(text, &counts)
+	}
+	if err != nil {
+		return fmt.Errorf("the counts of system calls: %w", err)
+	}
+	b.Counted(counts)
+	return nil
 }
 
 // executeWithMounts runs the command. Change learns which paths are those of mounts. Files of the
