@@ -60,6 +60,11 @@ what is missing or degraded; --fix-hints=DISTRIBUTION those for another distribu
 	}
 	cmd.Flags().StringVar(&hintsFor, "fix-hints", "", "say what the administrator can do: debian, ubuntu, fedora, rhel, suse or arch\n(default that of this machine)")
 	cmd.Flags().Lookup("fix-hints").NoOptDefVal = ownDistribution
+	var names []string
+	for _, d := range doctor.Distributions {
+		names = append(names, string(d))
+	}
+	cli.CompleteFlag(cmd, "fix-hints", names...)
 	return cmd
 }
 

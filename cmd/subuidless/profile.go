@@ -58,7 +58,7 @@ Name the file in containers.conf (seccomp_profile), or with
 	flags := cmd.Flags()
 	flags.StringVar(&socket, "socket", "", "`path` of the agent's socket (required by runc; crun can also get it from an annotation\nor a variable)")
 	flags.StringVar(&from, "from", "", "the profile to start from, a `file` (default podman's own in /etc/containers or\n/usr/share/containers, or one that denies nothing)")
-	flags.Var((*cli.Permissions)(&noPermissions), "permissions", "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
+	cli.AddPermissionsFlag(cmd, &noPermissions, "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
 	return cmd
 }
 

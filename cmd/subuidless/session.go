@@ -67,6 +67,12 @@ status is the same as that of subuidless exec.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags after COMMAND are the command's own
 	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
+	err := cmd.RegisterFlagCompletionFunc("session", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return sessionNames()
+	})
+	if err != nil {
+		panic(err) // a mistake in this function: there is no such flag
+	}
 	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
 	cli.AddSummaryFlag(cmd, &o.Summary)
@@ -110,7 +116,26 @@ unless --force is given: they then get SIGTERM, and SIGKILL after ten seconds.`,
 			}
 			return session.Stop(name, force)
 		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return sessionNames()
+		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "also end running containers")
 	return cmd
+}
+
+// sessionNames are the names that a shell can complete.
+func sessionNames() ([]string, cobra.ShellCompDirective) {
+	infos, err := session.List()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, i := range infos {
+		names = append(names, i.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -38,7 +38,7 @@ Everything else in an existing file is preserved.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&dir, "bundle", "b", ".", "`directory` of the bundle")
 	flags.StringVar(&opts.Socket, "socket", "", "`path` of the agent's socket, for linux.seccomp.listenerPath (required by runc)")
-	flags.Var((*cli.Permissions)(&noPermissions), "permissions", "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
+	cli.AddPermissionsFlag(cmd, &noPermissions, "enforce file permissions for non-root users (off is faster);\npass the same value to the agent")
 	flags.BoolVar(&opts.NoUserNamespace, "no-userns", false, "do not create a user namespace; the runtime already runs in one (unshare -r)")
 	flags.BoolVar(&opts.WaitKillable, "wait-killable", false, "prevent signals from interrupting system calls that are waiting for the agent\n(crun 1.6, runc 1.5 and later)")
 	return cmd

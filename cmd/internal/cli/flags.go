@@ -17,8 +17,15 @@ import (
 func AddSupervisorFlags(cmd *cobra.Command, cfg *supervisor.Config) {
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Trace, "trace", "", "append a line to `FILE` for each emulated system call, in the style of strace")
-	flags.Var((*Permissions)(&cfg.NoPermissions), "permissions", "enforce file permissions for non-root users (off is faster)")
+	AddPermissionsFlag(cmd, &cfg.NoPermissions, "enforce file permissions for non-root users (off is faster)")
 	flags.StringVar(&cfg.Sidecar, "sidecar", "", "store in `DIR` the owners of files that cannot carry extended attributes\n(default ~/.local/state/subuidless/sidecar)")
+}
+
+// CompleteFlag has shells complete the values of a flag.
+func CompleteFlag(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // a mistake of the caller: there is no such flag
+	}
 }
 
 // AddSummaryFlag adds the flag that sets *summary.
@@ -42,6 +49,7 @@ func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() 
 	}
 	flags := cmd.Flags()
 	flags.Var(&mode, "accelerate", "let processes answer some system calls themselves: on, off, or auto, where\nthis machine can (experimental)")
+	CompleteFlag(cmd, "accelerate", string(accelerateOn), string(accelerateOff), string(accelerateAuto))
 	flags.Uint32Var(&after, "accelerate-after", after, "with --accelerate, from the `N`th of such calls on")
 	if err := flags.MarkHidden("accelerate-after"); err != nil {
 		panic(err) // a mistake in this function: there is no such flag
@@ -105,6 +113,12 @@ func MakeAbsolute(paths ...*string) error {
 // Permissions is the pflag.Value of --permissions=on|off. Its bool is NoPermissions: true
 // means off.
 type Permissions bool
+
+// AddPermissionsFlag adds the flag --permissions.
+func AddPermissionsFlag(cmd *cobra.Command, off *bool, usage string) {
+	cmd.Flags().Var((*Permissions)(off), "permissions", usage)
+	CompleteFlag(cmd, "permissions", "on", "off")
+}
 
 // String implements pflag.Value.
 func (p *Permissions) String() string {

@@ -182,10 +182,9 @@ func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func(
 	AddSupervisorFlags(cmd, &r.Launch.Supervisor)
 	AddSummaryFlag(cmd, &r.Launch.Summary)
 	accelerate = AddAccelerateFlags(cmd, &r.Launch.Supervisor)
-	values := cobra.FixedCompletions([]string{launch.NetHost, launch.NetNone}, cobra.ShellCompDirectiveNoFileComp)
-	if err := cmd.RegisterFlagCompletionFunc("net", values); err != nil {
-		panic(err) // a mistake in this file: there is no such flag
-	}
+	CompleteFlag(cmd, "net", launch.NetHost, launch.NetNone)
+	CompleteFlag(cmd, "pull", "missing", "always", "never")
+	CompleteFlag(cmd, "storage-driver", "overlay", "copy")
 	return accelerate
 }
 
