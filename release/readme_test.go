@@ -65,7 +65,7 @@ func readReadme() (r readme, err error) {
 	}
 	r.install = install.String()
 	r.use = "{\n" + transcript.String() + "} >printed 2>&1\nset -x\n" + use.String()
-	if strings.Count(r.use, "\n") < 25 || r.printed == "" || r.install == "" {
+	if strings.Count(r.use, "\n") < 20 || r.printed == "" || r.install == "" {
 		return r, fmt.Errorf("README.md has only these commands:\n%s\n%s", r.install, r.use)
 	}
 	return r, nil
