@@ -51,6 +51,48 @@ func TestKeeperAndWorkerKilled(t *testing.T) {
 	c.end()
 }
 
+// TestWholeSupervisorKilled kills front, keeper and worker in the same instant. The standby takes over,
+// and has a standby of its own.
+func TestWholeSupervisorKilled(t *testing.T) {
+	c := startChowner(t)
+	keeper, worker, witness := 0, 0, c.front
+	for i := range 3 {
+		keeper, worker = c.await("subuidless-keeper", keeper), c.await("subuidless-worker", worker)
+		standby := c.awaitStandby(witness)
+		killTogether(t, witness, keeper, worker)
+		c.chown(fmt.Sprintf("%d:%d", i+1, i+2))
+		witness = standby
+	}
+	c.endAfterFront()
+}
+
+// TestStandbyKilled kills the standby: another one starts, and takes over.
+func TestStandbyKilled(t *testing.T) {
+	c := startChowner(t)
+	standby := c.awaitStandby(0)
+	killTogether(t, standby)
+	keeper := c.kill("subuidless-keeper", 0) // and this one is not its parent
+	standby = c.awaitStandby(standby)
+	keeper = c.await("subuidless-keeper", keeper)
+	killTogether(t, standby)
+	c.awaitStandby(standby)
+	killTogether(t, c.front, keeper, c.await("subuidless-worker", 0))
+	c.chown("3:4")
+	c.endAfterFront()
+}
+
+// killTogether stops processes, so that none replaces another, and kills them.
+func killTogether(t *testing.T, pids ...int) {
+	t.Helper()
+	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		for _, pid := range pids {
+			if err := unix.Kill(pid, s); err != nil {
+				t.Errorf("process %d: %v: %v", pid, s, err)
+			}
+		}
+	}
+}
+
 // TestStopped stops worker and keeper, the first ones and those that have replaced others. They are
 // continued.
 func TestStopped(t *testing.T) {
@@ -80,6 +122,7 @@ func TestStopped(t *testing.T) {
 type chowner struct {
 	t      *testing.T
 	id     string // of its container
+	front  int    // process id of the front
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stderr strings.Builder
@@ -97,9 +140,30 @@ func startChowner(t *testing.T, files ...*os.File) *chowner {
 		t.Fatal(err)
 	}
 	c.in, c.out = startWithPipes(t, cmd)
-	c.id = fmt.Sprintf("exec-%d", cmd.Process.Pid)
+	c.front = cmd.Process.Pid
+	c.id = fmt.Sprintf("exec-%d", c.front)
 	c.chown("1:2")
 	return c
+}
+
+// awaitStandby waits for a standby other than the previous one, which can take over.
+func (c *chowner) awaitStandby(previous int) int {
+	c.t.Helper()
+	pid := c.await("subuidless-standby", previous)
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, fd := range fds {
+			if file, _ := os.Readlink(fd); file == "anon_inode:seccomp notify" { // the last thing that it receives
+				return pid
+			}
+		}
+		if time.Now().After(late) {
+			c.t.Fatalf("the standby %d does not receive the listener\n%s", pid, c.stderr.String())
+		}
+	}
 }
 
 // chown changes the owner, and compares what stat(1) then prints.
@@ -166,9 +230,30 @@ func (c *chowner) end() {
 	if err := c.wait(); err != nil {
 		c.t.Fatalf("%v\n%s", err, c.stderr.String())
 	}
-	for late := time.Now().Add(patience); len(c.processes("subuidless-keeper")) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
-			c.t.Fatal("the keeper outlives its container")
+	c.awaitEnd()
+}
+
+// endAfterFront is end for a command whose front has been killed.
+func (c *chowner) endAfterFront() {
+	c.t.Helper()
+	if err := c.in.Close(); err != nil {
+		c.t.Error(err)
+	}
+	if _, err := c.out.ReadByte(); err != io.EOF { // the command has ended
+		c.t.Error(err)
+	}
+	_ = c.wait()
+	c.awaitEnd()
+}
+
+// awaitEnd waits for the end of the supervisor.
+func (c *chowner) awaitEnd() {
+	c.t.Helper()
+	for _, name := range []string{"subuidless-keeper", "subuidless-worker", "subuidless-standby"} {
+		for late := time.Now().Add(patience); len(c.processes(name)) > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(late) {
+				c.t.Fatalf("%s outlives its container", name)
+			}
 		}
 	}
 }

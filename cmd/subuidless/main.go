@@ -53,6 +53,7 @@ func main() {
 var helpers = map[string]func() int{
 	supervisor.KeeperName:  supervisor.KeeperMain,
 	supervisor.WorkerName:  supervisor.WorkerMain,
+	supervisor.StandbyName: supervisor.StandbyMain,
 	launch.StageName:       launch.StageMain,
 	launch.InitName:        launch.InitMain,
 	launch.TopName:         launch.TopMain,

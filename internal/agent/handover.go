@@ -40,8 +40,8 @@ import (
 // may run in the container's user namespace or outside of it.
 //
 // The supervisor is the calling program itself, executed anew: its main function must call
-// supervisor.KeeperMain or supervisor.WorkerMain if argv[0] is supervisor.KeeperName or
-// supervisor.WorkerName. The caller copies the supervisor's messages to its standard error
+// supervisor.KeeperMain, supervisor.WorkerMain or supervisor.StandbyMain if argv[0] is
+// supervisor.KeeperName, supervisor.WorkerName or supervisor.StandbyName. The caller copies the supervisor's messages to its standard error
 // for as long as it runs.
 func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) error {
 	return a.handOver(ctx, p, nil)
@@ -134,5 +134,5 @@ func (a *Agent) Watch() error {
 }
 
 func (a *Agent) config(id string) supervisor.Config {
-	return supervisor.Config{ID: id, SocketDir: a.KeeperDir, Trace: a.Trace, Sidecar: a.Sidecar, NoPermissions: a.NoPermissions}
+	return supervisor.Config{ID: id, Standby: true, SocketDir: a.KeeperDir, Trace: a.Trace, Sidecar: a.Sidecar, NoPermissions: a.NoPermissions}
 }

@@ -58,7 +58,7 @@ type Command struct {
 // Start starts the supervisor o.Supervisor and the stage of the command, in new user and
 // mount namespaces. The caller must call Run.
 func Start(o ExecOptions) (*Command, error) {
-	o.Supervisor.TimeAll = o.Summary
+	o.Supervisor.TimeAll, o.Supervisor.Standby = o.Summary, true
 	sup, err := supervisor.Prepare(o.Supervisor)
 	if err != nil {
 		return nil, err

@@ -22,11 +22,12 @@ type process struct {
 	args []string
 }
 
-// isWorker reports whether it is a worker of the supervisor, and isKeeper, whether it is a keeper. The
-// worker is in the session's user namespace, and so is a keeper that a worker has started.
+// isWorker reports whether it is a worker of the supervisor.
 func (p *process) isWorker() bool { return len(p.args) > 0 && p.args[0] == supervisor.WorkerName }
 
-func (p *process) isKeeper() bool { return len(p.args) > 0 && p.args[0] == supervisor.KeeperName }
+// isSupervisor reports whether it is a process of the supervisor: besides the worker, a keeper that a
+// worker has started is in the session's user namespace, and what that keeper starts.
+func (p *process) isSupervisor() bool { return len(p.args) > 0 && supervisor.IsProcess(p.args[0]) }
 
 // monitor is what the arguments of a conmon say. Each container of podman has one, which
 // starts with it and ends after it. Those of commands that exec has started in a container may
@@ -112,7 +113,7 @@ func findMembers(userNS uint64) (*members, error) {
 		switch {
 		case p.isWorker():
 			m.worker = true
-		case p.isKeeper():
+		case p.isSupervisor():
 		default:
 			m.processes = append(m.processes, p)
 		}

@@ -23,6 +23,7 @@ const (
 	keeperLog
 	keeperWitness
 	keeperRecords // of Config.Records; /dev/null if there are none
+	keeperStandby // /dev/null if there is none
 )
 
 // keeper holds what must outlive a worker, and starts a new worker when one dies. The
@@ -39,9 +40,9 @@ type keeper struct {
 
 	mu        sync.Mutex
 	worker    conn
-	workerPID int  // 0 if the worker is not a child of this process
-	witness   conn // see report
-	watched   bool // the witness reads what is reported
+	workerPID int // 0 if the worker is not a child of this process
+	witness   observer
+	standby   observer
 	listeners listenerSet
 	next      int // index that addListener tries first
 	session   session
@@ -61,19 +62,13 @@ func KeeperMain() int {
 		slog.Error("the keeper cannot start", "err", err)
 		return 1
 	}
-	// In its own process group, the keeper gets no signals from the terminal; in "/", it
-	// does not keep a file system busy. It has no session of its own: each session has
-	// its own share of the CPU (autogrouping in sched(7)), and switches between tasks of
-	// different sessions are slower.
-	if err := unix.Setpgid(0, 0); err != nil {
-		slog.Warn("the keeper cannot leave its process group: signals of the terminal may kill it", "err", err)
+	leaveCaller()
+	k := &keeper{log: log, done: make(chan struct{})}
+	k.witness, err = inheritedObserver(keeperWitness)
+	if err == nil && isSocket(keeperStandby) {
+		k.standby, err = inheritedObserver(keeperStandby)
 	}
-	if err := os.Chdir("/"); err != nil {
-		slog.Warn("the keeper cannot leave its working directory, and keeps that file system busy", "err", err)
-	}
-	unix.CloseOnExec(keeperWitness) // workers inherit a duplicate
-	k := &keeper{log: log, watched: true, done: make(chan struct{})}
-	if k.witness, err = inheritedAlso(keeperWitness); err != nil {
+	if err != nil {
 		slog.Error("the keeper cannot start", "err", err)
 		return 1
 	}
@@ -82,6 +77,20 @@ func KeeperMain() int {
 		return 1
 	}
 	return 0
+}
+
+// leaveCaller makes the process independent of whoever started the container.
+//
+// In its own process group, it gets no signals from the terminal; in "/", it does not keep a file
+// system busy. It has no session of its own: each session has its own share of the CPU (autogrouping
+// in sched(7)), and switches between tasks of different sessions are slower.
+func leaveCaller() {
+	if err := unix.Setpgid(0, 0); err != nil {
+		slog.Warn("the supervisor cannot leave its process group: signals of the terminal may kill it", "err", err)
+	}
+	if err := os.Chdir("/"); err != nil {
+		slog.Warn("the supervisor cannot leave its working directory, and keeps that file system busy", "err", err)
+	}
 }
 
 // run serves the requests at c, and later those at the keeper's socket, until no task of
@@ -125,6 +134,9 @@ func (k *keeper) run(c conn) error {
 		if err != nil { // the answer has reported it
 			return k.removeSocket()
 		}
+	}
+	if k.cfg.Standby {
+		go k.keepStandby()
 	}
 	<-k.done
 	return nil
@@ -226,7 +238,7 @@ func (k *keeper) startWorker(ns int) error {
 		// The Go runtime preempts goroutines with signals. Receivers, which make system
 		// calls all the time, do not need that, and signals interrupt their calls.
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
-		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords},
+		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords, keeperStandby},
 	}
 	pid, err := cmd.Start()
 	if err == nil {

@@ -51,7 +51,7 @@ func (w *worker) startKeeper() error {
 	if err != nil {
 		return err
 	}
-	pid, err := startKeeper(w.cfg, theirs, w.log, w.witness)
+	pid, err := startKeeper(w.cfg, theirs, w.log, w.witness, w.standby)
 	theirs.Close() // otherwise, the death of the new keeper would go unnoticed
 	if err != nil {
 		ours.Close()

@@ -39,7 +39,11 @@ type Prepared struct {
 // Prepare starts a keeper while its container is still being set up. As long as the
 // caller lives, the supervisor's log appears on its standard error. Call Close in any
 // case.
-func Prepare(cfg Config) (*Prepared, error) {
+func Prepare(cfg Config) (*Prepared, error) { return prepare(cfg, nil) }
+
+// prepare is Prepare for a container whose standby is at the other end of the socket standby; nil:
+// none.
+func prepare(cfg Config, standby *os.File) (*Prepared, error) {
 	cfg.HasRecords = cfg.Records != nil
 	c, theirs, err := socketpair()
 	if err != nil {
@@ -58,7 +62,7 @@ func Prepare(cfg Config) (*Prepared, error) {
 		witness.Close()
 		return nil, err
 	}
-	pid, err := startKeeper(cfg, theirs, log, reports)
+	pid, err := startKeeper(cfg, theirs, log, reports, standby)
 	log.Close()
 	if err != nil {
 		logs.Close()
@@ -139,8 +143,8 @@ func (p *Prepared) Close() {
 }
 
 // startKeeper starts the keeper's process, which inherits its end of a socket pair, the file
-// for its log, its end of the witness's socket, and cfg.Records.
-func startKeeper(cfg Config, conn, log, witness *os.File) (pid int, err error) {
+// for its log, its ends of the sockets of witness and standby, and cfg.Records. Standby may be nil.
+func startKeeper(cfg Config, conn, log, witness, standby *os.File) (pid int, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -150,12 +154,15 @@ func startKeeper(cfg Config, conn, log, witness *os.File) (pid int, err error) {
 	if records == nil {
 		records = null
 	}
+	if standby == nil {
+		standby = null
+	}
 	cmd := userns.Command{
 		Namespace: -1,
 		Path:      "/proc/self/exe",
 		Args:      []string{KeeperName, cfg.ID},
 		Env:       os.Environ(),
-		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd()), int(records.Fd())},
+		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd()), int(records.Fd()), int(standby.Fd())},
 	}
 	return cmd.Start()
 }

@@ -2,7 +2,8 @@
 // processes. The worker, inside the container's user namespace, answers. The keeper,
 // outside of it, holds duplicates of the listeners and the journal, and starts a new
 // worker if the old one dies; the worker does the same for the keeper. If both die, the
-// witness, which is the process that started them, does it, as long as it lives.
+// witness, which is the process that started them, does it, as long as it lives, and if it
+// dies with them, the standby.
 //
 // # Threads
 //
@@ -25,7 +26,7 @@
 //
 // # Fields and their locks
 //
-//   - witness: belongs to its goroutine.
+//   - witness: belongs to its goroutine. In the standby, that is the main one.
 //   - keeper: the fields before mu are set before other goroutines use them. mu
 //     protects the rest, and the fields of session. It is held during round trips to the
 //     worker, so that requests do not mix; the worker never waits for mu.
@@ -75,9 +76,15 @@ import (
 
 // The names, argv[0], of the supervisor's processes.
 const (
-	KeeperName = "subuidless-keeper"
-	WorkerName = "subuidless-worker"
+	KeeperName  = "subuidless-keeper"
+	WorkerName  = "subuidless-worker"
+	StandbyName = "subuidless-standby"
 )
+
+// IsProcess reports whether name is that of a supervisor's process.
+func IsProcess(name string) bool {
+	return name == KeeperName || name == WorkerName || name == StandbyName
+}
 
 // Config is the configuration of a container's supervisor.
 type Config struct {
@@ -107,6 +114,10 @@ type Config struct {
 	// Accelerate is after how many calls a process gets code to answer them itself: see package
 	// accelerate. 0: never. The container's filter must be made from syscalls.WithAcceleration.
 	Accelerate uint32 `json:",omitempty"`
+	// Standby has a further process take over if the process that starts the supervisor, keeper and
+	// worker are all killed in the same instant. It starts when the container has run for a second.
+	// A container that ends with the process that starts the supervisor needs none.
+	Standby bool `json:",omitempty"`
 	// Session, if not nil, lets others start processes in the container's namespaces:
 	// see Enter. The files uid_map and gid_map always show all ids there, because container
 	// engines decide by them which ids they may use.

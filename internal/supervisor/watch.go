@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -64,7 +63,12 @@ func requestToWatch(dir, name string) (*witness, error) {
 	if err = c.send(message{Request: requestWatch}); err == nil {
 		var m message
 		var fds []int
+		w := &witness{socket: c}
 		m, fds, err = c.receive()
+		if err == nil && m.Standby {
+			w.note(m, fds)
+			m, fds, err = c.receive()
+		}
 		switch {
 		case err != nil:
 		case m.Error != "":
@@ -73,10 +77,11 @@ func requestToWatch(dir, name string) (*witness, error) {
 			fdpass.Close(fds)
 			err = errDescriptors(len(fds), adoptFDs)
 		default:
-			w := &witness{cfg: *m.Config, socket: c}
+			w.cfg = *m.Config
 			w.note(m, fds)
 			return w, nil
 		}
+		w.standby.Close() // an error if it is nil
 	}
 	c.Close()
 	return nil, err
@@ -95,37 +100,15 @@ func (k *keeper) watchedBy(c conn) error {
 	case k.ended:
 		return c.answer(errEnded)
 	}
-	fresh, err := replaceWitnessSocket(c)
-	if err != nil {
+	if err := k.replaceObserver(&k.witness, keeperWitness, c); err != nil {
 		return c.answer(err)
 	}
-	k.witness.Close()
-	k.witness, k.watched = fresh, true
-	// A worker that has just died is replaced by one that inherits the socket.
-	if err := k.worker.request(message{Witness: true}, keeperWitness); err != nil && !keeperDied(err) && !errors.Is(err, os.ErrClosed) {
-		slog.Warn("the worker does not accept another witness", "container", k.cfg.ID, "err", err)
+	k.passOn(message{Witness: true}, keeperWitness)
+	if k.standby.reads { // it must not take this process for dead
+		k.witness.report(k.cfg.ID, message{Standby: true}, keeperStandby)
 	}
-	k.report(message{Config: &k.cfg}, int(k.journal.Fd()), int(k.decoy.Fd()), k.maps.out, k.maps.in)
-	for i, fds := range k.listeners {
-		if fds != nil {
-			k.report(message{Index: i}, fds...)
-		}
-	}
+	k.reportAll(&k.witness)
 	return nil
-}
-
-// replaceWitnessSocket makes the descriptor that workers inherit a duplicate of c, and returns
-// another one.
-func replaceWitnessSocket(c conn) (fresh conn, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return conn{}, err
-	}
-	e := raw.Control(func(fd uintptr) { err = unix.Dup3(int(fd), keeperWitness, unix.O_CLOEXEC) })
-	if err = errors.Join(os.NewSyscallError("dup3", err), e); err != nil {
-		return conn{}, err
-	}
-	return inheritedAlso(keeperWitness)
 }
 
 // witnessLives reports whether the witness has not closed its end of the socket. The caller holds

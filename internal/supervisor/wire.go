@@ -42,6 +42,9 @@ type message struct {
 	Request string `json:",omitempty"`
 	// Witness tells the worker that the process at the descriptor's other end is the witness now.
 	Witness bool `json:",omitempty"`
+	// Standby tells the worker or the witness that the process at the descriptor's other end is the
+	// standby now.
+	Standby bool `json:",omitempty"`
 	// Status is the answer to requestEnter.
 	Status *Status `json:",omitempty"`
 	// Error says why a request has failed; it is empty for success.

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
@@ -18,12 +17,15 @@ import (
 //
 // The keeper's end of the witness's socket is open in keeper and worker, and is inherited by
 // those that they start. So the witness reads the end of the stream when neither is left.
+//
+// A container that outlives its witness has a second one, the standby: see standby.go.
 
 // witness is the state of the witness of one container. It belongs to the goroutine of watch.
 type witness struct {
 	cfg       Config
-	socket    conn  // receives what the keeper reports
-	files     []int // see adoptFDs; nil: none yet
+	socket    conn     // receives what the keeper reports
+	files     []int    // see adoptFDs; nil: none yet
+	standby   *os.File // the keeper's end of the standby's socket; nil: none
 	listeners listenerSet
 }
 
@@ -81,13 +83,19 @@ func (w *witness) watch() {
 	for _, fds := range w.listeners {
 		fdpass.Close(fds)
 	}
+	w.standby.Close() // an error if it is nil
 }
 
 // note notes a report: see keeper.report.
 func (w *witness) note(m message, fds []int) {
-	if m.Config != nil {
+	switch {
+	case m.Config != nil:
 		fdpass.Close(w.files)
 		w.files = fds
+		return
+	case m.Standby && len(fds) == 1:
+		w.standby.Close() // an error if it is nil
+		w.standby = os.NewFile(uintptr(fds[0]), "standby")
 		return
 	}
 	fdpass.Close(w.listeners[m.Index])
@@ -114,7 +122,7 @@ func (w *witness) restart() bool {
 
 // startKeeper starts a keeper, and sends it everything that it must hold.
 func (w *witness) startKeeper(living *listenerSet) error {
-	p, err := Prepare(w.cfg)
+	p, err := prepare(w.cfg, w.standby)
 	if err != nil {
 		return err
 	}
@@ -125,29 +133,4 @@ func (w *witness) startKeeper(living *listenerSet) error {
 	p.serves = true
 	w.socket = p.witness
 	return nil
-}
-
-// reportTimeout limits how long the keeper waits for a witness that is stopped, and whose
-// socket is full.
-const reportTimeout = time.Second
-
-// report reports to the witness, if there still is one: a message with a configuration comes
-// with the files of adoptFDs; others set the descriptors of the listener m.Index, or, without
-// descriptors, remove it. The caller holds k.mu, or is the only one that uses k.
-func (k *keeper) report(m message, fds ...int) {
-	if !k.watched {
-		return
-	}
-	err := k.witness.SetWriteDeadline(time.Now().Add(reportTimeout))
-	if err == nil {
-		err = k.witness.send(m, fds...)
-	}
-	if err == nil {
-		return
-	}
-	if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // it has exited
-		slog.Warn("the process that started the supervisor does not read; it will not start others if keeper and worker die together",
-			"container", k.cfg.ID, "err", err)
-	}
-	k.watched = false
 }

@@ -34,6 +34,7 @@ const (
 	workerMapsOut
 	workerMapsIn
 	workerRecords
+	workerStandby
 )
 
 // processStart is when this process started, in nanoseconds since 1970: after the death
@@ -48,6 +49,7 @@ type worker struct {
 	keeper    conn
 	log       *os.File
 	witness   *os.File // the keeper's end of the witness's socket, for a new keeper
+	standby   *os.File // that of the standby's socket, or /dev/null
 	journal   *journal
 	dispatch  *syscalls.Dispatch
 	owners    *owner.Store
@@ -93,7 +95,7 @@ func WorkerMain() int {
 		slog.Error("the worker cannot start", "err", err)
 		return 1
 	}
-	w := &worker{keeper: keeper, log: log, witness: os.NewFile(workerWitness, "witness"), dispatch: syscalls.NewDispatch()}
+	w := &worker{keeper: keeper, log: log, witness: os.NewFile(workerWitness, "witness"), standby: os.NewFile(workerStandby, "standby"), dispatch: syscalls.NewDispatch()}
 	if err := w.run(); err != nil {
 		slog.Error("the worker failed", "err", err)
 		return 1
@@ -218,7 +220,9 @@ func (w *worker) handleMessage(m message, fds []int) error {
 	case m.Config != nil:
 		return w.setUp(m.Config)
 	case m.Witness:
-		return w.replaceWitness(fds)
+		return replaceSocket(workerWitness, fds)
+	case m.Standby:
+		return replaceSocket(workerStandby, fds)
 	}
 	if w.journal == nil {
 		return errors.New("the first message to the worker has no configuration")
@@ -238,12 +242,12 @@ func (w *worker) handleMessage(m message, fds []int) error {
 	return w.serve(m.Index, fds)
 }
 
-// replaceWitness makes the socket in fds the keeper's end of the witness's socket.
-func (w *worker) replaceWitness(fds []int) error {
+// replaceSocket makes the descriptor fd, which new keepers inherit, a duplicate of the one in fds.
+func replaceSocket(fd int, fds []int) error {
 	if len(fds) != 1 {
 		return errDescriptors(len(fds), 1)
 	}
-	if err := unix.Dup3(fds[0], workerWitness, unix.O_CLOEXEC); err != nil {
+	if err := unix.Dup3(fds[0], fd, unix.O_CLOEXEC); err != nil {
 		return os.NewSyscallError("dup3", err)
 	}
 	fdpass.Close(fds)

@@ -95,7 +95,7 @@ func countProcesses(owners map[uint64]uint64) (map[uint64]int, error) {
 			continue // a thread of the kernel, another user's, or a process that has ended
 		}
 		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if name, _, _ := bytes.Cut(cmdline, []byte{0}); err != nil || string(name) == supervisor.WorkerName {
+		if name, _, _ := bytes.Cut(cmdline, []byte{0}); err != nil || supervisor.IsProcess(string(name)) {
 			continue
 		}
 		counts[userns.Ancestor(dir, owners)]++
