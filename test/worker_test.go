@@ -23,6 +23,19 @@ func TestWorkerKilled(t *testing.T) {
 	want.compare(t, ownersBelow(t, dir))
 }
 
+// TestHungFileSystem has more killed tasks wait for a file system that does not answer than the
+// worker has threads. Others go on.
+func TestHungFileSystem(t *testing.T) {
+	needs(t, "cc", "fuse")
+	cmd := command(t, "subuidless", "exec", "--", filepath.Join(programsDir(work()), "hung"), "3", "100")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.Output()
+	const want = "  plain: 100644 1:9\nkilled: 100\n  plain: 100644 2:9\nkilled: 100\n  plain: 100644 3:9\nkilled: 100\numount2(\"hung\", MNT_DETACH) = 0\n"
+	if string(out) != want || err != nil {
+		t.Errorf("%v, output %s, want %s", err, out, want)
+	}
+}
+
 // unpackWithKills feeds a large archive to a command under subuidless exec and kills
 // the worker the given number of times meanwhile. It returns the owners in the archive.
 func unpackWithKills(t *testing.T, kills int, argv ...string) owners {

@@ -30,11 +30,13 @@ type journal struct {
 	hostOwners  owner.HostOwners
 	sockets     handlers.SocketRecords
 	waiting     [maxWaiting]waitingCall
+	spares      [maxSpares]spareSlot
 }
 
 const (
 	maxListeners = identity.MaxListeners
-	maxReceivers = 16 // of one listener
+	maxReceivers = 16 // of one listener, with slots of its own
+	maxSpares    = 240
 )
 
 // slot is what one receiver works on.
@@ -84,10 +86,41 @@ func mapJournal(fd int) (*journal, error) {
 	return (*journal)(unsafe.Pointer(&m[0])), nil
 }
 
+// spareSlot is a slot for a receiver of any listener whose own slots are all in use.
+type spareSlot struct {
+	slot  slot
+	taken atomic.Uint32 // 1 + the index of its listener; 0: free
+	_     [60]byte      // slots are cache lines
+}
+
 // of returns the slots of the listener with the given index.
 func (j *journal) of(index int) []slot {
 	return j.slots[index*maxReceivers : (index+1)*maxReceivers]
 }
+
+// takeSpare takes a free spare slot for the listener with the given index. It returns nil if there
+// is none.
+func (j *journal) takeSpare(index int) *spareSlot {
+	for i := range j.spares {
+		if s := &j.spares[i]; s.taken.CompareAndSwap(0, uint32(index)+1) {
+			return s
+		}
+	}
+	return nil
+}
+
+// sparesOf returns the spare slots that the listener with the given index has taken.
+func (j *journal) sparesOf(index int) (taken []*spareSlot) {
+	for i := range j.spares {
+		if s := &j.spares[i]; s.taken.Load() == uint32(index)+1 {
+			taken = append(taken, s)
+		}
+	}
+	return taken
+}
+
+// release frees the slot, which holds no notification.
+func (s *spareSlot) release() { s.taken.Store(0) }
 
 // rootsMayDiffer reports whether tasks of the container may have different root
 // directories.

@@ -90,6 +90,44 @@ func TestJournalOf(t *testing.T) {
 	}
 }
 
+// A spare slot belongs to the listener that has taken it, also in the next worker.
+func TestSpares(t *testing.T) {
+	old, fresh := newTestJournal(t)
+	for i := range maxSpares {
+		if s := old.takeSpare(i % 2); s == nil {
+			t.Fatalf("no spare slot after %d", i)
+		}
+	}
+	if old.takeSpare(0) != nil {
+		t.Error("more spare slots than there are")
+	}
+	of := fresh.sparesOf(1)
+	if len(of) != maxSpares/2 || len(fresh.sparesOf(2)) != 0 {
+		t.Errorf("%d spare slots of listener 1, and %d of 2", len(of), len(fresh.sparesOf(2)))
+	}
+	of[0].release()
+	if old.takeSpare(2) == nil || len(fresh.sparesOf(2)) != 1 {
+		t.Error("a spare slot that has been released cannot be taken")
+	}
+}
+
+// A receiver with a spare slot retires as soon as another receiver is idle.
+func TestRetire(t *testing.T) {
+	first, spare := &receiver{}, &receiver{spare: new(spareSlot)}
+	l := &listener{receivers: []*receiver{first, spare}}
+	first.busy.Store(1)
+	if l.retire(spare) {
+		t.Error("the last idle receiver retires")
+	}
+	first.busy.Store(0)
+	if l.retire(first) {
+		t.Error("a receiver of the listener's own slots retires")
+	}
+	if !l.retire(spare) || len(l.receivers) != 1 || l.receivers[0] != first {
+		t.Error("a spare receiver does not retire while another is idle")
+	}
+}
+
 func TestRespond(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

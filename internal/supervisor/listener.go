@@ -3,10 +3,13 @@ package supervisor
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -20,11 +23,12 @@ type listener struct {
 	fds    []int // see requestFDs
 	fd     int   // fds[fdListener]
 	view   target.View
-	slots  []slot
+	slots  []slot // the first ones are in use
 
 	multiple  atomic.Bool // there are at least two receivers, or a waiting room
 	mu        sync.Mutex
 	receivers []*receiver
+	own       int            // how many of slots are in use
 	running   sync.WaitGroup // counts the receivers
 
 	room atomic.Pointer[waitingRoom] // nil: no call has waited yet
@@ -56,8 +60,16 @@ func (w *worker) serve(index int, fds []int) error {
 			n = max(n, i+1)
 		}
 	}
-	for range n {
-		if err := l.addReceiver(); err != nil {
+	spares := w.journal.sparesOf(index)
+	for i := range n {
+		if err := l.addReceiver(&l.slots[i], nil, spares); err != nil {
+			return err
+		}
+	}
+	for _, s := range spares {
+		if s.slot.notif.ID == 0 {
+			s.release()
+		} else if err := l.addReceiver(&s.slot, s, nil); err != nil {
 			return err
 		}
 	}
@@ -78,22 +90,30 @@ func (w *worker) serve(index int, fds []int) error {
 	return nil
 }
 
-// addReceiver starts another receiver.
-func (l *listener) addReceiver() error {
+// addReceiver starts another receiver, which uses the slot s. Spare is s if that is one, else nil.
+// The first receiver saves the interrupted calls that a dead worker has left in the listener's own
+// slots, and in left.
+func (l *listener) addReceiver(s *slot, spare *spareSlot, left []*spareSlot) error {
 	ready := make(chan error)
 	go func() {
 		// Never unlocked, because the thread has another root directory and other
 		// namespaces than the process.
 		runtime.LockOSThread()
 		l.mu.Lock()
-		s := &l.slots[len(l.receivers)]
 		r, err := l.newReceiver(s)
 		if err == nil {
+			r.spare = spare
 			l.receivers = append(l.receivers, r)
+			if spare == nil {
+				l.own++
+			}
 			l.running.Add(1)
 			l.multiple.Store(len(l.receivers) > 1 || l.room.Load() != nil)
 			if len(l.receivers) == 1 {
 				l.worker.saveInterrupted(l.fd, l.slots, r.call.Target)
+				for _, s := range left {
+					l.worker.saveInterrupted(l.fd, unsafe.Slice(&s.slot, 1), r.call.Target)
+				}
 			}
 		}
 		l.mu.Unlock()
@@ -103,6 +123,9 @@ func (l *listener) addReceiver() error {
 			r.recover()
 			r.serve(l)
 			r.call.Target.Close()
+			if spare != nil {
+				spare.release()
+			}
 		}
 	}()
 	if err := <-ready; err != nil {
@@ -121,8 +144,8 @@ const stuckAfter = 20 * time.Millisecond
 func (l *listener) watch() {
 	hangup := make(chan error, 1)
 	go func() { hangup <- unotify.WaitHangup(l.fd) }()
-	var last [maxReceivers]uint64
-	for {
+	var last [maxReceivers + maxSpares]uint64
+	for hung := 0; ; {
 		tick := time.After(stuckAfter)
 		if l.watchAsleep.Load() {
 			tick = nil
@@ -145,17 +168,107 @@ func (l *listener) watch() {
 			busy, stuck = l.countBusy(&last)
 			l.watchAsleep.Store(busy == 0)
 		}
-		if stuck && busy < len(l.slots) {
-			if err := l.addReceiver(); err != nil {
-				slog.Error("all receivers are busy, and another could not be started", "err", err)
-			}
+		if !stuck {
+			hung = 0
+			continue
+		}
+		added, err := l.addReceivers()
+		if err != nil {
+			slog.Error("all receivers are busy, and another could not be started", "err", err)
+		} else if added > 0 {
+			hung = 0
+		} else if hung++; hung >= hungAfter {
+			hung = 0
+			l.worker.startAgain(l)
 		}
 	}
 }
 
+// manyReceivers is how many receivers are added at once when the listener's own slots are in use.
+const manyReceivers = 16
+
+// addReceivers adds receivers when all are stuck, and returns how many: one, or more if that has not
+// helped often, as a file system does not answer that many tasks use.
+func (l *listener) addReceivers() (added int, err error) {
+	for n := 1; added < n; added++ {
+		s, spare := l.freeSlot()
+		if s == nil {
+			break
+		}
+		if spare != nil {
+			n = manyReceivers
+		}
+		if err := l.addReceiver(s, spare, nil); err != nil {
+			if spare != nil {
+				spare.release()
+			}
+			return added, err
+		}
+	}
+	return added, nil
+}
+
+// freeSlot returns a slot for another receiver, as addReceiver expects it, or nil if there is none.
+func (l *listener) freeSlot() (*slot, *spareSlot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own < len(l.slots) {
+		return &l.slots[l.own], nil
+	}
+	if spare := l.worker.journal.takeSpare(l.index); spare != nil {
+		return &spare.slot, spare
+	}
+	return nil, nil
+}
+
+// hungAfter is for how many ticks of watch all receivers must have been busy with the same calls
+// before some of them are given up.
+const hungAfter = int(2 * time.Second / stuckAfter)
+
+// startAgain ends the worker, whose receivers are all stuck, if the target of one of them has been
+// killed: a thread that waits for a file system that does not answer can only be ended together with
+// its process. The next worker handles the calls of the targets that still wait.
+func (w *worker) startAgain(l *listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	useless := 0
+	for _, r := range l.receivers {
+		if id := r.busy.Load(); id != 0 && !unotify.Waits(l.fd, id) {
+			useless++
+		}
+	}
+	if useless == 0 {
+		return
+	}
+	slog.Warn("all threads wait for file systems that do not answer, some of them for tasks that have been killed; starting another worker",
+		"container", w.cfg.ID, "threads", len(l.receivers), "killed", useless)
+	for i := range w.journal.slots {
+		w.journal.slots[i].attempts = 0 // the calls are not to blame
+	}
+	for i := range w.journal.spares {
+		w.journal.spares[i].slot.attempts = 0
+	}
+	os.Exit(1)
+}
+
+// retire removes r from the receivers if it has a spare slot and others are idle, and reports whether
+// it has: a notification wakes all idle receivers.
+func (l *listener) retire(r *receiver) bool {
+	if r.spare == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.ContainsFunc(l.receivers, func(other *receiver) bool { return other != r && other.busy.Load() == 0 }) {
+		return false
+	}
+	l.receivers = slices.DeleteFunc(l.receivers, func(other *receiver) bool { return other == r })
+	return true
+}
+
 // countBusy returns the number of busy receivers, and whether all of them are stuck:
 // busy with the same notifications as in the previous call, which last holds.
-func (l *listener) countBusy(last *[maxReceivers]uint64) (busy int, stuck bool) {
+func (l *listener) countBusy(last *[maxReceivers + maxSpares]uint64) (busy int, stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	stuck = true

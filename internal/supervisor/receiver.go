@@ -23,6 +23,7 @@ type receiver struct {
 	listener int
 	index    int // of the listener, in the container
 	slot     *slot
+	spare    *spareSlot   // whose slot that is; nil: it is one of the listener's own
 	wakeUp   wakeUpPolicy // how it wakes targets
 	root     adoptedRoot  // the root directory that the thread has now
 	call     handlers.Call
@@ -126,6 +127,10 @@ func (r *receiver) serve(l *listener) {
 		}
 		r.call.Again = false
 		r.busy.Store(0)
+		if l.retire(r) {
+			s.notif = unotify.Notif{}
+			return
+		}
 	}
 }
 

@@ -9,7 +9,7 @@
 //
 // In the worker, one goroutine executes the messages of the keeper (worker.run). Each
 // listener has a goroutine that adds receivers when all are stuck (listener.watch), and
-// one to sixteen receivers. A receiver is a goroutine that is locked to its thread,
+// one to sixteen receivers, or up to 256 while file systems do not answer. A receiver is a goroutine that is locked to its thread,
 // because it changes the thread's root directory and namespaces; it executes the
 // handlers.
 //
@@ -32,7 +32,7 @@
 //     worker, so that requests do not mix; the worker never waits for mu.
 //   - worker: keeper belongs to the goroutine of worker.run. The fields that setUp sets
 //     are constant from the first listener on. mu protects listeners.
-//   - listener: mu protects receivers. multiple and watchAsleep are atomic; the rest is
+//   - listener: mu protects receivers and own. multiple and watchAsleep are atomic; the rest is
 //     constant.
 //   - receiver: belongs to its own thread, including its handlers.Call and what the
 //     slot points to. Only busy and caller are read by others: they are atomic.
@@ -53,7 +53,7 @@
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
 // inodes (owner.HostOwners), what handlers note about sockets (handlers.SocketRecords), the
-// calls in waiting rooms, the table of identities (package identity), the owners of
+// calls in waiting rooms, spare slots (type spareSlot), the table of identities (package identity), the owners of
 // System V IPC objects (package svipc) and the counters (package statistics), which others may read.
 // One worker at a time uses it. What a
 // program writes to an id map waits in a file whose descriptor is in a socket (type mapStore),
