@@ -236,20 +236,37 @@ func (s *Sidecar) Settle() error {
 }
 
 // noteLasting is note for one of the markers. If the marker cannot be created, the hint ends with
-// the boot.
+// the boot. It is on the disk before the thing is created, which may be on another file system: after
+// a power cut there must not be a thing without its marker.
 func (s *Store) noteLasting(w hint) {
 	if s.noted[w].Load() {
 		return
 	}
 	s.hints.note(w)
 	if s.sidecar != nil {
-		if fd, err := unix.Openat(s.sidecar.dir, markers[w], unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600); err == nil {
-			unix.Close(fd)
-		}
+		createDurably(s.sidecar.dir, markers[w])
 		s.hints.note(w)
 	}
 	s.noted[w].Store(true)
 }
+
+// createDurably creates an empty file in the directory that the descriptor dir refers to, and waits
+// until it is on the disk, unless it exists.
+func createDurably(dir int, name string) {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return
+	}
+	_ = fsync(fd) // without effect on a file system that has none
+	unix.Close(fd)
+	if fd, err = unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+		_ = fsync(fd)
+		unix.Close(fd)
+	}
+}
+
+// fsync is fsync(2), except in a test.
+var fsync = unix.Fsync
 
 // importUsed turns the file "used" of earlier versions into markers, and removes it. Its second
 // and third words were not 0 if there were devices and security attributes.

@@ -1,8 +1,11 @@
 package owner
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -146,5 +149,23 @@ func BenchmarkHint(b *testing.B) {
 		if s.inUse() {
 			b.Fatal("in use")
 		}
+	}
+}
+
+// A marker is on the disk before noteLasting returns; one that exists is not written again.
+func TestMarkersAreDurable(t *testing.T) {
+	var synced []string
+	fsync = func(fd int) error {
+		name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+		synced = append(synced, name)
+		return errors.Join(err, unix.Fsync(fd))
+	}
+	defer func() { fsync = unix.Fsync }()
+	side := t.TempDir()
+	for range 2 {
+		NewStore(ID{}, openSidecar(t, side)).noteLasting(hintDevices)
+	}
+	if want := []string{filepath.Join(side, "has-devices"), side}; !slices.Equal(synced, want) {
+		t.Errorf("fsync of %q, want %q", synced, want)
 	}
 }
