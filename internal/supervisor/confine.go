@@ -25,7 +25,7 @@ const (
 // and the limit; so the filter is installed once, however often keeper and worker replace each
 // other.
 func confine() error {
-	return errors.Join(limitMemory(), denyCalls())
+	return errors.Join(raiseAddressSpace(), limitMemory(), denyCalls())
 }
 
 // limitMemory limits the memory of this process. Shared memory, as that of the journal, and address

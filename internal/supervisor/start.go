@@ -44,6 +44,9 @@ func Prepare(cfg Config) (*Prepared, error) { return prepare(cfg, nil) }
 // prepare is Prepare for a container whose standby is at the other end of the socket standby; nil:
 // none.
 func prepare(cfg Config, standby *os.File) (*Prepared, error) {
+	if err := checkAddressSpace(); err != nil {
+		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
+	}
 	cfg.HasRecords = cfg.Records != nil
 	c, theirs, err := socketpair()
 	if err != nil {

@@ -53,9 +53,9 @@
 // The journal (type journal) is a memfd, which the worker maps and the keeper only
 // holds. It has a slot for each receiver, and after the slots, the owners of the host's
 // inodes (owner.HostOwners), what handlers note about sockets (handlers.SocketRecords), the
-// calls in waiting rooms, spare slots (type spareSlot), the table of identities (package identity), the owners of
-// System V IPC objects (package svipc) and the counters (package statistics), which others may read.
-// One worker at a time uses it. What a
+// calls in waiting rooms, spare slots (type spareSlot), the table of identities (package
+// identity), the owners of System V IPC objects (package svipc) and the counters (package
+// statistics), which others may read. One worker at a time uses it. What a
 // program writes to an id map waits in a file whose descriptor is in a socket (type mapStore),
 // which is held and used likewise.
 //
