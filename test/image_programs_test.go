@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -106,5 +107,33 @@ func TestImageOrRootfs(t *testing.T) {
 	}
 	if got := run(append([]string{"./name"}, show...)...); got != "rootfs" {
 		t.Errorf("a path: %s", got)
+	}
+}
+
+// TestStripped removes the symbols of the program, as distributions do: all works except commands for
+// images, which say so.
+func TestStripped(t *testing.T) {
+	strip, err := exec.LookPath("strip")
+	if err != nil {
+		t.Skip(err)
+	}
+	program := filepath.Join(t.TempDir(), "subuidless")
+	if out, err := exec.Command(strip, "-o", program, work("bin", "subuidless")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command(program, "exec", "--", "id", "-u").CombinedOutput(); err != nil || string(out) != "0\n" {
+		t.Errorf("exec: %v, %s", err, out)
+	}
+	if out, err := exec.Command(program, "images").CombinedOutput(); err == nil || !strings.Contains(string(out), "strip(1) removes them") {
+		t.Errorf("images: %v, %s", err, out)
+	}
+}
+
+// TestImageProgramName starts the image program as nobody should, which it says.
+func TestImageProgramName(t *testing.T) {
+	cmd := exec.Command(work("bin", "subuidless"), "images")
+	cmd.Args[0] = "subuidless-image"
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "run subuidless instead") {
+		t.Errorf("%v, %s", err, out)
 	}
 }

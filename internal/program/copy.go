@@ -49,7 +49,10 @@ func ProtectedMain(trusted bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return exe, fill(exe, self, 0, l.main)
+	if err := fill(exe, self, l); err != nil {
+		return nil, errors.Join(err, exe.Close())
+	}
+	return exe, nil
 }
 
 // deniesWriting reports whether the file f belongs to another user, who does not let the caller write it.
@@ -65,38 +68,18 @@ func deniesWriting(f *os.File) (bool, error) {
 	return errors.Is(err, unix.EACCES), nil
 }
 
-// imageProgram returns a file with the image program, which can be executed.
-func imageProgram() (*os.File, error) {
-	self, l, err := openSelf()
-	if err != nil {
-		return nil, err
-	}
-	defer self.Close()
-	if l.main == l.image {
-		return nil, ErrIncomplete
-	}
-	exe, err := executableMemfd(imageName)
-	if errors.Is(err, unix.EACCES) {
-		return temporaryProgram(self, l.main, l.image)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return exe, fill(exe, self, l.main, l.image)
-}
-
-// installedImage returns the image program that is a file of its own, in the directory of the
-// calling process's program, where go install writes both.
-func installedImage() (*os.File, error) {
+// installedImage returns the path of the image program that is a file of its own, in the directory
+// of the calling process's program, where go install writes both.
+func installedImage() (string, error) {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
+		return "", fmt.Errorf("finding this program: %w", err)
 	}
-	exe, err := os.Open(filepath.Join(filepath.Dir(self), imageName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrIncomplete
+	path := filepath.Join(filepath.Dir(self), imageName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", ErrIncomplete
 	}
-	return exe, err
+	return path, nil
 }
 
 // executableMemfd returns an anonymous file that can be sealed and executed. The error is
@@ -110,15 +93,17 @@ func executableMemfd(name string) (*os.File, error) {
 	return exe, err
 }
 
-// fill makes the bytes from start to end of from the content of the memfd exe, and seals it.
-// It closes exe if it fails.
-func fill(exe, from *os.File, start, end int64) error {
-	if err := copyRange(exe, from, start, end); err != nil {
-		return errors.Join(err, exe.Close())
+// fill makes the main program of the file from the content of the memfd exe, and seals it.
+func fill(exe, from *os.File, l layout) error {
+	if err := copyRange(exe, from, 0, l.main); err != nil {
+		return err
+	}
+	if _, err := exe.WriteAt(l.header, 0); err != nil {
+		return fmt.Errorf("copying this program: %w", err)
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	if e := sys.Seal(int(exe.Fd()), seals); e != 0 {
-		return errors.Join(fmt.Errorf("sealing a copy of this program: %w", e), exe.Close())
+		return fmt.Errorf("sealing a copy of this program: %w", e)
 	}
 	return nil
 }
@@ -142,38 +127,4 @@ func copyRange(to, from *os.File, start, end int64) error {
 		return fmt.Errorf("copying this program: %w", err)
 	}
 	return nil
-}
-
-// temporaryProgram is imageProgram for kernels that forbid to execute memfds: the file has no
-// name, in the first directory for temporary files that allows execution.
-func temporaryProgram(self *os.File, start, end int64) (*os.File, error) {
-	var errs []error
-	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/dev/shm", "/var/tmp"} {
-		if dir == "" {
-			continue
-		}
-		exe, err := temporaryIn(dir, self, start, end)
-		if err == nil {
-			return exe, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, fmt.Errorf("vm.memfd_noexec is 2, and no directory for temporary files allows execution; as root, run: sysctl -w vm.memfd_noexec=1, or set TMPDIR: %w", errors.Join(errs...))
-}
-
-func temporaryIn(dir string, self *os.File, start, end int64) (*os.File, error) {
-	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o500)
-	if err != nil {
-		return nil, &os.PathError{Op: "creating a temporary file", Path: dir, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), dir)
-	defer f.Close() // the kernel does not execute files that are open for writing
-	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
-	if err := unix.Access(path, unix.X_OK); err != nil {
-		return nil, &os.PathError{Op: "executing files", Path: dir, Err: err}
-	}
-	if err := copyRange(f, self, start, end); err != nil {
-		return nil, err
-	}
-	return os.Open(path)
 }

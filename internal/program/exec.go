@@ -1,13 +1,13 @@
 package program
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,20 +32,19 @@ func version() string {
 // ExecImage executes the image program in place of the calling main program, with the same
 // arguments and environment. It returns only if it fails.
 func ExecImage() error {
-	var variables []string
-	exe, err := imageProgram()
-	if errors.Is(err, ErrIncomplete) {
-		exe, err = installedImage()
-		variables = []string{versionVariable + "=" + version()}
-	}
+	self, l, err := openSelf()
 	if err != nil {
 		return err
 	}
-	self, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return fmt.Errorf("opening this program: %w", err)
+	path, variables := "/proc/self/exe", []string(nil)
+	if joint.image == 0 || l.main == l.image {
+		if path, err = installedImage(); err != nil {
+			return err
+		}
+		variables = []string{versionVariable + "=" + version()}
 	}
-	return replace(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), exe, self, variables...)
+	args := append([]string{imageName + " " + os.Args[0]}, os.Args[1:]...)
+	return replace(path, args, self, variables...)
 }
 
 // Main is the main program, for the image program that it has executed.
@@ -58,6 +57,7 @@ func Caller() (Main, error) {
 	if f == nil {
 		return Main{}, fmt.Errorf("%s is a part of subuidless: run subuidless instead", os.Args[0])
 	}
+	os.Args[0] = strings.TrimPrefix(os.Args[0], imageName+" ")
 	theirs, separate := os.LookupEnv(versionVariable)
 	os.Unsetenv(versionVariable)
 	if own := version(); separate && theirs != own {
@@ -68,7 +68,7 @@ func Caller() (Main, error) {
 
 // Exec executes the main program in place of the calling image program, with the same
 // arguments, and with input as what Inherited returns. It returns only if it fails.
-func (m Main) Exec(input *os.File) error { return replace(m.path(), m.file, input) }
+func (m Main) Exec(input *os.File) error { return replace(m.path(), os.Args, input) }
 
 // Command returns the command that starts the main program as a child process with the
 // arguments of the calling process, and with input as what Inherited returns. Descriptor 3 is
@@ -101,14 +101,13 @@ func (m Main) path() string {
 
 // replace executes the program path in place of the calling one. The program inherits input, and
 // gets further variables.
-func replace(path string, exe, input *os.File, variables ...string) error {
+func replace(path string, args []string, input *os.File, variables ...string) error {
 	if err := closeOnExec(input, false); err != nil {
 		return err
 	}
 	env := append(os.Environ(), variable+"="+strconv.Itoa(int(input.Fd())))
 	env = append(env, variables...)
-	err := unix.Exec(path, os.Args, env)
-	runtime.KeepAlive(exe)
+	err := unix.Exec(path, args, env)
 	runtime.KeepAlive(input)
 	return fmt.Errorf("executing the other part of subuidless: %w", err)
 }

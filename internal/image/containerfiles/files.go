@@ -25,7 +25,7 @@ import (
 )
 
 // Name is argv[0] of the process: one with this name must call Main.
-const Name = "subuidless-container-files"
+const Name = "subuidless-image-container-files"
 
 // Root is the root file system of a container.
 type Root struct {

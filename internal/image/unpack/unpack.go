@@ -19,7 +19,7 @@ import (
 )
 
 // Name is argv[0] of the process: one with this name must call Main.
-const Name = "subuidless-unpack"
+const Name = "subuidless-image-unpack"
 
 // job is what the process has to do. Exactly one field is set.
 type job struct {

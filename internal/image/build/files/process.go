@@ -11,7 +11,7 @@ import (
 )
 
 // Name is argv[0] of the process: one with this name must call Main.
-const Name = "subuidless-build-files"
+const Name = "subuidless-image-build-files"
 
 // job is what the process has to do. Exactly one of the first fields is set.
 type job struct {
