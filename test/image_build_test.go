@@ -507,6 +507,9 @@ func TestBuildInterrupted(t *testing.T) {
 		}
 		if s == unix.SIGINT {
 			wantText(t, "interrupted", text.String(), "interrupted; nothing has changed")
+			if status := cmd.ProcessState.ExitCode(); status != 130 {
+				t.Errorf("interrupted: the exit status is %d, want 130", status)
+			}
 			b.clean()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,12 +25,20 @@ import (
 )
 
 // interrupt runs subuidless, sends it SIGINT when reached is closed, and returns its output. It must
-// fail soon with one error.
+// fail soon with one error, and the exit status of docker.
 func interrupt(t *testing.T, reached <-chan struct{}, args ...string) string {
 	t.Helper()
-	cmd := command(t, append([]string{"subuidless"}, args...)...)
+	return interruptCommand(t, reached, command(t, append([]string{"subuidless"}, args...)...))
+}
+
+// interruptCommand is interrupt for a command.
+func interruptCommand(t *testing.T, reached <-chan struct{}, cmd *exec.Cmd) string {
+	t.Helper()
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	if cmd.Stdout == nil {
+		cmd.Stdout = &out
+	}
+	cmd.Stderr = &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +52,7 @@ func interrupt(t *testing.T, reached <-chan struct{}, args ...string) string {
 	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err == nil || cmd.ProcessState.ExitCode() < 0 || strings.Count(out.String(), "subuidless:") != 1 || !strings.Contains(out.String(), "subuidless: interrupted; ") {
+	if err := <-ended; err == nil || cmd.ProcessState.ExitCode() != 130 || strings.Count(out.String(), "subuidless:") != 1 || !strings.Contains(out.String(), "subuidless: interrupted; ") {
 		t.Errorf("%s, interrupted: %v\n%s", cmd, err, &out)
 	}
 	return out.String()
@@ -82,7 +91,7 @@ func inOrder(t *testing.T, store string, images int) {
 	if got := subuidless(t, "images", "-q", store); strings.Count(got, "\n") != images {
 		t.Errorf("the images are %q, want %d", got, images)
 	}
-	for _, pattern := range []string{"tmp/commit-*", "layers/*.new", "containers/*.new"} {
+	for _, pattern := range []string{"tmp/commit-*", "tmp/archive-*", "layers/*.new", "containers/*.new"} {
 		if isInStore(store, pattern, 0) {
 			t.Errorf("%s is left", pattern)
 		}
@@ -171,6 +180,7 @@ func TestImageInterrupted(t *testing.T) {
 	interrupt(t, when(t, func() bool { return isLarge(dir, ".export.*", 1) }), "export", store, "-o", dir+"/export", "large")
 	isEmpty(t, dir)
 	subuidless(t, "rm", store, "large")
+	interruptPipes(t, store, image)
 
 	once, reached = sync.Once{}, make(chan struct{})
 	reg.handle = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -191,6 +201,44 @@ func TestImageInterrupted(t *testing.T) {
 	}
 	subuidless(t, "push", "-q", store, pushed)
 	subuidless(t, "pull", "-q", imageStore(t), pushed)
+}
+
+// interruptPipes interrupts load and save, which wait for the other side of a pipe.
+func interruptPipes(t *testing.T, store, image string) {
+	t.Helper()
+	archive := filepath.Join(t.TempDir(), "archive")
+	subuidless(t, "save", store, "-o", archive, image)
+	content, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, save := command(t, "subuidless", "load", "-q", store), command(t, "subuidless", "save", store, image)
+	in, err := load.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		_, _ = in.Write(content[:len(content)/2]) // more than fits into the pipe
+	}()
+	interruptCommand(t, reading, load)
+	out, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	writing := make(chan struct{})
+	go func() {
+		defer close(writing)
+		_, _ = out.Read(make([]byte, 1))
+	}()
+	save.Stdout = write
+	interruptCommand(t, writing, save)
+	if err := write.Close(); err != nil {
+		t.Error(err)
+	}
+	inOrder(t, store, 1)
 }
 
 // isLarge reports whether a directory has a file of at least this size that fits the pattern.

@@ -149,7 +149,7 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 		err = errors.Join(err, counts.print(os.Stderr))
 	}
 	if err != nil {
-		return explainInterrupt(ctx, err)
+		return explainInterrupt(ctx, err, fetchedIsKept)
 	}
 	if f.idFile != "" {
 		if err := storedir.WriteFile(f.idFile, []byte(image.ID().String())); err != nil {

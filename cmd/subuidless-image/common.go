@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/container"
@@ -72,36 +68,6 @@ func transferOptions(f cli.TransferFlags, known *reference.Registries) transfer.
 		Progress: transfer.NewProgress(os.Stderr, f.Quiet),
 		Warn:     func(message string) { fmt.Fprintln(os.Stderr, "subuidless: warning:", message) },
 	}
-}
-
-// interruptible returns a context that ends with SIGTERM, and with SIGINT and SIGHUP unless
-// they are ignored, as under nohup. A second signal kills the process.
-func interruptible() (context.Context, context.CancelFunc) {
-	signals := []os.Signal{unix.SIGTERM}
-	for _, s := range []os.Signal{unix.SIGINT, unix.SIGHUP} {
-		if !signal.Ignored(s) {
-			signals = append(signals, s)
-		}
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
-}
-
-// explainInterrupt returns err, or that the user has interrupted the command.
-func explainInterrupt(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted; nothing has changed, and what has been fetched is used the next time")
-	}
-	return err
-}
-
-// explainSaveInterrupt is explainInterrupt for commands that fetch nothing.
-func explainSaveInterrupt(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted; nothing has changed")
-	}
-	return err
 }
 
 // printWaiting says why a command waits.

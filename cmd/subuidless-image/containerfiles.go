@@ -122,7 +122,7 @@ or WORKDIR, as in a Dockerfile.`,
 				o.Created = time.Now().UTC()
 				id, err := container.Commit(ctx, s, use, base, c, o)
 				if err != nil {
-					return explainSaveInterrupt(ctx, err)
+					return explainInterrupt(ctx, err, nothingChanged)
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), id)
 				return nil
@@ -171,7 +171,7 @@ func newExportCommand() *cobra.Command {
 				ctx, stop := interruptible()
 				defer stop()
 				err := transfer.SaveFile(ctx, output, func(w io.Writer) error { return container.Export(c, w, warn) })
-				return explainSaveInterrupt(ctx, err)
+				return explainInterrupt(ctx, err, nothingChanged)
 			})
 		},
 		ValidArgsFunction: containerNames,

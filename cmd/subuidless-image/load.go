@@ -35,7 +35,7 @@ written, or of an OCI image layout, with the names that they have there.`,
 			for _, i := range images {
 				fmt.Fprintln(cmd.OutOrStdout(), "Loaded image:", cmp.Or(i.Name, i.ID().String()))
 			}
-			return explainInterrupt(ctx, err)
+			return explainInterrupt(ctx, err, fetchedIsKept)
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "-", "`path` of the archive or directory; - is the standard input")

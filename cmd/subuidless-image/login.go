@@ -48,7 +48,7 @@ uses what podman login has stored.`,
 			ctx, stop := interruptible()
 			defer stop()
 			if err := transfer.Login(ctx, registryOf(args), user, password, how.AuthFile, home.Insecure || !how.TLSVerify); err != nil {
-				return err
+				return explainInterrupt(ctx, err, nothingChanged)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Login Succeeded")
 			return nil

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -33,8 +32,7 @@ func main() {
 		err = newRootCommand().Execute()
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "subuidless:", err)
-		os.Exit(1)
+		cli.Exit(exitStatus(err, 1), err)
 	}
 }
 

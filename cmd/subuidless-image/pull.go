@@ -48,7 +48,7 @@ have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 				o := transferOptions(how, known)
 				ctx, stop := interruptible()
 				image, err := transfer.Pull(ctx, s, ref, nil, o)
-				err = explainInterrupt(ctx, err)
+				err = explainInterrupt(ctx, err, fetchedIsKept)
 				stop()
 				o.Progress.Wait()
 				if err != nil {

@@ -47,7 +47,7 @@ func newPushCommand() *cobra.Command {
 			err = transfer.Push(ctx, s, image, to, o)
 			o.Progress.Wait()
 			if err != nil {
-				return explainPushInterrupt(ctx.Err(), err)
+				return explainInterrupt(ctx, err, pushedIsKept)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), image.Descriptor.Digest)
 			return nil
@@ -57,11 +57,4 @@ func newPushCommand() *cobra.Command {
 	where.Add(cmd)
 	how.Add(cmd, false)
 	return cmd
-}
-
-func explainPushInterrupt(interrupted, err error) error {
-	if interrupted != nil {
-		return errors.New("interrupted; what has been pushed is used the next time")
-	}
-	return err
 }

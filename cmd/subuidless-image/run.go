@@ -47,7 +47,7 @@ func run(cmd *cobra.Command, r *cli.Run) (status int, err error) {
 	}
 	c, lock, err := create(s, known, r)
 	if err != nil {
-		return launch.StatusFailed, err
+		return exitStatus(err, launch.StatusFailed), err
 	}
 	if !r.Image.Detach {
 		return launch.StatusFailed, prepared.Container{Dir: c.Dir, Lock: lock.File}.Exec(mainProgram)
@@ -92,7 +92,7 @@ func create(s *store.Store, known *reference.Registries, r *cli.Run) (*store.Con
 	defer stop() // from then on, signals are for the command
 	c, lock, err := obtainAndCreate(ctx, s, known, r, o)
 	if err != nil {
-		return nil, lock, errors.Join(explainInterrupt(ctx, err), id.abandon())
+		return nil, lock, errors.Join(explainInterrupt(ctx, err, fetchedIsKept), id.abandon())
 	}
 	return c, lock, id.write(c.ID)
 }

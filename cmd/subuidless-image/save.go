@@ -42,7 +42,7 @@ podman and subuidless load can read it.`,
 			}
 			ctx, stop := interruptible()
 			defer stop()
-			return explainSaveInterrupt(ctx, transfer.Save(ctx, s, images, format, output))
+			return explainInterrupt(ctx, transfer.Save(ctx, s, images, format, output), nothingChanged)
 		},
 		ValidArgsFunction: imageNames,
 	}

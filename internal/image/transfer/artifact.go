@@ -28,7 +28,7 @@ type Remote struct {
 // OpenRemote fetches the manifest and the configuration of the image ref, which is one of a registry.
 // The error wraps store.ErrNotFound if the registry has no such image.
 func OpenRemote(ctx context.Context, s *store.Store, ref reference.Reference, o Options) (*Remote, error) {
-	src, err := openSource(s, ref, o)
+	src, err := openSource(ctx, s, ref, o)
 	if err != nil {
 		return nil, err
 	}

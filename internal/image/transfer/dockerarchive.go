@@ -161,7 +161,7 @@ func Load(ctx context.Context, s *store.Store, path string, o Options) ([]*store
 	defer use.Unlock()
 	var all files = directory(path)
 	if !isDirectory(path) {
-		a, err := openArchive(path, s.TempDir())
+		a, err := openArchive(ctx, path, s.TempDir())
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ type member struct {
 
 // openArchive opens the archive name, which may be compressed. It is uncompressed into a file
 // in the directory tmp then. The name "-" is the standard input.
-func openArchive(name, tmp string) (*archive, error) {
+func openArchive(ctx context.Context, name, tmp string) (*archive, error) {
 	f := os.Stdin
 	if name != "-" {
 		var err error
@@ -50,7 +51,7 @@ func openArchive(name, tmp string) (*archive, error) {
 			return nil, err
 		}
 	}
-	f, err := seekable(f, tmp)
+	f, err := seekable(ctx, f, tmp)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -62,8 +63,8 @@ func openArchive(name, tmp string) (*archive, error) {
 }
 
 // seekable returns the uncompressed content of f, which it closes unless that is f itself.
-func seekable(f *os.File, tmp string) (*os.File, error) {
-	b := bufio.NewReader(f)
+func seekable(ctx context.Context, f *os.File, tmp string) (*os.File, error) {
+	b := bufio.NewReaderSize(newBlocking(ctx, f.Read), maxBlocking)
 	magic, err := b.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, errors.Join(err, f.Close())

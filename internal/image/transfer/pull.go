@@ -36,7 +36,7 @@ const parallel = 4
 // a registry, that is its name; others get names, or none. It replaces nothing until all is
 // complete.
 func Pull(ctx context.Context, s *store.Store, ref reference.Reference, names []string, o Options) (*store.Image, error) {
-	src, err := openSource(s, ref, o)
+	src, err := openSource(ctx, s, ref, o)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func Pull(ctx context.Context, s *store.Store, ref reference.Reference, names []
 	return add(ctx, s, use, src, names, o)
 }
 
-func openSource(s *store.Store, ref reference.Reference, o Options) (source, error) {
+func openSource(ctx context.Context, s *store.Store, ref reference.Reference, o Options) (source, error) {
 	switch ref.Transport {
 	case reference.Registry:
 		return newMirroredSource(ref, o)
@@ -68,7 +68,7 @@ func openSource(s *store.Store, ref reference.Reference, o Options) (source, err
 	case reference.Directory:
 		return &dirSource{directory(ref.Path)}, nil
 	}
-	a, err := openArchive(ref.Path, s.TempDir())
+	a, err := openArchive(ctx, ref.Path, s.TempDir())
 	if err != nil {
 		return nil, err
 	}

@@ -113,14 +113,14 @@ func Save(ctx context.Context, s *store.Store, images []*store.Image, format, pa
 // SaveFile writes the file name, which appears when it is complete. It fails when ctx ends.
 func SaveFile(ctx context.Context, name string, write func(io.Writer) error) error {
 	if name == "-" {
-		return write(writer{ctx, os.Stdout})
+		return write(newBlocking(ctx, os.Stdout.Write))
 	}
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
 		f, err := os.OpenFile(name, os.O_WRONLY, 0) // a pipe or device
 		if err != nil {
 			return err
 		}
-		return errors.Join(write(writer{ctx, f}), f.Close())
+		return errors.Join(write(newBlocking(ctx, f.Write)), f.Close())
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
