@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
@@ -14,6 +17,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/build/progress"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
+	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
@@ -31,7 +35,9 @@ type buildFlags struct {
 	agents   []string
 	from     []string
 	to       string
-	output   string
+	contexts []string
+	outputs  []string
+	metadata string
 	idFile   string
 	progress string
 	driver   string
@@ -68,6 +74,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags, o := cmd.Flags(), &f.options
 	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name` of the image; may be repeated")
 	flags.StringVarP(&o.Dockerfile, "file", "f", "", "`path` of the Dockerfile (default Dockerfile or Containerfile in CONTEXT); - is\nthe standard input")
+	flags.StringArrayVar(&f.contexts, "build-context", nil, "another context for FROM and from=, instead of a stage or image of this name:\n`NAME=DIR|URL|docker-image://IMAGE|oci-layout://DIR[:TAG]`; may be repeated")
 	flags.StringVar(&o.Target, "target", "", "`stage` to build (default the last one)")
 	flags.StringArrayVar(&f.args, "build-arg", nil, "set an ARG with `K=V`, or pass K through from the environment; may be repeated")
 	flags.StringArrayVar(&f.labels, "label", nil, "label `K=V` of the image; may be repeated")
@@ -82,8 +89,10 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`how` to show progress: auto, plain, tty or quiet")
-	flags.StringVarP(&f.output, "output", "o", "", "also write the image: `type=oci|docker|local|tar,dest=PATH`")
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
+	flags.BoolVar(&o.Push, "push", false, "also push the image by the names of --tag")
 	flags.StringVar(&f.idFile, "iidfile", "", "write the id of the image to a `file`")
+	flags.StringVar(&f.metadata, "metadata-file", "", "write the digests and names of the image to a `file`, as JSON")
 	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make root file systems by overlay or by `copy` (default: overlay where it works,\nor $STORAGE_DRIVER)")
 	flags.BoolVar(&f.ignored, "rm", true, "accepted as in docker: no containers are left behind")
 	flags.BoolVar(&f.ignored, "force-rm", true, "accepted as in docker: no containers are left behind")
@@ -156,7 +165,12 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 			return err
 		}
 	}
-	if o.Output == nil || o.Output.Dest != "-" {
+	if f.metadata != "" {
+		if err := writeMetadata(f.metadata, image, o.Names); err != nil {
+			return err
+		}
+	}
+	if !slices.ContainsFunc(o.Outputs, build.Output.ToStdout) {
 		fmt.Fprintln(cmd.OutOrStdout(), image.ID())
 	}
 	return nil
@@ -197,10 +211,50 @@ func (f *buildFlags) parse() (err error) {
 	if err := f.accelerate(); err != nil {
 		return err
 	}
-	if f.output != "" {
-		o.Output, err = build.ParseOutput(f.output)
+	o.Contexts = build.Contexts{}
+	for _, text := range f.contexts {
+		if err := o.Contexts.Add(text); err != nil {
+			return err
+		}
 	}
-	return err
+	if o.Push && len(f.tags) == 0 {
+		return errors.New("--push needs --tag, which says where to")
+	}
+	return f.parseOutputs()
+}
+
+// parseOutputs parses --output.
+func (f *buildFlags) parseOutputs() error {
+	o := &f.options
+	for _, text := range f.outputs {
+		output, err := build.ParseOutput(text)
+		if err != nil {
+			return err
+		}
+		if output.ToStdout() && slices.ContainsFunc(o.Outputs, build.Output.ToStdout) {
+			return fmt.Errorf("--output %s: only one can be written to the standard output; give dest=FILE", text)
+		}
+		o.Outputs = append(o.Outputs, *output)
+	}
+	return nil
+}
+
+// writeMetadata writes the file of --metadata-file, with the keys of docker buildx build.
+func writeMetadata(name string, image *store.Image, names []string) error {
+	d := image.Descriptor
+	metadata := map[string]any{
+		"containerimage.config.digest": image.ID(),
+		"containerimage.digest":        d.Digest,
+		"containerimage.descriptor":    v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
+	}
+	if len(names) > 0 {
+		metadata["image.name"] = strings.Join(names, ",")
+	}
+	b, err := json.MarshalIndent(metadata, "", "  ")
+	if err != nil {
+		return err
+	}
+	return storedir.WriteFile(name, append(b, '\n'))
 }
 
 // annotations parses --annotation. As docker, it accepts manifest: before K; there is no index.

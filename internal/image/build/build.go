@@ -22,6 +22,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/build/progress"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
+	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/isolation"
@@ -32,8 +33,9 @@ import (
 
 // Options are the options of Build.
 type Options struct {
-	Context     string // directory or git repository; "-": an archive, or a Dockerfile, on the standard input
-	Dockerfile  string // path; "-": the standard input; empty: see findDockerfile
+	Context     string   // directory or git repository; "-": an archive, or a Dockerfile, on the standard input
+	Contexts    Contexts // others, by their names
+	Dockerfile  string   // path; "-": the standard input; empty: see findDockerfile
 	Target      string
 	Args        map[string]string
 	Labels      map[string]string
@@ -50,7 +52,8 @@ type Options struct {
 	Pull        string // transfer.PullMissing, PullAlways or PullNever, for base images
 	Network     string // of RUN without one of its own: dockerfile's default, none or host
 	Driver      container.Driver
-	Output      *Output // where to write the image, besides the store; nil: nowhere
+	Outputs     []Output // where to write the image, besides the store
+	Push        bool     // push the image by its names
 
 	// Counted, if not nil, is called with the notifications of each RUN that ran under a supervisor,
 	// also of several at once.
@@ -81,6 +84,7 @@ type builder struct {
 	mu     sync.Mutex // protects the maps
 	stages map[*dockerfile.Stage]*future
 	images map[string]*future
+	trees  map[string]*treeFuture // of Contexts
 }
 
 // future is a state that is being made once for all that need it.
@@ -110,7 +114,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	b := &builder{
 		Options: &o, store: s, use: use,
 		slots:  make(chan struct{}, max(2, runtime.NumCPU())),
-		stages: map[*dockerfile.Stage]*future{}, images: map[string]*future{},
+		stages: map[*dockerfile.Stage]*future{}, images: map[string]*future{}, trees: map[string]*treeFuture{},
 	}
 	if b.tmp, err = os.MkdirTemp(s.TempDir(), "build-"); err != nil {
 		return nil, err
@@ -144,21 +148,43 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err != nil {
 		return nil, err
 	}
-	if o.Output != nil {
+	for i := range o.Outputs {
 		if err := b.unpack(ctx, target); err != nil {
 			return nil, err
 		}
-		if err := o.Output.write(ctx, s, use, image); err != nil {
+		if err := o.Outputs[i].write(ctx, s, use, image); err != nil {
 			return nil, err
 		}
 	}
 	if err := b.exportCache(ctx, image); err != nil {
 		return nil, err
 	}
+	if o.Push {
+		if err := b.push(ctx, image); err != nil {
+			return nil, err
+		}
+	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	return image, b.tag(image)
+}
+
+// push pushes an image by each of its names.
+func (b *builder) push(ctx context.Context, image *store.Image) error {
+	for _, name := range b.Names {
+		to, err := reference.Parse(name, nil)
+		if err != nil {
+			return err
+		}
+		shown := b.Progress.Start("[internal] push " + name)
+		err = transfer.Push(ctx, b.store, image, to, b.Transfer)
+		shown.Done(err)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load reads the context and the Dockerfile.
@@ -172,6 +198,7 @@ func (b *builder) load(ctx context.Context) error {
 	}
 	b.file, err = dockerfile.Parse(b.source.dockerfile, dockerfile.Options{
 		Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, Warn: b.warn,
+		HasContext: b.Contexts.has,
 	})
 	if err != nil {
 		return err

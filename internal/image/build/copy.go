@@ -85,8 +85,8 @@ func (m *copyMaker) source(ctx context.Context, s *dockerfile.Source) (*files.So
 
 // tree returns what from names, unpacked; nil means the context.
 func (k *stageBuilder) tree(ctx context.Context, from *dockerfile.Ref) (*files.Tree, error) {
-	if from == nil {
-		return k.source.tree()
+	if tree, err := k.directory(ctx, from); tree != nil || err != nil {
+		return tree, err
 	}
 	s, err := k.ref(ctx, k.cancel, *from, "")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -87,7 +88,8 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 // has been written wherever the user wants it.
 func (b *builder) tag(i *store.Image) error {
 	names := b.Names
-	if len(names) == 0 && !b.Output.complete() {
+	// An image without a name need not be in the store if an output is all that the user wants.
+	if len(names) == 0 && !slices.ContainsFunc(b.Outputs, Output.complete) {
 		names = []string{""}
 	}
 	for _, name := range names {

@@ -48,8 +48,11 @@ func (k *stageBuilder) mountSource(ctx context.Context, m *dockerfile.Mount) (*m
 		return new(mountSource), nil
 	case m.Type == dockerfile.MountTmpfs, m.Type == dockerfile.MountCache && m.From == nil:
 		return new(mountSource), nil
-	case m.From == nil:
-		return k.contextSource(ctx, m.Source)
+	}
+	if tree, err := k.directory(ctx, m.From); err != nil {
+		return nil, err
+	} else if tree != nil {
+		return k.directorySource(ctx, tree, m.Source)
 	}
 	s, err := k.ref(ctx, k.cancel, *m.From, "")
 	if err != nil {
@@ -62,12 +65,8 @@ func (k *stageBuilder) mountSource(ctx context.Context, m *dockerfile.Mount) (*m
 	return &mountSource{tree: s, content: string(b)}, err
 }
 
-// contextSource makes a layer of a path of the context.
-func (k *stageBuilder) contextSource(ctx context.Context, name string) (*mountSource, error) {
-	tree, err := k.source.tree()
-	if err != nil {
-		return nil, err
-	}
+// directorySource makes a layer of a path in a directory of the host.
+func (k *stageBuilder) directorySource(ctx context.Context, tree *files.Tree, name string) (*mountSource, error) {
 	dest := "/"
 	if name != "/" {
 		dest = name

@@ -59,9 +59,11 @@ func ParseOutput(text string) (*Output, error) {
 	return o, nil
 }
 
-// complete reports whether an image without a name need not be in the store, because what the
-// output has is all that the user wants.
-func (o *Output) complete() bool { return o != nil && o.Type != "docker" }
+// ToStdout reports whether the output is the standard output.
+func (o Output) ToStdout() bool { return o.Dest == "-" }
+
+// complete reports whether the output is instead of an image in the store.
+func (o Output) complete() bool { return o.Type != "docker" }
 
 // write writes an image of the store, whose layers are unpacked.
 func (o *Output) write(ctx context.Context, s *store.Store, use store.Lock, i *store.Image) error {

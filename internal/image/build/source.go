@@ -14,6 +14,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/rootless-containers/subuidless/internal/image/build/files"
+	"github.com/rootless-containers/subuidless/internal/image/transfer"
 	"github.com/rootless-containers/subuidless/internal/isolation"
 )
 
@@ -38,51 +39,57 @@ func (b *builder) openSource(ctx context.Context) (*source, error) {
 	if b.Context == stdin && b.Dockerfile == stdin {
 		return nil, errors.New("the standard input can be the context or the Dockerfile, but not both")
 	}
-	repository, isGit, err := parseGit(b.Context)
-	if err != nil {
-		return nil, fmt.Errorf("context %w", err)
+	s := new(source)
+	var err error
+	if b.Context == stdin {
+		err = b.readContext(ctx, s)
+	} else {
+		err = b.openDirectory(ctx, s, b.Context)
 	}
-	s := &source{dir: b.Context}
-	switch {
-	case b.Context == stdin:
-		if err := b.readContext(s); err != nil {
-			return nil, err
-		}
-		if s.dockerfile != nil {
-			return s, nil
-		}
-	case isGit:
-		s.remote = true
-		keep := b.Args[keepGitDir]
-		if s.dir, err = b.fetchGit(ctx, "context "+repository.url, filepath.Join(b.tmp, "git"), repository, "", keep == "1" || keep == "true"); err != nil {
-			return nil, err
-		}
-	case strings.Contains(b.Context, "://"):
-		return nil, fmt.Errorf("context %s: must be a directory, a git repository (URL.git), or - for the standard input; fetch other files first", b.Context)
-	default:
-		dir, err := filepath.Abs(b.Context)
-		if err != nil {
-			return nil, err
-		}
-		st, err := os.Stat(dir)
-		if err != nil {
-			return nil, fmt.Errorf("context: %w", err)
-		}
-		if !st.IsDir() {
-			return nil, fmt.Errorf("context %s: not a directory", b.Context)
-		}
-		s.dir = dir
+	if err != nil || s.dockerfile != nil {
+		return s, err
 	}
-	if err := b.readDockerfile(s); err != nil {
+	if err := b.readDockerfile(ctx, s); err != nil {
 		return nil, err
 	}
 	return s, s.readIgnore(b.Dockerfile)
 }
 
+// openDirectory makes the directory or git repository that text names the context of s.
+func (b *builder) openDirectory(ctx context.Context, s *source, text string) error {
+	repository, isGit, err := parseGit(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("context %w", err)
+	case isGit:
+		dir, err := os.MkdirTemp(b.tmp, "git-")
+		if err != nil {
+			return err
+		}
+		s.remote = true
+		keep := b.Args[keepGitDir]
+		s.dir, err = b.fetchGit(ctx, "context "+repository.url, dir, repository, "", keep == "1" || keep == "true")
+		return err
+	case strings.Contains(text, "://"):
+		return fmt.Errorf("context %s: must be a directory, a git repository (URL.git), or - for the standard input; fetch other files first", text)
+	}
+	if s.dir, err = filepath.Abs(text); err != nil {
+		return err
+	}
+	st, err := os.Stat(s.dir)
+	if err != nil {
+		return fmt.Errorf("context: %w", err)
+	}
+	if !st.IsDir() {
+		return fmt.Errorf("context %s: not a directory", text)
+	}
+	return nil
+}
+
 // readContext reads the standard input: a Dockerfile, or an archive with the context, which is
 // unpacked.
-func (b *builder) readContext(s *source) error {
-	in := bufio.NewReaderSize(os.Stdin, 1<<10)
+func (b *builder) readContext(ctx context.Context, s *source) error {
+	in := bufio.NewReaderSize(transfer.Stdin(ctx), 1<<10)
 	start, err := in.Peek(512)
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("standard input: %w", err)
@@ -132,11 +139,11 @@ func readLimited(r io.Reader) ([]byte, error) {
 }
 
 // readDockerfile reads the Dockerfile that the user names, or that of the context.
-func (b *builder) readDockerfile(s *source) error {
+func (b *builder) readDockerfile(ctx context.Context, s *source) error {
 	if b.Dockerfile == stdin {
 		var err error
 		s.name = "standard input"
-		s.dockerfile, err = readLimited(os.Stdin)
+		s.dockerfile, err = readLimited(transfer.Stdin(ctx))
 		return err
 	}
 	candidates := []string{filepath.Join(s.dir, "Dockerfile"), filepath.Join(s.dir, "Containerfile"), filepath.Join(s.dir, "dockerfile")}

@@ -220,33 +220,47 @@ const cacheVersion = 1
 
 // ref returns what r names. Platform is that of an image; empty means that of the build.
 func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r dockerfile.Ref, platform string) (*state, error) {
+	if platform == "" {
+		platform = b.Platform
+	}
+	named := b.Contexts.find(r.Context)
 	switch {
 	case r.Stage != nil:
 		return b.stage(ctx, cancel, r.Stage)
 	case r.Scratch():
-		if platform == "" {
-			platform = b.Platform
-		}
-		target, _, err := parsePlatform(platform)
-		s := new(state)
-		s.base.Image.Config.WorkingDir = "/"
-		s.base.Image.Platform = target
-		s.base.Image.RootFS.Type = "layers"
-		return s, err
-	}
-	if platform == "" {
-		platform = b.Platform
+		return scratch(platform)
+	case named.Image != "":
+		r.Image = named.Image
 	}
 	b.mu.Lock()
 	key := r.Image + " " + platform
+	if r.Image == "" {
+		key = named.Dir + " as a base " + platform
+	}
 	f := b.images[key]
 	if f == nil {
 		f = new(future)
 		b.images[key] = f
 	}
 	b.mu.Unlock()
-	f.once.Do(func() { f.state, f.err = b.image(ctx, r.Image, platform) })
+	f.once.Do(func() {
+		if r.Image == "" {
+			f.state, f.err = b.directoryState(ctx, r.Context, platform)
+		} else {
+			f.state, f.err = b.image(ctx, r.Image, platform)
+		}
+	})
 	return f.state, f.err
+}
+
+// scratch returns the state of an empty image.
+func scratch(platform string) (*state, error) {
+	target, _, err := parsePlatform(platform)
+	s := new(state)
+	s.base.Image.Config.WorkingDir = "/"
+	s.base.Image.Platform = target
+	s.base.Image.RootFS.Type = "layers"
+	return s, err
 }
 
 // image returns the state of an image, which it pulls if needed.

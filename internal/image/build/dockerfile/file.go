@@ -24,7 +24,12 @@ type Options struct {
 	Platform ocispec.Platform  // of the image
 	Build    ocispec.Platform  // of this machine
 	Warn     func(message string)
+
+	// HasContext reports whether --build-context gives this name a context. Nil: none has one.
+	HasContext func(name string) bool
 }
+
+func (o *Options) hasContext(name string) bool { return o.HasContext != nil && o.HasContext(name) }
 
 // File is a parsed Dockerfile.
 type File struct {
@@ -59,14 +64,15 @@ func (s *Stage) Title() string {
 	return fmt.Sprintf("stage-%d", s.Index)
 }
 
-// Ref names what files come from: a stage, an image, or neither.
+// Ref names what files come from: a stage, an image, a context of --build-context, or nothing.
 type Ref struct {
-	Stage *Stage
-	Image string
+	Stage   *Stage
+	Image   string
+	Context string
 }
 
 // Scratch reports whether r is the empty image.
-func (r Ref) Scratch() bool { return r.Stage == nil && r.Image == "" }
+func (r Ref) Scratch() bool { return r == Ref{} }
 
 // Error is an error at a line of a Dockerfile.
 type Error struct {
@@ -251,6 +257,8 @@ func (f *File) addStage(parsed *instructions.Stage) error {
 	}
 	if stage := f.find(base, s.Index); stage != nil && stage.Name != "" && strings.EqualFold(stage.Name, base) {
 		s.Base.Stage = stage
+	} else if f.options.hasContext(base) {
+		s.Base.Context = base
 	} else if base != "scratch" {
 		s.Base.Image = base
 	}
@@ -261,6 +269,10 @@ func (f *File) addStage(parsed *instructions.Stage) error {
 		if s.Platform == "" {
 			return f.at(s.Line, fmt.Errorf("--platform=%s is empty: a variable in it has no value", parsed.Platform))
 		}
+	}
+	if s.Name != "" && f.options.hasContext(s.Name) {
+		// The context replaces the stage, as in BuildKit.
+		s.Base, s.commands = Ref{Context: s.Name}, nil
 	}
 	for _, c := range parsed.Commands {
 		if arg, ok := c.(*instructions.ArgCommand); ok {
@@ -285,6 +297,8 @@ func (s *Stage) ref(from string) (Ref, error) {
 		return Ref{Stage: stage}, nil
 	case s.file.find(from, len(s.file.Stages)) != nil:
 		return Ref{}, fmt.Errorf("from=%s: the stage must come before the one that uses it", from)
+	case s.file.options.hasContext(from):
+		return Ref{Context: from}, nil
 	case from == "scratch":
 		return Ref{}, nil
 	}
