@@ -2,6 +2,7 @@ package files
 
 import (
 	"archive/tar"
+	"bufio"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -76,8 +77,9 @@ func archive(name string, compress bool, write func(io.Writer) error, apply func
 	defer f.Close()
 	compressed, plain := sha256.New(), sha256.New()
 	size := counter(0)
-	// What gzip writes depends on its version and level only: no name, no time.
-	out := io.MultiWriter(f, compressed, &size)
+	// What gzip writes depends on its version and level only: no name, no time. It writes 240 bytes at
+	// once.
+	out := bufio.NewWriterSize(io.MultiWriter(f, compressed, &size), 64<<10)
 	fast, err := gzip.NewWriterLevel(out, level)
 	if err != nil {
 		return nil, err
@@ -94,7 +96,7 @@ func archive(name string, compress bool, write func(io.Writer) error, apply func
 	if err := tee(write, sinks); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(z.Close(), f.Sync()); err != nil {
+	if err := errors.Join(z.Close(), out.Flush(), f.Sync()); err != nil {
 		return nil, err
 	}
 	return &Layer{Digest: digestOf(compressed), DiffID: digestOf(plain), Size: int64(size)}, nil
