@@ -1,0 +1,76 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestPodmanKilled kills the supervisor of a running container.
+func TestPodmanKilled(t *testing.T) {
+	needs(t, "busybox", "podman")
+	e := newEngine(t)
+	e.run("podman", "run", "-d", "--name", "box", "--network=none", e.base(), "sleep", "1000")
+	keeper := func() int {
+		t.Helper()
+		for line := range strings.Lines(e.run("session", "ls")) {
+			if f := strings.Fields(line); f[0] == "default" {
+				pid, err := strconv.Atoi(f[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				return pid
+			}
+		}
+		t.Fatal("there is no session")
+		return 0
+	}
+	kill := func(signal unix.Signal, pids ...int) {
+		t.Helper()
+		for _, pid := range pids {
+			if err := unix.Kill(pid, signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// One of the two is replaced, and nobody notices.
+	kill(unix.SIGKILL, keeper())
+	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
+	pid := keeper()
+	kill(unix.SIGKILL, workerOf(t, e))
+	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
+
+	// Without both, the containers have to end. The next command says so, and podman can
+	// start them again.
+	pids := []int{pid, workerOf(t, e)}
+	kill(unix.SIGSTOP, pids...) // so that none replaces the other
+	kill(unix.SIGKILL, pids...)
+	out, messages, status := e.try("podman", "ps", "-a", "--format", "{{.Names}} {{.ExitCode}}")
+	if status != 0 || out != "box 137\n" || !strings.Contains(messages, "the supervisor of session default was killed: ending the ") || !strings.Contains(messages, "with the containers box") {
+		t.Errorf("after the death of the supervisor: exit status %d\n%s%s", status, out, messages)
+	}
+	e.run("podman", "start", "box")
+	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
+	e.run("podman", "rm", "-f", "-t", "0", "box")
+}
+
+// workerOf returns the process id of the worker of the user's session: it is the one process
+// in the session's user namespace whose name tells it.
+func workerOf(t *testing.T, e *engine) int {
+	t.Helper()
+	ns := strings.TrimSpace(e.run("session", "exec", "--", "readlink", "/proc/self/ns/user"))
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for _, pid := range processes(os.Getuid(), workVar+"="+work()) {
+			if link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", pid)); err == nil && link == ns && strings.HasPrefix(commandLine(pid), "subuidless-worker ") {
+				return pid
+			}
+		}
+	}
+	t.Fatal("there is no worker")
+	return 0
+}
