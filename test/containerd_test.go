@@ -62,12 +62,14 @@ uid=33(www-data) gid=33(www-data) groups=26(tape),33(www-data)
 /owned/link 44:45 symbolic link
 /owned/fifo 46:47 fifo
 33
+# a container's standard streams
+input of 33
 # shared processes
 sleep 1004
 0
 # the host's processes
 `},
-		{"networks", "-mn", "box\neth0:\nlo:\n"},
+		{"networks", "-mn", "box\neth0:\nlo:\nbox\n"},
 	} {
 		cmd := e.command("subuidless", "exec", "--", "unshare", tt.namespaces, "sh", "cri", tt.part, e.base())
 		var out, messages strings.Builder
