@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -94,9 +95,10 @@ func (k *keeper) replaceObserver(o *observer, fd int, c conn) error {
 
 // passOn gives the worker the socket fd of another observer, as the message m says. The caller
 // holds k.mu.
-func (k *keeper) passOn(m message, fd int) {
-	// A worker that has just died is replaced by one that inherits the socket.
-	if err := k.worker.request(m, fd); err != nil && !keeperDied(err) && !errors.Is(err, os.ErrClosed) {
-		slog.Warn("the worker does not accept another process that watches it", "container", k.cfg.ID, "err", err)
+func (k *keeper) passOn(m message, fd int) error {
+	err := k.worker.request(m, fd)
+	if err == nil || keeperDied(err) || errors.Is(err, os.ErrClosed) {
+		return nil // a worker that has just died is replaced by one that inherits the socket
 	}
+	return fmt.Errorf("the worker does not accept another process that watches it: %w", err)
 }

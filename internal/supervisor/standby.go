@@ -130,8 +130,26 @@ func (k *keeper) startStandby() (c conn, pid int, err error) {
 		reap(pid)
 		return conn{}, 0, err
 	}
-	k.passOn(message{Standby: true}, keeperStandby)
-	k.witness.report(k.cfg.ID, message{Standby: true}, keeperStandby)
+	if err := k.shareStandby(); err != nil {
+		k.standby.Close()
+		k.standby.reads = false
+		go reap(pid) // it ends when the others have closed the socket, too
+		return conn{}, 0, err
+	}
 	k.reportAll(&k.standby)
 	return k.standby.conn, pid, nil
+}
+
+// shareStandby gives worker and witness the keeper's end of the standby's socket. The caller holds
+// k.mu.
+func (k *keeper) shareStandby() error {
+	if err := k.passOn(message{Standby: true}, keeperStandby); err != nil {
+		return err
+	}
+	k.witness.report(k.cfg.ID, message{Standby: true}, keeperStandby)
+	living, err := k.witnessLives()
+	if err == nil && living && !k.witness.reads {
+		err = errors.New("the process that started the supervisor does not read")
+	}
+	return err
 }

@@ -103,7 +103,9 @@ func (k *keeper) watchedBy(c conn) error {
 	if err := k.replaceObserver(&k.witness, keeperWitness, c); err != nil {
 		return c.answer(err)
 	}
-	k.passOn(message{Witness: true}, keeperWitness)
+	if err := k.passOn(message{Witness: true}, keeperWitness); err != nil {
+		slog.Warn("this supervisor is watched only as long as the worker lives", "container", k.cfg.ID, "err", err)
+	}
 	if k.standby.reads { // it must not take this process for dead
 		k.witness.report(k.cfg.ID, message{Standby: true}, keeperStandby)
 	}
