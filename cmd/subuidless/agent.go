@@ -68,6 +68,7 @@ func runAgent(log *slog.Logger, cfg supervisor.Config, path string) (err error) 
 		Trace:         cfg.Trace,
 		Sidecar:       cfg.Sidecar,
 		NoPermissions: cfg.NoPermissions,
+		Deputy:        true,
 	}
 	if err := a.Watch(); err != nil {
 		log.Warn("cannot watch the containers of an earlier agent", "err", err)

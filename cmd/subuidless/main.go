@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/agent"
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/image/running"
@@ -54,6 +55,7 @@ var helpers = map[string]func() int{
 	supervisor.KeeperName:  supervisor.KeeperMain,
 	supervisor.WorkerName:  supervisor.WorkerMain,
 	supervisor.StandbyName: supervisor.StandbyMain,
+	agent.DeputyName:       agent.DeputyMain,
 	launch.StageName:       launch.StageMain,
 	launch.InitName:        launch.InitMain,
 	launch.TopName:         launch.TopMain,

@@ -24,7 +24,7 @@ const retryInterval = time.Second
 type Agent struct {
 	// Log receives a message for each container and process handed over and, from Serve,
 	// one for each failure. It must not be nil.
-	Log *slog.Logger
+	Log *slog.Logger `json:"-"`
 	// KeeperDir is the directory in which the keeper of each container listens for the
 	// processes that a runtime's exec starts in it later. It must exist, and only the
 	// user may have access to it (mode 0700): whoever can connect to a keeper can have
@@ -34,14 +34,20 @@ type Agent struct {
 	// Trace, Sidecar and NoPermissions are those of supervisor.Config.
 	Trace, Sidecar string
 	NoPermissions  bool
+	// Deputy has Serve start a process that serves the connections on which no message has arrived
+	// when the agent ends, for whatever reason. It is the calling program, executed anew: its main
+	// function must call DeputyMain if argv[0] is DeputyName.
+	Deputy bool `json:"-"`
 
 	// containers serializes the calls of HandOver for each container id.
 	containers keyedMutex
+	deputy     deputy
 }
 
 // Serve accepts connections of runtimes on socket, and hands over the process that each
 // one sends. When ctx is done, it closes socket and the connections on which no message has
-// arrived, and returns nil after the others have been served. The error is that of accept(2).
+// arrived, unless a deputy serves them, and returns nil after the others have been served. The error is
+// that of accept(2).
 func (a *Agent) Serve(ctx context.Context, socket *Socket) error {
 	stop := context.AfterFunc(ctx, func() {
 		if err := socket.Close(); err != nil {
@@ -81,6 +87,7 @@ func (a *Agent) serveConnection(ctx context.Context, conn *net.UnixConn) {
 	}
 	// With noNewPrivileges, crun connects when the container is created, and sends the message
 	// when it is started, however much later. The connection ends with the process.
+	release := a.hold(conn)
 	stop := context.AfterFunc(ctx, func() {
 		if err := conn.SetReadDeadline(time.Now()); err != nil && !errors.Is(err, net.ErrClosed) {
 			a.Log.Warn("cannot end a connection", "error", err)
@@ -88,6 +95,11 @@ func (a *Agent) serveConnection(ctx context.Context, conn *net.UnixConn) {
 	})
 	process, err := agentproto.Receive(conn)
 	stop()
+	if errors.Is(err, os.ErrDeadlineExceeded) && a.Deputy {
+		a.Log.Info("the agent stops; a process of it waits until a container that has been created is started")
+		return
+	}
+	release()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errors.New("the agent has been stopped: containers that have been created, but not started, must be created again")
 	}
