@@ -4,6 +4,7 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 
 #define MAX_TASKS 1000
 
@@ -11,6 +12,7 @@
 // and answers nothing.
 static void serve(int ready) {
 	static char request[1 << 18];
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL)); // whatever fails
 	int fd = must(open("/dev/fuse", O_RDWR | O_CLOEXEC));
 	char options[64];
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
@@ -53,6 +55,7 @@ int main(int argc, char **argv) {
 		for (int i = 0; i < count; i++) {
 			if ((tasks[i] = must(fork())) == 0) {
 				char name[32];
+				must(prctl(PR_SET_PDEATHSIG, SIGKILL));
 				snprintf(name, sizeof(name), "hung/%d", i);
 				must(write(started[1], "", 1));
 				chown(name, 1, 1);
