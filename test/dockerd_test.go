@@ -104,6 +104,40 @@ func TestDockerd(t *testing.T) {
 	e.buildByDocker(registry, "buildkit", "1")
 }
 
+// TestCompose runs a stack of docker-compose with docker's own server.
+func TestCompose(t *testing.T) {
+	needs(t, "busybox", "docker", "docker-compose", "dockerd", "newuidmap", "rootlesskit", "slirp4netns", "tun")
+	e := newEngine(t)
+	base := e.configureDocker() + "/" + baseImage
+	e.startDockerd()
+	e.env = append(e.env, "DOCKER_HOST=unix://"+e.runtimeDir()+"/docker.sock", "COMPOSE_PROJECT_NAME=stack", "BASE="+base)
+	compose := func(args ...string) string {
+		t.Helper()
+		var out, messages strings.Builder
+		cmd := e.command(append([]string{"docker-compose"}, args...)...)
+		cmd.Stdout, cmd.Stderr = &out, &messages
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("docker-compose %v: %v\n%s%s", args, err, out.String(), messages.String())
+		}
+		return out.String()
+	}
+	compose("up", "-d")
+	published := strings.TrimSpace(compose("port", "web", "8080"))
+	eventually(t, "the server of the stack", func() bool {
+		got, err := fetch("http://" + published + "/file")
+		return err == nil && string(got) == "served\n"
+	})
+	eventually(t, "the client of the stack", func() bool {
+		return strings.HasSuffix(compose("logs", "--no-color", "--no-log-prefix", "client"), "served\n1000\n")
+	})
+	if got, want := compose("exec", "-T", "web", "sh", "-c", "id -u; stat -c %u:%g /srv /srv/file"), "33\n33:101\n33:101\n"; got != want {
+		t.Errorf("exec printed %q, want %q", got, want)
+	}
+	compose("down", "-v", "-t", "0")
+	e.expect("", "docker", "ps", "-aq")
+	e.expect("", "docker", "volume", "ls", "-q")
+}
+
 // committed is what the container of TestDockerd has changed.
 const committed = `layer 1
 owned/ 5 755 0:0 "" 0 []

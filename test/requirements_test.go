@@ -33,6 +33,7 @@ var requirements = map[string]requirement{
 	"debian13":       {file(enter13), builtByPrepare + ", and run the tests as root"},
 	"debootstrap":    {program("debootstrap"), "apt-get install debootstrap"},
 	"docker":         {program("docker"), "apt-get install docker.io"},
+	"docker-compose": {program("docker-compose"), "apt-get install --no-install-recommends docker-compose"},
 	"dockerd":        {program("dockerd"), builtByPrepare},
 	"dpkg-deb":       {program("dpkg-deb"), "apt-get install dpkg"},
 	"fakeroot":       {program("fakeroot"), "apt-get install fakeroot"},
