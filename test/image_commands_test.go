@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -105,6 +106,9 @@ func TestImageNames(t *testing.T) {
 	subuidless(t, "inspect", store, repository+"@"+digest.String())
 	if out := subuidless(t, "history", store, image); strings.Count(out, "\n") != 3 {
 		t.Errorf("history: %s", out)
+	}
+	if out := subuidless(t, "history", store, "--no-trunc", "--human=false", "--format={{len .ID}} {{.Size}}", image); !regexp.MustCompile(`(?m)^64 [0-9]+$`).MatchString(out) {
+		t.Errorf("history --format: %s", out)
 	}
 	if out := subuidless(t, "prune", "-f", store); !strings.Contains(out, "Deleted image: sha256:"+id) {
 		t.Errorf("prune: %s", out)

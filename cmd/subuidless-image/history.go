@@ -1,10 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
@@ -14,11 +14,23 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
 
+// historyRow is a step for templates, by the names of docker's fields. ID is that of its layer.
+type historyRow struct{ ID, CreatedSince, CreatedAt, CreatedBy, Size, Comment string }
+
+const historyTable = "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+
+// historyHeaders are the headers of the columns, by field.
+var historyHeaders = map[string]string{"ID": "LAYER", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY"}
+
 func newHistoryCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var full, quiet bool
+	var full, quiet, human bool
+	var format string
 	cmd := &cobra.Command{
-		Use:  "history [flags] IMAGE",
+		Use: "history [flags] IMAGE",
+		Long: `List the steps that have made an image, the last one first.
+
+The fields of --format are ID, CreatedSince, CreatedAt, CreatedBy, Size and Comment.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, known, err := openStoreAndRegistries(where)
@@ -29,34 +41,27 @@ func newHistoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
-			if !quiet {
-				fmt.Fprintln(w, "LAYER\tCREATED\tCREATED BY\tSIZE\tCOMMENT")
-			}
+			rows := []historyRow{}
 			for _, step := range steps(image) {
-				layer := "<none>"
-				if step.layer != nil {
-					layer = step.layer.Digest.Hex
-					if !full {
-						layer = layer[:12]
-					}
-				}
-				if quiet {
-					fmt.Fprintln(w, layer)
-					continue
-				}
-				by := strings.Join(strings.Fields(step.CreatedBy), " ")
-				if runes := []rune(by); !full && len(runes) > 45 {
-					by = string(runes[:44]) + "…"
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", layer, ago(step.Created.Time), by, transfer.Bytes(step.size()), step.Comment)
+				rows = append(rows, step.row(full, human))
 			}
-			return w.Flush()
+			switch {
+			case quiet:
+				format = "{{.ID}}"
+			case format == "json":
+				return writeJSON(cmd.OutOrStdout(), rows)
+			case format == "" || format == "table":
+				format = historyTable
+			}
+			return formatList(cmd.OutOrStdout(), rows, format, historyHeaders)
 		},
 		ValidArgsFunction: imageNames,
 	}
-	cmd.Flags().BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the layers' digests only")
+	flags := cmd.Flags()
+	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
+	flags.BoolVarP(&human, "human", "H", true, "print sizes with units, and how long ago; with =false, bytes and times")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "print the layers' digests only")
+	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
 	where.Add(cmd)
 	return cmd
 }
@@ -72,6 +77,28 @@ func (s *step) size() int64 {
 		return 0
 	}
 	return s.layer.Size
+}
+
+// row returns what is printed of a step.
+func (s *step) row(full, human bool) historyRow {
+	r := historyRow{
+		ID: "<none>", CreatedSince: ago(s.Created.Time), CreatedAt: s.Created.Format(time.RFC3339),
+		CreatedBy: strings.Join(strings.Fields(s.CreatedBy), " "), Size: transfer.Bytes(s.size()), Comment: s.Comment,
+	}
+	if !human {
+		r.CreatedSince, r.Size = r.CreatedAt, strconv.FormatInt(s.size(), 10)
+	}
+	if s.layer != nil {
+		r.ID = s.layer.Digest.Hex
+	}
+	if full {
+		return r
+	}
+	r.ID = r.ID[:min(12, len(r.ID))]
+	if runes := []rune(r.CreatedBy); len(runes) > 45 {
+		r.CreatedBy = string(runes[:44]) + "…"
+	}
+	return r
 }
 
 // steps returns the steps of an image, the last one first. Layers without a step have one that
