@@ -11,10 +11,15 @@ import (
 // interrupt is the error of a command that a signal has ended, and the cause of its context.
 type interrupt struct {
 	signal syscall.Signal
-	kept   string // what becomes of the work that has been done
+	kept   string // what becomes of the work that has been done; may be empty
 }
 
-func (i interrupt) Error() string { return "interrupted; " + i.kept }
+func (i interrupt) Error() string {
+	if i.kept == "" {
+		return "interrupted"
+	}
+	return "interrupted; " + i.kept
+}
 
 // Is reports that i is a kind of context.Canceled.
 func (i interrupt) Is(target error) bool { return target == context.Canceled }

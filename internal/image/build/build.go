@@ -236,7 +236,7 @@ func (b *builder) startFiles(ctx context.Context) (*files.Process, func() error,
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Warn = b.warn
+	p.Warn, p.Canceled = b.warn, func() error { return context.Cause(ctx) }
 	stop := context.AfterFunc(ctx, p.Cancel)
 	return p, func() error {
 		stop()

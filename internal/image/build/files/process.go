@@ -44,6 +44,8 @@ type result struct {
 type Process struct {
 	// Warn is called with messages for the user. It is not nil.
 	Warn func(message string)
+	// Canceled returns why the process has been canceled, or nil. It is not nil.
+	Canceled func() error
 
 	mu sync.Mutex // a job is running
 	*helper.Process
@@ -56,7 +58,7 @@ func Start(s *store.Store, use store.Lock, native bool) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Process{Warn: func(string) {}, Process: p}, nil
+	return &Process{Warn: func(string) {}, Canceled: func() error { return nil }, Process: p}, nil
 }
 
 // Hash returns a digest of what Copy would copy: of everything except times.
@@ -96,12 +98,12 @@ func (p *Process) do(j job) (result, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.Send(j); err != nil {
-		return result{}, ended(err)
+		return result{}, p.ended(err)
 	}
 	for {
 		var r result
 		if err := p.Receive(&r); err != nil {
-			return result{}, ended(err)
+			return result{}, p.ended(err)
 		}
 		switch {
 		case r.Error != "":
@@ -114,6 +116,10 @@ func (p *Process) do(j job) (result, error) {
 	}
 }
 
-func ended(err error) error {
+// ended returns why the process has ended; err is what the caller has noticed of it.
+func (p *Process) ended(err error) error {
+	if cause := p.Canceled(); cause != nil {
+		return cause
+	}
 	return fmt.Errorf("the process that copies files has ended: %w", err)
 }
