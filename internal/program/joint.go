@@ -18,6 +18,8 @@ var joint struct {
 // entry is where the kernel starts a file with two programs. It jumps to where the image program
 // starts if argv[0] begins with "subuidless-image", and otherwise to where the main program does. It
 // runs before anything of Go.
+//
+//lint:ignore U1000 only the variable joint has its address
 func entry()
 
 // jointMagic is how joint begins.
