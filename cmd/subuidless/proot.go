@@ -20,6 +20,9 @@ import (
 // prootNames are the names of this program that mean "subuidless proot".
 var prootNames = []string{"proot", "proot-subuidless"}
 
+// prootVersion is the version of proot(1) whose options these are, with --kill-on-exit of later ones.
+const prootVersion = "5.1.0"
+
 // isProot reports whether argv[0] means the command proot.
 func isProot(name string) bool { return slices.Contains(prootNames, filepath.Base(name)) }
 
@@ -57,7 +60,7 @@ failed.`,
   subuidless proot -r ./rootfs -b /proc -b "$PWD:/src" -w /src make`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if version {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "proot 5.4.0 (subuidless %s)\n", buildVersion())
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "proot %s (subuidless %s)\n", prootVersion, buildVersion())
 				return err
 			}
 			for name, why := range refusedByProot {

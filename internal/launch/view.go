@@ -79,6 +79,11 @@ func enterView(text string) error {
 	return os.Setenv("PWD", dir) // or shells would believe the caller's, if that is there, too
 }
 
+// hasMounts reports whether the view needs a mount namespace of its own.
+func (v *View) hasMounts() bool {
+	return v != nil && (v.Etc != "" || v.Root != "" || len(v.Binds) > 0)
+}
+
 // mount mounts v.Binds, and changes the root directory to v.Root.
 func (v *View) mount() error {
 	if v.Root == "" && len(v.Binds) == 0 {
@@ -109,12 +114,11 @@ func (v *View) mount() error {
 // executeIn is execute in the view v, as user (nil: the caller), for a caller that has all ids and
 // capabilities already.
 func executeIn(v *View, user *account, args, env []string) (status int, err error) {
-	if v == nil && user == nil {
-		return execute(args, env)
-	}
 	runtime.LockOSThread() // the namespace is that of the thread
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return StatusFailed, fmt.Errorf("a mount namespace of its own: unshare: %w", err)
+	if v.hasMounts() {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return StatusFailed, fmt.Errorf("a mount namespace of its own: unshare: %w", err)
+		}
 	}
 	if err := enterView(v.String()); err != nil {
 		return StatusFailed, err

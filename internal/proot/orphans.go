@@ -36,7 +36,7 @@ func killOrphans() error {
 			for {
 				ended, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
 				if ended != 0 && !errors.Is(err, unix.EINTR) {
-					break // or it was the child of another thread's call
+					break
 				}
 				time.Sleep(time.Millisecond)
 			}

@@ -33,10 +33,11 @@ type Options struct {
 	Supervisor supervisor.Config
 }
 
-// Files and directories of the host that -R and -S bind, besides the user's home directory.
+// Files and directories of the host that -R and -S bind, besides the user's home directory. PRoot also
+// binds /etc/mtab, which is a link into /proc by now, on the host as in root file systems.
 var (
 	OfUser = []string{
-		"/etc/host.conf", "/etc/hosts", "/etc/hosts.equiv", "/etc/mtab", "/etc/netgroup", "/etc/networks", "/etc/passwd", "/etc/group",
+		"/etc/host.conf", "/etc/hosts", "/etc/hosts.equiv", "/etc/netgroup", "/etc/networks", "/etc/passwd", "/etc/group",
 		"/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/localtime", "/dev", "/sys", "/proc", "/tmp",
 	}
 	OfRoot = []string{"/etc/host.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf", "/dev", "/sys", "/proc", "/tmp"}
@@ -133,7 +134,7 @@ func parseBind(spec string) (launch.Bind, error) {
 		return launch.Bind{}, fmt.Errorf("%q is not of the form HOST[:GUEST]", spec)
 	}
 	if strings.HasSuffix(target, "!") {
-		return launch.Bind{}, fmt.Errorf("-b %s: a symbolic link cannot be a mount point; name the file that it leads to, without the !", spec)
+		return launch.Bind{}, fmt.Errorf("-b %s: the ! is not supported, as a symbolic link cannot be a mount point; name the file that it leads to", spec)
 	}
 	source, err := filepath.Abs(source)
 	if err != nil {
