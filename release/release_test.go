@@ -19,7 +19,7 @@ import (
 // installed are files of every package.
 var installed = []string{
 	"usr/bin/subuidless", "usr/bin/subuidless-runtime", "usr/bin/fakeroot-subuidless", "usr/bin/proot-subuidless",
-	"usr/share/man/man1/subuidless.1.gz", "usr/share/man/man1/subuidless-exec.1.gz", "usr/share/man/man1/subuidless-build.1.gz",
+	"usr/share/man/man1/subuidless.1.gz", "usr/share/man/man1/subuidless-exec.1.gz", "usr/share/man/man1/subuidless-build.1.gz", "usr/share/man/man1/proot-subuidless.1.gz",
 	"usr/share/bash-completion/completions/subuidless", "usr/share/fish/vendor_completions.d/subuidless.fish",
 	"usr/lib/systemd/user/subuidless.socket", "usr/share/subuidless/subuidless.apparmor",
 	"usr/share/doc/subuidless/third-party-licenses.gz", "usr/share/doc/subuidless/sbom.cdx.json",

@@ -94,6 +94,11 @@ func (b *build) tree(arch string) error {
 			return err
 		}
 	}
+	for link, page := range map[string]string{"fakeroot-subuidless": "subuidless-fakeroot", "proot-subuidless": "subuidless-proot"} {
+		if err := os.Symlink(page+".1.gz", filepath.Join(tree, "share/man/man1", link+".1.gz")); err != nil {
+			return err
+		}
+	}
 	modules, err := modulesOf(b.programPath(arch))
 	if err != nil {
 		return err
