@@ -37,7 +37,7 @@ var (
 	lint    = stage{"lint", 20 * time.Minute, []string{"make", "lint"}}
 	arm64   = stage{"vet-arm64", 20 * time.Minute, []string{"make", "vet-arm64"}}
 	prepare = stage{"prepare", 2 * time.Hour, []string{"test/prepare"}}
-	unit    = stage{"unit tests", 20 * time.Minute, goTest(10*time.Minute, "-skip=^TestOracle$", "./bench", "./cmd/...", "./internal/...", "./test/deps", "./test/oracle", "./test/stage")}
+	unit    = stage{"unit tests", 20 * time.Minute, goTest(10*time.Minute, "-skip=^TestOracle$", "./bench", "./cmd/...", "./internal/...", "./test/deps", "./test/oracle", "./test/pages", "./test/recording", "./test/stage")}
 	tests   = stage{"tests", 100 * time.Minute, goTest(90*time.Minute, "./...")}
 	suites  = stage{"suites", 3*time.Hour + 10*time.Minute, goTest(3*time.Hour, "-run=^TestSuites$", "./test")}
 )
