@@ -53,7 +53,7 @@ func TestTaggedCalls(t *testing.T) {
 
 // acceleratedTests are the tests of testdata/src/accelerated.c.
 var acceleratedTests = []string{
-	"calls", "registers", "signals", "longjmp", "threads", "bootstrap threads", "fork", "unmap", "filter", "trace", "identity", "exec", "shared memory",
+	"calls", "registers", "signals", "longjmp", "threads", "bootstrap threads", "early", "fork", "unmap", "filter", "trace", "identity", "exec", "shared memory",
 }
 
 // TestAccelerated does what could go wrong in accelerated processes, with call sites in a
@@ -143,6 +143,7 @@ var walkers = map[string][]string{
 	"python": {"python3", "-c", "import os\nfor d, _, fs in sorted(os.walk('.')):\n for f in sorted(fs): print(d, f, os.lstat(os.path.join(d, f))[:7])"},
 	"copies": {"sh", "-c", `d=$(mktemp -d) && cp -a . "$d/copy" && (cd "$d/copy" && find . -printf '%p %m %U:%G %y %l\n' | sort) && tar -cf "$d/tar" . && mkdir "$d/x" &&
 		tar -C "$d/x" -xpf "$d/tar" && (cd "$d/x" && find . -printf '%p %m %U:%G %y %l\n' | sort) && rm -r "$d"`},
+	"go":    {"sh", "-ec", "for i in 1 2 3; do gowalk; done"},
 	"shell": {"sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do for f in */1 */link; do test -r $f -a -s $f && stat -c '%n %u:%g %a %F' $f; done; done"},
 }
 
@@ -165,6 +166,30 @@ func TestAcceleratedWalks(t *testing.T) {
 				t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
 			}
 		})
+	}
+}
+
+// TestAcceleratedGo runs a Go program, which has threads from its start, again and again: from the second
+// time on, it gets the code before.
+func TestAcceleratedGo(t *testing.T) {
+	dir := ownedTree(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	script := func(argument string) []string {
+		return []string{"sh", "-ec", "for i in 1 2 3; do gowalk " + argument + "; done"}
+	}
+	want := walk(t, dir, append([]string{"subuidless", "exec", "--trace", trace, "--"}, script("")...)...)
+	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), script("mapped")...)...)
+	const said = "accelerated\n"
+	if bytes.Count(got, []byte(said)) < 1 {
+		t.Error("no process is accelerated")
+	}
+	if got := bytes.ReplaceAll(got, []byte(said), nil); !bytes.Equal(got, want) {
+		t.Errorf("sees something else:\n%.4000s", diff(want, got))
+	}
+	slow, fast := lines(t, trace), lines(t, trace+"2")
+	t.Logf("%d notifications, otherwise %d", fast, slow)
+	if fast > slow*3/4 { // the first process is not accelerated
+		t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
 	}
 }
 

@@ -31,6 +31,7 @@ func build(work string) error {
 		{"go", "build", "-buildvcs=false", "-trimpath", "-o", bin, "./testdata/src/goids"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gouser"},
 		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gostorm"},
+		{"go", "build", "-buildvcs=false", "-o", bin, "./testdata/src/gowalk"},
 	}
 	if canLink() {
 		for dir, out := range map[string]string{"testdata/src": bin, "testdata/programs": programsDir(work)} {

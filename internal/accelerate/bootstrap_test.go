@@ -75,7 +75,7 @@ func TestParseBootstrap(t *testing.T) {
 }
 
 func TestSlot(t *testing.T) {
-	const at, common = 0x7eff_f000_1040, 0x7eff_f000_008e
+	const at, common = 0x7eff_f000_1040, 0x1234_5678_9abc
 	s := longest(0x7f00_1234_5678)
 	slot, ok := makeSlot(&s, at, common)
 	if !ok || !bytes.HasPrefix(slot[:], s.code) || le.Uint64(slot[slotSiteAt:]) != s.load {
@@ -85,8 +85,9 @@ func TestSlot(t *testing.T) {
 	if after := at + uint64(len(s.code)) + 7 + uint64(int64(int32(le.Uint32(lea[3:])))); !bytes.HasPrefix(lea, []byte{0x48, 0x8d, 0x0d}) || after != s.after() {
 		t.Errorf("returns to %#x, want %#x", after, s.after())
 	}
-	if to, ok := jumpTarget(lea[7:], at+uint64(len(s.code))+7); !ok || to != common {
-		t.Errorf("jumps to %#x", to)
+	jump := lea[7:]
+	if from := len(s.code) + 7 + 6 + int(le.Uint32(jump[2:])); !bytes.HasPrefix(jump, []byte{0xff, 0x25}) || le.Uint64(slot[from:]) != common {
+		t.Errorf("jumps to what is at %d of % x", from, slot)
 	}
 	far := longest(0x7f00_1234_5678 + 1<<32)
 	if _, ok := makeSlot(&far, at, common); ok {
@@ -102,6 +103,42 @@ const mapsText = `00400000-00401000 r--p 00000000 fe:00 1001                    
 7f0000190000-7f0000191000 rwxp 00000000 00:00 0
 7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
 `
+
+// Bootstraps and slots are in a tail side by side, from its end.
+func TestTail(t *testing.T) {
+	const start = 0x7f00_1240_0c40
+	tail := tail{start, make([]byte, 0x3c0)}
+	empty := func(_ uint64, content []byte) bool { return isEmpty(content) }
+	add := func(size int) uint64 {
+		at, err := tail.place(size, empty)
+		if err != nil {
+			return 0
+		}
+		if size == slotSize {
+			slot, _ := makeSlot(&site{at + 1<<20, []byte{0xb8, 6, 1, 0, 0}}, at, 1)
+			copy(tail.content[at-start:], slot[:])
+		} else {
+			code, _ := (&bootstrap{at, longest(at + 1<<20), 0x7eff_f000_0000}).make(header(t))
+			copy(tail.content[at-start:], code[:])
+		}
+		return at
+	}
+	for n, tt := range []struct {
+		size int
+		want uint64
+	}{
+		{slotSize, 0xfc0}, {bootstrapSize, 0xec0}, {slotSize, 0xe80}, {slotSize, 0xe40}, {bootstrapSize, 0xd40}, {slotSize, 0xd00},
+		{bootstrapSize, 0}, {slotSize, 0xcc0}, {slotSize, 0xc80}, {slotSize, 0xc40}, {slotSize, 0},
+	} {
+		want := tt.want
+		if want != 0 {
+			want += start &^ (pageSize - 1)
+		}
+		if got := add(tt.size); got != want {
+			t.Errorf("%d: at %#x, want %#x", n, got, want)
+		}
+	}
+}
 
 func TestParseMaps(t *testing.T) {
 	all, err := parseMaps([]byte(mapsText))

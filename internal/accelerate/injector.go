@@ -45,12 +45,15 @@ type Accelerator struct {
 	useless sync.Once // reports that code cannot be changed
 
 	executions [nhints]execution
+	catalog    catalog
+	programs   programs
 }
 
-// New returns an Accelerator that gives processes the code after so many calls. Sharing
-// is memory that outlives this worker: not 0 if a task of the container may share the
-// memory of another process. The error says what the kernel lacks.
-func New(after uint32, sharing *atomic.Uint32) (*Accelerator, error) {
+// New returns an Accelerator that gives processes the code after so many calls. Answered has the
+// numbers of the calls that the code may answer. Sharing is memory that outlives this worker: not 0
+// if a task of the container may share the memory of another process. The error says what the kernel
+// lacks.
+func New(after uint32, answered []uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func New(after uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	_, err = unix.Write(code, blob.Code())
+	_, err = unix.Write(code, blob.CodeFor(answered))
 	if err == nil {
 		if e := sys.Seal(code, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE); e != 0 {
 			err = e
@@ -81,7 +84,8 @@ func (a *Accelerator) NoteSharing() { a.sharing.Store(1) }
 // working directory is the supervisor's /proc.
 type Injector struct {
 	*Accelerator
-	hints [nhints]hint
+	hints   [nhints]hint
+	learned [16]uint64 // instruction pointers of calls whose sites have been learned in processes with threads
 }
 
 // nhints is about how many processes something is remembered.
@@ -97,6 +101,7 @@ type hint struct {
 	calls   uint32    // that the code could have answered, since the last attempt
 	delay   uint32    // the next attempt is after 2^delay times as many calls as the first
 	mapping uint64    // where the code is; 0: nowhere yet
+	entered uint64    // instruction pointer of the call that a bootstrap is about to make, after its work
 	recent  [4]uint64 // instruction pointers of the last calls
 	failed  [8]uint64 // those of call sites that cannot be patched
 	nfailed int
@@ -142,9 +147,14 @@ func (i *Injector) Counts(c *Call) {
 	if h.mapping == 0 && c.After&(pageSize-1) == uint64(i.header.AfterSlow)&(pageSize-1) {
 		i.adopt(h, c)
 	}
+	early := false
 	switch {
+	case c.After == h.entered:
+		h.entered = 0
+		return // its call site has just been patched
 	case h.mapping == 0:
-		if !h.repeats(c.After, i.after) {
+		var now bool
+		if early, now = i.isTime(h, c); !now {
 			return
 		}
 	case c.After-h.mapping < uint64(i.header.Size):
@@ -153,9 +163,28 @@ func (i *Injector) Counts(c *Call) {
 	if slices.Contains(h.failed[:h.nfailed], c.After) {
 		return
 	}
-	if err := i.change(h, c); err != nil {
+	if err := i.change(h, c, early); err != nil {
 		i.note(h, c, err)
 	}
+}
+
+// isTime counts a call, and reports whether it is time to give the process the code. Early is true if
+// it is the first call.
+func (i *Injector) isTime(h *hint, c *Call) (early, now bool) {
+	if h.calls == 0 && h.delay == 0 && isProcess(c.PID) {
+		if f, ok := executable(c.PID); ok {
+			early = i.programs.begins(f)
+		}
+	}
+	now = h.repeats(c.After, i.after)
+	if now && h.delay == 0 {
+		if pid, ok := processOf(c.PID); ok {
+			if f, ok := executable(pid); ok {
+				i.programs.lasts(f, pid)
+			}
+		}
+	}
+	return early, early || now
 }
 
 // repeats counts a call, and reports whether it is time to give the process the code:
@@ -204,8 +233,9 @@ func (h *hint) wait() {
 	*h = hint{pid: h.pid, program: h.program, delay: min(h.delay+1, maxDelay)}
 }
 
-// change patches the call site of c, or writes a bootstrap.
-func (i *Injector) change(h *hint, c *Call) error {
+// change patches the call site of c, and others of its file, or writes a bootstrap. If early is true,
+// this is the first call of the process, and may be the last one from there.
+func (i *Injector) change(h *hint, c *Call, early bool) error {
 	if i.sharing.Load() != 0 || !c.IsInitial() {
 		return errBusy
 	}
@@ -215,35 +245,100 @@ func (i *Injector) change(h *hint, c *Call) error {
 	}
 	defer p.close()
 	if err := p.checkAlone(); err != nil {
+		i.learnBusy(c, p)
 		return err
 	}
 	s, err := p.site(c.After, c.NR)
+	if err != nil && !early {
+		return err
+	}
+	all, err := p.maps()
 	if err != nil {
 		return err
 	}
+	k := containing(all, c.After-syscallSize)
+	if k < 0 {
+		return errPlace
+	}
+	if s != nil {
+		i.catalog.learn(p, all, k, s)
+	}
 	if h.mapping == 0 {
-		all, err := p.maps()
-		if err != nil {
-			return err
-		}
-		for k := range all {
-			if all[k].code && p.isMapped(all[k].start) {
-				h.mapping = all[k].start
+		for n := range all {
+			if all[n].code && p.isMapped(all[n].start) {
+				h.mapping = all[n].start
 			}
 		}
-		if h.mapping == 0 {
-			return i.start(h, c, p, &s, all)
+	}
+	if h.mapping == 0 {
+		from := s
+		if early {
+			if r, ok := p.returnSite(c.After); ok {
+				from = r
+			}
 		}
+		if from == nil || from.isGo() { // that of a forked child, whose parent has threads
+			return errSite
+		}
+		return i.start(h, c, p, from, all, k)
+	}
+	if s == nil {
+		return errSite
 	}
 	if !p.isMapped(h.mapping) {
 		*h = hint{pid: h.pid, program: h.program} // of another process
 		return nil
 	}
-	at, err := p.writeSlot(&s, h.mapping)
+	slots, err := p.slots(h.mapping)
 	if err != nil {
 		return err
 	}
-	return i.redirect(c, p, &s, at)
+	if err := i.patch(c, slots, s, all, k); err != nil {
+		return err
+	}
+	return i.patchKnown(c, slots, all, k)
+}
+
+// learnBusy notes the call site of a process whose code must not change now: in the next one that
+// maps the file, it may be patched before there are threads.
+func (i *Injector) learnBusy(c *Call, p *process) {
+	if slices.Contains(i.learned[:], c.After) {
+		return
+	}
+	i.learned[c.After/2%uint64(len(i.learned))] = c.After
+	s, err := p.site(c.After, c.NR)
+	if err != nil {
+		return
+	}
+	all, err := p.maps()
+	if err != nil {
+		return
+	}
+	if k := containing(all, s.load); k >= 0 {
+		i.catalog.learn(p, all, k, s)
+	}
+}
+
+// patch makes the call site s, in the mapping with the index k, jump to a slot.
+func (i *Injector) patch(c *Call, slots *slots, s *site, all []mapping, k int) error {
+	at, err := slots.write(s, all, k)
+	if err != nil {
+		return err
+	}
+	return i.redirect(c, slots.process, s, at)
+}
+
+// patchKnown patches the known call sites of the mapping with the index k.
+func (i *Injector) patchKnown(c *Call, slots *slots, all []mapping, k int) error {
+	for _, s := range i.catalog.sites(slots.process, all, k) {
+		if !slots.process.hasSite(&s) {
+			continue // it has been patched
+		}
+		if err := i.patch(c, slots, &s, all, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // redirect makes the call site jump to the address to.
@@ -254,12 +349,9 @@ func (i *Injector) redirect(c *Call, p *process, s *site, to uint64) error {
 	return p.redirect(s, to)
 }
 
-// start writes a bootstrap, and makes the call site jump to it.
-func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping) error {
-	k := containing(all, s.load)
-	if k < 0 {
-		return errPlace
-	}
+// start writes a bootstrap, and makes the process jump to it from s: a call site, when that makes the
+// next call, or the instruction to which the call c returns. It is in the mapping with the index k.
+func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping, k int) error {
 	at, err := p.placeBootstrap(all, k)
 	if err != nil {
 		return err
@@ -343,13 +435,37 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 	if !p.jumps(&b.site, b.at) {
 		return
 	}
-	slot, err := p.writeSlot(&b.site, h.mapping)
-	if err == nil {
-		err = i.redirect(c, p, &b.site, slot)
-	}
-	if err != nil {
+	if err := i.patchAll(h, c, p, b); err != nil {
 		i.note(h, c, err)
 	}
+}
+
+// patchAll makes the call site of a bootstrap jump into the code, or restores the instruction after a
+// call, and patches all known call sites.
+func (i *Injector) patchAll(h *hint, c *Call, p *process, b *bootstrap) error {
+	slots, err := p.slots(h.mapping)
+	if err != nil {
+		return err
+	}
+	all, err := p.maps()
+	if err != nil {
+		return err
+	}
+	if _, returns := comparison(b.site.code); returns {
+		err = p.write(b.site.load, b.site.code[:loadSize])
+	} else if k := containing(all, b.site.load); k >= 0 {
+		err = i.patch(c, slots, &b.site, all, k)
+		h.entered = b.site.after()
+	}
+	if err != nil {
+		return err
+	}
+	for k := range all {
+		if err := i.patchKnown(c, slots, all, k); err != nil && err != errPlace { // there may be room in another file
+			return err
+		}
+	}
+	return nil
 }
 
 // Restricts is called before a process restricts its own calls, with a filter of its own,

@@ -24,19 +24,73 @@ type file struct {
 
 // parseMaps returns the mappings of a process, in the order of their addresses.
 func parseMaps(text []byte) ([]mapping, error) {
-	var all []mapping
+	all := make([]mapping, 0, bytes.Count(text, []byte("\n")))
 	for line := range bytes.Lines(text) {
 		var m mapping
-		var perms string
-		n, err := fmt.Sscanf(string(line), "%x-%x %s %x %x:%x %d", &m.start, &m.end, &perms, &m.offset, &m.file.major, &m.file.minor, &m.file.inode)
-		if err != nil || n != 7 || len(perms) != 4 {
-			return nil, fmt.Errorf("cannot understand the line %q of /proc/PID/maps: %w", bytes.TrimSpace(line), err)
+		f := fields{rest: line}
+		m.start, m.end = f.number(16, '-'), f.number(16, ' ')
+		perms := f.until(' ')
+		m.offset = f.number(16, ' ')
+		m.file = file{uint32(f.number(16, ':')), uint32(f.number(16, ' ')), f.number(10, ' ')}
+		if f.wrong || len(perms) != 4 {
+			return nil, fmt.Errorf("cannot understand the line %q of /proc/PID/maps", bytes.TrimSpace(line))
 		}
 		m.writable, m.executable, m.private = perms[1] == 'w', perms[2] == 'x', perms[3] == 'p'
 		m.code = bytes.Contains(line, []byte(" /memfd:"+memfdName+" "))
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// fields takes fields from a line.
+type fields struct {
+	rest  []byte
+	wrong bool // a field was not what it should be
+}
+
+// until returns the field that ends with the byte end. A line may end instead.
+func (f *fields) until(end byte) []byte {
+	n := bytes.IndexByte(f.rest, end)
+	if n < 0 {
+		n = len(f.rest) - 1
+	}
+	if n < 0 || end != ' ' && f.rest[n] != end {
+		f.wrong = true
+		return nil
+	}
+	field := f.rest[:n]
+	f.rest = f.rest[n+1:]
+	return field
+}
+
+// number returns the field that ends with the byte end, a number to this base, 10 or 16.
+func (f *fields) number(base uint64, end byte) (v uint64) {
+	field := f.until(end)
+	f.wrong = f.wrong || len(field) == 0 || len(field) > 16 && base == 16
+	for _, b := range field {
+		d := uint64(b - '0')
+		if base == 16 && b >= 'a' {
+			d = uint64(b-'a') + 10
+		}
+		f.wrong = f.wrong || d >= base
+		v = v*base + d
+	}
+	return v
+}
+
+// isText reports whether m is the text of a program or library, which nobody writes.
+func (m *mapping) isText() bool {
+	return m.executable && !m.writable && m.private && m.file != (file{})
+}
+
+// beginning returns the index of the mapping of the beginning of the file whose text is the mapping
+// with the index k, or -1.
+func beginning(all []mapping, k int) int {
+	base := k
+	for base >= 0 && (all[base].file != all[k].file || all[base].offset != 0) {
+		base--
+	}
+	return base
 }
 
 // memfdName is the name of the memfd with the blob.

@@ -116,20 +116,56 @@ func (p *process) maps() ([]mapping, error) {
 }
 
 // site returns the call site of the call nr with the instruction pointer after.
-func (p *process) site(after uint64, nr uint32) (site, error) {
+func (p *process) site(after uint64, nr uint32) (*site, error) {
 	before := make([]byte, maxSite+1)
 	if p.read(after-uint64(len(before)), before) != nil {
 		// Nothing may be mapped before the page of the call.
 		before = before[:min(len(before), int((after-1)%pageSize)+1)]
 		if err := p.read(after-uint64(len(before)), before); err != nil {
-			return site{}, err
+			return nil, err
 		}
 	}
 	s, ok := parseSite(before, after, nr)
-	if !ok || crossesPage(s.load, loadSize) {
-		return site{}, errSite
+	if !ok {
+		s = site{after - syscallSize - uint64(len(goMoves)), []byte(goMoves)}
 	}
-	return s, nil
+	if !p.hasSite(&s) {
+		return nil, errSite
+	}
+	return &s, nil
+}
+
+// returnSite returns the instruction that follows a call, which has the instruction pointer after, if
+// a jump can replace it.
+func (p *process) returnSite(after uint64) (s *site, ok bool) {
+	var next [returnSize]byte
+	if p.read(after, next[:]) != nil || crossesPage(after, loadSize) {
+		return nil, false
+	}
+	code, ok := comparison(next[:])
+	return &site{after, code}, ok
+}
+
+// hasSite reports whether the process has the call site s, and it can be replaced.
+func (p *process) hasSite(s *site) bool {
+	var code [goSize + goRoom]byte
+	size := len(s.code) + syscallSize
+	if s.isGo() {
+		size = len(code)
+		if s.load%16 != 0 || crossesPage(s.load, size) { // no other function begins in its room
+			return false
+		}
+	} else if crossesPage(s.load, loadSize) {
+		return false
+	}
+	if p.read(s.load, code[:size]) != nil || !bytes.HasPrefix(code[:], s.code) || string(code[len(s.code):][:syscallSize]) != "\x0f\x05" {
+		return false
+	}
+	if s.isGo() {
+		return isGoFunction(code[:])
+	}
+	var next [goErrors]byte
+	return p.read(s.after(), next[:]) != nil || string(next[:]) != goReturn[:goErrors]
 }
 
 // isMapped reports whether the blob is mapped at the address at.
@@ -142,42 +178,67 @@ func (p *process) isMapped(at uint64) bool {
 	return ok && h == p.header
 }
 
-// placeBootstrap returns an empty place for a bootstrap in the mapping with the index i,
-// which has a call site.
-func (p *process) placeBootstrap(all []mapping, i int) (at uint64, err error) {
-	text := &all[i]
-	if !text.executable || text.writable || !text.private || text.file == (file{}) {
-		return 0, errPlace
-	}
-	base := i
-	for all[base].file != text.file || all[base].offset != 0 {
-		if base--; base < 0 {
-			return 0, errPlace
-		}
+// tail is what is in memory after the end of a text segment: the rest of its last page, which belongs
+// to nobody. There are bootstraps and slots, and otherwise zeros.
+type tail struct {
+	start   uint64
+	content []byte
+}
+
+// tail returns the tail of the mapping with the index k.
+func (p *process) tail(all []mapping, k int) (t tail, err error) {
+	text := &all[k]
+	base := beginning(all, k)
+	if !text.isText() || base < 0 {
+		return tail{}, errPlace
 	}
 	var header [elfHeaderSize]byte
 	if err := p.read(all[base].start, header[:]); err != nil {
-		return 0, err
+		return tail{}, err
 	}
 	last, ok := segmentEnd(header[:], all[base].start, text.start, text.end)
 	if !ok {
-		return 0, errPlace
+		return tail{}, errPlace
 	}
-	room := make([]byte, text.end-last)
-	if err := p.read(last, room); err != nil {
-		return 0, err
-	}
-	for ; len(room) >= bootstrapSize; room = room[:len(room)-bootstrapSize] {
-		at := last + uint64(len(room)) - bootstrapSize
-		code := room[len(room)-bootstrapSize:]
-		if bytes.Count(code, []byte{0}) == len(code) {
-			return at, nil
+	last = (last + slotSize - 1) &^ (slotSize - 1)
+	t = tail{last, make([]byte, text.end-last)}
+	return t, p.read(last, t.content)
+}
+
+// place returns the address of a place in t for size bytes, a bootstrap or a slot, for which fits
+// returns true.
+func (t *tail) place(size int, fits func(at uint64, content []byte) bool) (at uint64, err error) {
+	for end := len(t.content); end >= size; end -= slotSize {
+		for end >= bootstrapSize && t.isBootstrap(end-bootstrapSize) {
+			end -= bootstrapSize
 		}
-		if _, ours := parseBootstrap(code, at); !ours {
+		if end < size {
 			break
+		}
+		at, content := t.start+uint64(end-size), t.content[end-size:end]
+		if fits(at, content) {
+			return at, nil
 		}
 	}
 	return 0, errPlace
+}
+
+// isBootstrap reports whether there is a bootstrap at the offset n.
+func (t *tail) isBootstrap(n int) bool {
+	_, ok := parseBootstrap(t.content[n:n+bootstrapSize], t.start+uint64(n))
+	return ok
+}
+
+// isEmpty reports whether there is nothing but zeros.
+func isEmpty(content []byte) bool { return bytes.Count(content, []byte{0}) == len(content) }
+
+// placeBootstrap returns an empty place for a bootstrap in the mapping with the index k.
+func (p *process) placeBootstrap(all []mapping, k int) (at uint64, err error) {
+	t, err := p.tail(all, k)
+	if err != nil {
+		return 0, err
+	}
+	return t.place(bootstrapSize, func(_ uint64, content []byte) bool { return isEmpty(content) })
 }
 
 // bootstrapAt returns the bootstrap at the address at.
@@ -193,29 +254,59 @@ func (p *process) bootstrapAt(at uint64) (bootstrap, error) {
 	return b, nil
 }
 
-// writeSlot writes a slot for the call site s into the blob that is mapped at the address
-// mapping, unless there is one already, and returns its address.
-func (p *process) writeSlot(s *site, mapping uint64) (at uint64, err error) {
-	at = mapping + uint64(p.header.Slots)
-	slots := make([]byte, p.header.EndOfSlots-p.header.Slots)
-	if err := p.read(at, slots); err != nil {
-		return 0, err
-	}
-	for ; len(slots) > 0; at, slots = at+slotSize, slots[slotSize:] {
-		slot, ok := makeSlot(s, at, mapping+uint64(p.header.Common))
-		switch {
-		case !ok:
-			return 0, errPlace
-		case [slotSize]byte(slots[:slotSize]) == slot:
-			return at, nil
-		case le.Uint64(slots[slotSiteAt:]) == 0:
-			return at, p.write(at, slot[:])
-		}
-	}
-	return 0, errPlace
+// slots are the slots of a blob.
+type slots struct {
+	process *process
+	mapping uint64 // address of the blob
+	content []byte
 }
 
-// jumps reports whether the call site s jumps to the address to.
+// slots returns the slots of the blob that is mapped at the address mapping.
+func (p *process) slots(mapping uint64) (*slots, error) {
+	content := make([]byte, p.header.EndOfSlots-p.header.Slots)
+	if err := p.read(mapping+uint64(p.header.Slots), content); err != nil {
+		return nil, err
+	}
+	return &slots{p, mapping, content}, nil
+}
+
+// write writes a slot for the call site s, unless there is one already, and returns its address. If
+// the blob is too far away, that is in the tail of the text, which is the mapping with the index k.
+func (l *slots) write(s *site, all []mapping, k int) (at uint64, err error) {
+	common := l.process.header.Common
+	if s.isGo() {
+		common = l.process.header.CommonGo
+	}
+	var slot [slotSize]byte
+	exists, inReach := false, true
+	fits := func(at uint64, content []byte) bool {
+		slot, inReach = makeSlot(s, at, l.mapping+uint64(common))
+		exists = inReach && bytes.Equal(content, slot[:])
+		return exists || inReach && isEmpty(content)
+	}
+	first := l.mapping + uint64(l.process.header.Slots)
+	for n := 0; n < len(l.content) && inReach; n += slotSize {
+		at, here := first+uint64(n), l.content[n:n+slotSize]
+		if !fits(at, here) {
+			continue
+		}
+		if !exists {
+			copy(here, slot[:])
+			err = l.process.write(at, slot[:])
+		}
+		return at, err
+	}
+	t, err := l.process.tail(all, k)
+	if err != nil {
+		return 0, err
+	}
+	if at, err = t.place(slotSize, fits); err != nil || exists {
+		return at, err
+	}
+	return at, l.process.write(at, slot[:])
+}
+
+// jumps reports whether the call site s, which is not Go's, jumps to the address to.
 func (p *process) jumps(s *site, to uint64) bool {
 	var code [loadSize]byte
 	if p.read(s.load, code[:]) != nil {
@@ -225,11 +316,19 @@ func (p *process) jumps(s *site, to uint64) bool {
 	return ok && leads == to
 }
 
-// redirect makes the call site s jump to the address to, in place of the load.
+// redirect makes the call site s jump to the address to, in place of the load; Go's, in place of
+// the first move.
 func (p *process) redirect(s *site, to uint64) error {
-	jump, ok := appendJump(nil, s.load, to)
+	at := s.load
+	if s.isGo() {
+		at += uint64(goSize)
+	}
+	jump, ok := appendJump(nil, at, to)
 	if !ok {
 		return errPlace
 	}
-	return p.write(s.load, jump)
+	if err := p.write(at, jump); err != nil || !s.isGo() {
+		return err
+	}
+	return p.write(s.load, []byte{0xeb, byte(goSize - 2)}) // to the jump
 }

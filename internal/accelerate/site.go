@@ -22,10 +22,53 @@ const (
 	maxSite     = loadSize + maxMoves + syscallSize
 )
 
+// Go makes all calls of package syscall with one function, internal/runtime/syscall.Syscall6, which
+// gets the number as an argument. It has been the same code since Go 1.19:
+//
+//	mov %rsi, %r10      3 bytes
+//	mov %rdi, %rdx
+//	mov %rcx, %rsi
+//	mov %rbx, %rdi
+//	syscall
+//	...                 40 bytes
+//	int3                at least 5 of them, up to the next function
+//
+// Only the first move is replaced, by a jump of 2 bytes to the first int3, which becomes one of 5
+// bytes. So this, too, is one instruction that becomes one instruction.
+//
+// Call sites in Go programs run on the stacks of goroutines, which may be small. The code knows how
+// large they are at this call site only, so that it replaces no other one there.
+const (
+	goMoves  = "\x49\x89\xf2\x48\x89\xfa\x48\x89\xce\x48\x89\xdf"
+	goReturn = "\x48\x3d\x01\xf0\xff\xff" + // cmp $-4095, %rax
+		"\x76" + // jbe; other compilers use jae or ja
+		"\x15\x48\xf7\xd8\x48\x89\xc1\x48\xc7\xc0\xff\xff\xff\xff\x48\xc7\xc3\x00\x00\x00\x00\xc3" +
+		"\x48\x89\xd3\x48\xc7\xc1\x00\x00\x00\x00\xc3"
+	goSize   = len(goMoves) + syscallSize + len(goReturn)
+	goErrors = 7 // bytes of goReturn, with which Go looks for errors of other calls, too
+)
+
 // site is a call site of a process.
 type site struct {
-	load uint64 // address of the load
+	load uint64 // address of the load; of Go's call site, of the first move
 	code []byte // load and moves
+}
+
+// isGo reports whether s is Go's call site.
+func (s *site) isGo() bool { return string(s.code) == goMoves }
+
+// goRoom is how many int3 there are at least behind Go's call site: functions begin at multiples of 32.
+const goRoom = 10
+
+// isGoFunction reports whether code, which begins with Go's call site, is its function, and there
+// is room for a jump behind it: nothing, or the jump.
+func isGoFunction(code []byte) bool {
+	const none = "\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc\xcc"
+	if len(code) < goSize+goRoom || string(code[len(goMoves)+syscallSize:goSize]) != goReturn {
+		return false
+	}
+	room := string(code[goSize : goSize+goRoom])
+	return room == none || room[0] == 0xe9 && room[loadSize:] == none[loadSize:]
 }
 
 // after returns the address of the instruction after the call.
@@ -116,6 +159,22 @@ func jumpTarget(code []byte, at uint64) (to uint64, ok bool) {
 	return at + loadSize + uint64(int64(int32(le.Uint32(code[1:])))), true
 }
 
+// returnSize is how many bytes comparison needs.
+const returnSize = 6
+
+// comparison returns the instruction with which code begins, if it compares the result of a call with
+// a constant: cmp $constant, %rax or %eax. It has at least as many bytes as a jump, and does the same
+// at any address.
+func comparison(code []byte) (_ []byte, ok bool) {
+	switch {
+	case code[0] == 0x3d:
+		return code[:5], true
+	case code[0] == 0x48 && code[1] == 0x3d:
+		return code[:6], true
+	}
+	return nil, false
+}
+
 // crossesPage reports whether a write of n bytes at the address at is more than one to
 // the kernel.
 func crossesPage(at uint64, n int) bool { return at/pageSize != (at+uint64(n)-1)/pageSize }
@@ -123,20 +182,22 @@ func crossesPage(at uint64, n int) bool { return at/pageSize != (at+uint64(n)-1)
 const pageSize = 4096
 
 // A slot does what a call site did, and jumps into the code of the blob instead of making
-// the call. It has the size of a cache line. At its end is the address of the call site.
+// the call. It has the size of a cache line. At its end are the address to which it jumps, so that the
+// blob may be anywhere, and that of the call site.
 const (
-	slotSize   = 64
-	slotSiteAt = slotSize - 8
+	slotSize     = 64
+	slotCommonAt = slotSize - 16
+	slotSiteAt   = slotSize - 8
 )
 
 // makeSlot returns the slot at the address at for the call site s. Common is where slots
-// jump to. Ok is false if one of the addresses is too far away.
+// jump to. Ok is false if the call site is too far away.
 func makeSlot(s *site, at, common uint64) (slot [slotSize]byte, ok bool) {
-	b := append(slot[:0], s.code...)
-	b = append(b, 0x48, 0x8d, 0x0d) // lea after(%rip), %rcx
-	back := int64(s.after() - (at + uint64(len(b)) + 4))
-	b = le.AppendUint32(b, uint32(back))
-	b, near := appendJump(b, at+uint64(len(b)), common)
+	a := assembler{code: append(slot[:0], s.code...), at: at}
+	a.bytes(0x48, 0x8d, 0x0d).relative(s.after())   // lea after(%rip), %rcx
+	a.bytes(0xff, 0x25).relative(at + slotCommonAt) // jmp *common(%rip)
+	le.PutUint64(slot[slotCommonAt:], common)
 	le.PutUint64(slot[slotSiteAt:], s.load)
-	return slot, near && back == int64(int32(back)) && len(b) <= slotSiteAt
+	_, near := appendJump(nil, s.load, at)
+	return slot, near && !a.far && len(a.code) <= slotCommonAt
 }

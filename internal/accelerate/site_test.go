@@ -52,3 +52,35 @@ func TestParseSite(t *testing.T) {
 		})
 	}
 }
+
+// Go's call site is a whole function with room behind it, and nothing else is.
+func TestGoFunction(t *testing.T) {
+	whole := goMoves + "\x0f\x05" + goReturn + strings.Repeat("\xcc", goRoom)
+	if !isGoFunction([]byte(whole)) {
+		t.Error("the function is none")
+	}
+	if with := whole[:goSize] + "\xe9\x01\x02\x03\x04" + whole[goSize+loadSize:]; !isGoFunction([]byte(with)) {
+		t.Error("with the jump, it is none")
+	}
+	for at := len(goMoves) + syscallSize; at < len(whole); at++ {
+		broken := []byte(whole)
+		broken[at]++
+		if isGoFunction(broken) {
+			t.Errorf("it is one if byte %d is another", at)
+		}
+	}
+	if isGoFunction([]byte(whole[:len(whole)-1])) {
+		t.Error("it is one without room")
+	}
+}
+
+func TestComparison(t *testing.T) {
+	for code, size := range map[string]int{
+		"48 3d 00 f0 ff ff": 6, "48 3d 01 f0 ff ff": 6, "3d 00 f0 ff ff 77": 5,
+		"48 89 c7 e8 00 00": 0, "c3 90 90 90 90 90": 0, "48 83 f8 ff 74 01": 0,
+	} {
+		if got, ok := comparison(unhex(t, code)); ok != (size > 0) || len(got) != size {
+			t.Errorf("%s: %x, %v", code, got, ok)
+		}
+	}
+}

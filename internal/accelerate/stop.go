@@ -30,11 +30,14 @@ func stop(pid uint32, bootstraps bool) error {
 		case m.code && p.isMapped(m.start):
 			err = p.write(m.start+blob.OffOffset, []byte{1})
 		case bootstraps && m.executable && m.private && m.file != (file{}):
-			for at := m.end - bootstrapSize; at >= m.start && err == nil; at -= bootstrapSize {
-				if _, e := p.bootstrapAt(at); e != nil {
-					break
+			t := tail{m.end - pageSize, make([]byte, pageSize)}
+			if p.read(t.start, t.content) != nil {
+				break
+			}
+			for n := 0; n <= pageSize-bootstrapSize && err == nil; n += slotSize {
+				if t.isBootstrap(n) {
+					err = p.write(t.start+uint64(n)+bootOffAt, []byte{1})
 				}
-				err = p.write(at+bootOffAt, []byte{1})
 			}
 		}
 		if err != nil {

@@ -38,16 +38,23 @@ const (
 // newAcceleration returns the acceleration of processes that have made so many calls.
 // Sharing is that of the journal.
 func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error) {
-	shared, err := accelerate.New(after, sharing)
-	if err != nil {
-		return nil, err
-	}
-	a := &acceleration{Accelerator: shared}
+	a := &acceleration{}
 	calls := syscalls.AnsweredCalls()
 	for i := range calls {
 		answered := &calls[i]
 		a.concern(answered.Name).answers = answered
 	}
+	var answered []uint32
+	for nr := range a.concerns {
+		if a.concerns[nr].answers != nil {
+			answered = append(answered, uint32(nr))
+		}
+	}
+	shared, err := accelerate.New(after, answered, sharing)
+	if err != nil {
+		return nil, err
+	}
+	a.Accelerator = shared
 	for name, kind := range map[string]concernKind{
 		"execve": executes, "execveat": executes, "prctl": options, "seccomp": filters, "clone": clones, "clone3": clones3,
 	} {

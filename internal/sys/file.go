@@ -55,6 +55,12 @@ func Fstat(fd int, st *unix.Stat_t) unix.Errno {
 	return e
 }
 
+// Stat is stat(2): it follows a symbolic link at the end of path.
+func Stat(path *byte, st *unix.Stat_t) unix.Errno {
+	_, _, e := syscall.Syscall6(fstatat, atCwd, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	return e
+}
+
 // Lstat is lstat(2): it does not follow a symbolic link at the end of path.
 func Lstat(path *byte, st *unix.Stat_t) unix.Errno {
 	_, _, e := syscall.Syscall6(fstatat, atCwd, uintptr(unsafe.Pointer(path)),

@@ -4,6 +4,7 @@
 package blob
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/binary"
 )
@@ -17,6 +18,18 @@ var code []byte
 
 // Code returns the contents of the mapping. The caller must not change them.
 func Code() []byte { return code }
+
+// CodeFor returns the contents of the mapping for a program whose calls with these numbers the code
+// may answer. Larger numbers than 511 are left out.
+func CodeFor(answered []uint32) []byte {
+	all := bytes.Clone(code)
+	for _, nr := range answered {
+		if nr < 512 {
+			all[AnsweredOffset+nr/8] |= 1 << (nr % 8)
+		}
+	}
+	return all
+}
 
 // The options of prctl(2) by which the code in a process calls the supervisor. The kernel
 // does not know them: without a supervisor, the calls fail with EINVAL.
@@ -35,12 +48,16 @@ type Header struct {
 	Size              uint32 // of the mapping
 	Entry             uint32 // where the bootstrap jumps to
 	Common            uint32 // where slots jump to
+	CommonGo          uint32 // where slots of Go's call site jump to
 	AfterSlow         uint32 // the instruction pointer of notified calls
 	Slots, EndOfSlots uint32
 }
 
 // OffOffset is the offset of the word that, unless it is 0, makes every call notified.
-const OffOffset = 32
+const OffOffset = 36
+
+// AnsweredOffset is the offset of the bits for the calls that the code may answer: 8 words of 64 bits.
+const AnsweredOffset = 40
 
 // HeaderSize is the size of the Header in the mapping.
 const HeaderSize = OffOffset
@@ -49,7 +66,7 @@ const HeaderSize = OffOffset
 // bytes. Ok is false if this is not the mapping of a code.
 func ParseHeader(b []byte) (h Header, ok bool) {
 	le := binary.LittleEndian
-	h = Header{le.Uint64(b), le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[28:])}
+	h = Header{le.Uint64(b), le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[28:]), le.Uint32(b[32:])}
 	return h, h.Magic == magic
 }
 

@@ -2,7 +2,6 @@ package blob
 
 import (
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,7 +14,8 @@ var builtWith = map[string]string{
 	"ld":  "GNU ld (GNU Binutils for Debian) 2.40",
 }
 
-func build(t *testing.T) []byte {
+// build compiles the sources, and returns the path of the result.
+func build(t *testing.T) string {
 	t.Helper()
 	for _, tool := range []string{"gcc", "ld"} {
 		out, err := exec.Command(tool, "--version").Output()
@@ -30,15 +30,11 @@ func build(t *testing.T) []byte {
 	if out, err := exec.Command("source/build.sh", output).CombinedOutput(); err != nil {
 		t.Fatalf("build.sh: %v\n%s", err, out)
 	}
-	b, err := os.ReadFile(output)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return output
 }
 
 func TestCodeIsFresh(t *testing.T) {
-	if !bytes.Equal(build(t), Code()) {
+	if read(t, build(t)) != string(Code()) {
 		t.Error("code.amd64.bin is not what source/build.sh makes of its sources: run source/build.sh code.amd64.bin")
 	}
 }
@@ -63,12 +59,26 @@ func TestHeader(t *testing.T) {
 	if before := Code()[h.AfterSlow-2 : h.AfterSlow]; !bytes.Equal(before, []byte{0x0f, 0x05}) {
 		t.Errorf("before AfterSlow is %x instead of a syscall instruction", before)
 	}
-	for name, at := range map[string]uint32{"entry": h.Entry, "common": h.Common} {
-		if at <= OffOffset || at >= h.Slots {
+	for name, at := range map[string]uint32{"entry": h.Entry, "common": h.Common, "common for Go": h.CommonGo} {
+		if at < AnsweredOffset+64 || at >= h.Slots {
 			t.Errorf("%s is at %#x", name, at)
 		}
 	}
 	if _, ok := ParseHeader(make([]byte, HeaderSize)); ok {
 		t.Error("zeros are a header")
+	}
+}
+
+func TestCodeFor(t *testing.T) {
+	c := CodeFor([]uint32{0, 262, 511, 512, 1 << 31})
+	bits := c[AnsweredOffset : AnsweredOffset+64]
+	for nr := range 512 {
+		if got, want := bits[nr/8]>>(nr%8)&1 == 1, nr == 0 || nr == 262 || nr == 511; got != want {
+			t.Errorf("%d is answered: %v, want %v", nr, got, want)
+		}
+	}
+	copy(bits, make([]byte, 64))
+	if !bytes.Equal(c, Code()) {
+		t.Error("something else differs")
 	}
 }

@@ -11,9 +11,26 @@ static long notify(long nr, const struct arguments *a) {
 	return r;
 }
 
-long answer(long nr, const struct arguments *a) {
+// copies_path reports whether the function that answers a call calls plain_parent.
+static int copies_path(long nr, const struct arguments *a) {
+	switch (nr) {
+	case __NR_open:
+		return a->rsi & O_CREAT;
+	case __NR_openat:
+		return a->rdx & O_CREAT;
+	case __NR_creat:
+	case __NR_mkdir:
+	case __NR_mkdirat:
+	case __NR_symlink:
+	case __NR_symlinkat:
+		return 1;
+	}
+	return 0;
+}
+
+long answer(long nr, const struct arguments *a, u64 stack) {
 	long r = NOTIFY;
-	if (header.off)
+	if (header.off || (copies_path(nr, a) && (u64)a - stack < STACK_OF_NAMES))
 		return notify(nr, a);
 	switch (nr) {
 	case __NR_stat:

@@ -2,10 +2,13 @@
 // and buffers are addresses of the caller. They return its result, or NOTIFY.
 #pragma once
 #include "record.h"
+#include "stack.h"
 
 #pragma GCC visibility push(hidden)
 
-long answer(long nr, const struct arguments *a);
+// answer answers the call nr. Stack is the lowest address of the caller's stack; 0 if that is unknown,
+// and the stack is large enough.
+long answer(long nr, const struct arguments *a, u64 stack);
 
 // status.c
 long stat_at(int dirfd, u64 path, u64 buffer, u32 flags);

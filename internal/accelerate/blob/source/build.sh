@@ -1,6 +1,7 @@
 #!/bin/sh -eu
 # Compiles this directory to OUTPUT, as code.amd64.bin is made: build.sh OUTPUT
-# The same compiler and linker give the same file: TestCodeIsFresh compares it.
+# The same compiler and linker give the same file: TestCodeIsFresh compares it. OPTIONS are more
+# options of the compiler.
 output=$1
 here=$(dirname "$0")
 object=$output.elf
@@ -15,7 +16,7 @@ done
 gcc -std=gnu11 -O2 -march=x86-64 -mtune=generic -mgeneral-regs-only -mno-red-zone -ffreestanding -fno-builtin \
 	-fPIC -fvisibility=hidden -fno-plt -fno-jump-tables -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fomit-frame-pointer -fno-tree-vectorize -Wall -Wextra -Werror \
-	-nostdlib -static -no-pie -Wl,-e,0 -Wl,-T,"$here/code.lds" -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-z,noexecstack \
+	${OPTIONS-} -nostdlib -static -no-pie -Wl,-e,0 -Wl,-T,"$here/code.lds" -Wl,--build-id=none -Wl,--no-warn-rwx-segments -Wl,-z,noexecstack \
 	-o "$object" "$@"
 objcopy -O binary -j .image "$object" "$output"
 chmod 644 "$output"

@@ -27,11 +27,15 @@ struct header {
 	u32 size;              // of the mapping
 	u32 entry;             // where the bootstrap jumps to: see accelerate_entry
 	u32 common;            // where slots jump to: see accelerate_common
+	u32 common_go;         // where slots of Go's call site jump to: see accelerate_common_go
 	u32 after_slow;        // after the instruction that makes notified calls
 	u32 slots, slots_end;  // room for slots
 	// Not 0: make every call notified. While it is 0, the process has the container's initial
 	// identity, which is root's and passes every check of permissions.
 	volatile u32 off;
+	// One bit for the number of each call that answer may answer. The supervisor sets them, from
+	// its table of these calls.
+	u64 answered[8];
 };
 
 extern struct header header;

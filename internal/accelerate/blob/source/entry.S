@@ -1,4 +1,5 @@
 // How the program comes into the code, and how the code makes a call in its place.
+#include "stack.h"
 
 // struct header of code.h.
 	.section .header,"ax"
@@ -9,9 +10,13 @@ header:
 	.long image_end - header
 	.long accelerate_entry - header
 	.long accelerate_common - header
+	.long accelerate_common_go - header
 	.long accelerate_after_slow - header
 	.long slots - header, image_end - header
 	.long 0
+	.balign 8
+answered:
+	.fill 8, 8, 0
 	.balign 64
 
 // The bootstrap (package accelerate, bootstrap.go) has mapped us, and blocked all signals.
@@ -62,6 +67,7 @@ accelerate_common:
 	mov %rsp, %rbx
 	mov %eax, %edi
 	mov %rsp, %rsi
+	xor %edx, %edx
 	and $-16, %rsp
 	cld
 	call answer
@@ -77,6 +83,54 @@ accelerate_common:
 	mov (%rsp), %r11
 	popfq
 	lea 128(%rsp), %rsp
+	jmp *%rcx
+
+// The slot of Go's call site, through which all calls of package syscall go, jumps here in place of
+// the syscall instruction: the number of the call is in eax, and the address of the instruction after
+// the call in rcx. Calls that answer cannot answer are made by the syscall instruction: they may need
+// the program's stack and return address, as clone does.
+//
+// r14 is the goroutine, except in a thread that Go does not know, where it is 0. A goroutine begins
+// with the lowest address of its stack, which may be small. There is no red zone, and nobody needs
+// the flags.
+accelerate_common_go:
+	mov %eax, %r11d
+	cmp $64 * 8, %r11d
+	jae 1f
+	bt %r11, answered(%rip)
+	jnc 1f
+	test %r14, %r14
+	jz 1f
+	mov (%r14), %r11
+	add $STACK, %r11
+	cmp %r11, %rsp
+	jb 1f
+	push %rcx
+	push %rbx
+	push %r9
+	push %r8
+	push %r10
+	push %rdx
+	push %rsi
+	push %rdi
+	mov %rsp, %rbx
+	mov %eax, %edi
+	mov %rsp, %rsi
+	mov (%r14), %rdx
+	and $-16, %rsp
+	cld
+	call answer
+	mov %rbx, %rsp
+	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %r10
+	pop %r8
+	pop %r9
+	pop %rbx
+	pop %rcx
+	jmp *%rcx
+1:	lea -2(%rcx), %rcx // the size of a syscall instruction
 	jmp *%rcx
 
 	.text

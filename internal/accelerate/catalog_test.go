@@ -1,0 +1,162 @@
+package accelerate
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// itself returns this process, and its mappings.
+func itself(t *testing.T) (*process, []mapping) {
+	t.Helper()
+	t.Chdir("/proc")
+	p, err := open(uint32(os.Getpid()), *header(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	all, err := p.maps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, all
+}
+
+// goSite returns the call site of this Go program, and the index of its mapping.
+func goSite(t *testing.T, p *process, all []mapping) (s *site, k int) {
+	t.Helper()
+	for k := range all {
+		if !all[k].isText() {
+			continue
+		}
+		text := make([]byte, all[k].end-all[k].start)
+		if err := p.read(all[k].start, text); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n+maxSite < len(text); n += 16 {
+			after := all[k].start + uint64(n+len(goMoves)+syscallSize)
+			if s, err := p.site(after, unix.SYS_NEWFSTATAT); err == nil && s.isGo() {
+				return s, k
+			}
+		}
+	}
+	t.Fatal("this version of Go makes its calls in another way")
+	return nil, 0
+}
+
+// What is known of a file is found again in a process that maps it, and only if it is the same.
+func TestCatalog(t *testing.T) {
+	p, all := itself(t)
+	s, k := goSite(t, p, all)
+	var c catalog
+	if got := c.sites(p, all, k); got != nil {
+		t.Errorf("knows %v", got)
+	}
+	other := site{s.load - 64, []byte{0xb8, 6, 1, 0, 0}}
+	c.learn(p, all, k, &other)
+	if got := c.sites(p, all, k); len(got) != 1 || got[0].load != other.load || string(got[0].code) != string(other.code) {
+		t.Errorf("knows %v, want %v", got, other)
+	}
+	c.learn(p, all, k, s)
+	c.learn(p, all, k, s)
+	if got := c.sites(p, all, k); len(got) != 1 || got[0].load != s.load || !got[0].isGo() {
+		t.Errorf("of a Go program, knows %v, want %v", got, s)
+	}
+	if known := c.files[all[k].file]; len(known.sites) != 2 {
+		t.Errorf("knows %v", known)
+	}
+	c.files[all[k].file] = known{c.files[all[k].file].head + 1, c.files[all[k].file].sites}
+	if got := c.sites(p, all, k); got != nil {
+		t.Errorf("of another file with this inode, knows %v", got)
+	}
+}
+
+func TestCatalogIsBounded(t *testing.T) {
+	p, all := itself(t)
+	_, k := goSite(t, p, all)
+	var c catalog
+	for n := range uint64(maxFileSites + 10) {
+		c.learn(p, all, k, &site{all[k].start + n*64, []byte{0xb8, 6, 1, 0, 0}})
+	}
+	if n := len(c.sites(p, all, k)); n != maxFileSites {
+		t.Errorf("%d sites", n)
+	}
+	for n := range uint64(maxFiles + 10) {
+		all[k].file.inode = n // the head is that of the same mapping
+		c.learn(p, all[k:k+1], 0, &site{all[k].start, []byte{0xb8, 6, 1, 0, 0}})
+	}
+	if len(c.files) > maxFiles {
+		t.Errorf("%d files", len(c.files))
+	}
+}
+
+// A program whose processes make many calls gets the code at once, and one whose processes seldom do
+// so does not.
+func TestPrograms(t *testing.T) {
+	const all, half = 1, 2
+	f := inode{1, 2}
+	for _, tt := range []struct {
+		lasting uint32 // each of so many processes makes many calls
+		early   bool
+	}{{all, true}, {half, false}} {
+		t.Run(fmt.Sprintf("one of %d", tt.lasting), func(t *testing.T) {
+			var p programs
+			if p.begins(f) {
+				t.Error("the first one gets it")
+			}
+			p.lasts(f, 1)
+			early := 0
+			const n = 10 * enough
+			for pid := uint32(2); pid < n; pid++ {
+				if p.begins(f) {
+					early++
+				} else if pid%tt.lasting == 0 {
+					p.lasts(f, pid)
+					p.lasts(f, pid) // another thread
+				}
+			}
+			if tt.early && early < n*9/10 || !tt.early && early > n/10 {
+				t.Errorf("%d of %d get it", early, n)
+			}
+			if g := p.at(f); g.begun > enough || g.lasted > g.begun {
+				t.Errorf("%+v", g)
+			}
+		})
+	}
+	var p programs
+	p.begins(f)
+	p.lasts(f, 1)
+	other := inode{f.dev, f.ino + uint64(len(p.known))}
+	if p.begins(other) || p.begins(f) {
+		t.Error("mixes programs up")
+	}
+}
+
+func TestExecutable(t *testing.T) {
+	t.Chdir("/proc")
+	var st unix.Stat_t
+	if err := unix.Stat("self/exe", &st); err != nil {
+		t.Fatal(err)
+	}
+	pid := uint32(os.Getpid())
+	if f, ok := executable(pid); !ok || f != (inode{st.Dev, st.Ino}) {
+		t.Errorf("%v, %v", f, ok)
+	}
+	if !isProcess(pid) {
+		t.Error("this is a process")
+	}
+	tasks, err := os.ReadDir("self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if tid := task.Name(); tid != fmt.Sprint(pid) {
+			var n uint32
+			if _, err := fmt.Sscan(tid, &n); err != nil || isProcess(n) {
+				t.Errorf("%s is a thread (%v)", tid, err)
+			}
+		}
+	}
+}
