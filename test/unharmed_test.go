@@ -16,7 +16,7 @@ import (
 
 // unharmedTests are the tests of testdata/src/unharmed.c.
 var unharmedTests = []string{
-	"stop", "attach", "die", "dlclose", "text", "prctl", "interrupted", "identities", "setuid", "records",
+	"stop", "attach", "step", "die", "dlclose", "text", "prctl", "interrupted", "identities", "setuid", "records",
 }
 
 // TestUnharmed does to accelerated programs what others may do to them, and what they may do to

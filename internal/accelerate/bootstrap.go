@@ -21,8 +21,8 @@ type bootstrap struct {
 // The layout of a bootstrap. Its data are at the end of the page.
 const (
 	bootstrapSize  = 256
-	bootOffAt      = bootstrapSize - 32 // a byte: not 0, if the bootstrap shall do nothing
-	bootCodeSizeAt = bootstrapSize - 31 // a byte: size of the call site's code, which is at bootPlainAt
+	bootOffAt      = bootstrapSize - 26 // a byte: not 0, if the bootstrap shall do nothing
+	bootCodeSizeAt = bootstrapSize - 25 // a byte: size of the call site's code, which is at bootPlainAt
 	bootSiteAt     = bootstrapSize - 24 // address of the call site
 	bootMappingAt  = bootstrapSize - 16
 	bootMagicAt    = bootstrapSize - 8
@@ -71,8 +71,12 @@ func (b *bootstrap) make(h *blob.Header) (code [bootstrapSize]byte, ok bool) {
 	a.land(toFail)
 	a.bytes(0x48, 0x89, 0xe6, 0x31, 0xd2) // mov %rsp, %rsi; xor %edx, %edx
 	a.setMask()
-	a.bytes(0x58, 0x41, 0x59, 0x41, 0x58, 0x41, 0x5a)          // pop %rax; %r9; %r8; %r10
-	a.bytes(0x5a, 0x5e, 0x5f, 0x58, 0x9d, 0x59)                // pop %rdx; %rsi; %rdi; %rax; popfq; pop %rcx
+	a.bytes(0x58, 0x41, 0x59, 0x41, 0x58, 0x41, 0x5a) // pop %rax; %r9; %r8; %r10
+	a.bytes(0x5a, 0x5e, 0x5f, 0x41, 0x5b, 0x58)       // pop %rdx; %rsi; %rdi; %r11; %rax
+	// restore_flags of entry.S
+	a.bytes(0x89, 0xc1, 0xc1, 0xe9, 11, 0x83, 0xe1, 1)         // mov %eax, %ecx; shr $11, %ecx; and $1, %ecx
+	a.bytes(0x88, 0xc4, 0x88, 0xc8, 0x04, 0x7f, 0x9e)          // mov %al, %ah; mov %cl, %al; add $0x7f, %al; sahf
+	a.bytes(0x4c, 0x89, 0xd8, 0x59)                            // mov %r11, %rax; pop %rcx
 	a.bytes(0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0, 0, 0xff, 0xe1) // lea 128(%rsp), %rsp; jmp *%rcx
 
 	code[bootCodeSizeAt] = byte(len(b.site.code))

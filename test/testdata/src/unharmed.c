@@ -76,6 +76,41 @@ static void test_attach(double seconds) {
 	}
 }
 
+// await_calls waits until a child has made calls, or has ended.
+static void await_calls(pid_t pid, volatile unsigned *calls) {
+	siginfo_t info = {0};
+	for (unsigned before = *calls; *calls < before + 3 && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;)
+		sched_yield();
+}
+
+// A debugger steps through the code, and leaves after another number of instructions each time.
+static void test_step(double seconds) {
+	(void)seconds;
+	volatile unsigned *calls = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(calls != MAP_FAILED);
+	for (int steps = 1; steps < 160 && !wrong; steps += 3) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			struct stat st;
+			for (warm_up(); site("file", &st) == 0; ++*calls)
+				;
+			_exit(1);
+		}
+		int status;
+		await_calls(pid, calls);
+		CHECK(ptrace(PTRACE_SEIZE, pid, 0, 0) == 0);
+		CHECK(ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0);
+		CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+		for (int i = 0; i < steps && !wrong; i++) {
+			CHECK(ptrace(PTRACE_SINGLESTEP, pid, 0, 0) == 0);
+			CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+		}
+		CHECK(ptrace(PTRACE_DETACH, pid, 0, 0) == 0);
+		await_calls(pid, calls);
+		end(pid, SIGKILL);
+	}
+}
+
 // A process dies at any instant, and dumps its memory.
 static void test_die(double seconds) {
 	struct rlimit core = {16 << 20, 16 << 20};
@@ -314,7 +349,7 @@ static void test_records(double seconds) {
 }
 
 static const struct test tests[] = {
-	{"stop", test_stop}, {"attach", test_attach}, {"die", test_die}, {"dlclose", test_dlclose}, {"text", test_text},
+	{"stop", test_stop}, {"attach", test_attach}, {"step", test_step}, {"die", test_die}, {"dlclose", test_dlclose}, {"text", test_text},
 	{"prctl", test_prctl}, {"interrupted", test_interrupted}, {"identities", test_identities}, {"setuid", test_setuid},
 	{"records", test_records},
 };

@@ -1,6 +1,19 @@
 // How the program comes into the code, and how the code makes a call in its place.
 #include "stack.h"
 
+// restore_flags sets the flags, except for the direction, as they are in eax. It changes ecx and eax.
+// popfq would be shorter. But when a debugger steps over that, and leaves some time later, the kernel
+// takes the trap flag for the program's own, and the program gets SIGTRAP.
+	.macro restore_flags
+	mov %eax, %ecx
+	shr $11, %ecx // overflow
+	and $1, %ecx
+	mov %al, %ah
+	mov %cl, %al
+	add $0x7f, %al
+	sahf
+	.endm
+
 // struct header of code.h.
 	.section .header,"ax"
 	.globl header
@@ -45,8 +58,10 @@ accelerate_entry:
 	pop %rdx
 	pop %rsi
 	pop %rdi
+	pop %r11
 	pop %rax
-	popfq
+	restore_flags
+	mov %r11, %rax
 	pop %rcx
 	lea 128(%rsp), %rsp
 	jmp *%rcx
@@ -79,9 +94,15 @@ accelerate_common:
 	pop %r8
 	pop %r9
 	pop %rbx
+	mov %rax, %r11
+	mov 8(%rsp), %eax
+	bt $10, %eax // direction
+	jnc 1f
+	std
+1:	restore_flags
+	mov %r11, %rax
 	pop %rcx
-	mov (%rsp), %r11
-	popfq
+	pop %r11
 	lea 128(%rsp), %rsp
 	jmp *%rcx
 
