@@ -262,6 +262,9 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 	}
 	if s != nil {
 		i.catalog.learn(p, all, k, s)
+		if known := i.catalog.sites(p, all, k); !s.isGo() && len(known) > 0 && known[0].isGo() {
+			return errSite // on a goroutine's stack
+		}
 	}
 	if h.mapping == 0 {
 		for n := range all {

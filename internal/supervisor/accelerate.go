@@ -102,10 +102,14 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 			}
 			return handlers.Errno(e), true
 		case unix.PR_SET_SECCOMP:
-			r.injector.Restricts(&call)
+			if restricts(uint32(d.Args[1])-unix.SECCOMP_MODE_STRICT, d.Args[2]) {
+				r.injector.Restricts(&call)
+			}
 		}
 	case filters:
-		r.injector.Restricts(&call)
+		if restricts(uint32(d.Args[0]), d.Args[2]) {
+			r.injector.Restricts(&call)
+		}
 	case clones:
 		r.noteSharing(d.Args[0])
 	case clones3:
@@ -122,6 +126,12 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 		}
 	}
 	return handlers.Result{}, false
+}
+
+// restricts reports whether seccomp(2) with this operation may restrict the caller. Libseccomp finds out
+// what the kernel can do by filters at the address 0, where none is: the kernel refuses these.
+func restricts(operation uint32, filter uint64) bool {
+	return operation == unix.SECCOMP_SET_MODE_STRICT || operation == unix.SECCOMP_SET_MODE_FILTER && filter != 0
 }
 
 // noteSharing notes a call of clone(2) with these flags.
