@@ -2,6 +2,7 @@ package owner
 
 import (
 	"bytes"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -73,6 +74,7 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 	}
 	name := k.attributeFileName()
 	dir := s.sidecar.dirOf(&k)
+	s.sidecar.adoptAttributeFile(&k)
 	if create {
 		s.sidecar.noteAttributeFile(&k)
 		defer s.sidecar.noteAttributeFile(&k) // see Settle
@@ -91,6 +93,69 @@ func (s *Store) attributeFile(o *object, create bool, p *AttributePath) (*byte, 
 func (s *Sidecar) noteAttributeFile(k *key) {
 	s.hints.noteInode(k.numbers[1])
 	s.hints.note(hintFiles)
+}
+
+// adoptAttributeFile gives the inode of k, if it has no attribute file, a copy of the one that it had
+// when its disk had another device number. The original stays: it may belong to the same inode of a
+// disk of which this one is a copy. If there is none, or if copying fails, nothing changes.
+func (s *Sidecar) adoptAttributeFile(k *key) {
+	name := k.attributeFileName()
+	var st unix.Statx_t
+	if k.volatile || k.isWeak() || sys.Statx(s.dir, &name[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) != unix.ENOENT {
+		return
+	}
+	entries, err := listEntries(s.dir, false)
+	if err != nil {
+		return
+	}
+	var newest *Entry
+	want := k.exported()
+	for i := range entries {
+		e := &entries[i]
+		want.Device = e.Inode.Device
+		if e.Attributes && e.Inode == want && (newest == nil || e.Modified.After(newest.Modified)) {
+			newest = e
+		}
+	}
+	if newest == nil {
+		return
+	}
+	s.noteAttributeFile(k)
+	defer s.noteAttributeFile(k)                                          // see Settle
+	_ = s.copyAttributeFile(newest.Name, unix.ByteSliceToString(name[:])) // EEXIST: another container has
+}
+
+// copyAttributeFile copies an attribute file, unless there is one of the new name. The copy has a name
+// when it is complete, for which the file system of the sidecar has to support O_TMPFILE.
+func (s *Sidecar) copyAttributeFile(from, to string) error {
+	source, err := unix.Openat(s.dir, from, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(source)
+	file, err := unix.Openat(s.dir, ".", unix.O_WRONLY|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(file)
+	list, value := make([]byte, maxXattr), make([]byte, maxXattr)
+	n, err := unix.Flistxattr(source, list)
+	if err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(string(list[:n]), "\x00") {
+		if !strings.HasPrefix(name, Xattr) {
+			continue // a security module's
+		}
+		size, err := unix.Fgetxattr(source, name, value)
+		if err != nil {
+			return err
+		}
+		if err := unix.Fsetxattr(file, name, value[:size], 0); err != nil {
+			return err
+		}
+	}
+	return unix.Linkat(unix.AT_FDCWD, string(sys.AppendFD(nil, file)), s.dir, to, unix.AT_SYMLINK_FOLLOW)
 }
 
 // storedCapabilityName is the name under which an attribute file has the capabilities of its

@@ -117,6 +117,54 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
+// An attribute file outlives the device number of its disk, and does not go to another inode.
+func TestAttributesOfAnotherDeviceNumber(t *testing.T) {
+	enterProc(t)
+	side := t.TempDir()
+	s := NewStore(ID{}, openSidecar(t, side))
+	dir := t.TempDir()
+	path, other := makeSymlink(t, dir), makeFIFO(t, dir)
+	if k, _ := keyOf(t, path); k.isWeak() {
+		t.Skip("files here have no birth time, or no handle")
+	}
+	at, e := attributesOf(t, s, path, true)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	if err := unix.Setxattr(at, Xattr+".trusted.a", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(at)
+	earlier := "fe00042" + name[strings.IndexByte(name, '-'):]
+	if err := os.Rename(filepath.Join(side, name), filepath.Join(side, earlier)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		at, e = attributesOf(t, s, path, false)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		value := make([]byte, 8)
+		if n, err := unix.Getxattr(at, Xattr+".trusted.a", value); err != nil || string(value[:n]) != "1" {
+			t.Errorf("%q, %v", value[:max(n, 0)], err)
+		}
+	}
+	// What changes does not change for the inode of the same disk elsewhere.
+	if err := unix.Removexattr(at, Xattr+".trusted.a"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Getxattr(filepath.Join(side, earlier), Xattr+".trusted.a", nil); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+	at, e = attributesOf(t, s, other, true)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	if n, err := unix.Getxattr(at, Xattr+".trusted.a", nil); err != unix.ENODATA {
+		t.Errorf("of another inode: %d, %v", n, err)
+	}
+}
+
 func TestRootIDMark(t *testing.T) {
 	if !IsRootIDMark(RootIDMark) || !IsCapabilityRecord(RootIDMark) || HasAttributeFile(RootIDMark) {
 		t.Errorf("% x", RootIDMark)
