@@ -11,9 +11,9 @@ import (
 
 // Some file systems have no identity for an inode that lasts: most FUSE servers number inodes
 // anew when they are mounted, or when the kernel has forgotten the inode; vfat numbers them when
-// the kernel reads them. 9p reuses numbers without saying so. An entry of such an inode must end
-// with the number. So the container watches the inode: the kernel then remembers it, and says when
-// it is gone.
+// the kernel reads them. 9p and NFS 4.0 reuse numbers without saying so. An entry of such an inode
+// must end with the number. So the container watches the inode: the kernel then remembers it, and
+// says when it is gone.
 
 // passing is the set of file systems, by device number, of which Store.ReportPassing has been
 // called.
@@ -28,6 +28,8 @@ func isPassing(fd int, k *key) bool {
 	switch sys.FileSystem(fd) {
 	case unix.FUSE_SUPER_MAGIC, 0: // see isFUSE
 		return k.volatile // no birth time
+	case unix.NFS_SUPER_MAGIC:
+		return k.volatile // NFS 4.0, which has no handles
 	case unix.V9FS_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC:
 		return true
 	}
