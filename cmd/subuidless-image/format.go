@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"text/template"
 	"unicode"
+
+	"github.com/spf13/pflag"
 )
 
 // functions are those of docker's templates besides the built-in ones.
@@ -69,6 +71,32 @@ func formatObject(w io.Writer, object any, format string) error {
 		return err
 	}
 	return execute(w, t, object)
+}
+
+// listFlags say how a command prints a list.
+type listFlags struct {
+	format string
+	quiet  bool
+}
+
+// add adds the flags to those of a command. Quiet is the help of --quiet.
+func (l *listFlags) add(flags *pflag.FlagSet, quiet string) {
+	flags.BoolVarP(&l.quiet, "quiet", "q", false, quiet)
+	flags.StringVar(&l.format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
+}
+
+// isJSON reports whether the list shall be JSON.
+func (l *listFlags) isJSON() bool { return l.format == "json" && !l.quiet }
+
+// template returns the format for formatList. Table is the default.
+func (l *listFlags) template(table string) string {
+	switch {
+	case l.quiet:
+		return "{{.ID}}"
+	case l.format == "" || l.format == "table":
+		return table
+	}
+	return l.format
 }
 
 // formatList writes structs of the type T as format says, one a line. Format may begin with

@@ -24,8 +24,8 @@ var historyHeaders = map[string]string{"ID": "LAYER", "CreatedSince": "CREATED",
 
 func newHistoryCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var full, quiet, human bool
-	var format string
+	var full, human bool
+	var out listFlags
 	cmd := &cobra.Command{
 		Use: "history [flags] IMAGE",
 		Long: `List the steps that have made an image, the last one first.
@@ -45,23 +45,17 @@ The fields of --format are ID, CreatedSince, CreatedAt, CreatedBy, Size and Comm
 			for _, step := range steps(image) {
 				rows = append(rows, step.row(full, human))
 			}
-			switch {
-			case quiet:
-				format = "{{.ID}}"
-			case format == "json":
+			if out.isJSON() {
 				return writeJSON(cmd.OutOrStdout(), rows)
-			case format == "" || format == "table":
-				format = historyTable
 			}
-			return formatList(cmd.OutOrStdout(), rows, format, historyHeaders)
+			return formatList(cmd.OutOrStdout(), rows, out.template(historyTable), historyHeaders)
 		},
 		ValidArgsFunction: imageNames,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
 	flags.BoolVarP(&human, "human", "H", true, "print sizes with units, and how long ago; with =false, bytes and times")
-	flags.BoolVarP(&quiet, "quiet", "q", false, "print the layers' digests only")
-	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
+	out.add(flags, "print the layers' digests only")
 	where.Add(cmd)
 	return cmd
 }

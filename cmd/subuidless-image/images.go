@@ -35,8 +35,8 @@ var imageHeaders = map[string]string{"ID": "IMAGE ID", "CreatedSince": "CREATED"
 
 func newImagesCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var all, quiet, digests, full bool
-	var format string
+	var all, digests, full bool
+	var out listFlags
 	var filters []string
 	cmd := &cobra.Command{
 		Use: "images [flags] [NAME]",
@@ -76,26 +76,22 @@ Size. The keys of --filter are before, dangling, label, reference and since.`,
 					l.ID, l.Repository, l.Tag, l.Digest, ago(l.Created), l.Created.Format("2006-01-02 15:04:05 -0700 MST"), transfer.Bytes(l.Size),
 				})
 			}
-			switch {
-			case quiet:
-				format = "{{.ID}}"
-			case format == "json":
+			if out.isJSON() {
 				return writeJSON(cmd.OutOrStdout(), list)
-			case (format == "" || format == "table") && digests:
-				format = imagesTableDigests
-			case format == "" || format == "table":
-				format = imagesTable
 			}
-			return formatList(cmd.OutOrStdout(), rows, format, imageHeaders)
+			table := imagesTable
+			if digests {
+				table = imagesTableDigests
+			}
+			return formatList(cmd.OutOrStdout(), rows, out.template(table), imageHeaders)
 		},
 		ValidArgsFunction: imageNames,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&all, "all", "a", false, "accepted as in docker: there are no intermediate images")
-	flags.BoolVarP(&quiet, "quiet", "q", false, "print ids only")
+	out.add(flags, "print ids only")
 	flags.BoolVar(&digests, "digests", false, "show the digests by which registries know the images")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten ids")
-	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only images with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd

@@ -19,9 +19,9 @@ var psHeaders = map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED",
 
 func newPsCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var all, quiet, full, latest bool
+	var all, full, latest bool
 	var last int
-	var format string
+	var out listFlags
 	var filters []string
 	cmd := &cobra.Command{
 		Use: "ps [flags]",
@@ -57,24 +57,18 @@ ancestor, before, exited, health, id, label, name, since, status and volume.`,
 					break
 				}
 			}
-			switch {
-			case quiet:
-				format = "{{.ID}}"
-			case format == "json":
+			if out.isJSON() {
 				return writeJSON(cmd.OutOrStdout(), rows)
-			case format == "" || format == "table":
-				format = psTable
 			}
-			return formatList(cmd.OutOrStdout(), rows, format, psHeaders)
+			return formatList(cmd.OutOrStdout(), rows, out.template(psTable), psHeaders)
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&all, "all", "a", false, "also list containers that do not run")
-	flags.BoolVarP(&quiet, "quiet", "q", false, "print ids only")
+	out.add(flags, "print ids only")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
 	flags.BoolVarP(&latest, "latest", "l", false, "list the newest container, whether it runs or not")
 	flags.IntVarP(&last, "last", "n", 0, "list the `number` of newest containers, whether they run or not")
-	flags.StringVar(&format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only containers with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd

@@ -81,17 +81,30 @@ type builder struct {
 	imported []*importedCache // of CacheFrom
 	ahead    sync.WaitGroup   // stages that are built before they are needed
 
-	mu     sync.Mutex // protects the maps
-	stages map[*dockerfile.Stage]*future
-	images map[string]*future
-	trees  map[string]*treeFuture // of Contexts
+	stages once[*dockerfile.Stage, *state]
+	images once[string, *state]
+	trees  once[string, *files.Tree] // of Contexts
 }
 
-// future is a state that is being made once for all that need it.
-type future struct {
-	once  sync.Once
-	state *state
-	err   error
+// once makes each value once for all that need it. The zero value has made none.
+type once[K comparable, V any] struct {
+	mu    sync.Mutex
+	calls map[K]func() (V, error)
+}
+
+// get returns what make returns the first time that it is called for the key.
+func (o *once[K, V]) get(key K, make func() (V, error)) (V, error) {
+	o.mu.Lock()
+	call := o.calls[key]
+	if call == nil {
+		call = sync.OnceValues(make)
+		if o.calls == nil {
+			o.calls = map[K]func() (V, error){}
+		}
+		o.calls[key] = call
+	}
+	o.mu.Unlock()
+	return call()
 }
 
 // state is a file system, and what the image that has it says.
@@ -113,8 +126,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	defer use.Unlock()
 	b := &builder{
 		Options: &o, store: s, use: use,
-		slots:  make(chan struct{}, max(2, runtime.NumCPU())),
-		stages: map[*dockerfile.Stage]*future{}, images: map[string]*future{}, trees: map[string]*treeFuture{},
+		slots: make(chan struct{}, max(2, runtime.NumCPU())),
 	}
 	if b.tmp, err = os.MkdirTemp(s.TempDir(), "build-"); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -62,13 +61,6 @@ func (c Contexts) has(name string) bool {
 // find returns the context of this name, or nothing.
 func (c Contexts) find(name string) Context { return c[contextKey(name)] }
 
-// treeFuture is a directory that is being opened once for all that need it.
-type treeFuture struct {
-	once sync.Once
-	tree *files.Tree
-	err  error
-}
-
 // directory returns the directory of the host that from names, and nil if it names something else.
 // If from is nil, that is the context of the build.
 func (b *builder) directory(ctx context.Context, from *dockerfile.Ref) (*files.Tree, error) {
@@ -79,25 +71,17 @@ func (b *builder) directory(ctx context.Context, from *dockerfile.Ref) (*files.T
 	if from.Context == "" || where == "" {
 		return nil, nil
 	}
-	b.mu.Lock()
-	f := b.trees[where]
-	if f == nil {
-		f = new(treeFuture)
-		b.trees[where] = f
-	}
-	b.mu.Unlock()
-	f.once.Do(func() {
+	return b.trees.get(where, func() (*files.Tree, error) {
 		s := new(source)
-		if f.err = b.openDirectory(ctx, s, where); f.err == nil {
-			f.err = s.readIgnore(stdin)
+		err := b.openDirectory(ctx, s, where)
+		if err == nil {
+			err = s.readIgnore(stdin)
 		}
-		if f.err != nil {
-			f.err = fmt.Errorf("--build-context %s: %w", from.Context, f.err)
-			return
+		if err != nil {
+			return nil, fmt.Errorf("--build-context %s: %w", from.Context, err)
 		}
-		f.tree, f.err = s.tree()
+		return s.tree()
 	})
-	return f.tree, f.err
 }
 
 // directoryState returns the state of an image that has the files of the context name, and no

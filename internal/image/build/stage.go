@@ -21,19 +21,13 @@ import (
 // stage returns the state after the last instruction of a stage. Its first caller builds it;
 // others wait. An error ends the whole build.
 func (b *builder) stage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (*state, error) {
-	b.mu.Lock()
-	f := b.stages[s]
-	if f == nil {
-		f = new(future)
-		b.stages[s] = f
-	}
-	b.mu.Unlock()
-	f.once.Do(func() {
-		if f.state, f.err = b.buildStage(ctx, cancel, s); f.err != nil {
-			cancel(f.err)
+	return b.stages.get(s, func() (*state, error) {
+		built, err := b.buildStage(ctx, cancel, s)
+		if err != nil {
+			cancel(err)
 		}
+		return built, err
 	})
-	return f.state, f.err
 }
 
 // stageBuilder builds one stage.
@@ -232,25 +226,10 @@ func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r doc
 	case named.Image != "":
 		r.Image = named.Image
 	}
-	b.mu.Lock()
-	key := r.Image + " " + platform
 	if r.Image == "" {
-		key = named.Dir + " as a base " + platform
+		return b.images.get(named.Dir+" as a base "+platform, func() (*state, error) { return b.directoryState(ctx, r.Context, platform) })
 	}
-	f := b.images[key]
-	if f == nil {
-		f = new(future)
-		b.images[key] = f
-	}
-	b.mu.Unlock()
-	f.once.Do(func() {
-		if r.Image == "" {
-			f.state, f.err = b.directoryState(ctx, r.Context, platform)
-		} else {
-			f.state, f.err = b.image(ctx, r.Image, platform)
-		}
-	})
-	return f.state, f.err
+	return b.images.get(r.Image+" "+platform, func() (*state, error) { return b.image(ctx, r.Image, platform) })
 }
 
 // scratch returns the state of an empty image.
