@@ -360,6 +360,15 @@ func TestBuildInputs(t *testing.T) {
 	if out := b.run(stdin("FROM localhost/base\nRUN echo x > /x\n", "-"), "cat /x"); out != "x\n" {
 		t.Errorf("no context: %q", out)
 	}
+	const hosts = "FROM localhost/base\nRUN grep -w db /etc/hosts > /x || echo none > /x\n"
+	for _, want := range []string{"192.0.2.1\tdb\n", "192.0.2.2\tdb\n"} { // no layer of another build
+		if out := b.run(stdin(hosts, "--add-host=db:"+want[:9], "-"), "cat /x"); out != want {
+			t.Errorf("--add-host: %q", out)
+		}
+	}
+	if out := b.run(stdin(hosts, "-"), "cat /x"); out != "none\n" {
+		t.Errorf("without --add-host: %q", out)
+	}
 	archive, err := exec.Command("tar", "-C", b.dir, "-czf", "-", ".").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -101,6 +101,45 @@ func TestPause(t *testing.T) {
 	wantText(t, "pause what does not run", fails(t, "pause", store, subuidless(t, "create", store, "box", "true")[:12]), "is not running")
 }
 
+// TestAll changes all containers, as podman's --all does, and adds a host to those of another network.
+func TestAll(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	state := func() string {
+		return strings.Join(strings.Fields(subuidless(t, "ps", store, "-a", "--format", "{{.Names}}={{.State}}")), " ")
+	}
+	subuidless(t, "create", store, "--name=a", "--add-host=db:192.0.2.1", "box", "sleep", "1000")
+	subuidless(t, "run", "-d", store, "--name=b", "box", "sleep", "1000")
+	if got := subuidless(t, "inspect", store, "-f", "{{json .HostConfig.ExtraHosts}}", "a", "b"); got != "[\"db:192.0.2.1\"]\n[]\n" {
+		t.Errorf("the further hosts are %s", got)
+	}
+	for _, tt := range []struct{ args, out, after string }{
+		{"pause --all", "b\n", "b=paused a=created"},
+		{"pause --all", "", "b=paused a=created"},
+		{"unpause -a", "b\n", "b=running a=created"},
+		{"kill --all --signal=WINCH", "b\n", "b=running a=created"},
+		{"stop --all -t 0", "b\n", "b=exited a=created"},
+		{"stop --all", "", "b=exited a=created"},
+		{"restart --all -t 0", "b\na\n", "b=running a=running"},
+	} {
+		args := append(strings.Fields(tt.args), store)
+		if out := subuidless(t, args...); out != tt.out {
+			t.Errorf("%s: %q, want %q", tt.args, out, tt.out)
+		}
+		if got := state(); got != tt.after {
+			t.Errorf("after %s: %s, want %s", tt.args, got, tt.after)
+		}
+	}
+	if got := subuidless(t, "exec", store, "a", "cat", "/etc/hosts"); !strings.HasSuffix(got, "\n192.0.2.1\tdb\n") {
+		t.Errorf("/etc/hosts lacks the host: %q", got)
+	}
+	if got := fails(t, "rm", store, "--all", "a"); !strings.Contains(got, "exclude each other") {
+		t.Errorf("rm --all a: %s", got)
+	}
+	if got := subuidless(t, "rm", store, "--all", "--force"); got != "b\na\n" || state() != "" {
+		t.Errorf("rm --all: %q, and then %q", got, state())
+	}
+}
+
 // TestAttach connects with containers in the background.
 func TestAttach(t *testing.T) {
 	store := backgroundStore(t, v1.Config{})

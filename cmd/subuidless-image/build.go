@@ -88,6 +88,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringVar(&o.Pull, "pull", transfer.PullMissing, "`when` to pull base images: missing, always or never")
 	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
+	cli.AddHostFlag(flags, &o.Hosts)
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`how` to show progress: auto, plain, tty or quiet")
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
 	flags.BoolVar(&o.Push, "push", false, "also push the image by the names of --tag")

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
+	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/image/running"
 	"github.com/rootless-containers/subuidless/internal/image/store"
@@ -18,41 +19,33 @@ import (
 )
 
 func newRmCommand() *cobra.Command {
-	var where cli.StoreFlags
+	var which containerFlags
 	var force bool
 	cmd := &cobra.Command{
-		Use:  "rm [flags] CONTAINER...",
-		Args: cobra.MinimumNArgs(1),
+		Use: "rm [flags] CONTAINER...",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeContainers(cmd, where, args, func(c *store.Container) error {
+			return which.change(cmd, args, func(c *store.Container) error {
 				return running.Remove(c, force)
 			})
 		},
-		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill containers that run")
 	cmd.Flags().BoolP("volumes", "v", true, "accepted as in docker: volumes without a name always go with their container")
-	where.Add(cmd)
+	which.add(cmd, "all containers", nil)
 	return cmd
 }
 
 func newStopCommand() *cobra.Command {
-	var where cli.StoreFlags
+	var which containerFlags
 	var how stopFlags
 	cmd := &cobra.Command{
 		Use: "stop [flags] CONTAINER...",
 		Long: `Send containers their stop signal, that of their image or SIGTERM, and SIGKILL if
 they have not ended after a while.`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeContainers(cmd, where, args, func(c *store.Container) error {
-				return how.stop(c)
-			})
-		},
-		ValidArgsFunction: containerNames,
+		RunE: func(cmd *cobra.Command, args []string) error { return which.change(cmd, args, how.stop) },
 	}
 	how.add(cmd)
-	where.Add(cmd)
+	which.add(cmd, allRunning, isUp)
 	return cmd
 }
 
@@ -79,17 +72,16 @@ func (f *stopFlags) stop(c *store.Container) error {
 }
 
 func newKillCommand() *cobra.Command {
-	var where cli.StoreFlags
+	var which containerFlags
 	var signal string
 	cmd := &cobra.Command{
-		Use:  "kill [flags] CONTAINER...",
-		Args: cobra.MinimumNArgs(1),
+		Use: "kill [flags] CONTAINER...",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := running.ParseSignal(signal)
 			if err != nil {
 				return err
 			}
-			return changeContainers(cmd, where, args, func(c *store.Container) error {
+			return which.change(cmd, args, func(c *store.Container) error {
 				switch {
 				case !c.Running:
 					return fmt.Errorf("container %s is not running", c.Name)
@@ -99,34 +91,30 @@ func newKillCommand() *cobra.Command {
 				return running.Signal(c, number)
 			})
 		},
-		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().StringVarP(&signal, "signal", "s", "SIGKILL", "`signal` to send: its name or number")
-	where.Add(cmd)
+	which.add(cmd, allRunning, isUp)
 	return cmd
 }
 
 func newPauseCommand() *cobra.Command {
-	return newSimpleCommand("pause", `Stop all processes of containers by SIGSTOP, until subuidless unpause.`, running.Pause)
+	var which containerFlags
+	cmd := &cobra.Command{
+		Use:  "pause [flags] CONTAINER...",
+		Long: `Stop all processes of containers by SIGSTOP, until subuidless unpause.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return which.change(cmd, args, running.Pause) },
+	}
+	which.add(cmd, allRunning, func(c *store.Container) bool { return container.State(c) == container.StateRunning })
+	return cmd
 }
 
 func newUnpauseCommand() *cobra.Command {
-	return newSimpleCommand("unpause", "", running.Unpause)
-}
-
-// newSimpleCommand returns a command without flags that changes containers.
-func newSimpleCommand(name, long string, change func(*store.Container) error) *cobra.Command {
-	var where cli.StoreFlags
+	var which containerFlags
 	cmd := &cobra.Command{
-		Use:  name + " CONTAINER...",
-		Long: long,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeContainers(cmd, where, args, change)
-		},
-		ValidArgsFunction: containerNames,
+		Use:  "unpause [flags] CONTAINER...",
+		RunE: func(cmd *cobra.Command, args []string) error { return which.change(cmd, args, running.Unpause) },
 	}
-	where.Add(cmd)
+	which.add(cmd, "all paused containers", func(c *store.Container) bool { return container.State(c) == container.StatePaused })
 	return cmd
 }
 
@@ -163,13 +151,12 @@ and the flags with which they were created.`,
 }
 
 func newRestartCommand() *cobra.Command {
-	var where cli.StoreFlags
+	var which containerFlags
 	var how stopFlags
 	cmd := &cobra.Command{
-		Use:  "restart [flags] CONTAINER...",
-		Args: cobra.MinimumNArgs(1),
+		Use: "restart [flags] CONTAINER...",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return changeContainers(cmd, where, args, func(c *store.Container) error {
+			return which.change(cmd, args, func(c *store.Container) error {
 				if err := how.stop(c); err != nil {
 					return err
 				}
@@ -181,10 +168,9 @@ func newRestartCommand() *cobra.Command {
 				return err
 			})
 		},
-		ValidArgsFunction: containerNames,
 	}
 	how.add(cmd)
-	where.Add(cmd)
+	which.add(cmd, "all containers, whether they run or not", nil)
 	return cmd
 }
 
@@ -245,6 +231,54 @@ func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *st
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// containerFlags say which containers a command changes.
+type containerFlags struct {
+	where cli.StoreFlags
+	all   bool
+	among func(*store.Container) bool // those of all that are meant; nil: each
+}
+
+// allRunning are the containers that --all means for most commands.
+const allRunning = "all containers that run"
+
+// add adds the flags, the arguments and their completion to a command. What describes the containers
+// that --all means: those for which among is true, or each if it is nil.
+func (f *containerFlags) add(cmd *cobra.Command, what string, among func(*store.Container) bool) {
+	f.among = among
+	cmd.Flags().BoolVarP(&f.all, "all", "a", false, what+", instead of those that are named")
+	f.where.Add(cmd)
+	cmd.ValidArgsFunction = containerNames
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if f.all && len(args) > 0 {
+			return errors.New("--all and the names of containers exclude each other")
+		}
+		if f.all {
+			return nil
+		}
+		return cobra.MinimumNArgs(1)(cmd, args)
+	}
+}
+
+// change calls f with each of the containers, and prints the names of those that it has changed.
+func (f *containerFlags) change(cmd *cobra.Command, args []string, change func(*store.Container) error) error {
+	if f.all {
+		s, err := openStore(f.where)
+		if err != nil {
+			return err
+		}
+		containers, err := s.Containers()
+		if err != nil {
+			return err
+		}
+		for _, c := range containers {
+			if f.among == nil || f.among(c) {
+				args = append(args, c.ID)
+			}
+		}
+	}
+	return changeContainers(cmd, f.where, args, change)
 }
 
 // changeContainers is forContainers, and prints the name of each container that f has changed.

@@ -48,6 +48,7 @@ type chroot struct {
 	Dir   string // working directory in it
 	SetUp bool   // make devices and so on there first
 	Dirs  []string
+	Hosts []string
 }
 
 // String returns c as enterChroot parses it, "" for nil.
@@ -68,7 +69,7 @@ func (c *container) chroot(dir string, setUp bool) *chroot {
 	if !c.Chroot {
 		return nil
 	}
-	return &chroot{Root: c.Root.Path, Dir: dir, SetUp: setUp, Dirs: c.Dirs}
+	return &chroot{Root: c.Root.Path, Dir: dir, SetUp: setUp, Dirs: c.Dirs, Hosts: c.Hosts}
 }
 
 // enterChroot changes the root and the working directory of the calling process to those in text.
@@ -97,7 +98,7 @@ func enterChroot(text string) error {
 		return fmt.Errorf("rootfs %s: chroot: %w", c.Root, err)
 	}
 	if c.SetUp {
-		files := []networkFile{{hostsFile, hostsFor(hosts, "")}}
+		files := []networkFile{{hostsFile, hostsFor(hosts, "", c.Hosts)}}
 		if found {
 			files = append(files, networkFile{resolverFile, resolver})
 		}

@@ -29,6 +29,7 @@ type container struct {
 	Mounts   []volume
 	Extra    []Mount // mounted after Mounts
 	Hostname string
+	Hosts    []string
 	Net      string
 	// Dirs are the directories to create if they do not exist.
 	Dirs []string
@@ -118,6 +119,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Mounts:          volumes,
 		Extra:           o.Mounts,
 		Hostname:        o.Hostname,
+		Hosts:           o.Hosts,
 		Net:             o.Net,
 		Dirs:            o.Dirs,
 		Terminal:        interactive,

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"runtime"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +31,7 @@ func (c *container) openNetworkFiles() ([]*bind, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []networkFile{{hostsFile, hostsFor(hosts, c.Hostname)}}
+	files := []networkFile{{hostsFile, hostsFor(hosts, c.Hostname, c.Hosts)}}
 	resolver, found, err := readHostFile(resolverFile)
 	if err != nil {
 		return nil, err
@@ -105,13 +107,36 @@ func createIn(dir *os.File, name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// ParseHost returns the host that --add-host of docker names, NAME:ADDRESS or NAME=ADDRESS, as
+// NAME:ADDRESS. The address host-gateway is that of the host, whose network the container has.
+func ParseHost(text string) (string, error) {
+	name, address, ok := strings.Cut(text, "=")
+	if !ok {
+		name, address, ok = strings.Cut(text, ":")
+	}
+	if !ok || name == "" || strings.ContainsFunc(name, unicode.IsSpace) {
+		return "", errors.New("must be NAME:ADDRESS")
+	}
+	if address == "host-gateway" {
+		address = "127.0.0.1"
+	}
+	if inner, ok := strings.CutPrefix(address, "["); ok {
+		address = strings.TrimSuffix(inner, "]")
+	}
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return "", fmt.Errorf("%q is not an IP address", address)
+	}
+	return name + ":" + ip.String(), nil
+}
+
 // hostsFor returns the container's hosts(5) file: that of the host, preceded by what it lacks
-// for the container. These are the names of the loopback interface and, unless hostname is
-// empty, an address of the container's name, without which sudo complains.
+// for the container, and followed by further hosts. What it lacks are the names of the loopback interface
+// and, unless hostname is empty, an address of the container's name, without which sudo complains.
 //
 // The address is that of the example in hosts(5): "127.0.1.1 is often used for the FQDN of
 // the machine".
-func hostsFor(host []byte, hostname string) []byte {
+func hostsFor(host []byte, hostname string, further []string) []byte {
 	var b bytes.Buffer
 	if !namesHost(host, "localhost") {
 		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
@@ -124,6 +149,13 @@ func hostsFor(host []byte, hostname string) []byte {
 		b.WriteString("127.0.1.1\t" + names + "\n")
 	}
 	b.Write(host)
+	if len(further) > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
+		b.WriteByte('\n')
+	}
+	for _, h := range further {
+		name, address, _ := strings.Cut(h, ":")
+		b.WriteString(address + "\t" + name + "\n")
+	}
 	return b.Bytes()
 }
 

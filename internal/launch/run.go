@@ -28,6 +28,7 @@ type RunOptions struct {
 	Mounts   []Mount  // further mounts
 	Net      string   // NetHost or NetNone
 	Hostname string   // empty: that of the host
+	Hosts    []string // further lines of /etc/hosts, as ParseHost returns them
 	ReadOnly bool     // mount the rootfs read-only
 	Dirs     []string // absolute paths of directories to create in the container if needed
 	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty

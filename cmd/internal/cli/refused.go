@@ -15,7 +15,7 @@ const (
 	ofDevices    = "a container has only the devices that every user may use"
 	ofNamespaces = "a container has namespaces of its own, except for the network, and every id without a map"
 	ofUlimits    = "a container has the limits of the caller; ulimit in a shell sets them"
-	ofHosts      = "a container has a copy of the host's /etc/hosts and /etc/resolv.conf; --volume FILE:/etc/hosts shows another file"
+	ofResolver   = "a container has a copy of the host's /etc/resolv.conf; --volume FILE:/etc/resolv.conf shows another file"
 )
 
 // refusedFlags says why run and create do not have flags of docker and podman, by their names.
@@ -25,7 +25,7 @@ var refusedFlags = map[string]string{
 	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpus": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "pids-limit": ofLimits, "cgroup-parent": ofLimits,
 	"device": ofDevices, "gpus": ofDevices, "device-cgroup-rule": ofDevices,
 	"userns": ofNamespaces, "pid": ofNamespaces, "ipc": ofNamespaces, "uts": ofNamespaces, "cgroupns": ofNamespaces, "uidmap": ofNamespaces, "gidmap": ofNamespaces,
-	"ulimit": ofUlimits, "add-host": ofHosts, "dns": ofHosts, "dns-search": ofHosts,
+	"ulimit": ofUlimits, "dns": ofResolver, "dns-search": ofResolver,
 }
 
 // explainFlag adds to an error about a flag of docker or podman why there is no such flag.

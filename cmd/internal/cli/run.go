@@ -225,6 +225,7 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	flags.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind-mount a host file or directory or a named volume of an image's container,\n`SRC:DST[:ro]`; may be repeated")
 	flags.StringVar(&o.Net, "net", launch.NetHost, "`network`: host, or none for a loopback interface only; also --network")
 	flags.StringVar(&o.Hostname, "hostname", "", "`hostname` of the container (default that of the host)")
+	AddHostFlag(flags, &o.Hosts)
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "network" {
@@ -255,4 +256,15 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.DurationVar(&o.Health.StartPeriod, "health-start-period", 0, "`time` in which failures do not count (default that of the image, or 0s)")
 	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of failures in a row that mean unhealthy (default that of the\nimage, or 3)")
 	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "do not check the health")
+}
+
+// AddHostFlag adds --add-host.
+func AddHostFlag(flags *pflag.FlagSet, hosts *[]string) {
+	flags.Func("add-host", "add a host to /etc/hosts, `NAME:ADDRESS`; may be repeated", func(text string) error {
+		host, err := launch.ParseHost(text)
+		if err == nil {
+			*hosts = append(*hosts, host)
+		}
+		return err
+	})
 }

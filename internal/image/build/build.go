@@ -47,10 +47,11 @@ type Options struct {
 	Keys        map[string][]string // paths of private keys, for agents of the build, by their ids
 	NoCache     bool
 	CacheFrom   []Cache
-	CacheTo     *Cache // nil: none
-	Squash      bool   // make one layer of those that the build adds
-	Pull        string // transfer.PullMissing, PullAlways or PullNever, for base images
-	Network     string // of RUN without one of its own: dockerfile's default, none or host
+	CacheTo     *Cache   // nil: none
+	Squash      bool     // make one layer of those that the build adds
+	Pull        string   // transfer.PullMissing, PullAlways or PullNever, for base images
+	Network     string   // of RUN without one of its own: dockerfile's default, none or host
+	Hosts       []string // further lines of RUN's /etc/hosts, as launch.ParseHost returns them
 	Driver      container.Driver
 	Outputs     []Output // where to write the image, besides the store
 	Push        bool     // push the image by its names

@@ -43,6 +43,9 @@ func (m *runMaker) inputs() any {
 	}
 	run := *m.run
 	run.Proxies = nil
+	if len(m.k.Hosts) > 0 {
+		return []any{"run", run, sources, m.k.Hosts}
+	}
 	return []any{"run", run, sources}
 }
 
@@ -91,7 +94,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	}
 	l := &launch.RunOptions{
 		Rootfs: d.rootfs, Args: m.run.Args, User: m.run.User, Workdir: m.run.Dir, Dirs: []string{m.run.Dir},
-		Net: launch.NetHost, Hostname: hostname,
+		Net: launch.NetHost, Hostname: hostname, Hosts: m.k.Hosts,
 		Env:        append(append([]string{}, m.run.Proxies...), m.run.Env...),
 		Supervisor: m.k.Supervisor,
 	}

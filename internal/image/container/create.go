@@ -159,7 +159,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	l := &o.Launch
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
-		Hostname: l.Hostname, Net: l.Net, ReadOnly: l.ReadOnly,
+		Hostname: l.Hostname, Hosts: l.Hosts, Net: l.Net, ReadOnly: l.ReadOnly,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
 		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
 		Trace: l.Supervisor.Trace, TraceSummary: l.Summary, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,

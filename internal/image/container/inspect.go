@@ -28,6 +28,7 @@ type Inspected struct {
 
 	HostConfig struct {
 		Binds          []string
+		ExtraHosts     []string
 		NetworkMode    string
 		AutoRemove     bool
 		ReadonlyRootfs bool
@@ -108,6 +109,7 @@ func Inspect(c *store.Container) *Inspected {
 		i.Driver = DriverCopy
 	}
 	i.HostConfig.NetworkMode, i.HostConfig.AutoRemove, i.HostConfig.ReadonlyRootfs = s.Net, c.AutoRemove, s.ReadOnly
+	i.HostConfig.ExtraHosts = append([]string{}, s.Hosts...)
 	i.HostConfig.LogConfig.Type, i.HostConfig.RestartPolicy.Name = "k8s-file", "no"
 	i.HostConfig.LogConfig.Config = map[string]string{}
 	if s.LogSize > 0 {

@@ -52,6 +52,7 @@ type Settings struct {
 	Env         []string            `json:",omitempty"` // K=V
 	Workdir     string              `json:",omitempty"`
 	Hostname    string              `json:",omitempty"`
+	Hosts       []string            `json:",omitempty"` // NAME:ADDRESS
 	Net         string              `json:",omitempty"`
 	ReadOnly    bool                `json:",omitempty"`
 	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
