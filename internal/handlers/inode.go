@@ -233,10 +233,6 @@ func (i *inode) isAnonymous() bool {
 	return false
 }
 
-// isUntyped reports whether the inode has no type: that of inotify(7) and of others whose
-// descriptors share it. It belongs to the host's root, which is root in the container, too.
-func (i *inode) isUntyped() bool { return i.kind() == 0 }
-
 // isImmutable reports whether no user may write to the inode, for example because of
 // FS_IMMUTABLE_FL. The kernel checks that before permissions. The directories of processes
 // in procfs count as immutable, too.

@@ -109,7 +109,7 @@ func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	}
 	_, isFD := p.Descriptor()
 	if !p.ViaProcSelf() && (isFD || !c.Restricted() || c.Target.IsOpenToAll(p)) {
-		switch presence := c.Owners.Peek(p.Ptr, p.Follow, isFD || c.Identities.InUse()); presence {
+		switch presence := c.Owners.Peek(p.Ptr, p.Follow, c.Identities.InUse()); presence {
 		case owner.None, owner.Unsupported:
 			if !c.mayBelongToTask(&p, presence) {
 				return c.openAnonymous(p)
@@ -126,10 +126,6 @@ func (c *Call) openRecorded(p target.Path) (*inode, unix.Errno) {
 	}
 	if c.load(i) {
 		c.settleSetID(i)
-		return i, 0
-	}
-	if i.isUntyped() {
-		i.record.ID = c.Owners.Mapped
 		return i, 0
 	}
 	if id, ok := c.procOwner(i); ok {
@@ -151,8 +147,6 @@ func (c *Call) openShown(p target.Path) (*inode, unix.Errno) {
 		c.settleSetID(i)
 	} else if id, ok := c.procOwner(i); ok {
 		i.record.ID = id
-	} else if i.isUntyped() {
-		i.record.ID = c.Owners.Mapped
 	} else if _, named := p.Descriptor(); named && i.isAnonymous() {
 		i.record.ID = c.fsIDs()
 	}

@@ -21,14 +21,11 @@ const (
 	Missing
 	// Unsupported is None on a file system that does not support user.* attributes.
 	Unsupported
-	// Untyped is None for an inode without a type, such as that of inotify(7): all
-	// descriptors of this kind share it, and it belongs to root.
-	Untyped
 )
 
 // Peek reports whether there is a record for the object at path. Follow says whether to
-// follow a symbolic link in the final component; exact, whether to tell Unsupported and
-// Untyped from None. Peek usually takes one system call, and two if exact. Its result is a hint, as path
+// follow a symbolic link in the final component; exact, whether to tell Unsupported from
+// None. Peek usually takes one system call, and two if exact. Its result is a hint, as path
 // may lead to another object a moment later.
 func (s *Store) Peek(path *byte, follow, exact bool) Presence {
 	if s.Temporary != nil {
@@ -74,9 +71,6 @@ func (s *Store) peekByType(path *byte, follow bool) Presence {
 		return Missing
 	default:
 		return None
-	}
-	if st.Mode&unix.S_IFMT == 0 {
-		return Untyped
 	}
 	user, attribute := hasUserXattrs(uint32(st.Mode)), capabilityName
 	if user {

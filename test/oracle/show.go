@@ -44,10 +44,10 @@ func showStat(b []byte, _ int64) string {
 		u64(b, at.size), unix.Major(dev), unix.Minor(dev))
 }
 
-// showOwner shows an owner. There is no record of the owner of a socket without a name
-// (docs/ownership.md).
+// showOwner shows an owner. There is no record of the owner of a socket without a name,
+// or of an inode without a type such as inotify's (docs/ownership.md).
 func showOwner(mode, uid, gid uint32) string {
-	if mode == unix.S_IFSOCK|0o777 {
+	if mode == unix.S_IFSOCK|0o777 || mode&unix.S_IFMT == 0 {
 		return "unknown"
 	}
 	return fmt.Sprintf("%d:%d", uid, gid)
