@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // execution is what all receivers know about the programs that a process executes. Others
@@ -55,8 +53,7 @@ func (x *execution) pending(pid uint32) bool {
 
 // processOf returns the process of the thread tid. Ok is false if there is no such thread.
 func processOf(tid uint32) (pid uint32, ok bool) {
-	if pidfd, e := sys.PidfdOpen(tid, 0); e == 0 { // not for other threads than the first
-		unix.Close(pidfd)
+	if isProcess(tid) {
 		return tid, true
 	}
 	status, err := os.ReadFile(strconv.Itoa(int(tid)) + "/status")

@@ -14,6 +14,34 @@
 	sahf
 	.endm
 
+// call_answer calls answer for the call whose number is in eax, with the program's registers as its
+// arguments, and then restores these. The instruction sets rdx to the lowest address of the stack, or
+// to 0.
+	.macro call_answer set_stack
+	push %rbx
+	push %r9
+	push %r8
+	push %r10
+	push %rdx
+	push %rsi
+	push %rdi
+	mov %rsp, %rbx
+	mov %eax, %edi
+	mov %rsp, %rsi
+	\set_stack
+	and $-16, %rsp
+	cld
+	call answer
+	mov %rbx, %rsp
+	pop %rdi
+	pop %rsi
+	pop %rdx
+	pop %r10
+	pop %r8
+	pop %r9
+	pop %rbx
+	.endm
+
 // struct header of code.h.
 	.section .header,"ax"
 	.globl header
@@ -72,28 +100,7 @@ accelerate_common:
 	lea -128(%rsp), %rsp
 	pushfq
 	push %rcx
-	push %rbx
-	push %r9
-	push %r8
-	push %r10
-	push %rdx
-	push %rsi
-	push %rdi
-	mov %rsp, %rbx
-	mov %eax, %edi
-	mov %rsp, %rsi
-	xor %edx, %edx
-	and $-16, %rsp
-	cld
-	call answer
-	mov %rbx, %rsp
-	pop %rdi
-	pop %rsi
-	pop %rdx
-	pop %r10
-	pop %r8
-	pop %r9
-	pop %rbx
+	call_answer "xor %edx, %edx"
 	mov %rax, %r11
 	mov 8(%rsp), %eax
 	bt $10, %eax // direction
@@ -127,28 +134,7 @@ accelerate_common_go:
 	cmp %r11, %rsp
 	jb 1f
 	push %rcx
-	push %rbx
-	push %r9
-	push %r8
-	push %r10
-	push %rdx
-	push %rsi
-	push %rdi
-	mov %rsp, %rbx
-	mov %eax, %edi
-	mov %rsp, %rsi
-	mov (%r14), %rdx
-	and $-16, %rsp
-	cld
-	call answer
-	mov %rbx, %rsp
-	pop %rdi
-	pop %rsi
-	pop %rdx
-	pop %r10
-	pop %r8
-	pop %r9
-	pop %rbx
+	call_answer "mov (%r14), %rdx"
 	pop %rcx
 	jmp *%rcx
 1:	lea -2(%rcx), %rcx // the size of a syscall instruction
