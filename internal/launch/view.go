@@ -46,7 +46,7 @@ func (v *View) String() string {
 	return string(b)
 }
 
-// enterView gives the calling process, which has a mount namespace of its own, the view in text.
+// enterView is enter for the view in text.
 func enterView(text string) error {
 	if text == "" {
 		return nil
@@ -54,6 +54,15 @@ func enterView(text string) error {
 	v := new(View)
 	if err := json.Unmarshal([]byte(text), v); err != nil {
 		return fmt.Errorf("%q does not describe a view: %w", text, err)
+	}
+	return v.enter()
+}
+
+// enter gives the calling process, or its thread, which has a mount namespace of its own if the view has
+// mounts, the view. V may be nil.
+func (v *View) enter() error {
+	if v == nil {
+		return nil
 	}
 	if v.Etc != "" {
 		if err := replaceEtc(v.Etc); err != nil {
@@ -120,7 +129,7 @@ func executeIn(v *View, user *account, args, env []string) (status int, err erro
 			return StatusFailed, fmt.Errorf("a mount namespace of its own: unshare: %w", err)
 		}
 	}
-	if err := enterView(v.String()); err != nil {
+	if err := v.enter(); err != nil {
 		return StatusFailed, err
 	}
 	if err := applyUser(user.String(), true); err != nil {
