@@ -108,13 +108,7 @@ func (a *Agent) startDeputy() error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		for {
-			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-				return
-			}
-		}
-	}()
+	go userns.Wait(pid)
 	err = d.send(deputyMessage{Agent: a}, nil)
 	for number, conn := range d.held {
 		if err == nil {

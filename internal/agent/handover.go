@@ -41,8 +41,8 @@ import (
 //
 // The supervisor is the calling program itself, executed anew: its main function must call
 // supervisor.KeeperMain, supervisor.WorkerMain or supervisor.StandbyMain if argv[0] is
-// supervisor.KeeperName, supervisor.WorkerName or supervisor.StandbyName. The caller copies the supervisor's messages to its standard error
-// for as long as it runs.
+// supervisor.KeeperName, supervisor.WorkerName or supervisor.StandbyName.
+// The caller copies the supervisor's messages to its standard error for as long as it runs.
 func (a *Agent) HandOver(ctx context.Context, p *agentproto.Process) error {
 	return a.handOver(ctx, p, nil)
 }

@@ -6,9 +6,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // adoptOrphans makes the calling process the parent of all processes that the command leaves behind.
@@ -33,13 +34,7 @@ func killOrphans() error {
 			}
 		}
 		for _, pid := range orphans {
-			for {
-				ended, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
-				if ended != 0 && !errors.Is(err, unix.EINTR) {
-					break
-				}
-				time.Sleep(time.Millisecond)
-			}
+			_, _ = userns.Wait(pid) // an error means that another thread has
 		}
 	}
 }

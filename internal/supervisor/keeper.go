@@ -116,7 +116,7 @@ func (k *keeper) run(c conn) error {
 			return c.answer(failure)
 		case err != nil: // the container has not been started
 			k.worker.Close()
-			reap(k.workerPID)
+			_, _ = userns.Wait(k.workerPID)
 			return nil
 		}
 	}
@@ -265,7 +265,7 @@ func (k *keeper) activateWorker(serve func() error) error {
 		if e := unix.Kill(k.workerPID, unix.SIGKILL); e != nil {
 			slog.Error("cannot kill the broken worker", "pid", k.workerPID, "err", e)
 		}
-		reap(k.workerPID)
+		_, _ = userns.Wait(k.workerPID)
 		k.worker.Close()
 		return err
 	}
@@ -307,15 +307,6 @@ func (k *keeper) replaceWorker(status string) {
 		k.mu.Unlock() // the container may end meanwhile
 		time.Sleep(wait)
 		k.mu.Lock()
-	}
-}
-
-// reap waits until the child pid exits, and returns its status.
-func reap(pid int) (status unix.WaitStatus) {
-	for {
-		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
-			return status
-		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (k *keeper) keepStandby() {
 		if c.UnixConn != nil {
 			_, _, _ = c.receive() // until it dies: it sends nothing
 			if pid != 0 {
-				reap(pid)
+				_, _ = userns.Wait(pid)
 			}
 			wait = standbyAfter
 		}
@@ -127,13 +127,13 @@ func (k *keeper) startStandby() (c conn, pid int, err error) {
 	}
 	if err := k.replaceObserver(&k.standby, keeperStandby, ours); err != nil {
 		ours.Close() // so it ends
-		reap(pid)
+		_, _ = userns.Wait(pid)
 		return conn{}, 0, err
 	}
 	if err := k.shareStandby(); err != nil {
 		k.standby.Close()
 		k.standby.reads = false
-		go reap(pid) // it ends when the others have closed the socket, too
+		go userns.Wait(pid) // it ends when the others have closed the socket, too
 		return conn{}, 0, err
 	}
 	k.reportAll(&k.standby)

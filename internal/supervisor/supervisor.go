@@ -9,9 +9,9 @@
 //
 // In the worker, one goroutine executes the messages of the keeper (worker.run). Each
 // listener has a goroutine that adds receivers when all are stuck (listener.watch), and
-// one to sixteen receivers, or up to 256 while file systems do not answer. A receiver is a goroutine that is locked to its thread,
-// because it changes the thread's root directory and namespaces; it executes the
-// handlers.
+// one to sixteen receivers, or up to 256 while file systems do not answer. A receiver is a
+// goroutine that is locked to its thread, because it changes the thread's root directory
+// and namespaces; it executes the handlers.
 //
 // A call that has to wait for a socket moves to the waiting room of its listener
 // (waitingRoom), one more thread of that kind, which starts with the first such call.

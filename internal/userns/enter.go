@@ -130,7 +130,7 @@ func (c *Command) Start() (pid int, err error) {
 		if err == nil && n == 0 {
 			return pid, nil
 		}
-		_, _ = reap(pid) // the child has reported what failed
+		_, _ = Wait(pid) // the child has reported what failed
 		if err != nil {
 			return 0, os.NewSyscallError("read", err)
 		}
@@ -142,8 +142,8 @@ func (c *Command) Start() (pid int, err error) {
 	}
 }
 
-// reap waits until the child pid exits, and returns its status.
-func reap(pid int) (status unix.WaitStatus, err error) {
+// Wait waits until the child pid of the calling process exits, and returns its status.
+func Wait(pid int) (status unix.WaitStatus, err error) {
 	for {
 		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
 			return status, os.NewSyscallError("wait4", err)

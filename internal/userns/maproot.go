@@ -122,7 +122,7 @@ func forkMap(ns, proc int, files *[2]mapFile) error {
 	if e != 0 {
 		return e
 	}
-	status, err := reap(pid)
+	status, err := Wait(pid)
 	if err != nil {
 		return err
 	}

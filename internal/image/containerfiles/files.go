@@ -208,7 +208,8 @@ func run(j job, in io.Reader, out io.Writer, warn func(string)) (*result, error)
 		}
 		last = r
 	}
-	errs := []error{err, wait(pid), <-copied}
+	_, waitErr := userns.Wait(pid)
+	errs := []error{err, waitErr, <-copied}
 	if in == nil || last.Error == "" {
 		errs = append(errs, <-copied) // otherwise, in may still block
 	}
@@ -266,13 +267,4 @@ func start(root Root, files []*os.File) (pid int, err error) {
 	pid, err = cmd.Start()
 	runtime.KeepAlive(files)
 	return pid, err
-}
-
-// wait waits until the process has ended.
-func wait(pid int) error {
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-			return os.NewSyscallError("wait4", err)
-		}
-	}
 }
