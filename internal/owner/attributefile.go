@@ -104,16 +104,17 @@ func (s *Sidecar) adoptAttributeFile(k *key) {
 	if k.volatile || k.isWeak() || sys.Statx(s.dir, &name[0], unix.AT_SYMLINK_NOFOLLOW, 0, &st) != unix.ENOENT {
 		return
 	}
-	entries, err := listEntries(s.dir, false)
+	want := k.exported()
+	entries, err := listEntries(s.dir, false, func(has *Key) bool {
+		want.Device = has.Device
+		return *has == want
+	})
 	if err != nil {
 		return
 	}
 	var newest *Entry
-	want := k.exported()
 	for i := range entries {
-		e := &entries[i]
-		want.Device = e.Inode.Device
-		if e.Attributes && e.Inode == want && (newest == nil || e.Modified.After(newest.Modified)) {
+		if e := &entries[i]; e.Attributes && (newest == nil || e.Modified.After(newest.Modified)) {
 			newest = e
 		}
 	}

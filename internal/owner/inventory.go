@@ -82,19 +82,20 @@ func parseKey(name string) (Key, bool) {
 // Entries returns the entries and attribute files of the sidecar, in no order. Other files in
 // the directory, and damaged entries, are left out.
 func (s *Sidecar) Entries() ([]Entry, error) {
-	lasting, err := listEntries(s.dir, false)
+	lasting, err := listEntries(s.dir, false, nil)
 	if err != nil {
 		return nil, err
 	}
 	if s.volatile < 0 {
 		return lasting, nil
 	}
-	volatile, err := listEntries(s.volatile, true)
+	volatile, err := listEntries(s.volatile, true, nil)
 	return append(lasting, volatile...), err
 }
 
-// listEntries returns the entries in a directory of the sidecar.
-func listEntries(dirfd int, volatile bool) ([]Entry, error) {
+// listEntries returns the entries in a directory of the sidecar, of inodes for which wanted is true, or
+// of all if it is nil. Others cost no system call.
+func listEntries(dirfd int, volatile bool, wanted func(*Key) bool) ([]Entry, error) {
 	fd, err := unix.Openat(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening the sidecar: %w", err)
@@ -110,7 +111,7 @@ func listEntries(dirfd int, volatile bool) ([]Entry, error) {
 		e := Entry{Name: name, Volatile: volatile}
 		base, attributes := strings.CutSuffix(name, attributeFileSuffix)
 		var ok bool
-		if e.Inode, ok = parseKey(base); !ok {
+		if e.Inode, ok = parseKey(base); !ok || wanted != nil && !wanted(&e.Inode) {
 			continue
 		}
 		e.Attributes = attributes
