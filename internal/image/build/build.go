@@ -161,10 +161,12 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err != nil {
 		return nil, err
 	}
-	for i := range o.Outputs {
+	if len(o.Outputs) > 0 {
 		if err := b.unpack(ctx, target); err != nil {
 			return nil, err
 		}
+	}
+	for i := range o.Outputs {
 		if err := o.Outputs[i].write(ctx, s, use, image); err != nil {
 			return nil, err
 		}
