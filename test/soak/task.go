@@ -34,7 +34,10 @@ func startKillable() (*killable, error) {
 		return nil, err
 	}
 	k := &killable{cmd, make(chan error, 1)}
-	go func() { k.ended <- cmd.Wait() }()
+	go func() {
+		k.ended <- cmd.Wait()
+		close(k.ended)
+	}()
 	return k, nil
 }
 
@@ -55,29 +58,46 @@ func taskMain() error {
 	}
 }
 
-// watchTask checks what the task has left, and starts another one if it was killed.
+// watchTask checks what a task that was killed has left, and starts another one.
+//
+// The kernel sets the owner and the group one after the other, and stat reads them without a lock:
+// while the task runs, one of them may be new and the other one old. What is no pair then is
+// checked again when the task has ended.
 func (c *checker) watchTask() {
 	select {
 	case err := <-c.task.ended:
 		if status, ok := c.task.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
 			c.wrong("a task has ended: %v", err)
 		}
-		task, err := startKillable()
-		if err != nil {
-			c.wrong("starting a task: %v", err)
+	default:
+		if s := c.taskOwner(); isPair(s) {
 			return
 		}
-		c.task = task
-	default:
+		c.task.end(c)
 	}
-	s, err := lstat(taskFile, c.rand.IntN(ways))
-	switch {
-	case err == unix.ENOENT: // it has just started
-	case c.call(nil, err, "status of %s", taskFile) && (s.uid != 0 || s.gid != 0) && s.gid != s.uid+pairOffset:
+	if s := c.taskOwner(); !isPair(s) {
 		c.done.Lost++
 		c.say("%s: owner %d:%d is no pair", taskFile, s.uid, s.gid)
 	}
+	task, err := startKillable()
+	if err != nil {
+		c.wrong("starting a task: %v", err)
+		return
+	}
+	c.task = task
 }
+
+// taskOwner returns the status of the task's file; that of a new file if it does not exist yet.
+func (c *checker) taskOwner() status {
+	s, err := lstat(taskFile, c.rand.IntN(ways))
+	if err == unix.ENOENT || !c.call(nil, err, "status of %s", taskFile) {
+		return status{}
+	}
+	return s
+}
+
+// isPair reports whether a task has set this owner, or none has.
+func isPair(s status) bool { return s.uid == 0 && s.gid == 0 || s.gid == s.uid+pairOffset }
 
 // end kills the task, and waits for its end.
 func (k *killable) end(c *checker) {
