@@ -134,6 +134,32 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// Several receivers get calls of a process, which counts once. They agree on whether it gets the code
+// at its first call.
+func TestProgramsOfReceivers(t *testing.T) {
+	t.Chdir("/proc")
+	first := injector(t, 1)
+	pid := uint32(os.Getpid())
+	f, ok := executable(pid)
+	if !ok {
+		t.Fatal("the program of this process cannot be found out")
+	}
+	for n, want := range []bool{false, true, true} {
+		for k := range 3 {
+			other := first.NewInjector()
+			call := &Call{PID: pid, After: 1}
+			if early, _ := other.isTime(other.hint(pid), call); early != want {
+				t.Errorf("process %d, receiver %d: early is %v", n, k, early)
+			}
+			other.isTime(other.hint(pid), call) // at the same call site again: it lasts
+		}
+		first.Executes(pid) // the next process has the same number
+	}
+	if g := first.programs.at(f); g.begun != 1 || g.lasted != 1 || g.early != 2 {
+		t.Errorf("%+v", g)
+	}
+}
+
 func TestExecutable(t *testing.T) {
 	t.Chdir("/proc")
 	var st unix.Stat_t

@@ -15,6 +15,9 @@ type execution struct {
 	// thread is a thread that executes a program in place of the whole process, and the
 	// process: it then has the number of the process. 0: none.
 	thread atomic.Uint64
+	// begun is the process whose program programs.begins has counted last, that program, and the
+	// prediction: see Injector.begins.
+	begun atomic.Uint64
 }
 
 func (a *Accelerator) execution(pid uint32) *execution { return &a.executions[pid%nhints] }

@@ -172,9 +172,7 @@ func (i *Injector) Counts(c *Call) {
 // it is the first call.
 func (i *Injector) isTime(h *hint, c *Call) (early, now bool) {
 	if h.calls == 0 && h.delay == 0 && isProcess(c.PID) {
-		if f, ok := executable(c.PID); ok {
-			early = i.programs.begins(f)
-		}
+		early = i.begins(c.PID)
 	}
 	now = h.repeats(c.After, i.after)
 	if now && h.delay == 0 {
@@ -185,6 +183,26 @@ func (i *Injector) isTime(h *hint, c *Call) (early, now bool) {
 		}
 	}
 	return early, early || now
+}
+
+// begins reports whether the process pid will probably make many calls. The first receiver of one of
+// its calls predicts that, and counts the process. The others know what the first one has predicted.
+func (i *Injector) begins(pid uint32) (early bool) {
+	const predicted = 1 // the lowest bit of x.begun
+	x := i.execution(pid)
+	this := uint64(pid)<<32 | uint64(x.program.Load()<<1)
+	if last := x.begun.Load(); last&^predicted == this {
+		return last&predicted != 0
+	}
+	f, ok := executable(pid)
+	if !ok {
+		return false
+	}
+	if early = i.programs.begins(f); early {
+		this |= predicted
+	}
+	x.begun.Store(this)
+	return early
 }
 
 // repeats counts a call, and reports whether it is time to give the process the code:
