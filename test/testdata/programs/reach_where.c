@@ -228,17 +228,19 @@ static void set_ids(void) {
 	CALL(stat("closed1000/x", &st));
 }
 
+// fifo_blocks opens a FIFO for reading, which waits for a writer: one that comes, and then none.
 static void fifo_blocks(void) {
 	fflush(stdout);
 	pid_t pid = must(fork());
 	if (pid == 0) {
-		alarm(1);
+		alarm(60);
 		open("own/fifo", O_RDONLY);
 		_exit(1);
 	}
-	usleep(100000);
-	CALL(try_open("own/fifo", O_WRONLY | O_NONBLOCK));
-	int status;
+	int opened, status;
+	while ((opened = try_open("own/fifo", O_WRONLY | O_NONBLOCK)) < 0 && errno == ENXIO && waitpid(pid, &status, WNOHANG) == 0)
+		usleep(1000); // the reader does not wait yet
+	printf("writer %d\n", opened);
 	waitpid(pid, &status, 0);
 	printf("status %x\n", status);
 	pid = must(fork());
