@@ -146,22 +146,18 @@ func startChowner(t *testing.T, files ...*os.File) *chowner {
 	return c
 }
 
-// awaitStandby waits for a standby other than the previous one, which can take over.
+// awaitStandby waits for a standby other than the previous one, which can take over. One that has been
+// started by a keeper that was killed meanwhile ends before that.
 func (c *chowner) awaitStandby(previous int) int {
 	c.t.Helper()
-	pid := c.await("subuidless-standby", previous)
 	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, fd := range fds {
-			if file, _ := os.Readlink(fd); file == "anon_inode:seccomp notify" { // the last thing that it receives
+		for _, pid := range c.processes("subuidless-standby") {
+			if pid != previous && hasOpen(pid, "anon_inode:seccomp notify") { // the last thing that it receives
 				return pid
 			}
 		}
 		if time.Now().After(late) {
-			c.t.Fatalf("the standby %d does not receive the listener\n%s", pid, c.stderr.String())
+			c.t.Fatalf("no standby %s other than process %d receives the listener\n%s", c.id, previous, c.stderr.String())
 		}
 	}
 }
