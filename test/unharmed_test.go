@@ -68,8 +68,17 @@ func TestAcceleratedWithWorkersKilled(t *testing.T) {
 	dir := ownedTree(t)
 	for name, walker := range walkers {
 		t.Run(name, func(t *testing.T) {
-			walkAmidKills(t, dir, walker, deaths, func(cmd *exec.Cmd) error {
-				return killWorkers(t, cmd, 2*time.Second, 0, 20*time.Millisecond)
+			walkAmidKills(t, dir, walker, deaths, func(cmd *exec.Cmd, stop func()) error {
+				const duration = 2 * time.Second
+				ended := make(chan error, 1)
+				go func() { ended <- killWorkers(t, cmd, duration, 0, 20*time.Millisecond) }()
+				select {
+				case err := <-ended: // too early
+					return err
+				case <-time.After(duration):
+				}
+				stop()
+				return <-ended
 			})
 		})
 	}
@@ -77,20 +86,23 @@ func TestAcceleratedWithWorkersKilled(t *testing.T) {
 
 // TestAcceleratedWithKeepersKilled kills the keeper.
 func TestAcceleratedWithKeepersKilled(t *testing.T) {
-	walkAmidKills(t, ownedTree(t), walkers["copies"], keeperDeaths, func(cmd *exec.Cmd) error {
+	walkAmidKills(t, ownedTree(t), walkers["copies"], keeperDeaths, func(cmd *exec.Cmd, stop func()) error {
 		c := &chowner{t: t, id: fmt.Sprintf("exec-%d", cmd.Process.Pid)}
 		killed := map[int]bool{}
-		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(rand.N(20 * time.Millisecond)) {
+		start := time.Now()
+		for time.Since(start) < 2*time.Second || len(killed) < 5 && time.Since(start) < patience {
 			for _, pid := range c.processes("subuidless-keeper") {
 				killed[pid] = true
 				if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 					t.Errorf("killing keeper %d: %v", pid, err)
 				}
 			}
+			time.Sleep(rand.N(20 * time.Millisecond))
 		}
 		if len(killed) < 5 {
 			t.Errorf("%d keepers killed, want more", len(killed))
 		}
+		stop()
 		return cmd.Wait()
 	})
 }
@@ -98,23 +110,28 @@ func TestAcceleratedWithKeepersKilled(t *testing.T) {
 // keeperDeaths is deaths for keepers.
 var keeperDeaths = regexp.MustCompile(`(?m)^.*(the keeper died|the new keeper does not work).*\n`)
 
-// walkAmidKills lets an accelerated walker look at dir again and again for 2 seconds, while kill ends
-// processes of its supervisor, and compares what it sees. Kill waits for the command, which prints nothing else than messages.
-func walkAmidKills(t *testing.T, dir string, walker []string, messages *regexp.Regexp, kill func(cmd *exec.Cmd) error) {
+// walkAmidKills lets an accelerated walker look at dir again and again, while kill ends processes of its
+// supervisor, and compares what it sees. Kill calls stop, which ends that, and waits for the command,
+// which prints nothing else than messages.
+func walkAmidKills(t *testing.T, dir string, walker []string, messages *regexp.Regexp, kill func(cmd *exec.Cmd, stop func()) error) {
 	t.Helper()
 	needsCommand(t, walker[0])
 	want := walk(t, dir, append([]string{"subuidless", "exec", "--"}, walker...)...)
-	const script = `end=$(($(date +%s) + 2)); while test $(date +%s) -le $end; do "$@" >"$OUT" || exit; cmp "$OUT" "$WANT" || exit; done`
+	const script = `until test -e "$STOP"; do "$@" >"$OUT" || exit; cmp "$OUT" "$WANT" || exit; done`
 	files := openDirectory(t)
-	expected, output := filepath.Join(files, "want"), filepath.Join(files, "out")
+	expected, output, stopped := filepath.Join(files, "want"), filepath.Join(files, "out"), filepath.Join(files, "stop")
 	if err := os.WriteFile(expected, want, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := command(t, append(append(accelerated(t), "sh", "-c", script, "sh"), walker...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "OUT="+output, "WANT="+expected)
+	cmd.Env = append(os.Environ(), "OUT="+output, "WANT="+expected, "STOP="+stopped)
 	said := startUntil(t, cmd, output) // a supervisor that dies before is an error
-	err := kill(cmd)
+	err := kill(cmd, func() {
+		if err := os.WriteFile(stopped, nil, 0o644); err != nil {
+			t.Error(err)
+		}
+	})
 	if rest := messages.ReplaceAllString(said.String(), ""); err != nil || rest != "" {
 		t.Errorf("%v\n%.4000s", err, rest)
 	}
