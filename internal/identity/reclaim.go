@@ -16,22 +16,19 @@ const maxPasses = 100
 // fork(2) and clone(2).
 func (t *Table) reclaim() bool {
 	var used [maxStates]bool
-	processes, err := t.numbers(".")
+	examined := map[uint32]bool{}
 	for pass := 0; ; pass++ {
+		processes, err := t.numbers(".")
 		if err != nil {
 			slog.Error("reclaiming unused identities failed", "err", err)
 			return false
 		}
+		// The first list may lack a process that appeared, and whose parent exited, meanwhile.
+		if missed := t.markUsed(&used, processes, examined); !missed && pass > 0 {
+			break
+		}
 		if pass == maxPasses {
 			return false // tasks fork and exit too fast
-		}
-		// If a task has exited before this pass reached it, it may have forked a child
-		// that is not in the list. The next pass finds the child.
-		vanished := t.markUsed(&used, processes)
-		before := processes
-		processes, err = t.numbers(".")
-		if !vanished && err == nil && !added(before, processes) {
-			break
 		}
 	}
 	freed := false
@@ -44,46 +41,51 @@ func (t *Table) reclaim() bool {
 	return freed
 }
 
-// added reports whether after has a number that before does not have.
-func added(before, after []uint32) bool {
-	slices.Sort(before)
-	return slices.ContainsFunc(after, func(pid uint32) bool {
-		_, found := slices.BinarySearch(before, pid)
-		return !found
-	})
-}
-
-// markUsed sets used for the states of processes and of programs that are yet to start.
-// It reports whether a task has exited meanwhile.
-func (t *Table) markUsed(used *[maxStates]bool, processes []uint32) (vanished bool) {
-	used[initial], used[program] = true, true
+// markUsed sets used for the states of processes and of programs that are yet to start. In
+// examined, it notes the processes whose states it knows.
+//
+// It reports whether a process may have a state that is not marked: if it has marked another
+// one, or if a process has exited before it was examined, which may have forked a child that
+// is not in the list. Others may fork and exit as they like, in particular those that are not
+// the container's: all processes of the machine are listed.
+func (t *Table) markUsed(used *[maxStates]bool, processes []uint32, examined map[uint32]bool) (missed bool) {
+	mark := func(i uint16) {
+		missed = missed || !used[i]
+		used[i] = true
+	}
+	mark(initial)
+	mark(program)
 	for i := range t.shared.toStart {
 		if s, ok := startState(atomic.LoadUint32(&t.shared.toStart[i])); ok {
-			used[s] = true
+			mark(s)
 		}
 	}
-	for _, pid := range processes {
+	for _, pid := range slices.Backward(processes) { // the newest first, which may exit soon
 		c, e := getCookie(pid)
-		vanished = vanished || e == unix.ESRCH
+		if e == unix.ESRCH {
+			missed = missed || !examined[pid]
+			continue
+		}
+		examined[pid] = true
 		if e != 0 || !t.owns(c) {
 			continue // EPERM: a process of another user of the host
 		}
-		used[c.state()] = true
+		mark(c.state())
 		if c.has(pending) {
-			used[c.after()] = true
+			mark(c.after())
 		}
 		if !c.has(perThread) {
 			continue
 		}
 		threads, e := t.threads(pid)
-		vanished = vanished || e != 0
+		missed = missed || e != 0
 		for _, tid := range threads {
 			slack, e := t.slack(tid)
-			vanished = vanished || e != 0
+			missed = missed || e != 0
 			if i, ok := stateOf(slack); e == 0 && ok {
-				used[i] = true
+				mark(i)
 			}
 		}
 	}
-	return vanished
+	return missed
 }

@@ -137,6 +137,38 @@ func TestReclaimAmongForks(t *testing.T) {
 	wg.Wait()
 }
 
+// Processes that exit while they are listed count only if they may have passed on a state that is
+// not known: others fork and exit all the time.
+func TestExitWhileListed(t *testing.T) {
+	table, _ := newTable(t)
+	own, other := startPython(t), startPython(t)
+	table.mustSet(t, own.pid, user(42))
+	list := []uint32{own.pid, other.pid}
+	for _, p := range []*python{own, other} {
+		list = append(list, p.do("r = fork()"))
+	}
+	var used [maxStates]bool
+	examined := map[uint32]bool{}
+	want := func(what string, processes []uint32, missed bool) {
+		t.Helper()
+		if got := table.markUsed(&used, processes, examined); got != missed {
+			t.Errorf("%s: a state may be missed: %v, want %v", what, got, missed)
+		}
+	}
+	want("at first", list, true)
+	want("again", list, false)
+	list = append(list, own.do("r = fork()"), other.do("r = fork()"))
+	want("new processes of known states", list, false)
+	unknown := other.do("r = fork()")
+	for _, p := range []*python{own, other} {
+		p.do("[(os.kill(c, 9), os.waitpid(c, 0)) for c in map(int, open('/proc/self/task/%%d/children' %% os.getpid()).read().split())]")
+	}
+	want("after the end of known processes", list, false)
+	want("after the end of another one", append(list, unknown), true)
+	table.mustSet(t, other.pid, user(43))
+	want("a new state", list, true)
+}
+
 // mustSetAgain is mustSet for a table that may be full for a while.
 func (t *Table) mustSetAgain(tt *testing.T, tid uint32, s *State) {
 	tt.Helper()
