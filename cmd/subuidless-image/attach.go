@@ -14,9 +14,9 @@ func newAttachCommand() *cobra.Command {
 	var noStdin, proxy bool
 	cmd := &cobra.Command{
 		Use: "attach [flags] CONTAINER",
-		Long: `Write what a container in the background writes from now on, until it ends, and
-return its exit status. If the container was started with --interactive, its
-standard input gets yours. If it has a terminal, Ctrl-P Ctrl-Q leaves it running.`,
+		Long: `Print what a container in the background writes from now on until it ends, and
+return its exit status. If the container was started with --interactive, it reads
+your standard input. If it has a terminal, Ctrl-P Ctrl-Q detaches from it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := findContainer(where, args[0])
@@ -36,7 +36,7 @@ standard input gets yours. If it has a terminal, Ctrl-P Ctrl-Q leaves it running
 		ValidArgsFunction: containerNames,
 	}
 	cmd.Flags().BoolVar(&noStdin, "no-stdin", false, "do not connect standard input")
-	cmd.Flags().BoolVar(&proxy, "sig-proxy", true, "send the signals that this process gets to the container, unless that has a\nterminal")
+	cmd.Flags().BoolVar(&proxy, "sig-proxy", true, "forward the signals that this process gets to the container, unless it has a\nterminal")
 	where.Add(cmd)
 	return cmd
 }

@@ -81,20 +81,20 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringArrayVar(&f.notes, "annotation", nil, "annotation `K=V` of the image's manifest; may be repeated")
 	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
 	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET|=KEY,...]` (default\n$SSH_AUTH_SOCK); may be repeated")
-	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use layers of earlier builds")
+	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use cached layers of earlier builds")
 	flags.StringArrayVar(&f.from, "cache-from", nil, "also use the layers in `type=local,src=DIR|type=registry,ref=IMAGE`; may be\nrepeated")
-	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to\n`type=local,dest=DIR|type=registry,ref=IMAGE|type=inline`; mode=min only those of\nthe image")
-	flags.BoolVar(&o.Squash, "squash", false, "make one layer of all that the build adds")
+	flags.StringVar(&f.to, "cache-to", "", "write the layers of this build to\n`type=local,dest=DIR|type=registry,ref=IMAGE|type=inline`; with mode=min, only\nthose of the image")
+	flags.BoolVar(&o.Squash, "squash", false, "squash everything that the build adds into one layer")
 	flags.StringVar(&o.Pull, "pull", transfer.PullMissing, "`when` to pull base images: missing, always or never")
 	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
 	cli.AddHostFlag(flags, &o.Hosts)
-	flags.StringVar(&f.progress, "progress", progress.Auto, "`how` to show progress: auto, plain, tty or quiet")
+	flags.StringVar(&f.progress, "progress", progress.Auto, "`style` of the progress: auto, plain, tty or quiet")
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
 	flags.BoolVar(&o.Push, "push", false, "also push the image by the names of --tag")
 	flags.StringVar(&f.idFile, "iidfile", "", "write the id of the image to a `file`")
 	flags.StringVar(&f.metadata, "metadata-file", "", "write the digests and names of the image to a `file`, as JSON")
-	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make root file systems by overlay or by `copy` (default: overlay where it works,\nor $STORAGE_DRIVER)")
+	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "how to make root file systems, a `driver`: overlay or copy (default\n$STORAGE_DRIVER, or overlay where it works)")
 	flags.BoolVar(&f.ignored, "rm", true, "accepted as in docker: no containers are left behind")
 	flags.BoolVar(&f.ignored, "force-rm", true, "accepted as in docker: no containers are left behind")
 	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
@@ -107,7 +107,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	cli.AddSummaryFlag(cmd, &f.summary)
 	f.accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	flags.Lookup("platform").Usage = "build the image for `OS/ARCH[/VARIANT]` (default that of this machine)"
-	flags.Lookup("quiet").Usage = "print the id of the image only"
+	flags.Lookup("quiet").Usage = "print only the id of the image"
 	return cmd
 }
 

@@ -27,12 +27,12 @@ func newCpCommand() *cobra.Command {
 	o := container.CopyOptions{Warn: warn}
 	cmd := &cobra.Command{
 		Use: "cp [flags] CONTAINER:SRC DST|-\n  subuidless cp [flags] SRC|- CONTAINER:DST",
-		Long: `Copy files or directories between a container, which may run or not, and the host.
+		Long: `Copy files or directories between a container, running or not, and the host.
 "-" is a tar archive on standard input or output.
 
 Copies on the host belong to you. Copies in the container belong to root, with
 --archive to the user and group ids that they have on the host; the files of a tar
-archive keep its owners. A path that ends with /. means the content of the
+archive keep their owners. A path that ends with /. means the contents of the
 directory.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -77,9 +77,9 @@ func newCommitCommand() *cobra.Command {
 	o := container.CommitOptions{Warn: warn}
 	cmd := &cobra.Command{
 		Use: "commit [flags] CONTAINER [IMAGE]",
-		Long: `Make an image of a container: the one that it was created from, with what the
-container has changed as a new layer, and with its command, user and environment.
-Volumes do not belong to it. The id is printed.
+		Long: `Make an image of a container: the image that it was created from, with a new layer
+for what the container has changed, and with its command, user and environment.
+Volumes are not included. The id is printed.
 
 INSTRUCTION is CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME
 or WORKDIR, as in a Dockerfile.`,
@@ -134,7 +134,7 @@ or WORKDIR, as in a Dockerfile.`,
 	flags.StringVarP(&o.Author, "author", "a", "", "`author` of the image")
 	flags.StringVarP(&o.Message, "message", "m", "", "`comment` in the history of the image")
 	flags.StringArrayVarP(&o.Changes, "change", "c", nil, "change the image's configuration with an `INSTRUCTION`; may be repeated")
-	flags.StringVarP(&format, "format", "f", "oci", "media types: oci or `docker`")
+	flags.StringVarP(&format, "format", "f", "oci", "`kind` of media types: oci or docker")
 	flags.BoolVarP(&pause, "pause", "p", false, "accepted as in podman: containers are not paused")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "accepted as in podman: there is no progress to show")
 	where.Add(cmd)

@@ -29,7 +29,7 @@ func newRmCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill containers that run")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill running containers")
 	cmd.Flags().BoolP("volumes", "v", true, "accepted as in docker: volumes without a name always go with their container")
 	which.add(cmd, "all containers", nil)
 	return cmd
@@ -40,8 +40,8 @@ func newStopCommand() *cobra.Command {
 	var how stopFlags
 	cmd := &cobra.Command{
 		Use: "stop [flags] CONTAINER...",
-		Long: `Send containers their stop signal, that of their image or SIGTERM, and SIGKILL if
-they have not ended after a while.`,
+		Long: `Send containers their stop signal (that of their image, or SIGTERM), and SIGKILL if
+they have not ended in time.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return which.change(cmd, args, how.stop) },
 	}
 	how.add(cmd)
@@ -59,6 +59,7 @@ func (f *stopFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.signal, "signal", "s", "", "`signal` to send (default that of --stop-signal or the image, or SIGTERM)")
 	flags.IntVarP(&f.seconds, "time", "t", -1, "`seconds` to wait before SIGKILL (default 10, or those of --stop-timeout); also\n--timeout")
+	flags.Lookup("time").DefValue = "0" // which is not shown: the usage has the default
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "timeout" {
 			name = "time"
@@ -101,7 +102,7 @@ func newPauseCommand() *cobra.Command {
 	var which containerFlags
 	cmd := &cobra.Command{
 		Use:  "pause [flags] CONTAINER...",
-		Long: `Stop all processes of containers by SIGSTOP, until subuidless unpause.`,
+		Long: `Stop all processes of containers with SIGSTOP, until subuidless unpause.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return which.change(cmd, args, running.Pause) },
 	}
 	which.add(cmd, allRunning, func(c *store.Container) bool { return container.State(c) == container.StateRunning })
@@ -123,8 +124,8 @@ func newStartCommand() *cobra.Command {
 	var attach, interactive bool
 	cmd := &cobra.Command{
 		Use: "start [flags] CONTAINER...",
-		Long: `Run containers again, in the background unless --attach is given, with the command
-and the flags with which they were created.`,
+		Long: `Run containers with the command and flags with which they were created, in the
+background unless --attach is given.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {

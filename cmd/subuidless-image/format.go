@@ -82,7 +82,7 @@ type listFlags struct {
 // add adds the flags to those of a command. Quiet is the help of --quiet.
 func (l *listFlags) add(flags *pflag.FlagSet, quiet string) {
 	flags.BoolVarP(&l.quiet, "quiet", "q", false, quiet)
-	flags.StringVar(&l.format, "format", "", "print json, or as a `template` of Go says; with a table of its fields after\n\"table \"")
+	flags.StringVar(&l.format, "format", "", "print json, or use a Go `template`; \"table TEMPLATE\" prints a table with headings")
 }
 
 // isJSON reports whether the list shall be JSON.

@@ -28,7 +28,7 @@ func newHistoryCommand() *cobra.Command {
 	var out listFlags
 	cmd := &cobra.Command{
 		Use: "history [flags] IMAGE",
-		Long: `List the steps that have made an image, the last one first.
+		Long: `List the steps that built an image, the last one first.
 
 The fields of --format are ID, CreatedSince, CreatedAt, CreatedBy, Size and Comment.`,
 		Args: cobra.ExactArgs(1),

@@ -40,7 +40,7 @@ func newImagesCommand() *cobra.Command {
 	var filters []string
 	cmd := &cobra.Command{
 		Use: "images [flags] [NAME]",
-		Long: `List the images of the store, or those whose repository or complete name is NAME.
+		Long: `List the images of the store, or those with the repository or complete name NAME.
 The size is that of the compressed layers.
 
 The fields of --format are ID, Repository, Tag, Digest, CreatedSince, CreatedAt and

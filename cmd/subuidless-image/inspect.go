@@ -39,8 +39,8 @@ func newInspectCommand() *cobra.Command {
 	var format, kind string
 	cmd := &cobra.Command{
 		Use: "inspect [flags] NAME...",
-		Long: `Print what is known about containers and images, as JSON. NAME is the name or the
-beginning of the id of a container, or the same of an image.`,
+		Long: `Print details of containers and images, as JSON. NAME is the name, or the beginning
+of the id, of a container or image.`,
 		Example: `  subuidless inspect --format '{{.Config.User}}' postgres`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,8 +68,8 @@ beginning of the id of a container, or the same of an image.`,
 		},
 		ValidArgsFunction: imageNames,
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or as a `template` of Go says: {{.FIELD.FIELD}}, {{json .FIELD}}")
-	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for an `image` or a container")
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or use a Go `template`: {{.FIELD.FIELD}}, {{json .FIELD}}")
+	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for this `type`: image or container")
 	where.Add(cmd)
 	return cmd
 }

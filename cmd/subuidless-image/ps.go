@@ -64,11 +64,11 @@ ancestor, before, exited, health, id, label, name, since, status and volume.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&all, "all", "a", false, "also list containers that do not run")
+	flags.BoolVarP(&all, "all", "a", false, "also list containers that are not running")
 	out.add(flags, "print ids only")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten what is printed")
-	flags.BoolVarP(&latest, "latest", "l", false, "list the newest container, whether it runs or not")
-	flags.IntVarP(&last, "last", "n", 0, "list the `number` of newest containers, whether they run or not")
+	flags.BoolVarP(&latest, "latest", "l", false, "list the newest container, running or not")
+	flags.IntVarP(&last, "last", "n", 0, "list this `number` of newest containers, running or not")
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only containers with `KEY=VALUE`; may be repeated")
 	where.Add(cmd)
 	return cmd
@@ -87,8 +87,8 @@ func newLogsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "logs [flags] CONTAINER",
 		Long: `Print what a container in the background has written to its standard output and
-error. In the foreground, a container writes directly to what its user has connected,
-and nothing is kept.
+error. Nothing is kept of a container in the foreground, which writes directly to the
+user's streams.
 
 TIME is a time as in RFC 3339, a date, seconds since 1970, or how long ago, such as
 10m30s.`,
@@ -114,7 +114,7 @@ TIME is a time as in RFC 3339, a date, seconds since 1970, or how long ago, such
 		ValidArgsFunction: containerNames,
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&o.Follow, "follow", "f", false, "go on until the container ends")
+	flags.BoolVarP(&o.Follow, "follow", "f", false, "keep printing until the container ends")
 	flags.StringVarP(&tail, "tail", "n", "all", "print only this `number` of lines from the end")
 	flags.BoolVarP(&o.Timestamps, "timestamps", "t", false, "print the time of each line")
 	flags.StringVar(&since, "since", "", "print only what was written since `TIME`")

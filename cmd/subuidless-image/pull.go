@@ -15,11 +15,10 @@ func newPullCommand() *cobra.Command {
 	var how cli.TransferFlags
 	cmd := &cobra.Command{
 		Use: "pull [flags] IMAGE...",
-		Long: `Fetch images, verify their digests, and unpack them with the owners that they
-have: no supervision and no privileges are needed. The id of each image is
-printed.
+		Long: `Fetch images, verify their digests, and unpack them with their owners, without
+supervision or privileges. The id of each image is printed.
 
-IMAGE is a name as docker has it, or TRANSPORT:PLACE as skopeo has it:
+IMAGE is a name as in docker, or TRANSPORT:PLACE as in skopeo:
 
   alpine                     docker.io/library/alpine:latest
   ghcr.io/owner/name:tag     a tag of a registry
@@ -30,8 +29,8 @@ IMAGE is a name as docker has it, or TRANSPORT:PLACE as skopeo has it:
   docker-archive:FILE[:NAME] an archive of docker save
   dir:DIR                    a directory of skopeo copy
 
-Short names are those of docker, unless the tables [aliases] of registries.conf
-have them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
+Short names mean the same as in docker, unless a table [aliases] in registries.conf
+has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 		Example: `  subuidless pull alpine
   subuidless pull --platform linux/arm64 docker.io/library/postgres:17`,
 		Args: cobra.MinimumNArgs(1),

@@ -16,8 +16,8 @@ func newPushCommand() *cobra.Command {
 	var how cli.TransferFlags
 	cmd := &cobra.Command{
 		Use: "push [flags] IMAGE [DESTINATION]",
-		Long: `Copy an image of the store to DESTINATION, which has the forms that subuidless pull
---help lists. It defaults to the name IMAGE. The digest of the image is printed.`,
+		Long: `Copy an image of the store to DESTINATION (default: the name IMAGE), in one of the
+forms that subuidless pull --help lists. The digest of the image is printed.`,
 		Example: `  subuidless push my/tool registry.example/my/tool:1.0
   subuidless push my/tool oci:./layout:1.0`,
 		Args: cobra.RangeArgs(1, 2),

@@ -16,8 +16,8 @@ func newRmiCommand() *cobra.Command {
 	var all, force, noPrune bool
 	cmd := &cobra.Command{
 		Use: "rmi [flags] IMAGE...",
-		Long: `Remove names of images, and images that have no other name. IMAGE is a name, or an
-id, which removes all names of the image: with --force, if there are several.
+		Long: `Remove names of images, and images that have no other name. IMAGE is a name or an
+id. An id removes all names of the image; if there are several, that needs --force.
 Files that no other image and no container needs are removed, too.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 != all {

@@ -48,7 +48,7 @@ podman and subuidless load can read it.`,
 	}
 	cmd.Flags().BoolP("quiet", "q", false, "accepted as in podman: there is no progress to hide")
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`path` to write to")
-	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "docker-archive, oci-archive, oci-dir or docker-dir")
+	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "`kind` of archive or directory: docker-archive, oci-archive, oci-dir or docker-dir")
 	where.Add(cmd)
 	return cmd
 }

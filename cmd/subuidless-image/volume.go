@@ -68,7 +68,7 @@ func newVolumeInspectCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "inspect [flags] NAME...",
-		Short: "Print what is known about volumes",
+		Short: "Print details of volumes",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := openStore(where)
@@ -89,7 +89,7 @@ func newVolumeInspectCommand() *cobra.Command {
 			return writeJSON(cmd.OutOrStdout(), all)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or as a `template` of Go says: {{.FIELD}}")
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or use a Go `template`: {{.FIELD}}")
 	where.Add(cmd)
 	return cmd
 }

@@ -26,7 +26,7 @@ Each line begins with a verdict: ok; missing (subuidless cannot run without it);
 degraded (it can, and the line says what does not work); or note (for
 information only). The exit status is 1 if something is missing.
 
---fix-hints adds the commands with which the administrator of this machine can mend
+--fix-hints adds the commands with which the administrator of this machine can fix
 what is missing or degraded; --fix-hints=DISTRIBUTION those for another distribution.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,7 +58,7 @@ what is missing or degraded; --fix-hints=DISTRIBUTION those for another distribu
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&hintsFor, "fix-hints", "", "say what the administrator can do: debian, ubuntu, fedora, rhel, suse or arch\n(default that of this machine)")
+	cmd.Flags().StringVar(&hintsFor, "fix-hints", "", "say what the administrator can do on a `distribution`: debian, ubuntu, fedora,\nrhel, suse or arch (default that of this machine)")
 	cmd.Flags().Lookup("fix-hints").NoOptDefVal = ownDistribution
 	var names []string
 	for _, d := range doctor.Distributions {

@@ -27,10 +27,10 @@ func newExecCommand() *cobra.Command {
 Ownership changes are stored with the files and persist between runs. Inside a
 tree of processes that subuidless already supervises, exec just runs the command.
 
-If the first argument is the name of a container of subuidless run, or its id or
-the first 12 or more digits of that, the command runs in this container, which
-must be running. So it does with any of the flags --detach, --env, --interactive,
---tty, --user and --workdir. After --, there is always a command for the host.
+If the first argument is a container of subuidless run (its name, its id, or 12 or
+more digits of the id), the command runs in that container, which must be running.
+The flags described as "in a container" always need one. What follows -- is always
+a command for the host.
 
 The exit status is that of the command; 128+N if signal N killed it; 127 if the
 command was not found, 126 if it cannot be executed, and 125 if subuidless itself
@@ -78,7 +78,7 @@ failed.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&in.Detach, "detach", "d", false, "in a container: do not wait for the end of the command")
 	flags.StringArrayVarP(&in.Env, "env", "e", nil, "in a container: set a variable with `K=V`, or pass K through from the\nenvironment; may be repeated")
-	flags.StringArrayVar(&envFiles, "env-file", nil, "in a container: set the variables that are the lines of a `file`; may be\nrepeated")
+	flags.StringArrayVar(&envFiles, "env-file", nil, "in a container: set variables from the lines of a `file`; may be repeated")
 	flags.BoolVarP(&in.Interactive, "interactive", "i", false, "in a container: connect standard input")
 	flags.BoolVarP(&in.Terminal, "tty", "t", false, "in a container: run the command in a new terminal")
 	flags.StringVarP(&in.User, "user", "u", "", "in a container: run as `NAME|UID[:GROUP|:GID]` (default that of the container)")

@@ -31,13 +31,13 @@ func newFakerootCommand() *cobra.Command {
 		GroupID: cli.GroupRun,
 		Short:   "Run a command as root with every user id, as fakeroot(1) does",
 		Long: `Run a command (default: $SHELL) as root, on the host's own files, with the options,
-the environment and the state files of fakeroot(1). A link to subuidless that is
-called fakeroot takes the same arguments, so dpkg-buildpackage, makepkg, abuild and
-other tools need no change.
+the environment and the state files of fakeroot(1). A link to subuidless named
+fakeroot takes the same arguments, so dpkg-buildpackage, makepkg, abuild and other
+tools need no change.
 
 Unlike with subuidless exec, owners and devices that the command records end with
 it. To keep them, save them with -s and load them with -i. Records that subuidless
-exec has made are visible, and stay as they are.
+exec has made are visible, and remain unchanged.
 
 The exit status is that of the command; 128+N if signal N killed it; 127 if the
 command was not found, 126 if it cannot be executed, and 125 if subuidless itself

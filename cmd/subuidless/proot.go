@@ -43,14 +43,14 @@ func newProotCommand() *cobra.Command {
 		GroupID: cli.GroupRun,
 		Short:   "Run a command in another root directory, as proot(1) does",
 		Long: `Run a command (default: /bin/sh) in a root file system, with files and directories of
-the host, with the options of proot(1). A link to subuidless that is called proot
-takes the same arguments, so Apptainer and other tools that look for proot find it.
+the host, with the options of proot(1). A link to subuidless named proot takes the
+same arguments, so Apptainer and other tools that look for proot find it.
 
 With -0 and -S, the command is root, and the owners of files are recorded with them,
-as by subuidless exec. Otherwise it has your ids or those of -i, and owners that it
-changes end with it.
+as with subuidless exec. Otherwise it has your ids or those of -i, and changes of
+owners end with it.
 
-Unlike in PRoot, a mount point that the root file system lacks is created there, and
+Unlike with PRoot, a mount point that the root file system lacks is created, and
 stays. Static programs and all system calls work, without ptrace.
 
 The exit status is that of the command; 128+N if signal N killed it; 127 if the

@@ -17,10 +17,10 @@ func newRuntimeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "runtime [global options] COMMAND [options] [CONTAINER]",
 		GroupID: cli.GroupRuntime,
-		Short:   "Be the OCI runtime of podman, containerd and other engines",
-		Long: `Be an OCI runtime: execute the commands of crun or runc, and supervise the
-containers, without an agent. A program of the name subuidless-runtime, such as a
-link to subuidless, is the same as "subuidless runtime".
+		Short:   "Act as the OCI runtime of podman, containerd and other engines",
+		Long: `Act as an OCI runtime: execute the commands of crun or runc, and supervise the
+containers, without an agent. A link to subuidless named subuidless-runtime does the
+same as "subuidless runtime".
 
 The commands are those of crun and runc: create, start, run, exec, state, kill,
 delete, ps, list, pause, resume, update, features and others, as far as the

@@ -73,7 +73,7 @@ status is the same as that of subuidless exec.`,
 	if err != nil {
 		panic(err) // a mistake in this function: there is no such flag
 	}
-	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays when no process is left in it")
+	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays after the last process in it has ended")
 	cli.AddSupervisorFlags(cmd, &o.Supervisor)
 	cli.AddSummaryFlag(cmd, &o.Summary)
 	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
@@ -86,9 +86,8 @@ func newSessionListCommand() *cobra.Command {
 		Use:     "ls",
 		Aliases: []string{"list"},
 		Short:   "List your sessions",
-		Long: `List your sessions: the name, the process id of the supervisor, since when the
-session exists, how many containers and processes are running in it, and whether
-it is idle, so that it will end.`,
+		Long: `List your sessions: name, process id of the supervisor, start time, numbers of
+running containers and processes, and whether the session is idle and will end.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			infos, err := session.List()
@@ -106,8 +105,8 @@ func newSessionStopCommand() *cobra.Command {
 		Use:   "stop [--force] [NAME]",
 		Short: "End a session and all its processes",
 		Long: `End the session NAME ("default" if omitted) with all its processes. Images,
-containers and volumes stay on disk. If containers are running, that is an error,
-unless --force is given: they then get SIGTERM, and SIGKILL after ten seconds.`,
+containers and volumes stay on disk. If containers are running, this fails, unless
+--force is given: they then get SIGTERM, and SIGKILL after ten seconds.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := session.DefaultName

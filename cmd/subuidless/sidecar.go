@@ -46,8 +46,8 @@ func newSidecarListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls [DIR...]",
 		Short: "List what the sidecar holds",
-		Long: `List what the sidecar holds, the newest first. A file is found by its inode, not by
-its path: DIR are the trees in which to look for the paths.`,
+		Long: `List what the sidecar holds, the newest first. The sidecar identifies files by inode;
+their paths are looked up in the trees DIR.`,
 		Example: `  subuidless sidecar ls ./rootfs`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			trees, err := newTrees(args)
@@ -116,7 +116,7 @@ devices, and file capabilities. "subuidless sidecar import" adds it to the copy.
 			return errors.Join(sidecar.Export(*dir, tree, all, f), f.Close())
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also write what is in user.* attributes, for copies without these")
+	cmd.Flags().BoolVar(&all, "all", false, "also write what user.* attributes hold, for copies without them")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE` instead of the standard output")
 	return cmd
 }

@@ -110,13 +110,13 @@ runs in a new terminal.
 
 The root file system is that of IMAGE (see subuidless pull --help), which is pulled
 if the store does not have it, or the directory ROOTFS. A path that begins with /
-or . is a ROOTFS; other names are that of an image of the store, else of a
-directory, else of an image to pull. The default command, user, working directory
-and environment are those of the image; for a ROOTFS, the command is /bin/sh.
-Changes of an image's files are kept in the container, until subuidless rm or
-prune removes it.
+or . is a ROOTFS; another name is looked up as an image in the store, then as a
+directory, and else is an image to pull. The default command, user, working
+directory and environment are those of the image; for a ROOTFS, the command is
+/bin/sh. Changes of an image's files are kept in the container until subuidless rm
+or prune removes it.
 
-With --detach, the container goes on in the background, and its id is printed:
+With --detach, the container runs in the background, and its id is printed;
 subuidless ps, logs, exec, stop and others work with it.
 
 The container has its own copies of the host's /etc/hosts and /etc/resolv.conf.
@@ -173,7 +173,7 @@ failed.`,
 func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func() error) {
 	flags := cmd.Flags()
 	addLaunchFlags(flags, &r.Launch)
-	flags.StringArrayVar(&r.envFiles, "env-file", nil, "set the variables that are the lines of a `file`; may be repeated")
+	flags.StringArrayVar(&r.envFiles, "env-file", nil, "set variables from the lines of a `file`; may be repeated")
 	r.mounts.add(flags)
 	flags.StringVar(entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
 	addImageFlags(flags, &r.Image)
@@ -241,26 +241,26 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.StringArrayVarP(&o.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
 	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
 	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")
-	flags.StringVar(&o.Driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "make the root file system by overlay or by `copy` (default: overlay where\nit works, or $STORAGE_DRIVER)")
-	flags.BoolVarP(&o.OpenStdin, "interactive", "i", false, "in the background, keep standard input open; otherwise it is always\nconnected")
-	flags.BoolVarP(&o.Terminal, "tty", "t", false, "in the background, use a terminal; otherwise there is one if standard\ninput and output are one")
+	flags.StringVar(&o.Driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "how to make the root file system, a `driver`: overlay or copy (default\n$STORAGE_DRIVER, or overlay where it works)")
+	flags.BoolVarP(&o.OpenStdin, "interactive", "i", false, "with --detach, keep standard input open; without it, standard input is\nalways connected")
+	flags.BoolVarP(&o.Terminal, "tty", "t", false, "with --detach, use a terminal; without it, there is one if standard input\nand output are one")
 	flags.StringVar(&o.IDFile, "cidfile", "", "write the id of the container to a new `file`")
-	flags.StringVar(&o.Restart, "restart", "no", "only `no` is supported: there is no daemon that could start a container again")
-	flags.StringVar(&o.LogDriver, "log-driver", "k8s-file", "keep the output of a container in the background: k8s-file or `none`")
+	flags.StringVar(&o.Restart, "restart", "no", "`policy`: only no is supported, because no daemon could restart a container")
+	flags.StringVar(&o.LogDriver, "log-driver", "k8s-file", "`driver` that keeps the output of a container in the background: k8s-file or none")
 	flags.StringArrayVar(&o.LogOptions, "log-opt", nil, "rotate the log: `max-size=SIZE`, and max-file=NUMBER of files to keep (default 1);\nmay be repeated")
 	flags.StringVar(&o.StopSignal, "stop-signal", "", "`signal` that subuidless stop sends (default that of the image, or SIGTERM)")
 	flags.IntVar(&o.StopTime, "stop-timeout", 0, "`seconds` after which subuidless stop sends SIGKILL (default 10)")
-	flags.StringVar(&o.Health.Command, "health-cmd", "", "`command` of a shell that checks the health (default that of the image)")
+	flags.StringVar(&o.Health.Command, "health-cmd", "", "shell `command` that checks the health (default that of the image)")
 	flags.DurationVar(&o.Health.Interval, "health-interval", 0, "`time` between two checks (default that of the image, or 30s)")
 	flags.DurationVar(&o.Health.Timeout, "health-timeout", 0, "`time` that a check may take (default that of the image, or 30s)")
 	flags.DurationVar(&o.Health.StartPeriod, "health-start-period", 0, "`time` in which failures do not count (default that of the image, or 0s)")
-	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of failures in a row that mean unhealthy (default that of the\nimage, or 3)")
-	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "do not check the health")
+	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of consecutive failures that mean unhealthy (default that of the\nimage, or 3)")
+	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "disable health checks")
 }
 
 // AddHostFlag adds --add-host.
 func AddHostFlag(flags *pflag.FlagSet, hosts *[]string) {
-	flags.Func("add-host", "add a host to /etc/hosts, `NAME:ADDRESS`; may be repeated", func(text string) error {
+	flags.Func("add-host", "add the host `NAME:ADDRESS` to /etc/hosts; may be repeated", func(text string) error {
 		host, err := launch.ParseHost(text)
 		if err == nil {
 			*hosts = append(*hosts, host)
