@@ -213,25 +213,34 @@ func TestAcceleratedChanges(t *testing.T) {
 const accelerationScript = `i=0; while test $i -lt 50; do test -e /etc && i=$((i+1)); done
 	while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
 
-// TestAcceleratedSession accelerates the processes of a session, as the command that starts it says.
+// TestAcceleratedSession accelerates the processes of a session, as the command that starts it says:
+// session exec, and that of an engine, in whose place is a script.
 func TestAcceleratedSession(t *testing.T) {
 	accelerated(t)
 	stopSessionsAfter(t)
-	for _, tt := range []struct {
-		session, mode, want string
-		warns               bool
-	}{
-		{"accelerated", "auto", "accelerated\n", false},
-		{"accelerated", "off", "accelerated\n", false},
-		{"plain", "off", "", false},
-		{"plain", "on", "", true},
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "podman"), []byte("#!/bin/sh\n"+accelerationScript), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ command, session, mode, want, ineffective string }{
+		{"podman", "accelerated", "auto", "accelerated\n", ""},
+		{"session exec", "accelerated", "on", "accelerated\n", ""},
+		{"session exec", "accelerated", "off", "accelerated\n", "--accelerate=off"},
+		{"session exec", "plain", "off", "", ""},
+		{"podman", "plain", "on", "", "--accelerate=on"},
 	} {
-		cmd := command(t, "subuidless", "session", "exec", "--session", "TestAcceleratedSession-"+tt.session, "--accelerate="+tt.mode, "--", "sh", "-c", accelerationScript)
+		args := append(strings.Fields(tt.command), "--session", "TestAcceleratedSession-"+tt.session, "--accelerate="+tt.mode)
+		if tt.command != "podman" {
+			args = append(args, "--", "podman")
+		}
+		cmd := command(t, append([]string{"subuidless"}, args...)...)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
-		if err != nil || string(out) != tt.want || strings.Contains(stderr.String(), "--accelerate=on has no effect") != tt.warns {
-			t.Errorf("session %s, --accelerate=%s: %v, %q\n%s", tt.session, tt.mode, err, out, stderr.String())
+		warned, _, _ := strings.Cut(strings.TrimPrefix(stderr.String(), "subuidless: "), " has no effect")
+		if err != nil || string(out) != tt.want || warned != tt.ineffective {
+			t.Errorf("%v: %v, %q\n%s", args, err, out, stderr.String())
 		}
 	}
 }

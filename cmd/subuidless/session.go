@@ -31,8 +31,8 @@ and no container has been left in it for 5 minutes.`,
 }
 
 func newSessionExecCommand() *cobra.Command {
-	o := session.Options{Name: session.DefaultName, Linger: session.DefaultLinger}
-	var accelerate func() error
+	o := session.Options{Linger: session.DefaultLinger}
+	var set func() error
 	cmd := &cobra.Command{
 		Use:   "exec [flags] [--] COMMAND [ARG...]",
 		Short: "Run a command in a session",
@@ -56,7 +56,7 @@ status is the same as that of subuidless exec.`,
 			if err := cli.MakeAbsolute(&o.Supervisor.Trace, &o.Supervisor.Sidecar); err != nil {
 				return err
 			}
-			if err := accelerate(); err != nil {
+			if err := set(); err != nil {
 				cli.Exit(launch.StatusFailed, err)
 			}
 			o.Args = args
@@ -66,19 +66,31 @@ status is the same as that of subuidless exec.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags after COMMAND are the command's own
-	flags.StringVar(&o.Name, "session", o.Name, "`name` of the session")
+	set = addSessionFlags(cmd, &o)
+	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays after the last process in it has ended")
+	cli.AddSupervisorFlags(cmd, &o.Supervisor)
+	cli.AddSummaryFlag(cmd, &o.Summary)
+	cmd.SetFlagErrorFunc(cli.ExitFlagError)
+	return cmd
+}
+
+// addSessionFlags adds the flags of all commands that run something in a session. Set sets o when
+// they have been parsed: see cli.AddAccelerateFlags.
+func addSessionFlags(cmd *cobra.Command, o *session.Options) (set func() error) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.Name, "session", session.DefaultName, "`name` of the session")
 	err := cmd.RegisterFlagCompletionFunc("session", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return sessionNames()
 	})
 	if err != nil {
 		panic(err) // a mistake in this function: there is no such flag
 	}
-	flags.DurationVar(&o.Linger, "linger", o.Linger, "`time` that the session stays after the last process in it has ended")
-	cli.AddSupervisorFlags(cmd, &o.Supervisor)
-	cli.AddSummaryFlag(cmd, &o.Summary)
-	accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
-	cmd.SetFlagErrorFunc(cli.ExitFlagError)
-	return cmd
+	accelerate := cli.AddAccelerateFlags(cmd, &o.Supervisor)
+	return func() error {
+		err := accelerate()
+		o.NotAccelerated = flags.Changed("accelerate") && o.Supervisor.Accelerate == 0
+		return err
+	}
 }
 
 func newSessionListCommand() *cobra.Command {

@@ -30,6 +30,9 @@ type Options struct {
 	// Supervisor is the configuration of a new session's supervisor. Exec sets the ID,
 	// the directory and the session.
 	Supervisor supervisor.Config
+	// NotAccelerated says that the user wants no accelerated processes: Exec warns if the session
+	// has them.
+	NotAccelerated bool
 	// Etc are files that a new session shows in place of those in /etc: names and contents.
 	Etc map[string]string
 	// Notice is shown to the user if the command starts the session; empty: nothing.
@@ -224,14 +227,16 @@ func warnOfDifferences(o Options, has supervisor.Config) {
 	for _, d := range []struct {
 		flag  string
 		given bool
+		has   string // how the session has been started
 	}{
-		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace},
-		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions},
-		{"--accelerate=on", o.Supervisor.Accelerate > 0 && has.Accelerate == 0},
-		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar},
+		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace, "without it"},
+		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions, "without it"},
+		{"--accelerate=on", o.Supervisor.Accelerate > 0 && has.Accelerate == 0, "without it"},
+		{"--accelerate=off", o.NotAccelerated && has.Accelerate > 0, "with --accelerate=on"},
+		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar, "without it"},
 	} {
 		if d.given {
-			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect: session %s has been started without it; stop that session first, or choose another one with --session\n", d.flag, o.Name)
+			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect: session %s has been started %s; stop that session first (subuidless session stop %[2]s), or choose another one with --session\n", d.flag, o.Name, d.has)
 		}
 	}
 }
