@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -97,6 +98,28 @@ func TestBadRegistry(t *testing.T) {
 		return strings.Contains(r.URL.Path, "/blobs/sha256:") && r.Method == http.MethodGet
 	}
 	isUpload := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
+	isToken := func(r *http.Request) bool { return r.URL.Path == "/token" }
+	// needsToken has the registry ask for a token of /token, and then never accept it.
+	needsToken := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v2/") || isToken(r) }
+	challenge := func(token func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if isToken(r) {
+				token(w, r)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="here"`, reg.host))
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	refuses := func(status int, retryAfter string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", retryAfter)
+			w.WriteHeader(status)
+		}
+	}
+	redirects := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+	}
 	for _, tt := range []struct {
 		name     string
 		stall    time.Duration
@@ -116,6 +139,17 @@ func TestBadRegistry(t *testing.T) {
 			io.WriteString(w, "{")
 		}, "unexpected EOF", attempts},
 		{"blob is short", long, false, isBlob, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "{") }, "it ends after", attempts},
+		{"token is refused", long, false, needsToken, challenge(refuses(http.StatusUnauthorized, "")), "subuidless login", 0},
+		{"token does not help", long, false, needsToken, challenge(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"x"}`) }), "subuidless login", 0},
+		{"token is garbage", long, false, needsToken, challenge(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "garbage") }), "invalid character", 0},
+		{"token stalls", short, false, needsToken, challenge(stalls("")), "nothing has been transferred for 100ms", 0},
+		{"token redirects in a circle", long, false, needsToken, challenge(redirects), "redirects in a circle", 0},
+		{"manifest redirects in a circle", long, false, isManifest, redirects, "redirects in a circle", maxRedirects + 1},
+		{"blob redirects in a circle", long, false, isBlob, redirects, "redirects in a circle", maxRedirects + 1},
+		{"manifest is limited for hours", long, false, isManifest, refuses(http.StatusTooManyRequests, "7200"), "limits the number of requests; wait, or use subuidless login", 1},
+		{"blob is limited until a date", long, false, isBlob, refuses(http.StatusTooManyRequests, time.Now().Add(2*time.Hour).UTC().Format(http.TimeFormat)), "asks to wait for ", 1},
+		{"blob is not available for hours", long, false, isBlob, refuses(http.StatusServiceUnavailable, "7200"), "it answers 503 Service Unavailable, and asks to wait for 2h0m0s", 1},
+		{"push is limited for hours", long, true, isUpload, refuses(http.StatusTooManyRequests, "7200"), "and asks to wait for 2h0m0s", 1},
 		{"push stalls", short, true, isUpload, stalls(""), "nothing has been transferred for 100ms", 0},
 		{"push is refused", long, true, isUpload, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) }, "subuidless login", 0},
 	} {
@@ -175,6 +209,68 @@ func TestBadRegistry(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRetryAfter asks to wait several times, for a manifest, a blob and an upload: each request is
+// tried again, with its body.
+func TestRetryAfter(t *testing.T) {
+	old := second
+	second = time.Millisecond
+	t.Cleanup(func() { second = old })
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || string(body) != "body" {
+			t.Errorf("the body is %q (%v)", body, err)
+		}
+		switch requests.Add(1) {
+		case 1:
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+		case 2:
+			w.Header().Set("Retry-After", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 3:
+			w.Header().Set("Retry-After", "garbage")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}))
+	defer server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	response, err := newTransport(false).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := requests.Load(); n != 3 || response.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("%d requests, and %s", n, response.Status)
+	}
+	if waited := time.Since(begin); waited < 30*second {
+		t.Errorf("it waited for %v only", waited)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	requests.Store(0)
+	second = time.Second // longer than the test
+	request = request.Clone(ctx)
+	if request.Body, err = request.GetBody(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for requests.Load() == 0 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if response, err := newTransport(false).RoundTrip(request); !errors.Is(err, context.Canceled) {
+		t.Errorf("an interrupted request: %v, %v", response, err)
+	}
+	cancel()
 }
 
 // TestSlowReader reads a response more slowly than a registry may stall.

@@ -30,7 +30,7 @@ func newTransport(insecure bool) http.RoundTripper {
 	if insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
-	return watchdog{t}
+	return redirected{patient{watchdog{t}}}
 }
 
 // registrySource is an image of a registry.
@@ -162,7 +162,7 @@ func isTemporary(err error) bool {
 		return response.Temporary() || response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500
 	}
 	var local *fs.PathError // a full disk, which looks like an error of the network
-	if errors.As(err, &local) {
+	if errors.As(err, &local) || errors.As(err, new(*waitError)) || errors.Is(err, errRedirects) {
 		return false
 	}
 	var network net.Error
@@ -172,12 +172,14 @@ func isTemporary(err error) bool {
 // explainRegistry adds what the user can do to an error of a registry.
 func explainRegistry(ref name.Reference, err error) error {
 	full := reference.Canonical(ref)
-	var response *transport.Error
-	if !errors.As(err, &response) {
-		return fmt.Errorf("image %s: %w", full, err)
+	status := 0
+	if response := new(transport.Error); errors.As(err, &response) {
+		status = response.StatusCode
+	} else if wait := new(waitError); errors.As(err, &wait) {
+		status, err = wait.status, wait // without the URL of the request
 	}
 	host := ref.Context().RegistryStr()
-	switch response.StatusCode {
+	switch status {
 	case http.StatusNotFound:
 		return fmt.Errorf("image %s: %w in its registry (check the name and the tag): %w", full, store.ErrNotFound, err)
 	case http.StatusUnauthorized, http.StatusForbidden:
