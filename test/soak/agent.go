@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// agent is subuidless agent. A nil agent is none.
+// agent is subuidless agent.
 type agent struct {
 	binary, socket string
 	verbose        bool
@@ -65,16 +65,14 @@ func (a *agent) start() error {
 	return nil
 }
 
-// restart kills the agent, starts another one, and waits until that one watches the container of
-// the first one.
+// restart starts the agent again when it has been killed.
 func (a *agent) restart() error {
-	if err := a.cmd.Process.Kill(); err != nil {
-		return err
-	}
 	_ = a.cmd.Wait() // it was killed
-	if err := a.start(); err != nil {
-		return err
-	}
+	return a.start()
+}
+
+// awaitWatch waits until the agent watches the container of an earlier one.
+func (a *agent) awaitWatch() error {
 	select {
 	case <-a.watches:
 		return nil
@@ -83,17 +81,20 @@ func (a *agent) restart() error {
 	}
 }
 
+// deputies returns the process that serves the agent's connections if it is killed, if there is one.
+func (a *agent) deputies() []int {
+	return below(a.cmd.Process.Pid, func(args []string) bool { return args[0] == deputyName })
+}
+
 // end stops the agent.
 func (a *agent) end() {
-	if a != nil {
-		_ = a.cmd.Process.Signal(unix.SIGTERM) // it has ended if it was killed
-		a.await()
-	}
+	_ = a.cmd.Process.Signal(unix.SIGTERM) // it has ended if it was killed
+	a.await()
 }
 
 // await waits for the end of the agent.
 func (a *agent) await() {
-	if a != nil && a.cmd.Process != nil && a.cmd.ProcessState == nil {
+	if a.cmd.Process != nil && a.cmd.ProcessState == nil {
 		_ = a.cmd.Wait() // the status is of no interest
 	}
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
 	"time"
 
@@ -17,13 +19,16 @@ type faultKind int
 const (
 	workerKilled faultKind = iota
 	keeperKilled
-	bothKilled // in the same instant
+	bothKilled    // in the same instant
+	standbyKilled // which takes over if the next ones are killed
+	threeKilled   // witness, keeper and worker, in the same instant
 	workerStopped
 	keeperStopped
 	witnessStopped
 	taskKilled
 	taskStopped
 	agentKilled
+	deputyKilled     // while a runtime is talking to the agent
 	outOfDescriptors // the worker is
 	outOfMemory
 	readOnlySidecar
@@ -33,8 +38,9 @@ const (
 func (k faultKind) String() string {
 	return [...]string{
 		workerKilled: "worker killed", keeperKilled: "keeper killed", bothKilled: "both killed",
+		standbyKilled: "standby killed", threeKilled: "front, keeper, worker",
 		workerStopped: "worker stopped", keeperStopped: "keeper stopped", witnessStopped: "front stopped",
-		taskKilled: "task killed", taskStopped: "task stopped", agentKilled: "agent killed",
+		taskKilled: "task killed", taskStopped: "task stopped", agentKilled: "agent killed", deputyKilled: "deputy killed",
 		outOfDescriptors: "out of descriptors", outOfMemory: "out of memory", readOnlySidecar: "read-only sidecar",
 	}[k]
 }
@@ -43,7 +49,6 @@ func (k faultKind) String() string {
 type faults struct {
 	rand   *rand.Rand
 	places []*place
-	agent  *agent
 }
 
 // maxPause is the longest time between two faults, and maxStop the longest one for which a process
@@ -53,14 +58,35 @@ const (
 	maxStop  = 200 * time.Millisecond
 )
 
+// maxExec is about how long a runtime takes to start a process in a container.
+const maxExec = 100 * time.Millisecond
+
+// fault is what happens to one container.
+type fault struct {
+	place *place
+	kind  faultKind
+}
+
+// all returns everything that can happen.
+func (f *faults) all() (all []fault) {
+	for _, p := range f.places {
+		for kind := range faultKinds {
+			if p.suffers(kind) {
+				all = append(all, fault{p, kind})
+			}
+		}
+	}
+	return all
+}
+
 // run makes faults happen for a time. It is an error if a place ends or hangs.
 func (f *faults) run(ctx context.Context, d time.Duration) error {
+	all := f.all()
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
 		pause(ctx, rand.N(maxPause))
-		p := f.places[f.rand.IntN(len(f.places))]
-		kind := faultKind(f.rand.IntN(int(faultKinds)))
-		if err := f.do(p, kind); err != nil {
-			return fmt.Errorf("%s: %v: %w", p.name, kind, err)
+		next := all[f.rand.IntN(len(all))]
+		if err := f.do(ctx, next.place, next.kind); err != nil {
+			return fmt.Errorf("%s: %v: %w", next.place.name, next.kind, err)
 		}
 		processes(f.own()...)
 		for _, p := range f.places {
@@ -83,15 +109,15 @@ func (f *faults) run(ctx context.Context, d time.Duration) error {
 func (f *faults) own() (pids []int) {
 	for _, p := range f.places {
 		pids = append(pids, p.cmd.Process.Pid)
-	}
-	if f.agent != nil {
-		pids = append(pids, f.agent.cmd.Process.Pid)
+		if p.agent != nil {
+			pids = append(pids, p.agent.cmd.Process.Pid)
+		}
 	}
 	return pids
 }
 
 // do makes a fault happen, unless its victim is just being replaced.
-func (f *faults) do(p *place, kind faultKind) error {
+func (f *faults) do(ctx context.Context, p *place, kind faultKind) error {
 	switch kind {
 	case workerKilled:
 		f.signal(p, kind, unix.SIGKILL, f.find(p, workerName))
@@ -102,41 +128,95 @@ func (f *faults) do(p *place, kind faultKind) error {
 		if len(worker) == 0 || len(keeper) == 0 {
 			return nil
 		}
-		victims := append(keeper, worker...)
-		if f.rand.IntN(2) == 0 {
-			slices.Reverse(victims)
-		}
-		f.signal(p, kind, unix.SIGKILL, victims)
+		f.signal(p, kind, unix.SIGKILL, f.shuffle(append(keeper, worker...)))
+	case standbyKilled:
+		f.signal(p, kind, unix.SIGKILL, p.standbys())
+	case threeKilled:
+		return f.killThree(p)
 	case workerStopped:
 		f.stop(p, kind, f.find(p, workerName))
 	case keeperStopped:
 		f.stop(p, kind, f.find(p, keeperName))
 	case witnessStopped:
-		f.stop(p, kind, []int{p.cmd.Process.Pid})
+		f.stop(p, kind, p.witnesses())
 	case taskKilled:
 		f.signal(p, kind, unix.SIGKILL, f.one(below(p.top(), isTask)))
 	case taskStopped:
 		f.stop(p, kind, f.one(below(p.top(), isJob)))
 	case agentKilled:
-		if f.agent == nil || p.name != "crun" {
-			return nil
-		}
-		p.faults[kind]++
-		return f.agent.restart()
+		return f.killAgent(p)
+	case deputyKilled:
+		return f.killDeputy(ctx, p)
 	case outOfDescriptors:
-		if p.name == "starved" {
-			f.limitDescriptors(p, f.find(p, workerName))
-		}
+		f.limitDescriptors(p, f.find(p, workerName))
 	case outOfMemory:
-		if p.name == "starved" {
-			f.limitMemory(p, f.find(p, workerName))
-		}
+		f.limitMemory(p, f.find(p, workerName))
 	case readOnlySidecar:
-		if p.name == "starved" {
-			return f.closeSidecar(p)
-		}
+		return f.closeSidecar(p)
 	}
 	return nil
+}
+
+// killThree kills everything but the standby, which then takes the place of the witness.
+func (f *faults) killThree(p *place) error {
+	victims := slices.Concat(f.find(p, workerName), f.find(p, keeperName), p.witnesses())
+	standby := p.readyStandby()
+	if standby == 0 || len(victims) != 3 {
+		return nil
+	}
+	if p.watchedBy == 0 && p.agent == nil {
+		p.frontKilled = true
+	}
+	killsAgent := p.watchedBy == 0 && p.agent != nil
+	f.signal(p, threeKilled, unix.SIGKILL, f.shuffle(victims))
+	p.watchedBy = standby
+	if killsAgent {
+		return p.agent.restart()
+	}
+	return nil
+}
+
+// killAgent kills the agent, and the standby that has taken its place. The next agent becomes the
+// witness.
+func (f *faults) killAgent(p *place) error {
+	victims := []int{p.agent.cmd.Process.Pid}
+	if p.watchedBy != 0 {
+		victims = append(victims, p.watchedBy)
+	}
+	f.signal(p, agentKilled, unix.SIGKILL, victims)
+	if err := awaitEnd(victims); err != nil {
+		return err
+	}
+	p.watchedBy = 0
+	if err := p.agent.restart(); err != nil {
+		return err
+	}
+	return p.agent.awaitWatch()
+}
+
+// killDeputy kills the agent's deputy while a runtime starts a process in the container, which must
+// not notice it.
+func (f *faults) killDeputy(ctx context.Context, p *place) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "crun", "--cgroup-manager=disabled", "exec", p.id, "/bin/soak", onceProgram, "/tmp/once")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	time.Sleep(rand.N(maxExec))
+	f.signal(p, deputyKilled, unix.SIGKILL, p.agent.deputies())
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out.Bytes())
+	}
+	return nil
+}
+
+// shuffle shuffles processes.
+func (f *faults) shuffle(pids []int) []int {
+	f.rand.Shuffle(len(pids), func(i, j int) { pids[i], pids[j] = pids[j], pids[i] })
+	return pids
 }
 
 // find returns the processes of that name of a place's supervisor. A place with several supervisors

@@ -75,3 +75,21 @@ func jobMain(seed, dir string) error {
 	}
 	return os.NewSyscallError("rmdir", unix.Rmdir(dir))
 }
+
+// onceProgram is the program that checks a few calls, in a process that a runtime's exec starts.
+const onceProgram = "once"
+
+// onceMain checks calls on a new file.
+func onceMain(file string) error {
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Chown(file, 12, 34); err != nil {
+		return err
+	}
+	s, err := lstat(file, 0)
+	if err == nil && (s.uid != 12 || s.gid != 34) {
+		err = fmt.Errorf("the owner is %d:%d, want 12:34", s.uid, s.gid)
+	}
+	return errors.Join(err, os.Remove(file))
+}

@@ -47,6 +47,8 @@ func run(args []string) error {
 		return jobMain(args[2], args[3])
 	case len(args) == 4 && (args[1] == buildPlant || args[1] == buildCheck):
 		return inBuild(args[1], args[2], args[3])
+	case len(args) == 3 && args[1] == onceProgram:
+		return onceMain(args[2])
 	case len(args) == 5 && args[1] == "user":
 		var ids [3]int
 		for i, arg := range args[2:] {

@@ -28,10 +28,15 @@ type place struct {
 	stdin io.Closer
 	ended chan error // receives the error of cmd
 
+	agent   *agent    // of its supervisor; nil: there is none
 	sidecar string    // the directory; empty: the default
 	atEnd   *exec.Cmd // ends what the command leaves running; nil: nothing
 	faults  [faultKinds]int
 	hung    int
+
+	// watchedBy is the standby that is the witness of its supervisor; 0: the one that started that.
+	watchedBy   int
+	frontKilled bool
 
 	mu   sync.Mutex // protects the rest
 	jobs map[string]*jobState
@@ -62,8 +67,8 @@ func withPrograms() []string {
 	return jobs
 }
 
-// startPlaces starts all containers, and the agent, which is nil if there is none.
-func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error) {
+// startPlaces starts all containers, and the agent.
+func startPlaces(o options, r *rand.Rand) (places []*place, err error) {
 	self, binary := filepath.Join(o.dir, "soak"), filepath.Join(o.dir, "subuidless")
 	command := func(program, dir string, jobs []string) []string {
 		return append([]string{program, "jobs", strconv.FormatUint(r.Uint64(), 10), dir}, jobs...)
@@ -81,48 +86,103 @@ func startPlaces(o options, r *rand.Rand) (places []*place, a *agent, err error)
 	err = start("exec", jobs, func(pid int) string { return fmt.Sprintf("exec-%d", pid) },
 		append([]string{binary, "exec", "--"}, command(self, filepath.Join(o.dir, "files", "exec"), jobs)...)...)
 	if err != nil {
-		return places, nil, err
+		return places, err
 	}
 	rootfs := filepath.Join(o.dir, "files", "rootfs")
 	if err := makeRootfs(rootfs, self); err != nil {
-		return places, nil, err
+		return places, err
 	}
 	err = start("run", checkers, func(pid int) string { return fmt.Sprintf("run-%d", pid) },
 		append([]string{binary, "run", rootfs, "--"}, command("/bin/soak", "/tmp/run", checkers)...)...)
 	if err != nil {
-		return places, nil, err
+		return places, err
 	}
 	starved := []string{"starve-1", "starve-2"}
 	err = start("starved", starved, func(pid int) string { return fmt.Sprintf("run-%d", pid) },
 		append([]string{binary, "run", "--sidecar", filepath.Join(o.dir, "sidecar"), rootfs, "--"}, command("/bin/soak", "/tmp/starved", starved)...)...)
 	if err != nil {
-		return places, nil, err
+		return places, err
 	}
 	places[len(places)-1].sidecar = filepath.Join(o.dir, "sidecar")
 	building := []string{"build-1"}
 	p, err := startPlace("build", building, o.verbose, append(os.Environ(), binaryVar+"="+binary), command(self, filepath.Join(o.dir, "files", "build"), building))
 	if err != nil {
-		return places, nil, err
+		return places, err
 	}
 	places = append(places, p)
 	if p, err = startPodman(o, self, binary, command); err != nil {
-		return places, nil, err
+		return places, err
 	} else if p != nil {
 		places = append(places, p)
 	}
 	if _, err := exec.LookPath("crun"); err != nil {
-		return places, nil, nil
+		return places, nil
 	}
 	bundle := filepath.Join(o.dir, "files", "bundle")
-	if a, err = startAgent(binary, filepath.Join(o.dir, "run", "agent.sock"), o.verbose); err != nil {
-		return places, nil, err
+	a, err := startAgent(binary, filepath.Join(o.dir, "run", "agent.sock"), o.verbose)
+	if err != nil {
+		return places, err
 	}
-	if err := makeBundle(bundle, self, binary, a.socket, command("/bin/soak", "/tmp/crun", checkers)); err != nil {
-		return places, a, err
+	err = makeBundle(bundle, self, binary, a.socket, command("/bin/soak", "/tmp/crun", checkers))
+	if err == nil {
+		id := fmt.Sprintf("soak-%d", os.Getpid())
+		err = start("crun", checkers, func(int) string { return id }, "crun", "--cgroup-manager=disabled", "run", "-b", bundle, id)
 	}
-	id := fmt.Sprintf("soak-%d", os.Getpid())
-	err = start("crun", checkers, func(int) string { return id }, "crun", "--cgroup-manager=disabled", "run", "-b", bundle, id)
-	return places, a, err
+	if err != nil {
+		a.end()
+		return places, err
+	}
+	places[len(places)-1].agent = a
+	return places, nil
+}
+
+// suffers reports whether a fault can happen to the place.
+func (p *place) suffers(kind faultKind) bool {
+	switch kind {
+	case standbyKilled, threeKilled:
+		return p.hasStandby()
+	case agentKilled, deputyKilled:
+		return p.agent != nil
+	case outOfDescriptors, outOfMemory, readOnlySidecar:
+		return p.sidecar != ""
+	case taskKilled:
+		return p.sidecar == "" // the jobs there have no task
+	}
+	return true
+}
+
+// hasStandby reports whether the container outlives the process that started its supervisor, and so
+// has a standby.
+func (p *place) hasStandby() bool { return p.name == "exec" || p.name == "podman" || p.agent != nil }
+
+// standbys returns the standby, unless it is just being replaced.
+func (p *place) standbys() []int {
+	return slices.DeleteFunc(find(standbyName, p.id), func(pid int) bool { return pid == p.watchedBy })
+}
+
+// readyStandby returns the standby if it can take over, or 0.
+func (p *place) readyStandby() int {
+	if all := p.standbys(); len(all) == 1 && holdsListener(all[0]) {
+		return all[0]
+	}
+	return 0
+}
+
+// witnesses returns the process that watches the supervisor, if it lives.
+func (p *place) witnesses() (pids []int) {
+	witness := p.cmd.Process.Pid
+	switch {
+	case p.watchedBy != 0:
+		witness = p.watchedBy
+	case p.agent != nil:
+		witness = p.agent.cmd.Process.Pid
+	}
+	for _, process := range processes() {
+		if process.pid == witness {
+			pids = append(pids, witness)
+		}
+	}
+	return pids
 }
 
 // startPodman starts a container of podman in a session; nil if this machine has no podman.
@@ -304,14 +364,12 @@ func (p *place) total() (sum progress) {
 	return sum
 }
 
-// top returns the process from which all tasks descend: the first one, or podman's monitor, which
-// leaves it.
+// top returns a process from which all tasks descend: the one that runs the jobs, or the first one if
+// that does not exist yet.
 func (p *place) top() int {
-	if p.name == "podman" {
-		for _, process := range processes() {
-			if filepath.Base(process.args[0]) == "conmon" {
-				return process.pid
-			}
+	for _, process := range processes() {
+		if len(process.args) > 3 && process.args[1] == "jobs" && filepath.Base(process.args[3]) == p.name {
+			return process.pid
 		}
 	}
 	return p.cmd.Process.Pid
@@ -326,7 +384,7 @@ func endPlaces(places []*place) error {
 		select {
 		case err := <-p.ended:
 			p.ended <- err
-			if err != nil {
+			if err != nil && !p.frontKilled {
 				return fmt.Errorf("%s: %w\n%s", p.name, err, p.said())
 			}
 		case <-time.After(patience):
@@ -336,6 +394,9 @@ func endPlaces(places []*place) error {
 			if out, err := p.atEnd.CombinedOutput(); err != nil {
 				return fmt.Errorf("%s: %v: %w\n%s", p.name, p.atEnd.Args, err, out)
 			}
+		}
+		if p.agent != nil {
+			p.agent.end()
 		}
 	}
 	return nil

@@ -8,14 +8,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// The names, argv[0], of the supervisor's processes.
+// The names, argv[0], of the processes of supervisors and agents.
 const (
-	keeperName = "subuidless-keeper"
-	workerName = "subuidless-worker"
+	keeperName  = "subuidless-keeper"
+	workerName  = "subuidless-worker"
+	standbyName = "subuidless-standby"
+	deputyName  = "subuidless-deputy"
 )
 
 // adopt makes this process the parent of its descendants whose own parents end, so that all are
@@ -106,6 +109,31 @@ func find(name, id string) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// awaitEnd waits until processes have ended.
+func awaitEnd(pids []int) error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		left := slices.DeleteFunc(processes(), func(p process) bool { return !slices.Contains(pids, p.pid) })
+		if len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d does not end: %v", left[0].pid, left[0].args)
+		}
+	}
+}
+
+// holdsListener reports whether a process holds the listener of a filter.
+func holdsListener(pid int) bool {
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		panic(err) // a malformed pattern
+	}
+	return slices.ContainsFunc(fds, func(fd string) bool {
+		file, err := os.Readlink(fd)
+		return err == nil && file == "anon_inode:seccomp notify"
+	})
 }
 
 // below returns the descendants of another process for which wanted is true.

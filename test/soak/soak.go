@@ -31,13 +31,15 @@ func soak(ctx context.Context, o options) (err error) {
 		return err
 	}
 	r := rand.New(rand.NewPCG(o.seed, 1))
-	places, agent, err := startPlaces(o, r)
+	places, err := startPlaces(o, r)
 	defer func() {
 		killAll()
 		for _, p := range places {
 			p.await()
+			if p.agent != nil {
+				p.agent.await()
+			}
 		}
-		agent.await()
 	}()
 	if err != nil {
 		return err
@@ -45,23 +47,29 @@ func soak(ctx context.Context, o options) (err error) {
 	if err := awaitFirst(ctx, places); err != nil {
 		return err
 	}
-	t := &table{options: o, started: time.Now(), places: places, agent: agent}
-	pause(ctx, settle)
-	t.measure(&t.before)
-	f := &faults{rand: r, places: places, agent: agent}
-	err = f.run(ctx, o.duration)
+	t := &table{options: o, started: time.Now(), places: places}
+	err = t.measure(ctx)
+	f := &faults{rand: r, places: places}
+	for range halves {
+		if err == nil {
+			err = f.run(ctx, o.duration/halves)
+		}
+		if err == nil {
+			err = t.measure(ctx)
+		}
+	}
 	if err == nil {
-		pause(ctx, settle)
-		t.measure(&t.after)
 		err = endPlaces(places)
 	}
 	if err == nil {
-		agent.end()
 		err = t.leftovers()
 	}
 	t.print(os.Stdout)
 	return errors.Join(err, t.verdict())
 }
+
+// halves is how many times the containers are measured after the first time.
+const halves = 2
 
 // pause waits for a time, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
@@ -81,6 +89,21 @@ func awaitFirst(ctx context.Context, places []*place) error {
 			}
 			if time.Now().After(end) {
 				return fmt.Errorf("%s has not begun:\n%s", p.name, p.said())
+			}
+		}
+	}
+	return nil
+}
+
+// awaitStandbys waits until all containers that have a standby have one that can take over.
+func awaitStandbys(ctx context.Context, places []*place) error {
+	for _, p := range places {
+		for end := time.Now().Add(patience); p.hasStandby() && p.readyStandby() == 0; pause(ctx, 10*time.Millisecond) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("%s has no standby:\n%s", p.name, p.said())
 			}
 		}
 	}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// use is what the processes outside of a container use: front, runtime, keeper, worker, and agent.
+// use is what the processes outside of a container use: front or runtime, keeper, worker, standby, and
+// agent with its deputy.
 type use struct {
 	memory, descriptors, threads int // memory is private, in KiB
 }
@@ -22,25 +26,28 @@ type use struct {
 // table is the result.
 type table struct {
 	options
-	started       time.Time
-	places        []*place
-	agent         *agent
-	before, after map[*place]use
-	processes     []process // left
-	files         []string  // left
+	started   time.Time
+	places    []*place
+	uses      []map[*place]use // at the beginning, after each part, the last one at the end
+	processes []process        // left
+	files     []string         // left
 }
 
-// measure measures all places.
-func (t *table) measure(uses *map[*place]use) {
-	*uses = map[*place]use{}
+// measure measures all places, undisturbed and complete.
+func (t *table) measure(ctx context.Context) error {
+	pause(ctx, settle)
+	if err := awaitStandbys(ctx, t.places); err != nil {
+		return err
+	}
+	uses := map[*place]use{}
+	t.uses = append(t.uses, uses)
 	for _, p := range t.places {
 		if p.id == "" {
 			continue // its supervisors come and go
 		}
-		pids := append(find(keeperName, p.id), find(workerName, p.id)...)
-		pids = append(pids, p.cmd.Process.Pid)
-		if p.name == "crun" && t.agent != nil {
-			pids = append(pids, t.agent.cmd.Process.Pid)
+		pids := slices.Concat(find(keeperName, p.id), find(workerName, p.id), find(standbyName, p.id), []int{p.cmd.Process.Pid})
+		if p.agent != nil {
+			pids = append(append(pids, p.agent.cmd.Process.Pid), p.agent.deputies()...)
 		}
 		var sum use
 		for _, pid := range pids {
@@ -54,8 +61,9 @@ func (t *table) measure(uses *map[*place]use) {
 				sum.descriptors += int(fds.Size())
 			}
 		}
-		(*uses)[p] = sum
+		uses[p] = sum
 	}
+	return nil
 }
 
 // leftovers notes which processes and files are left. A supervisor ends soon after the last task.
@@ -90,32 +98,49 @@ func (t *table) print(w io.Writer) {
 	_ = unix.Uname(&uname) // it cannot fail
 	fmt.Fprintf(w, "%s, Linux %s, seed %d, %v\n\n", t.started.Format(time.DateOnly), unix.ByteSliceToString(uname.Release[:]), t.seed, t.duration)
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
-	row := func(name string, cell func(*place) any) {
+	row := func(name string, sum any, cell func(*place) any) {
 		fmt.Fprint(tab, name, "\t")
 		for _, p := range t.places {
 			fmt.Fprint(tab, cell(p), "\t")
 		}
-		fmt.Fprintln(tab)
+		fmt.Fprintln(tab, sum, "\t")
 	}
-	row("", func(p *place) any { return p.name })
+	count := func(name string, get func(*place) int, applies func(*place) bool) {
+		sum := 0
+		for _, p := range t.places {
+			sum += get(p)
+		}
+		row(name, sum, func(p *place) any {
+			if !applies(p) {
+				return ""
+			}
+			return get(p)
+		})
+	}
+	always := func(*place) bool { return true }
+	row("", "all", func(p *place) any { return p.name })
 	for kind := range faultKinds {
-		row(kind.String(), func(p *place) any { return p.faults[kind] })
+		count(kind.String(), func(p *place) int { return p.faults[kind] }, func(p *place) bool { return p.suffers(kind) })
 	}
-	row("calls checked", func(p *place) any { return p.total().Calls })
-	row("wrong answers", func(p *place) any { return p.total().Wrong })
-	row("lost owners", func(p *place) any { return p.total().Lost })
-	row("hung", func(p *place) any { return p.hung })
+	count("calls checked", func(p *place) int { return p.total().Calls }, always)
+	count("wrong answers", func(p *place) int { return p.total().Wrong }, always)
+	count("lost owners", func(p *place) int { return p.total().Lost }, always)
+	count("hung", func(p *place) int { return p.hung }, always)
 	change := func(get func(use) int) func(p *place) any {
 		return func(p *place) any {
 			if p.id == "" {
 				return ""
 			}
-			return fmt.Sprintf("%d → %d", get(t.before[p]), get(t.after[p]))
+			var values []string
+			for _, uses := range t.uses {
+				values = append(values, strconv.Itoa(get(uses[p])))
+			}
+			return strings.Join(values, " → ")
 		}
 	}
-	row("memory (KiB)", change(func(u use) int { return u.memory }))
-	row("descriptors", change(func(u use) int { return u.descriptors }))
-	row("threads", change(func(u use) int { return u.threads }))
+	row("memory (KiB)", "", change(func(u use) int { return u.memory }))
+	row("descriptors", "", change(func(u use) int { return u.descriptors }))
+	row("threads", "", change(func(u use) int { return u.threads }))
 	tab.Flush()
 	fmt.Fprintf(w, "\nprocesses left: %d, files left: %d\n", len(t.processes), len(t.files))
 }

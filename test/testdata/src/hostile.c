@@ -28,6 +28,7 @@
 enum {
 	CALLS_PER_PROCESS = 4000,
 	THREADS = 3,
+	PROCESSES = 12, // at the same time: many wait for something that does not come
 	LIMIT_SECONDS = 2, // a process that hangs, as many calls may, is ended then
 	POOL = 64 * 1024,
 	HIGHEST = 480, // more than the highest number of a call
@@ -223,29 +224,45 @@ int main(int argc, char **argv) {
 	sigaddset(&ended, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &ended, NULL);
 	unsigned long hung = 0, killed = 0;
-	while (atomic_load(&shared->calls) < want) {
-		pid_t pid = fork();
-		if (pid == 0) {
-			sigprocmask(SIG_UNBLOCK, &ended, NULL);
-			child(seed, uid);
+	struct {
+		pid_t pid; // 0: none
+		time_t end;
+	} running[PROCESSES] = {0};
+	int left = 0;
+	while (atomic_load(&shared->calls) < want || left > 0) {
+		for (int i = 0; i < PROCESSES && atomic_load(&shared->calls) < want; i++) {
+			if (running[i].pid)
+				continue;
+			pid_t pid = fork();
+			if (pid == 0) {
+				sigprocmask(SIG_UNBLOCK, &ended, NULL);
+				child(seed, uid);
+			}
+			seed++;
+			if (pid < 0) {
+				perror("fork");
+				return 1;
+			}
+			running[i].pid = pid;
+			running[i].end = time(NULL) + LIMIT_SECONDS;
+			left++;
 		}
-		seed++;
-		if (pid < 0) {
-			perror("fork");
-			return 1;
-		}
-		int status;
-		time_t end = time(NULL) + LIMIT_SECONDS;
-		while (waitpid(pid, &status, WNOHANG) == 0) {
-			sigtimedwait(&ended, NULL, &(struct timespec){1, 0});
-			if (time(NULL) > end && kill(pid, SIGKILL) == 0) {
+		sigtimedwait(&ended, NULL, &(struct timespec){1, 0});
+		for (int i = 0; i < PROCESSES; i++) {
+			pid_t pid = running[i].pid;
+			int status;
+			if (pid && waitpid(pid, &status, WNOHANG) == 0) {
+				if (time(NULL) <= running[i].end || kill(pid, SIGKILL))
+					continue;
 				waitpid(pid, &status, 0);
 				hung++;
-				break;
+			}
+			if (pid) {
+				killed += WIFSIGNALED(status);
+				running[i].pid = 0;
+				left--;
 			}
 		}
-		if (WIFSIGNALED(status))
-			killed++;
 	}
 	// Which processes hang or die depends on the arguments only.
 	printf("%lu calls, %lu processes ended by a signal, %lu after %d s\n", atomic_load(&shared->calls), killed, hung, LIMIT_SECONDS);
