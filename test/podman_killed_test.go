@@ -45,9 +45,9 @@ func TestPodmanKilled(t *testing.T) {
 	kill(unix.SIGKILL, workerOf(t, e))
 	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
 
-	// Without both, the containers have to end. The next command says so, and podman can
-	// start them again.
-	pids := []int{pid, workerOf(t, e)}
+	// Without them and the standby, the containers have to end. The next command says so, and podman
+	// can start them again.
+	pids := []int{pid, workerOf(t, e), standbyOf(t)}
 	kill(unix.SIGSTOP, pids...) // so that none replaces the other
 	kill(unix.SIGKILL, pids...)
 	out, messages, status := e.try("podman", "ps", "-a", "--format", "{{.Names}} {{.ExitCode}}")
@@ -73,4 +73,18 @@ func workerOf(t *testing.T, e *engine) int {
 	}
 	t.Fatal("there is no worker")
 	return 0
+}
+
+// standbyOf waits for the standby of the session default, which can take over, and returns its process id.
+func standbyOf(t *testing.T) (standby int) {
+	t.Helper()
+	eventually(t, "the standby of the session", func() bool {
+		for _, pid := range processes(os.Getuid(), workVar+"="+work()) {
+			if commandLine(pid) == "subuidless-standby default" && hasOpen(pid, "anon_inode:seccomp notify") {
+				standby = pid
+			}
+		}
+		return standby != 0
+	})
+	return standby
 }
