@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -39,12 +40,10 @@ func TestPodman(t *testing.T) {
 	e.expect("started\n", "podman", "logs", "box")
 	e.run("podman", "exec", "-d", "-u", "33:4321", "box", "sleep", "1000")
 	for _, args := range [][]string{{"user", "group", "args"}, {"-eo", "user,group,args"}} {
-		top := e.run(append([]string{"podman", "top", "box"}, args...)...)
-		for _, want := range []string{"root root sh -c trap", "www-data 4321 sleep 1000"} {
-			if !strings.Contains(strings.Join(strings.Fields(top), " "), want) {
-				t.Errorf("top %v lacks %q:\n%s", args, want, top)
-			}
-		}
+		eventually(t, fmt.Sprintf("top %v shows both commands", args), func() bool { // when the second one has been executed
+			top := strings.Join(strings.Fields(e.run(append([]string{"podman", "top", "box"}, args...)...)), " ")
+			return strings.Contains(top, "root root sh -c trap") && strings.Contains(top, "www-data 4321 sleep 1000")
+		})
 	}
 
 	if out := e.run("session", "ls"); !strings.Contains(out, "  1            ") || !strings.Contains(out, "active") {
