@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,13 +42,29 @@ func leftovers(work string, user int, mounts []byte, wait time.Duration) []strin
 			}
 		}
 	}
-	switch now, err := os.ReadFile("/proc/self/mountinfo"); {
-	case err != nil:
-		left = append(left, err.Error())
-	case !bytes.Equal(now, mounts):
-		left = append(left, fmt.Sprintf("mounts:\n%s\nwere before:\n%s", now, mounts))
+	now, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return append(left, err.Error())
+	}
+	before := mountPoints(mounts)
+	for mount, line := range mountPoints(now) {
+		if _, was := before[mount]; !was {
+			left = append(left, "mount: "+line)
+		}
 	}
 	return left
+}
+
+// mountPoints returns the lines of a mountinfo by what does not change while a mount is there: see
+// proc_pid_mountinfo(5). A mount may vanish: another process has removed the directory.
+func mountPoints(mountinfo []byte) map[string]string {
+	lines := map[string]string{}
+	for line := range strings.Lines(string(mountinfo)) {
+		if fields := strings.Fields(line); len(fields) > 5 {
+			lines[strings.Join(fields[:5], " ")] = strings.TrimSpace(line)
+		}
+	}
+	return lines
 }
 
 // tree lists root and everything below it.
