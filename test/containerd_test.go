@@ -38,6 +38,10 @@ const cniConfig = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
 	{"type": "portmap", "capabilities": {"portMappings": true}}]}
 `
 
+// crictlConfig is the configuration of crictl. By default, it gives up after two seconds, in which a busy
+// machine starts no container.
+const crictlConfig = "timeout: 300\n"
+
 // TestCRI runs pods by crictl and containerd.
 func TestCRI(t *testing.T) {
 	needs(t, "busybox", "cni", "containerd", "crictl")
@@ -50,6 +54,7 @@ func TestCRI(t *testing.T) {
 		err = errors.Join(
 			os.Symlink(work("bin", "subuidless"), e.home("containerd", "subuidless-runtime")),
 			os.WriteFile(e.home("containerd", "config.toml"), fmt.Appendf(nil, criConfig, e.home(), e.addr+"/pause"), 0o644),
+			os.WriteFile(e.home("containerd", "crictl.yaml"), []byte(crictlConfig), 0o644),
 			os.WriteFile(e.home("containerd", "cni", "pods.conflist"), []byte(cniConfig), 0o644))
 	}
 	if err != nil {

@@ -62,8 +62,8 @@ func TestEngineDocs(t *testing.T) {
 }
 
 // configureContainerd redirects docker.io and registry.k8s.io to the registry of e in the
-// directory for hosts of docs/engines/containerd.md, and pushes the image of pods, with the given
-// layer.
+// directory for hosts of docs/engines/containerd.md, configures crictl, and pushes the image of
+// pods, with the given layer.
 func (e *engine) configureContainerd(layer []byte) {
 	e.t.Helper()
 	if _, missing := unmet("containerd"); missing {
@@ -86,4 +86,9 @@ func (e *engine) configureContainerd(layer []byte) {
 			e.t.Fatal(err)
 		}
 	}
+	crictl := e.home(".crictl.yaml")
+	if err := os.WriteFile(crictl, []byte(crictlConfig), 0o644); err != nil {
+		e.t.Fatal(err)
+	}
+	e.env = append(e.env, "CRI_CONFIG_FILE="+crictl)
 }
