@@ -99,8 +99,17 @@ func (i *Info) state() string {
 	return "active"
 }
 
-// stoppedPatience is how long the monitor of a container that has ended may take to end.
+// stoppedPatience is how long a container that has just been stopped may take to end.
 const stoppedPatience = time.Second
+
+// stopping returns how long Stop waits for the end of containers that have just been stopped: if no
+// process of theirs is left, only for their monitors, which then end.
+func (m *members) stopping() time.Duration {
+	if len(m.inContainers(true)) > 0 {
+		return stoppedPatience
+	}
+	return monitorPatience
+}
 
 // Stop ends a session with all its processes. If containers are running, it does that only
 // with force: they get SIGTERM, and ten seconds to end.
@@ -130,8 +139,7 @@ func Stop(name string, force bool) error {
 		return err
 	}
 	m, err := findMembers(userNS)
-	// The monitors of containers that have just been stopped take a moment.
-	for end := time.Now().Add(stoppedPatience); err == nil && len(m.byID()) > 0 && !force && time.Now().Before(end); {
+	for start := time.Now(); err == nil && !force && len(m.byID()) > 0 && time.Since(start) < m.stopping(); {
 		time.Sleep(pollEvery)
 		m, err = findMembers(userNS)
 	}

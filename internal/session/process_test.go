@@ -2,7 +2,9 @@ package session
 
 import (
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,28 @@ func TestFindMembers(t *testing.T) {
 	}
 	if m, err = findMembers(1); err != nil || len(m.processes) > 0 || m.worker {
 		t.Errorf("%d processes are in a namespace that does not exist (%v)", len(m.processes), err)
+	}
+}
+
+// Without processes in containers, their monitors get more time.
+func TestStopping(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	}()
+	outside := process{pid: os.Getpid()}
+	for _, tt := range []struct {
+		processes []process
+		want      time.Duration
+	}{{nil, monitorPatience}, {[]process{outside}, monitorPatience}, {[]process{outside, {pid: cmd.Process.Pid}}, stoppedPatience}} {
+		if got := (&members{processes: tt.processes}).stopping(); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.processes, got, tt.want)
+		}
 	}
 }
 
