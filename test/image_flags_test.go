@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -60,19 +61,11 @@ func TestPause(t *testing.T) {
 	subuidless(t, "run", "-d", store, "--name=p", "box", "sh", "-c", "trap 'exit 5' TERM; while :; do echo x >>/log; sleep 0.02; done")
 	// stopped reports whether the command, the only child of the init, is stopped.
 	stopped := func() bool {
-		lists, err := filepath.Glob("/proc/" + inspectField(t, store, "p", ".State.Pid") + "/task/*/children")
+		init, err := strconv.Atoi(inspectField(t, store, "p", ".State.Pid"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var pid string
-		for _, list := range lists {
-			children, err := os.ReadFile(list)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pid += strings.TrimSpace(string(children))
-		}
-		status, err := os.ReadFile("/proc/" + pid + "/status")
+		status, err := os.ReadFile("/proc/" + strings.Join(children(init), "") + "/status")
 		if err != nil {
 			t.Fatal(err)
 		}
