@@ -16,6 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// No test runs on the first thread of the process, to which the main goroutine is locked from
+// now on: its id is that of the process, it stays when a goroutine that is locked to it ends,
+// and /proc/self shows its namespaces and descriptors.
+func init() { runtime.LockOSThread() }
+
 // inside is the environment variable that marks the process that runs the tests.
 const inside = "SUBUIDLESS_WORKERTEST"
 
@@ -73,9 +78,8 @@ func serveRealTime(requests, answers *os.File) {
 }
 
 // rerun runs this program again, in a new user and mount namespace, and returns its
-// exit status.
+// exit status. The goroutine is locked to its thread, to which Pdeathsig refers.
 func rerun() int {
-	runtime.LockOSThread() // Pdeathsig refers to the thread
 	fd, err := unix.MemfdCreate("decoy", unix.MFD_CLOEXEC)
 	if err != nil {
 		panic(err)
