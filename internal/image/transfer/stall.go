@@ -9,9 +9,17 @@ import (
 	"time"
 )
 
-// stallTimeout is how long a connection to a registry may make no progress. It is a variable for
-// tests.
-var stallTimeout = 60 * time.Second
+// stallTimeout is how long a connection to a registry may make no progress.
+const stallTimeout = 60 * time.Second
+
+// timer is a time.Timer, except in tests.
+type timer interface {
+	Stop() bool
+	Reset(time.Duration) bool
+}
+
+// afterFunc is time.AfterFunc, except in tests.
+var afterFunc = func(d time.Duration, f func()) timer { return time.AfterFunc(d, f) }
 
 // errStalled is the reason why a request is given up.
 var errStalled = errors.New("the registry has stalled")
@@ -24,7 +32,7 @@ type watchdog struct{ http.RoundTripper }
 func (t watchdog) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	w := &watch{ctx: ctx, cancel: cancel}
-	w.timer = time.AfterFunc(stallTimeout, func() {
+	w.timer = afterFunc(stallTimeout, func() {
 		cancel(fmt.Errorf("%w: nothing has been transferred for %v", errStalled, stallTimeout))
 	})
 	request = request.Clone(ctx)
@@ -45,7 +53,7 @@ func (t watchdog) RoundTrip(request *http.Request) (*http.Response, error) {
 type watch struct {
 	ctx    context.Context //nolint:containedctx // that of the request
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
+	timer  timer
 }
 
 func (w *watch) end() {
