@@ -84,8 +84,9 @@ func readBlocks(page string) ([]pages.Block, error) {
 	return slices.DeleteFunc(blocks, func(b pages.Block) bool { return b.NotRun != "" }), nil
 }
 
-// patience is how long the commands may take, on a machine that does other things, too.
-const patience = 5 * time.Minute
+// patience ends commands that hang. They take a minute, and longer while the machine does other
+// things, too.
+const patience = 20 * time.Minute
 
 // debians are the root file systems of test/prepare in which the package is tried.
 var debians = []string{"engines12", "engines13"}

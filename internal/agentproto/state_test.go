@@ -48,7 +48,7 @@ func connect(t testing.TB) (server, client *net.UnixConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	if err := server.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := server.SetReadDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return server, client

@@ -50,8 +50,8 @@ func TestLockWaits(t *testing.T) {
 	s.Unlock(i)
 	select {
 	case <-got:
-	case <-time.After(5 * time.Second):
-		t.Fatal("the lock is not granted 5 seconds after its release")
+	case <-time.After(time.Minute):
+		t.Fatal("the lock is not granted a minute after its release")
 	}
 }
 
@@ -73,8 +73,8 @@ func TestLockLeavesOtherInodesAlone(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
-		t.Fatal("the lock of another inode is not granted within 5 seconds")
+	case <-time.After(time.Minute):
+		t.Fatal("the lock of another inode is not granted within a minute")
 	}
 	s.Unlock(held)
 }

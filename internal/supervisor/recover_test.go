@@ -85,7 +85,7 @@ func (c *caught) recovered(t *testing.T) result {
 	select {
 	case got := <-c.answer:
 		return got
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the caller waits for ever")
 		return result{}
 	}
