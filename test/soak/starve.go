@@ -87,17 +87,17 @@ func (s *starver) fill() {
 }
 
 func (s *starver) create() {
-	name, i := s.newName(), &inode{links: 1, mode: unix.S_IFREG | 0o644}
-	fd, err := unix.Open(name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	name, i := s.newName(), &inode{links: 1}
+	var err error
 	if s.rand.IntN(3) == 0 {
-		if err == nil {
-			unix.Close(fd)
-			_ = unix.Unlink(name)
-		}
 		i.mode, i.size, i.target = unix.S_IFLNK|0o777, 1, "x"
 		err = unix.Symlink("x", name)
-	} else if err == nil {
-		unix.Close(fd)
+	} else {
+		i.mode = unix.S_IFREG | 0o644
+		var fd int
+		if fd, err = unix.Open(name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
+			unix.Close(fd)
+		}
 	}
 	if s.try(err, "creating %s", name) {
 		s.names[name] = i

@@ -66,14 +66,17 @@ func (t *table) measure(ctx context.Context) error {
 	return nil
 }
 
-// leftovers notes which processes and files are left. A supervisor ends soon after the last task.
+// leftovers notes which processes and files are left. A supervisor ends soon after the last task. A
+// process is not found while it executes a program, or while its parent ends: so there must be none
+// twice.
 func (t *table) leftovers() error {
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		t.processes = processes()
-		if len(t.processes) == 0 || time.Now().After(end) {
-			break
+	end := time.Now().Add(patience)
+	for none := 0; none < 2 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if none++; len(processes()) > 0 {
+			none = 0
 		}
 	}
+	t.processes = processes()
 	killAll()
 	for _, dir := range []string{"tmp", "run", filepath.Join("files", "exec"), filepath.Join("files", "rootfs", "tmp"), filepath.Join("files", "bundle", "rootfs", "tmp"), filepath.Join("files", "build"), filepath.Join("files", "podman", "tmp"), filepath.Join("podman", "subuidless")} {
 		err := filepath.WalkDir(filepath.Join(t.dir, dir), func(path string, d fs.DirEntry, err error) error {

@@ -22,7 +22,8 @@ const pairOffset = 100000
 // another one.
 type killable struct {
 	cmd   *exec.Cmd
-	ended chan error
+	ended chan struct{} // closed at its end
+	err   error         // of its end
 }
 
 func startKillable() (*killable, error) {
@@ -33,9 +34,9 @@ func startKillable() (*killable, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	k := &killable{cmd, make(chan error, 1)}
+	k := &killable{cmd: cmd, ended: make(chan struct{})}
 	go func() {
-		k.ended <- cmd.Wait()
+		k.err = cmd.Wait()
 		close(k.ended)
 	}()
 	return k, nil
@@ -43,7 +44,7 @@ func startKillable() (*killable, error) {
 
 // taskMain sets the owner of the file to pairs of ids, creates and removes files, for ever.
 func taskMain() error {
-	fd, err := unix.Open(taskFile, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Open(taskFile, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -65,10 +66,8 @@ func taskMain() error {
 // checked again when the task has ended.
 func (c *checker) watchTask() {
 	select {
-	case err := <-c.task.ended:
-		if status, ok := c.task.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
-			c.wrong("a task has ended: %v", err)
-		}
+	case <-c.task.ended:
+		c.task.mustBeKilled(c)
 	default:
 		if s := c.taskOwner(); isPair(s) {
 			return
@@ -87,12 +86,10 @@ func (c *checker) watchTask() {
 	c.task = task
 }
 
-// taskOwner returns the status of the task's file; that of a new file if it does not exist yet.
+// taskOwner returns the status of the task's file.
 func (c *checker) taskOwner() status {
 	s, err := lstat(taskFile, c.rand.IntN(ways))
-	if err == unix.ENOENT || !c.call(nil, err, "status of %s", taskFile) {
-		return status{}
-	}
+	c.call(nil, err, "status of %s", taskFile)
 	return s
 }
 
@@ -105,4 +102,12 @@ func (k *killable) end(c *checker) {
 		c.wrong("kill of a task: %v", err)
 	}
 	<-k.ended
+	k.mustBeKilled(c)
+}
+
+// mustBeKilled checks that the task, which has ended, has not ended by itself.
+func (k *killable) mustBeKilled(c *checker) {
+	if status, ok := k.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+		c.wrong("a task has ended: %v", k.err)
+	}
 }
