@@ -80,7 +80,9 @@ func mayRead(peer *unix.Ucred) bool {
 }
 
 const (
-	patience    = time.Second
+	// patience is for a peer that does not run: one that has ended closes the connection at once, and
+	// a busy machine may need seconds for a live one.
+	patience    = 10 * time.Second
 	acceptAgain = 100 * time.Millisecond
 )
 

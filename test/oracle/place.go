@@ -100,8 +100,8 @@ func makeLocked(parent string) (dir string, lock *os.File, err error) {
 	}
 	for _, left := range found {
 		unused, err := flock(left, unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			continue
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
+			continue // it runs, or has just removed its directory
 		}
 		if err != nil {
 			return "", nil, err
