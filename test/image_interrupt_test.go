@@ -181,6 +181,7 @@ func TestImageInterrupted(t *testing.T) {
 	isEmpty(t, dir)
 	subuidless(t, "rm", store, "large")
 	interruptPipes(t, store, image)
+	interruptSquash(t, store, image)
 
 	once, reached = sync.Once{}, make(chan struct{})
 	reg.handle = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -239,6 +240,35 @@ func interruptPipes(t *testing.T, store, image string) {
 		t.Error(err)
 	}
 	inOrder(t, store, 1)
+}
+
+// interruptSquash interrupts a build while it makes one layer of two, one of which has become so large
+// in the store that this takes very long.
+func interruptSquash(t *testing.T, store, image string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM "+image+"\nRUN touch -d 2001-01-01 /large\nRUN touch /other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := []string{"build", "-q", store, "-o", "type=oci,dest=" + filepath.Join(dir, "out"), dir}
+	subuidless(t, build...)
+	found, err := filepath.Glob(filepath.Join(strings.TrimPrefix(store, "--root="), "layers/*/large"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the layers have %v (%v)", found, err)
+	}
+	if err := os.Truncate(found[0], 100<<30); err != nil {
+		t.Fatal(err)
+	}
+	squash := append([]string{build[0], "--squash"}, build[1:]...)
+	interrupt(t, when(t, func() bool { return isInStore(store, "tmp/build-*/squash-*/archive", 1) }), squash...)
+	if err := os.Truncate(found[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, store, 1)
+	if isInStore(store, "tmp/build-*", 0) {
+		t.Error("files of the build are left")
+	}
+	subuidless(t, squash...)
 }
 
 // isLarge reports whether a directory has a file of at least this size that fits the pattern.

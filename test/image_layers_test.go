@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -335,13 +336,30 @@ func (l *rawLayer) Uncompressed() (io.ReadCloser, error) {
 	return gzip.NewReader(bytes.NewReader(l.compressed))
 }
 
-// TestImageZeros unpacks a large file of zeros, which takes no space on the disk, however the root
+// sparseLayer returns a layer whose file has this size, and which is sparse in the archive, too.
+func sparseLayer(t *testing.T, name string, size int64) v1.Layer {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, name), size); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := exec.Command("tar", "--create", "--sparse", "--format=pax", fmt.Sprintf("--owner=:%d", 1<<31), fmt.Sprintf("--group=:%d", 1<<32-2), "-C", dir, name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layerOf(t, archive)
+}
+
+// TestImageZeros unpacks large files of zeros, which take no space on the disk, however the root
 // file system is made.
 func TestImageZeros(t *testing.T) {
-	const chunks = 16
+	const chunks, sparse = 4, 20 << 30
 	reg := startRegistry(t)
 	img := imageOf(t, v1.Config{}, busyboxLayer(t))
-	img, err := mutate.AppendLayers(img, zerosLayer(t, "zeros", chunks))
+	img, err := mutate.AppendLayers(img, zerosLayer(t, "zeros", chunks), sparseLayer(t, "sparse", sparse))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,8 +367,8 @@ func TestImageZeros(t *testing.T) {
 	store := imageStore(t)
 	subuidless(t, "pull", "-q", store, image)
 	for _, driver := range []string{"overlay", "copy"} {
-		out := subuidless(t, "run", "--rm", store, "--storage-driver="+driver, image, "stat", "-c", "%u:%g %a %s %b", "/zeros")
-		if want := fmt.Sprintf("%d:%d 600 %d 0\n", 1<<31, 1<<32-2, chunks*64<<20); out != want {
+		out := subuidless(t, "run", "--rm", store, "--storage-driver="+driver, image, "stat", "-c", "%u:%g %a %s %b", "/zeros", "/sparse")
+		if want := fmt.Sprintf("%[1]d:%[2]d 600 %[3]d 0\n%[1]d:%[2]d 600 %[4]d 0\n", 1<<31, 1<<32-2, chunks*64<<20, sparse); out != want {
 			t.Errorf("%s: %q, want %q", driver, out, want)
 		}
 	}
