@@ -17,10 +17,17 @@ var joint struct {
 
 // entry is where the kernel starts a file with two programs. It jumps to where the image program
 // starts if argv[0] begins with "subuidless-image", and otherwise to where the main program does. It
-// runs before anything of Go.
+// runs before anything of Go, whose runtime prints a stack dump if it cannot reserve address space:
+// if RLIMIT_AS is below minAddressSpace, entry prints noAddressSpace, and exits with status 1.
 //
 //lint:ignore U1000 only the variable joint has its address
 func entry()
+
+// minAddressSpace is how much the runtime of Go reserves at its start, and some room, in bytes.
+const minAddressSpace = 1 << 30
+
+//lint:ignore U1000 only entry reads it
+var noAddressSpace = "subuidless: the limit on address space (ulimit -v) is below 1 GiB, which the Go runtime reserves, although it uses little of that: raise it, or set it in the container: sh -c 'ulimit -v LIMIT; exec COMMAND'\n"
 
 // jointMagic is how joint begins.
 const jointMagic = "subuidless" + "-" + "joint"
