@@ -31,14 +31,22 @@ func parseLine(line string) (s owner.SavedInode, err error) {
 	return s, nil
 }
 
-// load adds the records of a state file to t.
+// load adds the records of a state file to t. A last line without a line feed is an error: it has been
+// cut off, and its last number may have had more digits.
 func load(r io.Reader, t *owner.Temporary) error {
-	scanner := bufio.NewScanner(r)
-	for n := 1; scanner.Scan(); n++ {
-		if strings.TrimSpace(scanner.Text()) == "" {
+	for b, n := bufio.NewReader(r), 1; ; n++ {
+		line, err := b.ReadString('\n')
+		switch {
+		case err == io.EOF && strings.TrimSpace(line) == "":
+			return nil
+		case err == io.EOF:
+			return fmt.Errorf("line %d: the file has been cut off here", n)
+		case err != nil:
+			return err
+		case strings.TrimSpace(line) == "":
 			continue
 		}
-		s, err := parseLine(scanner.Text() + "\n")
+		s, err := parseLine(line)
 		if err == nil {
 			err = t.Load(s)
 		}
@@ -46,7 +54,6 @@ func load(r io.Reader, t *owner.Temporary) error {
 			return fmt.Errorf("line %d: %w (want a file of fakeroot -s)", n, err)
 		}
 	}
-	return scanner.Err()
 }
 
 // save writes a state file with these records.
@@ -71,7 +78,8 @@ func save(name string, records iter.Seq[owner.SavedInode]) error {
 	if st != nil {
 		mode = st.Mode().Perm()
 	}
-	err = errors.Join(write(f, records), f.Chmod(mode), f.Close())
+	// Without Sync, a power cut after the renaming could leave it empty.
+	err = errors.Join(write(f, records), f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -69,12 +69,27 @@ func TestLoadErrors(t *testing.T) {
 		saved + "dev=fe00\n": "line 4:",
 		"#mtree v2.0\n":      "line 1:",
 		saved[:20]:           "line 1:",
-		"dev=1,ino=1,mode=644,uid=0,gid=0,nlink=1,rdev=0\n":           "no file type",
-		"dev=1,ino=1,mode=100644,uid=4294967296,gid=0,nlink=1,rdev=0": "value 4",
+		"dev=1,ino=1,mode=644,uid=0,gid=0,nlink=1,rdev=0\n":             "no file type",
+		"dev=1,ino=1,mode=100644,uid=4294967296,gid=0,nlink=1,rdev=0\n": "value 4",
 	} {
 		err := load(bytes.NewBufferString(text), records)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A file that has been cut off in the middle of a line is refused: the last number may be another one.
+func TestLoadTruncated(t *testing.T) {
+	records, err := owner.CreateTemporary(owner.TemporaryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	for n := range len(saved) {
+		whole := n == 0 || saved[n-1] == '\n'
+		if err := load(strings.NewReader(saved[:n]), records); (err == nil) != whole {
+			t.Errorf("%q: %v", saved[:n], err)
 		}
 	}
 }

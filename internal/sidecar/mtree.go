@@ -94,7 +94,11 @@ func (f *file) writeTo(w io.Writer) error {
 // readFiles reads an mtree specification. Keywords that a file of this package does not need
 // are ignored. The error names the file and the keyword.
 func readFiles(r io.Reader) ([]file, error) {
-	spec, err := parseSpec(r)
+	var end tail
+	spec, err := parseSpec(io.TeeReader(r, &end))
+	if err == nil && end != (tail{}) && (end[1] != '\n' || end[0] == '\\') {
+		err = errors.New("it has been cut off: it ends in the middle of a line")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the mtree specification: %w", err)
 	}
@@ -119,6 +123,22 @@ func readFiles(r io.Reader) ([]file, error) {
 		return nil, errors.New("this is not an mtree specification: it names no file")
 	}
 	return files, nil
+}
+
+// tail is an io.Writer that keeps the last two bytes. An id whose last digits are missing would be
+// another user's.
+type tail [2]byte
+
+func (t *tail) Write(b []byte) (int, error) {
+	if len(b) > 1 {
+		t[0] = b[len(b)-2]
+	} else if len(b) == 1 {
+		t[0] = t[1]
+	}
+	if len(b) > 0 {
+		t[1] = b[len(b)-1]
+	}
+	return len(b), nil
 }
 
 // parseSpec is mtree.ParseSpec, which panics at a line with nothing but a backslash.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
@@ -61,6 +62,39 @@ func TestWriteAndRead(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+// A specification that has been cut off anywhere gives the first files as they were, or an error.
+func TestTruncatedSpecification(t *testing.T) {
+	want := []file{
+		{path: ".", kind: unix.S_IFDIR, mode: 0o755, ID: owner.ID{UID: 1000, GID: 2000}},
+		{path: "device", kind: unix.S_IFBLK, mode: 0o600, ID: owner.ID{UID: 123, GID: 456}, rdev: unix.Mkdev(123, 456)},
+		{path: "file", kind: unix.S_IFREG, mode: 0o4711, ID: owner.ID{UID: 33, GID: 44}, xattrs: []xattr{{"trusted.long", make([]byte, maxLine)}}},
+		{path: "last", kind: unix.S_IFREG, mode: 0o644, ID: owner.ID{UID: 12345, GID: 67890}},
+	}
+	var b bytes.Buffer
+	b.WriteString(signature)
+	for _, f := range want {
+		if err := f.writeTo(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := b.Bytes()
+	for n := range len(whole) + 1 {
+		if n > 400 && n < len(whole)-200 && n%maxLine > 300 { // within one long value
+			continue
+		}
+		got, err := readFiles(bytes.NewReader(whole[:n]))
+		if err != nil && n < len(whole) {
+			continue
+		}
+		if err != nil || len(got) > len(want) || n == len(whole) && len(got) < len(want) {
+			t.Fatalf("%d bytes: %d files, %v", n, len(got), err)
+		}
+		if diff := cmp.Diff(want[:len(got)], got, cmp.AllowUnexported(file{}, xattr{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("%d bytes (-want +got):\n%s", n, diff)
+		}
+	}
 }
 
 // Specifications of other programs.
