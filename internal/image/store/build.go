@@ -140,6 +140,9 @@ func makeCacheMount(name string, fill func(string) error) error {
 	if err := fill(next); err != nil {
 		return errors.Join(err, layer.RemoveAll(next))
 	}
+	if err := syncFileSystem(filepath.Dir(name)); err != nil {
+		return errors.Join(err, layer.RemoveAll(next))
+	}
 	return os.Rename(next, name)
 }
 

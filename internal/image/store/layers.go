@@ -88,11 +88,6 @@ func (s *Store) NewLayer(id string) (*NewLayer, error) {
 
 // Commit makes new layers, the bottom one first, those of the store, durably.
 func (s *Store) Commit(layers []*NewLayer) error {
-	dir, err := os.Open(s.LayersDir())
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
 	pending := false
 	for _, n := range layers {
 		pending = pending || !n.Done
@@ -100,8 +95,8 @@ func (s *Store) Commit(layers []*NewLayer) error {
 	if !pending {
 		return nil
 	}
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return fmt.Errorf("writing the layers to the disk: %w", err)
+	if err := syncFileSystem(s.LayersDir()); err != nil {
+		return err
 	}
 	for _, n := range layers {
 		if n.Done {
@@ -113,7 +108,20 @@ func (s *Store) Commit(layers []*NewLayer) error {
 		n.Done = true
 		n.lock.Unlock()
 	}
-	return dir.Sync()
+	return storedir.SyncDir(s.LayersDir())
+}
+
+// syncFileSystem writes everything on the file system of dir to the disk.
+func syncFileSystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("writing the file system of %s to the disk: %w", dir, err)
+	}
+	return nil
 }
 
 // Abandon removes those of the layers that are not committed.

@@ -322,7 +322,8 @@ func (c *Container) checkPlace(here string) error {
 	return fmt.Errorf("container %s runs on %s, and this command works only there", c.Name, c.State.Host)
 }
 
-// SaveState writes state.json. Durable means that it survives a power failure.
+// SaveState writes state.json. Durable means that it survives a power failure, after which the state of
+// a container that was running may otherwise be lost: see LoadState.
 func (c *Container) SaveState(durable bool) error {
 	b, err := json.MarshalIndent(&c.State, "", "  ")
 	if err != nil {
@@ -343,9 +344,17 @@ func (c *Container) SaveState(durable bool) error {
 func (c *Container) LoadState() error {
 	c.Running = c.IsRunning()
 	c.State = State{}
-	err := ReadJSON(filepath.Join(c.Dir, "state.json"), &c.State)
-	if errors.Is(err, os.ErrNotExist) {
+	name := filepath.Join(c.Dir, "state.json")
+	err := ReadJSON(name, &c.State)
+	var damaged *json.SyntaxError
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		err = nil
+	case errors.As(err, &damaged) && !c.Running:
+		var st os.FileInfo
+		if st, err = os.Stat(name); err == nil {
+			c.State = State{Started: st.ModTime(), Finished: st.ModTime(), ExitCode: exitKilled, Error: "its state was lost when the machine lost power"}
+		}
 	}
 	if !c.Running && err == nil && !c.State.Started.IsZero() && c.State.Finished.Before(c.State.Started) {
 		c.State.ExitCode, c.State.Error = exitKilled, "the process that ran the container was killed"
