@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -61,32 +62,30 @@ const (
 // maxExec is about how long a runtime takes to start a process in a container.
 const maxExec = 100 * time.Millisecond
 
-// fault is what happens to one container.
-type fault struct {
-	place *place
-	kind  faultKind
-}
-
-// all returns everything that can happen.
-func (f *faults) all() (all []fault) {
-	for _, p := range f.places {
-		for kind := range faultKinds {
+// victims returns the places to which each kind of fault can happen.
+func (f *faults) victims() (victims [faultKinds][]*place) {
+	for kind := range faultKinds {
+		for _, p := range f.places {
 			if p.suffers(kind) {
-				all = append(all, fault{p, kind})
+				victims[kind] = append(victims[kind], p)
 			}
 		}
 	}
-	return all
+	return victims
 }
 
 // run makes faults happen for a time. It is an error if a place ends or hangs.
 func (f *faults) run(ctx context.Context, d time.Duration) error {
-	all := f.all()
+	victims := f.victims()
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
 		pause(ctx, rand.N(maxPause))
-		next := all[f.rand.IntN(len(all))]
-		if err := f.do(ctx, next.place, next.kind); err != nil {
-			return fmt.Errorf("%s: %v: %w", next.place.name, next.kind, err)
+		kind := faultKind(f.rand.IntN(int(faultKinds)))
+		if len(victims[kind]) == 0 { // this machine has no crun
+			continue
+		}
+		p := victims[kind][f.rand.IntN(len(victims[kind]))]
+		if err := f.do(ctx, p, kind); err != nil {
+			return fmt.Errorf("%s: %v: %w", p.name, kind, err)
 		}
 		processes(f.own()...)
 		for _, p := range f.places {
@@ -177,8 +176,12 @@ func (f *faults) killThree(p *place) error {
 }
 
 // killAgent kills the agent, and the standby that has taken its place. The next agent becomes the
-// witness.
+// witness, unless the container's standby does, because worker and keeper have been killed just before.
 func (f *faults) killAgent(p *place) error {
+	standby := p.readyStandby()
+	if standby == 0 {
+		return nil
+	}
 	victims := []int{p.agent.cmd.Process.Pid}
 	if p.watchedBy != 0 {
 		victims = append(victims, p.watchedBy)
@@ -187,11 +190,19 @@ func (f *faults) killAgent(p *place) error {
 	if err := awaitEnd(victims); err != nil {
 		return err
 	}
-	p.watchedBy = 0
 	if err := p.agent.restart(); err != nil {
 		return err
 	}
-	return p.agent.awaitWatch()
+	p.watchedBy = 0
+	for end := time.Now().Add(patience); !p.agent.watching(); time.Sleep(10 * time.Millisecond) {
+		if p.watchedBy = standby; p.readyStandby() != 0 { // it has one itself
+			return nil
+		}
+		if p.watchedBy = 0; time.Now().After(end) {
+			return errors.New("neither the new agent nor the standby is the witness")
+		}
+	}
+	return nil
 }
 
 // killDeputy kills the agent's deputy while a runtime starts a process in the container, which must

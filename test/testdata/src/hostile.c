@@ -130,8 +130,8 @@ static void one(void) {
 		for (unsigned i = 0; i < sizeof(not) / sizeof(*not); i++)
 			if (nr == not[i])
 				return;
-		// 37: kill, 238: tkill, 270: tgkill
-		if (nr == 37 || nr == 238 || nr == 270 || nr == 178)
+		// 37: kill, 238: tkill, 270: tgkill, 340: prlimit64, 348: process_vm_writev, 434: pidfd_open
+		if (nr == 37 || nr == 238 || nr == 270 || nr == 178 || nr == 340 || nr == 348 || nr == 434)
 			a[0] = a[1] = getpid();
 		call32(nr, a);
 		return;
@@ -142,6 +142,8 @@ static void one(void) {
 	// Only its own process: the others count.
 	if (nr == SYS_kill || nr == SYS_tkill || nr == SYS_tgkill || nr == SYS_rt_sigqueueinfo || nr == SYS_rt_tgsigqueueinfo)
 		a[0] = a[1] = getpid();
+	if (nr == SYS_prlimit64 || nr == SYS_process_vm_writev || nr == SYS_pidfd_open)
+		a[0] = getpid();
 	if (nr == SYS_setpgid || nr == SYS_setpriority || nr == SYS_ioprio_set)
 		a[0] = a[1] = 0;
 #ifdef __x86_64__
