@@ -2,7 +2,6 @@ package accelerate
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
@@ -95,15 +94,6 @@ func TestSlot(t *testing.T) {
 	}
 }
 
-const mapsText = `00400000-00401000 r--p 00000000 fe:00 1001                               /bin/static
-00401000-00480000 r-xp 00001000 fe:00 1001                               /bin/static
-7f0000000000-7f0000026000 r--p 00000000 fe:00 2002                       /lib/with a space r-xp.so
-7f0000026000-7f000017c000 r-xp 00026000 fe:00 2002                       /lib/with a space r-xp.so
-7f0000180000-7f0000183000 r-xp 00000000 00:01 77                         /memfd:subuidless-accelerate (deleted)
-7f0000190000-7f0000191000 rwxp 00000000 00:00 0
-7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
-`
-
 // Bootstraps and slots are in a tail side by side, from its end.
 func TestTail(t *testing.T) {
 	const start = 0x7f00_1240_0c40
@@ -137,54 +127,5 @@ func TestTail(t *testing.T) {
 		if got := add(tt.size); got != want {
 			t.Errorf("%d: at %#x, want %#x", n, got, want)
 		}
-	}
-}
-
-func TestParseMaps(t *testing.T) {
-	all, err := parseMaps([]byte(mapsText))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lib := mapping{start: 0x7f0000026000, end: 0x7f000017c000, offset: 0x26000, file: file{0xfe, 0, 2002}, executable: true, private: true}
-	if len(all) != 7 || all[3] != lib {
-		t.Fatalf("%d mappings, the fourth is %+v", len(all), all[3])
-	}
-	for i, m := range all {
-		if m.code != (i == 4) {
-			t.Errorf("%+v", m)
-		}
-	}
-	if !all[5].writable || !all[5].executable || all[5].file != (file{}) {
-		t.Errorf("%+v", all[5])
-	}
-	if containing(all, 0x7f0000026000) != 3 || containing(all, 0x7f000017c000) != -1 {
-		t.Error("finds the wrong mapping")
-	}
-	if _, err := parseMaps([]byte("nonsense\n")); err == nil {
-		t.Error("understands nonsense")
-	}
-}
-
-func TestFindRoom(t *testing.T) {
-	all, err := parseMaps([]byte(mapsText))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range map[int]uint64{1: 0x400000 - margin - 0x3000, 3: 0x7f0000000000 - margin - 0x3000} {
-		if at, ok := findRoom(all, i, 0x3000); !ok || at != want {
-			t.Errorf("for mapping %d: %#x, %v, want %#x", i, at, ok, want)
-		}
-	}
-	// No gap is large enough, or near enough.
-	low, _ := parseMaps([]byte("00010000-00200000 r-xp 00000000 fe:00 1 /bin/low\n"))
-	if at, ok := findRoom(low, 0, 0x3000); ok {
-		t.Errorf("room at %#x", at)
-	}
-	huge, _ := parseMaps([]byte("7f0000000000-7f0100000000 r-xp 00000000 fe:00 1 /bin/huge\n"))
-	if at, ok := findRoom(huge, 0, 0x3000); ok {
-		t.Errorf("room at %#x for 4 GiB of code", at)
-	}
-	if !strings.Contains(mapsText, memfdName) {
-		t.Error("the test uses another name")
 	}
 }

@@ -1,9 +1,11 @@
 package accelerate
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -184,5 +186,32 @@ func TestExecutable(t *testing.T) {
 				t.Errorf("%s is a thread (%v)", tid, err)
 			}
 		}
+	}
+}
+
+// Edits of a page are one write, and change nothing between them.
+func TestEdit(t *testing.T) {
+	p, _ := itself(t)
+	memory, err := unix.Mmap(-1, 0, 3*pageSize, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(memory)
+	want := bytes.Clone(memory)
+	start := uint64(uintptr(unsafe.Pointer(&memory[0])))
+	var edits []edit
+	for n, at := range []int{2 * pageSize, 100, 7, pageSize - 3, pageSize} {
+		e := edit{start + uint64(at), []byte{byte(n + 1), 2, 3}}
+		copy(want[at:], e.code)
+		edits = append(edits, e)
+	}
+	if err := p.edit(edits); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(memory, want) {
+		t.Error("the memory is not what the edits say")
+	}
+	if err := p.edit([]edit{{start, []byte{9}}, {0, []byte{9}}}); err == nil {
+		t.Error("writes where there is no memory")
 	}
 }

@@ -1,7 +1,6 @@
 package accelerate
 
 import (
-	"os"
 	"strconv"
 	"sync/atomic"
 
@@ -59,7 +58,7 @@ func processOf(tid uint32) (pid uint32, ok bool) {
 	if isProcess(tid) {
 		return tid, true
 	}
-	status, err := os.ReadFile(strconv.Itoa(int(tid)) + "/status")
+	status, err := readStatus(tid)
 	if err != nil {
 		return 0, false
 	}

@@ -2,23 +2,6 @@ package accelerate
 
 import "testing"
 
-// FuzzMaps parses /proc/PID/maps, with names that a process chooses.
-func FuzzMaps(f *testing.F) {
-	f.Add([]byte("55d0c0a00000-55d0c0a21000 r-xp 00002000 08:01 1234 /bin/cat\n7ffe0000-7fff0000 rw-s 0 0:1 0 /memfd:" + memfdName + " (deleted)\n"))
-	f.Add([]byte("0-0 ---p 0 0:0 0"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		all, err := parseMaps(text)
-		if err != nil {
-			return
-		}
-		for _, m := range all {
-			if i := containing(all, m.start); m.start < m.end && (i < 0 || all[i].start > m.start || all[i].end <= m.start) {
-				t.Errorf("%q: %#x is in mapping %d", text, m.start, i)
-			}
-		}
-	})
-}
-
 // FuzzSite looks for a call site in the code of a process. What it finds loads the number, and does
 // nothing else than moves.
 func FuzzSite(f *testing.F) {

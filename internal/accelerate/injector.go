@@ -314,10 +314,7 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 	if err != nil {
 		return err
 	}
-	if err := i.patch(c, slots, s, all, k); err != nil {
-		return err
-	}
-	return i.patchKnown(c, slots, all, k)
+	return i.patch(c, slots, append(i.known(p, all, k), siteIn{*s, k}), all)
 }
 
 // learnBusy notes the call site of a process whose code must not change now: in the next one that
@@ -340,34 +337,55 @@ func (i *Injector) learnBusy(c *Call, p *process) {
 	}
 }
 
-// patch makes the call site s, in the mapping with the index k, jump to a slot.
-func (i *Injector) patch(c *Call, slots *slots, s *site, all []mapping, k int) error {
-	at, err := slots.write(s, all, k)
-	if err != nil {
-		return err
-	}
-	return i.redirect(c, slots.process, s, at)
+// siteIn is a call site in the mapping with the index k.
+type siteIn struct {
+	site
+	k int
 }
 
-// patchKnown patches the known call sites of the mapping with the index k.
-func (i *Injector) patchKnown(c *Call, slots *slots, all []mapping, k int) error {
-	for _, s := range i.catalog.sites(slots.process, all, k) {
-		if !slots.process.hasSite(&s) {
-			continue // it has been patched
+// known returns the known call sites of the mapping with the index k that have not been patched.
+func (i *Injector) known(p *process, all []mapping, k int) []siteIn {
+	var sites []siteIn
+	for _, s := range i.catalog.sites(p, all, k) {
+		if p.hasSite(&s) {
+			sites = append(sites, siteIn{s, k})
 		}
-		if err := i.patch(c, slots, &s, all, k); err != nil {
+	}
+	return sites
+}
+
+// patch makes call sites jump to slots, which it writes first. The error is errPlace if there is no room
+// for one of them.
+func (i *Injector) patch(c *Call, slots *slots, sites []siteIn, all []mapping) error {
+	var edits []edit
+	var left error
+	for n := range sites {
+		s := &sites[n]
+		at, err := slots.place(&s.site, all, s.k)
+		if err == nil {
+			edits, err = s.redirect(edits, at)
+		}
+		if err == errPlace {
+			left = err
+		} else if err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := slots.flush(); err != nil {
+		return err
+	}
+	if err := i.edit(c, slots.process, edits); err != nil {
+		return err
+	}
+	return left
 }
 
-// redirect makes the call site jump to the address to.
-func (i *Injector) redirect(c *Call, p *process, s *site, to uint64) error {
+// edit changes the code of a process that still waits: otherwise, it may be running, or gone.
+func (i *Injector) edit(c *Call, p *process, edits []edit) error {
 	if !c.Waits() {
-		return nil // it may be running, or gone
+		return nil
 	}
-	return p.redirect(s, to)
+	return p.edit(edits)
 }
 
 // start writes a bootstrap, and makes the process jump to it from s: a call site, when that makes the
@@ -389,7 +407,11 @@ func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping, k
 	if err := p.write(at, code[:]); err != nil {
 		return err
 	}
-	if err := i.redirect(c, p, s, at); err != nil {
+	edits, err := s.redirect(nil, at)
+	if err != nil {
+		return err
+	}
+	if err := i.edit(c, p, edits); err != nil {
 		return err
 	}
 	h.wait() // the call site may never make another call, but others may
@@ -472,19 +494,20 @@ func (i *Injector) patchAll(h *hint, c *Call, p *process, b *bootstrap) error {
 	if err != nil {
 		return err
 	}
+	var sites []siteIn
 	if _, returns := comparison(b.site.code); returns {
-		err = p.write(b.site.load, b.site.code[:loadSize])
-	} else if k := containing(all, b.site.load); k >= 0 {
-		err = i.patch(c, slots, &b.site, all, k)
-		h.entered = b.site.after()
-	}
-	if err != nil {
-		return err
-	}
-	for k := range all {
-		if err := i.patchKnown(c, slots, all, k); err != nil && err != errPlace { // there may be room in another file
+		if err := p.write(b.site.load, b.site.code[:loadSize]); err != nil {
 			return err
 		}
+	} else if k := containing(all, b.site.load); k >= 0 {
+		sites = append(sites, siteIn{b.site, k})
+		h.entered = b.site.after()
+	}
+	for k := range all {
+		sites = append(sites, i.known(p, all, k)...)
+	}
+	if err := i.patch(c, slots, sites, all); err != errPlace { // there may be room for the others
+		return err
 	}
 	return nil
 }

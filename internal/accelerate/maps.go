@@ -1,11 +1,16 @@
 package accelerate
 
 import (
-	"bytes"
-	"fmt"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
-// mapping is one line of /proc/PID/maps: see proc_pid_maps(5).
+// mapping is a mapping of a process: see proc_pid_maps(5).
 type mapping struct {
 	start, end uint64
 	offset     uint64 // in the file
@@ -13,7 +18,7 @@ type mapping struct {
 	executable bool
 	writable   bool
 	private    bool
-	code       bool // the mapping of a blob, or of a part of it
+	code       bool // the mapping of a blob
 }
 
 // file identifies the file of a mapping.
@@ -22,60 +27,61 @@ type file struct {
 	inode        uint64
 }
 
-// parseMaps returns the mappings of a process, in the order of their addresses.
-func parseMaps(text []byte) ([]mapping, error) {
-	all := make([]mapping, 0, bytes.Count(text, []byte("\n")))
-	for line := range bytes.Lines(text) {
-		var m mapping
-		f := fields{rest: line}
-		m.start, m.end = f.number(16, '-'), f.number(16, ' ')
-		perms := f.until(' ')
-		m.offset = f.number(16, ' ')
-		m.file = file{uint32(f.number(16, ':')), uint32(f.number(16, ' ')), f.number(10, ' ')}
-		if f.wrong || len(perms) != 4 {
-			return nil, fmt.Errorf("cannot understand the line %q of /proc/PID/maps", bytes.TrimSpace(line))
+// procmapQuery is struct procmap_query of <linux/fs.h>.
+type procmapQuery struct {
+	size, queryFlags, queryAddress uint64
+	start, end, flags              uint64
+	pageSize, offset, inode        uint64
+	major, minor                   uint32
+	nameSize, buildIDSize          uint32
+	name, buildID                  unsafe.Pointer
+}
+
+// Constants of <linux/fs.h>.
+const (
+	procmapQueryIoctl = 0xc0686611 // PROCMAP_QUERY, of Linux 6.11
+	procmapWritable   = 0x02
+	procmapExecutable = 0x04
+	procmapShared     = 0x08
+	procmapNext       = 0x10 // the mapping with the address, or the next one
+)
+
+// mappings returns the mappings of a process, in the order of their addresses. Maps is a descriptor of
+// its /proc/PID/maps. They are asked for one by one: the kernel takes longer to write a line of text.
+func mappings(maps int) ([]mapping, error) {
+	all := make([]mapping, 0, 32)
+	for at := uint64(0); ; {
+		q := procmapQuery{size: uint64(unsafe.Sizeof(procmapQuery{})), queryFlags: procmapNext, queryAddress: at}
+		switch e := sys.Ioctl(maps, procmapQueryIoctl, unsafe.Pointer(&q)); e {
+		case 0:
+		case unix.ENOENT:
+			return all, nil
+		case unix.EINTR:
+			continue
+		default:
+			return nil, e
 		}
-		m.writable, m.executable, m.private = perms[1] == 'w', perms[2] == 'x', perms[3] == 'p'
-		m.code = bytes.Contains(line, []byte(" /memfd:"+memfdName+" "))
+		m := mapping{
+			start: q.start, end: q.end, offset: q.offset, file: file{q.major, q.minor, q.inode},
+			executable: q.flags&procmapExecutable != 0, writable: q.flags&procmapWritable != 0, private: q.flags&procmapShared == 0,
+		}
+		if m.isText() && m.offset == 0 && m.end-m.start <= uint64(len(blob.Code())) {
+			m.code = strings.HasPrefix(nameOf(maps, m.start), "/memfd:"+memfdName+" ")
+		}
 		all = append(all, m)
+		at = m.end
 	}
-	return all, nil
 }
 
-// fields takes fields from a line.
-type fields struct {
-	rest  []byte
-	wrong bool // a field was not what it should be
-}
-
-// until returns the field that ends with the byte end. A line may end instead.
-func (f *fields) until(end byte) []byte {
-	n := bytes.IndexByte(f.rest, end)
-	if n < 0 {
-		n = len(f.rest) - 1
+// nameOf returns the name of the file of the mapping that begins at start, or "".
+func nameOf(maps int, start uint64) string {
+	var name [64]byte
+	q := procmapQuery{size: uint64(unsafe.Sizeof(procmapQuery{})), queryAddress: start,
+		nameSize: uint32(len(name)), name: unsafe.Pointer(&name)}
+	if sys.Ioctl(maps, procmapQueryIoctl, unsafe.Pointer(&q)) != 0 { // also of a longer name
+		return ""
 	}
-	if n < 0 || end != ' ' && f.rest[n] != end {
-		f.wrong = true
-		return nil
-	}
-	field := f.rest[:n]
-	f.rest = f.rest[n+1:]
-	return field
-}
-
-// number returns the field that ends with the byte end, a number to this base, 10 or 16.
-func (f *fields) number(base uint64, end byte) (v uint64) {
-	field := f.until(end)
-	f.wrong = f.wrong || len(field) == 0 || len(field) > 16 && base == 16
-	for _, b := range field {
-		d := uint64(b - '0')
-		if base == 16 && b >= 'a' {
-			d = uint64(b-'a') + 10
-		}
-		f.wrong = f.wrong || d >= base
-		v = v*base + d
-	}
-	return v
+	return unix.ByteSliceToString(name[:])
 }
 
 // isText reports whether m is the text of a program or library, which nobody writes.

@@ -2,9 +2,10 @@ package accelerate
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ type process struct {
 	pid    uint32
 	mem    int // descriptor of /proc/PID/mem: even if the thread id is reused, of this memory
 	header blob.Header
+
+	page     uint64 // address of the page that was read last; 0: none
+	contents [pageSize]byte
 }
 
 var (
@@ -40,8 +44,25 @@ func open(pid uint32, header blob.Header) (*process, error) {
 
 func (p *process) close() { unix.Close(p.mem) }
 
-// read fills b from the address at.
+// read fills b from the address at. It remembers the page: the process, which waits, does not change it.
 func (p *process) read(at uint64, b []byte) error {
+	if crossesPage(at, len(b)) {
+		return p.pread(at, b)
+	}
+	page := at &^ (pageSize - 1)
+	if page != p.page || page == 0 {
+		p.page = 0
+		if err := p.pread(page, p.contents[:]); err != nil {
+			return err
+		}
+		p.page = page
+	}
+	copy(b, p.contents[at-page:])
+	return nil
+}
+
+// pread is read of what may have changed.
+func (p *process) pread(at uint64, b []byte) error {
 	n, err := unix.Pread(p.mem, b, int64(at))
 	if err == nil && n < len(b) {
 		err = unix.EFAULT
@@ -53,6 +74,7 @@ func (p *process) read(at uint64, b []byte) error {
 // then gets its own copy of the page. If b does not cross a page, all of it is written or
 // nothing.
 func (p *process) write(at uint64, b []byte) error {
+	p.page = 0
 	n, err := unix.Pwrite(p.mem, b, int64(at))
 	if err == nil && n < len(b) {
 		err = unix.EFAULT
@@ -68,19 +90,14 @@ func (p *process) write(at uint64, b []byte) error {
 // that is not a relative shares its memory is known from SharesMemory in package
 // syscalls.
 func (p *process) checkAlone() error {
-	status, err := os.ReadFile(strconv.Itoa(int(p.pid)) + "/status")
+	status, err := readStatus(p.pid)
 	if err != nil {
 		return err
 	}
-	for name, want := range map[string]string{
-		"Tgid": strconv.Itoa(int(p.pid)), "Threads": "1",
-		"TracerPid": "0",
-		// Only ours: another filter may know nothing of the calls that the code makes.
-		"Seccomp_filters": "1",
-	} {
-		if field(status, name) != want {
-			return errBusy
-		}
+	// A filter other than ours may know nothing of the calls that the code makes.
+	if field(status, "Threads") != "1" || field(status, "TracerPid") != "0" || field(status, "Seccomp_filters") != "1" ||
+		field(status, "Tgid") != strconv.Itoa(int(p.pid)) {
+		return errBusy
 	}
 	parent, err := strconv.ParseUint(field(status, "PPid"), 10, 32)
 	if err != nil {
@@ -99,6 +116,24 @@ func (p *process) checkAlone() error {
 	return nil
 }
 
+// readStatus returns the contents of /proc/PID/status. That the file is not read by package os saves
+// several calls.
+func readStatus(pid uint32) ([]byte, error) {
+	fd, err := unix.Open(strconv.Itoa(int(pid))+"/status", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /proc/%d/status: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	status := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, status[len(status):cap(status)])
+		if n <= 0 || err != nil {
+			return status, err
+		}
+		status = slices.Grow(status[:len(status)+n], 1024)
+	}
+}
+
 // field returns a field of /proc/PID/status.
 func field(status []byte, name string) string {
 	_, rest, _ := bytes.Cut(status, []byte("\n"+name+":\t"))
@@ -108,11 +143,12 @@ func field(status []byte, name string) string {
 
 // maps returns the mappings of the process.
 func (p *process) maps() ([]mapping, error) {
-	text, err := os.ReadFile(strconv.Itoa(int(p.pid)) + "/maps")
+	maps, err := unix.Open(fmt.Sprintf("%d/maps", p.pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open /proc/%d/maps: %w", p.pid, err)
 	}
-	return parseMaps(text)
+	defer unix.Close(maps)
+	return mappings(maps)
 }
 
 // site returns the call site of the call nr with the instruction pointer after.
@@ -254,11 +290,12 @@ func (p *process) bootstrapAt(at uint64) (bootstrap, error) {
 	return b, nil
 }
 
-// slots are the slots of a blob.
+// slots are the slots of a blob. What place adds to them is in the process after flush.
 type slots struct {
-	process *process
-	mapping uint64 // address of the blob
-	content []byte
+	process    *process
+	mapping    uint64 // address of the blob
+	content    []byte
+	begin, end int // what place has added to content
 }
 
 // slots returns the slots of the blob that is mapped at the address mapping.
@@ -267,12 +304,12 @@ func (p *process) slots(mapping uint64) (*slots, error) {
 	if err := p.read(mapping+uint64(p.header.Slots), content); err != nil {
 		return nil, err
 	}
-	return &slots{p, mapping, content}, nil
+	return &slots{process: p, mapping: mapping, content: content}, nil
 }
 
-// write writes a slot for the call site s, unless there is one already, and returns its address. If
-// the blob is too far away, that is in the tail of the text, which is the mapping with the index k.
-func (l *slots) write(s *site, all []mapping, k int) (at uint64, err error) {
+// place adds a slot for the call site s, unless there is one already, and returns its address. If the
+// blob is too far away, that is in the tail of the text, which is the mapping with the index k.
+func (l *slots) place(s *site, all []mapping, k int) (at uint64, err error) {
 	common := l.process.header.Common
 	if s.isGo() {
 		common = l.process.header.CommonGo
@@ -292,9 +329,12 @@ func (l *slots) write(s *site, all []mapping, k int) (at uint64, err error) {
 		}
 		if !exists {
 			copy(here, slot[:])
-			err = l.process.write(at, slot[:])
+			if l.begin == l.end {
+				l.begin = n
+			}
+			l.end = n + slotSize // the next empty one is always behind it
 		}
-		return at, err
+		return at, nil
 	}
 	t, err := l.process.tail(all, k)
 	if err != nil {
@@ -304,6 +344,16 @@ func (l *slots) write(s *site, all []mapping, k int) (at uint64, err error) {
 		return at, err
 	}
 	return at, l.process.write(at, slot[:])
+}
+
+// flush writes the slots that place has added.
+func (l *slots) flush() error {
+	if l.begin == l.end {
+		return nil
+	}
+	err := l.process.write(l.mapping+uint64(l.process.header.Slots)+uint64(l.begin), l.content[l.begin:l.end])
+	l.begin, l.end = 0, 0
+	return err
 }
 
 // jumps reports whether the call site s, which is not Go's, jumps to the address to.
@@ -316,19 +366,50 @@ func (p *process) jumps(s *site, to uint64) bool {
 	return ok && leads == to
 }
 
-// redirect makes the call site s jump to the address to, in place of the load; Go's, in place of
-// the first move.
-func (p *process) redirect(s *site, to uint64) error {
+// edit is a change of code within one page.
+type edit struct {
+	at   uint64
+	code []byte
+}
+
+// redirect appends what makes the call site s jump to the address to, in place of the load; Go's, in
+// place of the first move. The error is errPlace if that is too far.
+func (s *site) redirect(edits []edit, to uint64) ([]edit, error) {
 	at := s.load
 	if s.isGo() {
 		at += uint64(goSize)
 	}
 	jump, ok := appendJump(nil, at, to)
 	if !ok {
-		return errPlace
+		return edits, errPlace
 	}
-	if err := p.write(at, jump); err != nil || !s.isGo() {
-		return err
+	edits = append(edits, edit{at, jump})
+	if s.isGo() {
+		edits = append(edits, edit{s.load, []byte{0xeb, byte(goSize - 2)}}) // to the jump
 	}
-	return p.write(s.load, []byte{0xeb, byte(goSize - 2)}) // to the jump
+	return edits, nil
+}
+
+// edit changes the code of the process, each page in one write.
+func (p *process) edit(edits []edit) error {
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.at, b.at) })
+	for len(edits) > 0 {
+		first, n := edits[0], 1
+		for n < len(edits) && edits[n].at/pageSize == first.at/pageSize {
+			n++
+		}
+		last := edits[n-1]
+		code := make([]byte, last.at+uint64(len(last.code))-first.at)
+		if err := p.read(first.at, code); err != nil {
+			return err
+		}
+		for _, e := range edits[:n] {
+			copy(code[e.at-first.at:], e.code)
+		}
+		if err := p.write(first.at, code); err != nil {
+			return err
+		}
+		edits = edits[n:]
+	}
+	return nil
 }
