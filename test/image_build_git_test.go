@@ -68,7 +68,7 @@ git clone -q --bare . "$1/x.git"; cd "$1/x.git"; git update-server-info; git rev
 		url + "#:none /x":                          "Dockerfile:2: ADD " + url + ": the repository has no directory none",
 		server.URL + "/none.git /x":                "Dockerfile:2: ADD " + server.URL + "/none.git: git fetch",
 		"--checksum=" + commit + " " + url + " /x": "not " + commit,
-		server.URL + "/x.git?ref=main /x":          "is no repository that can be fetched",
+		server.URL + "/x.git?ref=main /x":          "not a git repository that can be fetched",
 	} {
 		b.write(map[string]string{"Dockerfile": "FROM localhost/base\nADD " + add + "\n"})
 		wantText(t, add, b.fails("."), want)

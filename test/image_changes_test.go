@@ -192,7 +192,7 @@ func TestImageCopyFiles(t *testing.T) {
 		if got := fails(t, "cp", store, filepath.Join(host, "file"), "c:/no/such"); !strings.Contains(got, "does not exist") {
 			t.Errorf("a directory that does not exist: %s", got)
 		}
-		if got := fails(t, "cp", store, filepath.Join(host, "dir"), "c:/etc/passwd"); !strings.Contains(got, "is no directory") {
+		if got := fails(t, "cp", store, filepath.Join(host, "dir"), "c:/etc/passwd"); !strings.Contains(got, "is not a directory") {
 			t.Errorf("a directory onto a file: %s", got)
 		}
 		// Archives keep their owners, in both directions.

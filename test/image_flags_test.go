@@ -125,7 +125,7 @@ func TestAll(t *testing.T) {
 	if got := subuidless(t, "exec", store, "a", "cat", "/etc/hosts"); !strings.HasSuffix(got, "\n192.0.2.1\tdb\n") {
 		t.Errorf("/etc/hosts lacks the host: %q", got)
 	}
-	if got := fails(t, "rm", store, "--all", "a"); !strings.Contains(got, "exclude each other") {
+	if got := fails(t, "rm", store, "--all", "a"); !strings.Contains(got, "cannot be combined") {
 		t.Errorf("rm --all a: %s", got)
 	}
 	if got := subuidless(t, "rm", store, "--all", "--force"); got != "b\na\n" || state() != "" {

@@ -219,7 +219,7 @@ func (f *buildFlags) parse() (err error) {
 		}
 	}
 	if o.Push && len(f.tags) == 0 {
-		return errors.New("--push needs --tag, which says where to")
+		return errors.New("--push needs --tag, the name to push to")
 	}
 	return f.parseOutputs()
 }
@@ -318,7 +318,7 @@ func (f *buildFlags) parseSecrets() error {
 		if variable != "" {
 			value, ok := os.LookupEnv(variable)
 			if !ok {
-				return fmt.Errorf("--secret %s: the environment has no variable %s", text, variable)
+				return fmt.Errorf("--secret %s: the environment variable %s is not set", text, variable)
 			}
 			o.Secrets[id] = build.Secret{Value: []byte(value)}
 			continue

@@ -253,7 +253,7 @@ func (f *containerFlags) add(cmd *cobra.Command, what string, among func(*store.
 	cmd.ValidArgsFunction = containerNames
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if f.all && len(args) > 0 {
-			return errors.New("--all and the names of containers exclude each other")
+			return errors.New("--all and the names of containers cannot be combined")
 		}
 		if f.all {
 			return nil

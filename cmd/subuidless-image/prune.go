@@ -79,12 +79,12 @@ func confirm(all, volumes bool) error {
 // ask asks the user a question, and returns an error unless the answer is yes.
 func ask(question string) error {
 	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
-		return errors.New("the standard input is no terminal to ask on; use --force")
+		return errors.New("cannot ask, because the standard input is not a terminal; use --force")
 	}
 	fmt.Fprint(os.Stderr, question, " [y/N] ")
 	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "y") {
-		return errors.New("nothing is removed")
+		return errors.New("nothing was removed")
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ status is 1 if something is damaged, even if it has been repaired.`,
 			case repair:
 				return fmt.Errorf("%d problems; what was damaged has been removed", len(problems))
 			}
-			return fmt.Errorf("%d problems; --repair removes what is damaged, to be pulled again", len(problems))
+			return fmt.Errorf("%d problems; --repair removes what is damaged, so that it can be pulled again", len(problems))
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged files, and images that are not complete")

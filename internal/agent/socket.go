@@ -53,18 +53,18 @@ func Listen(path string) (*Socket, error) {
 // exits.
 func adopt(activated []net.Listener, path string) (*Socket, error) {
 	if len(activated) > 1 {
-		return nil, fmt.Errorf("systemd gave %d sockets: the agent's .socket unit must have exactly one ListenStream=", len(activated))
+		return nil, fmt.Errorf("systemd passed %d sockets: the agent's .socket unit must have exactly one ListenStream=", len(activated))
 	}
 	ln, ok := activated[0].(*net.UnixListener)
 	if !ok {
-		return nil, fmt.Errorf("systemd gave a %s socket, but OCI runtimes connect to a unix stream socket: set ListenStream=%%t/subuidless.sock", activated[0].Addr().Network())
+		return nil, fmt.Errorf("systemd passed a %s socket, but OCI runtimes connect to a unix stream socket: set ListenStream=%%t/subuidless.sock", activated[0].Addr().Network())
 	}
 	name := ln.Addr().String()
 	if !filepath.IsAbs(name) {
-		return nil, fmt.Errorf("systemd gave the socket %q, but OCI runtimes connect to an absolute path: set ListenStream=%%t/subuidless.sock", name)
+		return nil, fmt.Errorf("systemd passed the socket %q, but OCI runtimes connect to an absolute path: set ListenStream=%%t/subuidless.sock", name)
 	}
 	if path != "" && path != name {
-		return nil, fmt.Errorf("systemd gave the socket %s, but the command line says %s: leave out one of them", name, path)
+		return nil, fmt.Errorf("systemd passed the socket %s, but the command line says %s: omit one of them", name, path)
 	}
 	if err := checkSocketPath(name); err != nil {
 		return nil, err

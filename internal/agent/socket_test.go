@@ -65,9 +65,9 @@ func TestActivation(t *testing.T) {
 	}{
 		{"one socket", "", []*os.File{unixFile}, path},
 		{"the same on the command line", path, []*os.File{unixFile}, path},
-		{"another on the command line", "/other", []*os.File{unixFile}, "leave out one"},
-		{"two sockets", "", []*os.File{unixFile, unixFile}, "gave 2 sockets"},
-		{"tcp", "", []*os.File{tcpFile}, "gave a tcp socket"},
+		{"another on the command line", "/other", []*os.File{unixFile}, "omit one"},
+		{"two sockets", "", []*os.File{unixFile, unixFile}, "passed 2 sockets"},
+		{"tcp", "", []*os.File{tcpFile}, "passed a tcp socket"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe")

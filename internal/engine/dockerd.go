@@ -89,7 +89,7 @@ func findDockerd(run string) (socket string, ok bool, err error) {
 		return socket, true, nil
 	}
 	if hasOneID(string(maps)) && strings.Contains(string(status), "\nSeccomp:\t0\n") {
-		return "", false, fmt.Errorf("the docker server at %s (process %d) runs without subuidless, and has a single user id: end it, and start it by: subuidless dockerd", socket, pid)
+		return "", false, fmt.Errorf("the docker server at %s (process %d) runs without subuidless, and has a single user id: stop it, and run subuidless dockerd instead", socket, pid)
 	}
 	return socket, true, nil
 }

@@ -62,7 +62,7 @@ func (r *runtime) main(args []string, version string, help func() error) (status
 	}
 	name := rest[0]
 	if name == "restore" {
-		return statusFailed, errors.New("restore: a container that is restored could not be supervised: create it anew")
+		return statusFailed, errors.New("restore: a restored container could not be supervised; create a new one")
 	}
 	if name == "features" && !asksForHelp(rest[1:]) {
 		return r.features(version)

@@ -59,7 +59,7 @@ func stateDir(root, id string) string {
 }
 
 // errBusy means that another process holds the lock of a state directory.
-var errBusy = errors.New("another process is at work on this container")
+var errBusy = errors.New("another process is working on this container")
 
 // makeState creates the state directory of a container, if it does not exist, and locks it. The
 // error wraps errBusy if another process creates the same container.

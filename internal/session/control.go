@@ -123,7 +123,7 @@ func Stop(name string, force bool) error {
 	}
 	defer s.close()
 	if _, err := os.Stat(s.dir(name)); err != nil {
-		return fmt.Errorf("there is no session %s: see subuidless session ls", name)
+		return fmt.Errorf("there is no session %s (subuidless session ls lists them)", name)
 	}
 	entry, err := s.enter(name)
 	if errors.Is(err, supervisor.ErrNoKeeper) {

@@ -16,7 +16,7 @@ import (
 // place: it connects to the keeper's socket, and the connection becomes the witness's socket.
 
 // errWatched is the answer to requestWatch where the witness lives.
-var errWatched = errors.New("the process that started this supervisor still runs")
+var errWatched = errors.New("the process that started this supervisor is still running")
 
 // Watch makes this process the witness of the containers whose keepers listen in dir (see
 // Config.SocketDir), and whose witness has exited. It returns at once; started is called for each

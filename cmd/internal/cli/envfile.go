@@ -25,7 +25,7 @@ func ReadEnvFiles(names []string) ([]string, error) {
 			}
 			variable, _, _ := strings.Cut(line, "=")
 			if variable == "" || strings.ContainsFunc(variable, unicode.IsSpace) {
-				return nil, fmt.Errorf("--env-file: %s:%d: %q is no name of a variable", name, number, variable)
+				return nil, fmt.Errorf("--env-file: %s:%d: %q is not the name of a variable", name, number, variable)
 			}
 			env = append(env, line)
 		}

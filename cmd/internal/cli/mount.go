@@ -137,7 +137,7 @@ func applyMount(o *launch.RunOptions, text string) error {
 func applyVolume(o *launch.RunOptions, name string, m *launch.Mount) error {
 	switch {
 	case strings.ContainsAny(name, "/:"):
-		return fmt.Errorf("%q is no name of a volume; type=bind mounts paths", name)
+		return fmt.Errorf("%q is not the name of a volume; use type=bind for paths", name)
 	case strings.Contains(m.Target, ":"):
 		return fmt.Errorf("%q has a colon, which the path of a volume cannot have", m.Target)
 	}
@@ -171,7 +171,7 @@ func ParseBytes(text string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64>>shift {
-		return 0, fmt.Errorf("%q is no size: must be a number of bytes, such as 64m", text)
+		return 0, fmt.Errorf("%q is not a size: must be a number of bytes, such as 64m", text)
 	}
 	return n << shift, nil
 }
@@ -179,7 +179,7 @@ func ParseBytes(text string) (int64, error) {
 func parseMode(text string) (uint32, error) {
 	n, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || n > 0o7777 {
-		return 0, fmt.Errorf("%q is no mode: must be octal, such as 1777", text)
+		return 0, fmt.Errorf("%q is not a mode: must be octal, such as 1777", text)
 	}
 	return uint32(n), nil
 }

@@ -42,7 +42,7 @@ func TestMountFlags(t *testing.T) {
 		"type=tmpfs,target=/":           "below /",
 		"type=tmpfs,target=/x,src=y":    "has no source",
 		"type=npipe,target=/x":          "must be bind, volume or tmpfs",
-		"source=/x,target=/x":           "type=bind mounts paths",
+		"source=/x,target=/x":           "use type=bind for paths",
 		"target=/x,tmpfs-size=1":        "need type=tmpfs",
 		"target=/x,readonly=maybe":      "invalid syntax",
 	} {
@@ -51,7 +51,7 @@ func TestMountFlags(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"x": "absolute path", "/x:size=0": "no size", "/x:size=1x": "no size", "/x:size=99999999t": "no size", "/x:mode=8": "no mode", "/x:suid": "unknown option",
+		"x": "absolute path", "/x:size=0": "not a size", "/x:size=1x": "not a size", "/x:size=99999999t": "not a size", "/x:mode=8": "not a mode", "/x:suid": "unknown option",
 	} {
 		if err := (&mountFlags{tmpfs: []string{text}}).apply(&o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--tmpfs %s: %v, want %q", text, err, want)
@@ -68,7 +68,7 @@ func TestReadEnvFiles(t *testing.T) {
 	if want := []string{"A=1", "B= x \"y\" # z", "PASSED", "C="}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	for content, want := range map[string]string{"A=1\n=2\n": name + `:2: "" is no name`, "A B=1": `:1: "A B"`} {
+	for content, want := range map[string]string{"A=1\n=2\n": name + `:2: "" is not the name`, "A B=1": `:1: "A B"`} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func parseGit(text string) (g gitSource, ok bool, err error) {
 	}
 	ref, subdir, _ := strings.Cut(fragment, ":")
 	if strings.HasPrefix(ref, "-") {
-		return g, false, fmt.Errorf("%s: %q is no branch, tag or commit", text, ref)
+		return g, false, fmt.Errorf("%s: %q is not a branch, tag or commit", text, ref)
 	}
 	subdir = strings.TrimLeft(filepath.Clean("/"+subdir), "/")
 	return gitSource{url, ref, subdir}, true, nil
@@ -125,7 +125,7 @@ func (b *builder) fetchGit(ctx context.Context, what, dir string, g gitSource, c
 func (b *builder) addGit(ctx context.Context, s *dockerfile.Source) (sub, dir string, err error) {
 	g, ok, err := parseGit(s.Git)
 	if err == nil && !ok {
-		err = errors.New("is no repository that can be fetched; URL.git#REF:DIR is one")
+		err = errors.New("not a git repository that can be fetched; give URL.git#REF:DIR")
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("ADD %s: %w", s.Git, err)

@@ -46,9 +46,9 @@ func placeOf(source, to string, sourceIsDir bool, t target) (place, error) {
 		}
 		return place{to, as}, nil
 	case t.found && sourceIsDir:
-		return place{}, fmt.Errorf("%s is no directory, so that a directory cannot be copied there", to)
+		return place{}, fmt.Errorf("%s is not a directory, so a directory cannot be copied there", to)
 	case t.found && strings.HasSuffix(to, "/"):
-		return place{}, fmt.Errorf("%s is no directory", to)
+		return place{}, fmt.Errorf("%s is not a directory", to)
 	case !t.found && (!t.parentFound || strings.HasSuffix(to, "/") && !sourceIsDir):
 		return place{}, fmt.Errorf("the directory of %s does not exist", to)
 	}
@@ -119,7 +119,7 @@ func CopyIn(c *store.Container, from, to string, o CopyOptions) error {
 		}
 		if from == "-" {
 			if !t.isDir {
-				return fmt.Errorf("container %s: %s is no directory, which an archive needs", c.Name, to)
+				return fmt.Errorf("container %s: %s is not a directory, so an archive cannot be unpacked there", c.Name, to)
 			}
 			return containerfiles.Extract(root, to, os.Stdin, o.Warn)
 		}

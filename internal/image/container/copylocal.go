@@ -142,7 +142,7 @@ func extractEntry(root *os.Root, name string, h *tar.Header, r io.Reader, warn f
 	}
 	if st, err := root.Lstat(name); err == nil {
 		if !st.Mode().IsRegular() && st.Mode()&os.ModeSymlink == 0 {
-			return errors.New("what is in its place is no regular file")
+			return errors.New("it is no longer a regular file")
 		}
 		if err := root.Remove(name); err != nil {
 			return err

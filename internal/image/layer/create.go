@@ -117,7 +117,7 @@ func (u *Unpacker) mkdir(parent, base string) error {
 		return nil
 	}
 	if u.live && st.Mode != 0 {
-		return errors.New("something that is no directory is in its place")
+		return errors.New("something that is not a directory is in its place")
 	}
 	replaced, err := u.vacate(parent, base)
 	if err != nil {

@@ -56,7 +56,7 @@ func ParseTime(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
 		return time.Unix(0, int64(seconds*1e9)), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: see subuidless logs --help", text)
+	return time.Time{}, fmt.Errorf("%q is not a time: see subuidless logs --help", text)
 }
 
 // entry is a line of the log.

@@ -130,7 +130,7 @@ type HealthResult struct {
 var ErrRunning = errors.New("the container is running")
 
 // ErrBusy is wrapped by errors about containers that others use, although they do not run.
-var ErrBusy = errors.New("another command is creating it, or using its files: try again")
+var ErrBusy = errors.New("another command is creating it or using its files: try again later")
 
 // Lock makes the container count as running until the caller unlocks the Lock. The error wraps
 // ErrRunning if it runs, ErrBusy, or ErrNotFound if it has been removed.

@@ -133,7 +133,7 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 
 func checkOS(config *v1.ConfigFile) error {
 	if config.OS != "" && config.OS != "linux" {
-		return fmt.Errorf("the image is for %s; only those for linux are supported", config.OS)
+		return fmt.Errorf("the image is for %s; only images for linux are supported", config.OS)
 	}
 	return nil
 }

@@ -32,12 +32,12 @@ func openArchive(r io.Reader, sum hash.Hash) (io.ReadCloser, error) {
 	switch {
 	case bytes.HasPrefix(magic, gzipMagic):
 		if plain, err = gzip.NewReader(b); err != nil {
-			return nil, fmt.Errorf("the layer is no valid gzip file: %w", err)
+			return nil, fmt.Errorf("the layer is not a valid gzip file: %w", err)
 		}
 	case bytes.HasPrefix(magic, zstdMagic):
 		z, err := zstd.NewReader(b, zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
-			return nil, fmt.Errorf("the layer is no valid zstd file: %w", err)
+			return nil, fmt.Errorf("the layer is not a valid zstd file: %w", err)
 		}
 		plain = z.IOReadCloser()
 	default:

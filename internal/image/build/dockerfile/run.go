@@ -15,7 +15,7 @@ import (
 // run evaluates RUN.
 func (e *evaluator) run(step *Step, c *instructions.RunCommand) error {
 	if instructions.GetSecurity(c) != instructions.SecuritySandbox {
-		return errors.New("--security=insecure is not supported: it needs privileges that an unprivileged user cannot give")
+		return errors.New("--security=insecure is not supported: it needs privileges that an unprivileged user cannot grant")
 	}
 	if len(instructions.GetDevices(c)) > 0 {
 		return errors.New("--device is not supported: devices of the host cannot be given to a build")

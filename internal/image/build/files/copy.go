@@ -187,7 +187,7 @@ func (k *copier) put(h *tar.Header, to string, content func() (io.ReadCloser, er
 	switch isDir := h.Typeflag == tar.TypeDir; {
 	case kind == 0, isDir && kind == tar.TypeDir, !isDir && kind != tar.TypeDir:
 	case isDir:
-		return fmt.Errorf("cannot copy a directory to /%s, which is no directory", to)
+		return fmt.Errorf("cannot copy a directory to /%s, which is not a directory", to)
 	default:
 		return fmt.Errorf("cannot copy a file to /%s, which is a directory", to)
 	}
