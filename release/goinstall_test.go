@@ -84,8 +84,8 @@ func writeVersion(dir string) (err error) {
 	z := zip.NewWriter(f)
 	for name := range strings.Lines(files) {
 		name = strings.TrimSpace(name)
-		if strings.HasPrefix(name, "test/") {
-			continue // not needed to install, and half of all bytes
+		if strings.HasPrefix(name, "test/") && !strings.HasPrefix(name, "test/pages/") {
+			continue // not imported below cmd, and half of all bytes
 		}
 		text, err := os.ReadFile(name)
 		if errors.Is(err, os.ErrNotExist) {
