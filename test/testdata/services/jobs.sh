@@ -2,6 +2,9 @@
 # users.
 . /test/functions
 as() { su - "$1" -c "$2"; }
+# executed FILE asks for the file that a job of atd makes. The signal of at is lost if it comes when
+# atd, which has looked for jobs, is about to sleep.
+executed() { kill -HUP "$(cat /run/atd.pid)" && test -e "$1"; }
 
 for user in ann bob; do useradd -m $user; done
 groupadd -g 6000 crew
@@ -24,11 +27,11 @@ wait_for grep -q '^SigCgt:.*[13579bdf]$' /proc/$(cat /run/atd.pid)/status
 look /run/atd.pid
 ps -o user= -C atd
 as ann 'echo "id >out; umask; touch made; touch done" | at now' 2>/dev/null
-wait_for test -e /home/ann/done
+wait_for executed /home/ann/done
 cat /home/ann/out
 look /home/ann/made
 echo 'id >/root/out; touch /root/done' | at now 2>/dev/null
-wait_for test -e /root/done
+wait_for executed /root/done
 cat /root/out
 
 echo cron
