@@ -209,8 +209,9 @@ func TestAcceleratedChanges(t *testing.T) {
 	}
 }
 
-// accelerationScript makes calls, and says whether the process is accelerated then.
-const accelerationScript = `i=0; while test $i -lt 50; do test -e /etc && i=$((i+1)); done
+// accelerationScript makes calls, enough of them for each receiver, and says whether the process is
+// accelerated then.
+const accelerationScript = `i=0; while test $i -lt 500; do test -e /etc && i=$((i+1)); done
 	while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
 
 // TestAcceleratedSession accelerates the processes of a session, as the command that starts it says:
