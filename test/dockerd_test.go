@@ -58,7 +58,7 @@ func (e *engine) startDockerd() {
 			e.t.Logf("dockerd: %s", log.Bytes())
 		}
 	})
-	eventually(e.t, "docker's server", func() bool {
+	within(e.t, 5*patience, "docker's server", func() bool {
 		select {
 		case err := <-ended:
 			ended <- err

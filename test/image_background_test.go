@@ -57,9 +57,15 @@ func outputs(t *testing.T, args ...string) (stdout, stderr string, status int) {
 // eventually waits until ok returns true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+	within(t, patience, what, ok)
+}
+
+// within waits until ok returns true, for something that takes longer than an instant.
+func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, patience)
+			t.Fatalf("%s: not within %v", what, limit)
 		}
 	}
 }
