@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,6 +26,7 @@ func TestScript(t *testing.T) {
 			"needs":  scriptNeeds,
 			"rootfs": scriptRootfs,
 			"layer":  scriptLayer,
+			"alone":  scriptAlone,
 		},
 	})
 }
@@ -81,6 +83,21 @@ func scriptNeeds(ts *testscript.TestScript, neg bool, args []string) {
 	if reason, missing := unmet(args...); missing {
 		ts.Value(testKey{}).(testscript.T).Skip(reason)
 	}
+}
+
+// alone has a mutex for each name that scriptAlone knows.
+var alone sync.Map
+
+// scriptAlone implements the command "alone NAME", which lets only one script at a time go on that
+// has it with this name. Scripts run beside each other.
+func scriptAlone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: alone NAME")
+	}
+	of, _ := alone.LoadOrStore(args[0], new(sync.Mutex))
+	lock := of.(*sync.Mutex)
+	lock.Lock()
+	ts.Defer(lock.Unlock)
 }
 
 // scriptRootfs implements the command "rootfs DIR", which creates a root file system
