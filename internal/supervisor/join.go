@@ -67,7 +67,7 @@ var errKilled = fmt.Errorf("%w: it was killed", ErrNoKeeper)
 
 // keeperDied reports whether err means that the keeper was killed before or during a request.
 func keeperDied(err error) bool {
-	return errors.Is(err, errKilled) || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+	return errors.Is(err, errKilled) || peerDied(err)
 }
 
 // Wait waits until the supervisor of a container has ended. It returns at once if none runs.
@@ -309,7 +309,36 @@ func (k *keeper) join(fds []int, m message) (err error) {
 		fdpass.Close(fds)
 		return nil
 	}
-	return k.addListener(fds, m)
+	for end := time.Now().Add(restartPatience); ; {
+		worker := k.worker
+		if err = k.addListener(fds, m); !workerDied(err) {
+			return err
+		}
+		if e := k.awaitNextWorker(worker, end); e != nil {
+			return e
+		}
+	}
+}
+
+// workerDied reports whether err means that the worker was killed before or during a request.
+func workerDied(err error) bool { return peerDied(err) || errors.Is(err, net.ErrClosed) }
+
+// awaitNextWorker waits until another worker has taken the place of a dead one. It is an error if the
+// container ends meanwhile, or if that takes longer than until end. The caller holds k.mu, which
+// restartWorker needs.
+func (k *keeper) awaitNextWorker(dead conn, end time.Time) error {
+	for k.worker == dead {
+		if time.Now().After(end) {
+			return errors.New("the worker was killed, and no other one has started yet: try again, and see the log of the supervisor")
+		}
+		k.mu.Unlock()
+		time.Sleep(joinEvery)
+		k.mu.Lock()
+		if k.ended || k.namespaces() == nil {
+			return errEnded
+		}
+	}
+	return nil
 }
 
 // supervises reports whether the keeper has a duplicate of a listener. The caller holds k.mu.

@@ -94,6 +94,58 @@ func TestJoinErrors(t *testing.T) {
 	}
 }
 
+// If the worker is killed before it has answered, or before the keeper has noticed its end, a process
+// joins as soon as there is another worker.
+func TestJoinWaitsForWorker(t *testing.T) {
+	for name, closes := range map[string]func(dead, workers conn){
+		"has died":           func(_, workers conn) { workers.Close() },
+		"dies":               func(_, workers conn) { _, fds, _ := workers.receive(); fdpass.Close(fds); workers.Close() },
+		"is not started yet": func(dead, _ conn) { dead.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var request []int
+			listener := make([]int, 2) // a pipe hangs up, too
+			if err := unix.Pipe2(listener, unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"/proc/self/ns/user", "/proc/self/ns/mnt", "/"} {
+				fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request = append(request, fd)
+			}
+			k := &keeper{done: make(chan struct{})}
+			k.session.home = append([]int{fdListener: -1}, request...)
+			t.Cleanup(func() {
+				unix.Close(listener[1])
+				<-k.done // after the hang-up
+				fdpass.Close(request)
+			})
+			dead, workers := pair(t)
+			k.worker = dead
+			joined := make(chan error, 1)
+			go func() { joined <- k.join(listener[:1:1], message{}) }()
+			closes(dead, workers)
+			next, served := pair(t)
+			k.mu.Lock()
+			k.worker = next
+			k.mu.Unlock()
+			m, fds, err := served.receive()
+			fdpass.Close(fds)
+			if err != nil || !m.Fresh || len(fds) != requestFDs {
+				t.Errorf("the next worker receives %+v, %d descriptors, %v", m, len(fds), err)
+			}
+			if err := served.answer(nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-joined; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A keeper recognizes a listener that it has already.
 func TestSupervises(t *testing.T) {
 	_, p := joining(t)

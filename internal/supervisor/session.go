@@ -3,7 +3,6 @@ package supervisor
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -79,7 +78,7 @@ func Enter(cfg Config) (*Entry, error) {
 	e := &Entry{conn: c}
 	if err := e.receive(); err != nil {
 		c.Close()
-		if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+		if peerDied(err) {
 			return nil, ErrNoKeeper // it was killed just now
 		}
 		return nil, fmt.Errorf("cannot enter %s: %w", cfg.ID, err)
