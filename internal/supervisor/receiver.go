@@ -75,6 +75,10 @@ func (r *receiver) recover() {
 	if s.notif.ID == 0 {
 		return
 	}
+	if r.worker.waiting.has(r.index, s.notif.ID) { // the dead worker has just moved it to the waiting room
+		s.notif, s.attempts = unotify.Notif{}, 0
+		return
+	}
 	r.busy.Store(s.notif.ID) // it may block, as in the dead worker
 	if s.resp.ID != s.notif.ID {
 		// A handler that runs again has the same effect, however far the dead worker had

@@ -73,11 +73,18 @@ func catch(t *testing.T) *caught {
 	}
 }
 
+// receiver returns a receiver with the slot.
+func (c *caught) receiver() *receiver {
+	w := &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters), waiting: waitingCalls{calls: new([maxWaiting]waitingCall)}}
+	r := &receiver{worker: w, listener: c.listener, slot: c.slot}
+	r.call = handlers.Call{Notif: &c.slot.notif}
+	return r
+}
+
 // recovered runs recover for the slot, and returns the result that the thread sees.
 func (c *caught) recovered(t *testing.T) result {
 	t.Helper()
-	r := &receiver{worker: &worker{dispatch: syscalls.NewDispatch(), counters: new(statistics.Counters)}, listener: c.listener, slot: c.slot}
-	r.call = handlers.Call{Notif: &c.slot.notif}
+	r := c.receiver()
 	r.recover()
 	if c.slot.notif.ID != 0 || c.slot.attempts != 0 {
 		t.Errorf("the slot is not empty: notification %d, %d attempts", c.slot.notif.ID, c.slot.attempts)
@@ -136,6 +143,23 @@ func TestRecoverAnswered(t *testing.T) {
 	if got := c.recovered(t); got != (result{7, 0}) {
 		t.Errorf("the caller sees %+v, want the first answer", got)
 	}
+}
+
+// The dead worker has moved the call to the waiting room, and died before it could clear the slot.
+// Only one of both handles it: each might receive a message, for example.
+func TestRecoverWaiting(t *testing.T) {
+	c := catch(t)
+	r := c.receiver()
+	id := c.slot.notif.ID
+	r.worker.waiting.add(r.index, &c.slot.notif)
+	r.recover()
+	if c.slot.notif.ID != 0 || c.slot.resp.ID == id || !unotify.Waits(c.listener, id) {
+		t.Errorf("the receiver has handled the call: %+v", *c.slot)
+	}
+	if e := unotify.Send(c.listener, &unotify.Resp{ID: id, Val: 7}); e != 0 {
+		t.Fatal(e)
+	}
+	<-c.answer
 }
 
 func TestRecoverEmptySlot(t *testing.T) {

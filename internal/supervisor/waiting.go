@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,11 @@ func (w *waitingCalls) of(index int) (calls []*waitingCall) {
 		}
 	}
 	return calls
+}
+
+// has reports whether a notification of a listener waits.
+func (w *waitingCalls) has(index int, id uint64) bool {
+	return slices.ContainsFunc(w.of(index), func(c *waitingCall) bool { return c.notif.ID == id })
 }
 
 // any reports whether a dead worker has left waiting calls of a listener.
