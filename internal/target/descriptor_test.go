@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -124,6 +125,32 @@ func TestDupAfterTheTaskHasChanged(t *testing.T) {
 	}
 	task.pidfdTID = uint32(second.pid) // as if it had the id of the first
 	dup(second)
+
+	// A signal, too, must reach the task that has the id now.
+	third := startTask(t)
+	task.Reset(uint32(third.pid))
+	if _, e := task.Dup(taskFile); e != 0 {
+		t.Fatal(e)
+	}
+	if err := unix.Kill(third.pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Wait4(third.pid, nil, 0, nil); err != nil { // a zombie gets signals, and keeps its id
+		t.Fatal(err)
+	}
+	task.Reset(uint32(second.pid))
+	task.pidfdTID = uint32(second.pid)
+	task.Signal(unix.SIGKILL)
+	done := make(chan error, 1)
+	go func() { done <- unix.Waitid(unix.P_PID, second.pid, &info, unix.WEXITED|unix.WNOWAIT, nil) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the signal has not reached the task")
+	}
 }
 
 // The supervisor must not leak descriptors, however many calls it handles.

@@ -292,10 +292,12 @@ func (t *Task) appendFD(b []byte, fd int32, end byte) []byte {
 // Signal sends a signal to the task itself. Nothing happens if the task is gone, or before Linux
 // 6.9.
 func (t *Task) Signal(sig unix.Signal) {
-	if t.pidfd < 0 || t.pidfdTID != t.TID {
-		if t.openPidfd() != 0 {
-			return
-		}
+	fresh := t.pidfd < 0 || t.pidfdTID != t.TID
+	if fresh && t.openPidfd() != 0 {
+		return
 	}
-	_ = sys.PidfdSendSignal(t.pidfd, sig)
+	e := sys.PidfdSendSignal(t.pidfd, sig)
+	if e == unix.ESRCH && !fresh && t.openPidfd() == 0 { // the kernel has reused the thread id
+		_ = sys.PidfdSendSignal(t.pidfd, sig)
+	}
 }
