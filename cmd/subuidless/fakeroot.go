@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,15 +9,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/fakeroot"
 )
 
-// fakerootNames are the names of this program that mean "subuidless fakeroot": the second one is
-// for update-alternatives(1).
-var fakerootNames = []string{"fakeroot", "fakeroot-subuidless"}
-
 // fakerootVersion is the version of fakeroot(1) whose options and state files these are.
 const fakerootVersion = "1.31"
-
-// isFakeroot reports whether argv[0] means the command fakeroot.
-func isFakeroot(name string) bool { return slices.Contains(fakerootNames, filepath.Base(name)) }
 
 func newFakerootCommand() *cobra.Command {
 	var o fakeroot.Options

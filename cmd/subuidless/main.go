@@ -34,20 +34,24 @@ func main() {
 	}
 	root := newRootCommand()
 	args := expandShortForm(os.Args[1:])
-	if filepath.Base(os.Args[0]) == runtimeName {
-		args = append([]string{"runtime"}, os.Args[1:]...)
-	}
-	if isFakeroot(os.Args[0]) {
-		args = append([]string{"fakeroot"}, os.Args[1:]...)
-	}
-	if isProot(os.Args[0]) {
-		args = append([]string{"proot"}, os.Args[1:]...)
+	if command, ok := linkNames[filepath.Base(os.Args[0])]; ok {
+		args = append([]string{command}, os.Args[1:]...)
 	}
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
 		os.Exit(1)
 	}
+}
+
+// linkNames are names of links to this program that mean one of its commands, for programs that
+// call another one by a single name.
+var linkNames = map[string]string{
+	"fakeroot":            "fakeroot",
+	"fakeroot-subuidless": "fakeroot", // for update-alternatives(1)
+	"proot":               "proot",
+	"proot-subuidless":    "proot",
+	"subuidless-runtime":  "runtime",
 }
 
 // helpers are the main functions of the helper processes, by argv[0].

@@ -17,14 +17,8 @@ import (
 	"github.com/rootless-containers/subuidless/internal/proot"
 )
 
-// prootNames are the names of this program that mean "subuidless proot".
-var prootNames = []string{"proot", "proot-subuidless"}
-
 // prootVersion is the version of proot(1) whose options these are, with --kill-on-exit of later ones.
 const prootVersion = "5.1.0"
-
-// isProot reports whether argv[0] means the command proot.
-func isProot(name string) bool { return slices.Contains(prootNames, filepath.Base(name)) }
 
 // refusedByProot says why options of proot(1) cannot be had here.
 var refusedByProot = map[string]string{

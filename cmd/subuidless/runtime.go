@@ -9,10 +9,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/ociruntime"
 )
 
-// runtimeName is the name of a link to this program that engines can call as a runtime,
-// without a further argument.
-const runtimeName = "subuidless-runtime"
-
 func newRuntimeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "runtime [global options] COMMAND [options] [CONTAINER]",
