@@ -14,12 +14,11 @@ import (
 // engine is a container engine or runtime that subuidless works with.
 type engine struct {
 	program string
-	oldest  string // version that works, as numbers with dots between them; empty: any
-	works   string // what works: completes a sentence about the program
-	line    string // what to add to a shell's configuration, or to type; empty: nothing
-	// needs are programs of which one must be installed, and what needs them.
-	needs []string
-	why   string
+	oldest  string   // version that works, as numbers with dots between them; empty: any
+	works   string   // what works: completes a sentence about the program
+	line    string   // what to add to a shell's configuration, or to type; empty: nothing
+	needs   []string // programs that are alternatives
+	why     string   // what does not work if none of needs is installed
 }
 
 // engines are all engines, in the order of their checks.

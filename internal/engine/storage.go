@@ -26,8 +26,8 @@ type storage struct {
 	mountProgram string
 }
 
-// storageFiles are the configuration files for all users, the first of which that exists is
-// read, if the user has none.
+// storageFiles are the configuration files for all users. If the user has none, the first one that
+// exists is read.
 var storageFiles = []string{"/etc/containers/storage.conf", "/usr/share/containers/storage.conf"}
 
 // findStorage returns the storage of the user whose environment getenv reads.

@@ -11,10 +11,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
-// Denials are the system calls that keeper and worker never make, and that would help somebody
-// who has taken over one of them. Everything else is allowed: which calls a handler makes depends
-// on what tasks do, and which ones the Go runtime makes, on its version and the kernel's. A list
-// of what is allowed would fail in the field; this one can be checked against the source
+// Denials are the system calls that keeper and worker never make, and that would help an attacker
+// that has taken over one of them. Everything else is allowed: the calls of handlers depend on what
+// tasks do, and those of the Go runtime on its version and the kernel's, so a list of allowed calls
+// would fail in the field. This list can be checked against the source
 // (TestSupervisorMakesNoDeniedCalls in test/deps).
 var Denials = []Denial{
 	{"they change the machine, not a container", []string{

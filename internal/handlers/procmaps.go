@@ -130,7 +130,7 @@ func (c *Call) mapText(f mapFile, n *cred.Namespace) []byte {
 
 // MapStore keeps files for the next worker: see package supervisor.
 type MapStore interface {
-	// Put adds a file, of which it keeps a duplicate, and its description.
+	// Put adds a duplicate of a file, with its description.
 	Put(description []byte, fd int) error
 	// Take removes the file that has been added first. Ok is false if there is none. The caller
 	// closes the descriptor.

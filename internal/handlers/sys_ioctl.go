@@ -89,7 +89,7 @@ func (c *Call) setFSXattr() unix.Errno {
 // existing one.
 //
 // The kernel requires CAP_NET_ADMIN for both, except from the owner of a persistent interface
-// (tun_not_capable in drivers/net/tun.c), who can only be the mapped id here.
+// (tun_not_capable in drivers/net/tun.c), which can only be the mapped id here.
 func (c *Call) attachTUN() Result {
 	if !c.lacksCap(unix.CAP_NET_ADMIN) || c.badPointer(2) {
 		return Continue // perhaps EFAULT

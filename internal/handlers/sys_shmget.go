@@ -25,7 +25,7 @@ func Msgget(c *Call) Result { return c.ipcGet(sys.MessageQueue, c.int32(0), 0, c
 // ipcGet handles a call that looks an object up by its key, or creates it.
 //
 // An object that belongs to another user than the container's root is created here, because
-// the kernel would not tell the supervisor its id. The kernel then takes the supervisor for
+// the kernel would not report its id to the supervisor. The kernel then considers the supervisor
 // the creator of shared memory (shm_cpid), so the record has the right process, too.
 func (c *Call) ipcGet(kind sys.IPCKind, key int32, size uintptr, flags uint32) Result {
 	if !c.Identities.InUse() || c.inRuntime() {

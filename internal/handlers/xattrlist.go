@@ -29,8 +29,8 @@ func filterNames(names []byte, seesTrusted, hideCapability bool) []byte {
 	return shown
 }
 
-// filterStored is filterNames for the attributes of an attribute file, of which the container
-// sees only those that are stored.
+// filterStored is filterNames for the attributes of an attribute file. The container sees only
+// stored ones.
 func filterStored(names []byte, seesTrusted bool) []byte {
 	shown := names[:0]
 	for len(names) > 0 {

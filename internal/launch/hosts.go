@@ -15,10 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of the host's network configuration of which a container has its own copies, as
-// in podman and docker. Root in the container can change them, and they end with the
-// container: they are on a tmpfs that no path of the host leads to, and of which only the two
-// files are mounted.
+// A container has its own copies of these files of the host's network configuration, as in podman
+// and docker. Root in the container can change them, and they end with the container: they are on a
+// tmpfs that is not mounted itself, only its two files are.
 const (
 	hostsFile    = "/etc/hosts"
 	resolverFile = "/etc/resolv.conf"

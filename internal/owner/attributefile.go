@@ -97,7 +97,7 @@ func (s *Sidecar) noteAttributeFile(k *key) {
 
 // adoptAttributeFile gives the inode of k, if it has no attribute file, a copy of the one that it had
 // when its disk had another device number. The original stays: it may belong to the same inode of a
-// disk of which this one is a copy. If there is none, or if copying fails, nothing changes.
+// disk from which this one was cloned. If there is none, or if copying fails, nothing changes.
 func (s *Sidecar) adoptAttributeFile(k *key) {
 	name := k.attributeFileName()
 	var st unix.Statx_t

@@ -20,7 +20,7 @@ import (
 //
 // Handles of FUSE are the numbers that the server gives to inodes which the kernel remembers. The
 // server of the next mount gives the same numbers to others. Such a key is valid for one mount,
-// and has the identity of that in the place of the birth time: see mountIdentity.
+// whose identity it has instead of a birth time: see mountIdentity.
 type key struct {
 	name     [80]byte // NUL-terminated
 	volatile bool

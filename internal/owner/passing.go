@@ -15,8 +15,8 @@ import (
 // must end with the number. So the container watches the inode: the kernel then remembers it, and
 // says when it is gone.
 
-// passing is the set of file systems, by device number, of which Store.ReportPassing has been
-// called.
+// passing is the set of file systems, by device number, that Store.ReportPassing has been called
+// with.
 type passing struct {
 	mu       sync.Mutex // a leaf
 	reported map[uint64]bool

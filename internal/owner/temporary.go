@@ -253,8 +253,8 @@ func generationOf(fd int) uint64 {
 	return fnv64a(handle.data[:handle.bytes])
 }
 
-// set makes r, without its ACLs, the record of the inode of the descriptor fd, of which stx is
-// the status and e the entry, or nil. The error is ENOSPC.
+// set makes r, without its ACLs, the record of the inode of the descriptor fd. Stx is the inode's
+// status, and e its entry, or nil. The error is ENOSPC.
 func (t *Temporary) set(fd int, stx *unix.Statx_t, e *temporaryEntry, r *Record) unix.Errno {
 	device := uint64(r.Type)<<32 | r.Rdev&0xffffffff
 	t.mu.Lock()

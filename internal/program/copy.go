@@ -24,9 +24,9 @@ func Memfd(name string, flags int) (*os.File, error) {
 
 // ProtectedMain returns the calling process's program for processes of containers, which must not be
 // able to change it. That is the file itself if trusted says that no other supervisor decides about
-// permissions, and the kernel denies the user writing. Processes in a user namespace that maps the ids of
-// the user have no capabilities over a file of somebody else. The file of the user himself, who may
-// change its mode, is copied to an anonymous file that is sealed: without the image program.
+// permissions, and the kernel denies the user writing: processes in a user namespace that maps the
+// user's ids have no capabilities over files of others. A file of the user's own, whose mode the user
+// can change, is copied to a sealed anonymous file, without the image program.
 func ProtectedMain(trusted bool) (*os.File, error) {
 	self, l, err := openSelf()
 	if err != nil {
@@ -55,7 +55,7 @@ func ProtectedMain(trusted bool) (*os.File, error) {
 	return exe, nil
 }
 
-// deniesWriting reports whether the file f belongs to another user, who does not let the caller write it.
+// deniesWriting reports whether the file f belongs to another user, and the caller may not write it.
 func deniesWriting(f *os.File) (bool, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {

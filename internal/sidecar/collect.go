@@ -148,8 +148,8 @@ const maxWalks = 5
 // collect moves entries into inodes, and finds those of inodes that may no longer exist.
 //
 // A file that is moved during a walk, from a directory not yet read to one that has been, is
-// missed. So collect walks the trees until no directory has changed since the walk before: at
-// the end of that one, each file was where both have looked.
+// missed. So collect walks the trees until no directory has changed between two walks: then both
+// have seen every file.
 func (h *helper) collect() (any, error) {
 	entries, err := h.side.Entries()
 	if err != nil {

@@ -125,5 +125,5 @@ func runRequest(arg []byte) (any, error) {
 	return commands[h.Command](h)
 }
 
-// warn tells the user what concerns one file.
+// warn prints a warning about one file.
 func warn(path string, err any) { fmt.Fprintf(os.Stderr, "subuidless: %s: %v\n", path, err) }

@@ -15,9 +15,9 @@ import (
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
-// timedEach is the number of notifications of which a receiver times one, unless Config.TimeAll is
-// set. Reading the clock twice would cost more than all the rest of counting, and on machines
-// without a fast clock, two system calls.
+// timedEach notifications are counted for each one that is timed, unless Config.TimeAll is set:
+// reading the clock twice would cost more than all the rest of counting, and on machines without a
+// fast clock, two system calls.
 const timedEach = 16
 
 // timer is the time when a receiver began to handle a notification; zero: it is not timed.

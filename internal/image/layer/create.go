@@ -370,8 +370,8 @@ func (u *Unpacker) attributes(h *tar.Header, fd int, record *owner.Record) error
 	return setTimesOf(fd, accessTime(h), h.ModTime)
 }
 
-// keepRecorded adds to record, of which only the owner is known, what the record of the object that
-// fd refers to says. As chown(2) does, it removes the file capabilities if the owner changes.
+// keepRecorded completes record, which has only the owner, from the existing record of the object that
+// fd refers to. As chown(2) does, it removes the file capabilities if the owner changes.
 func (u *Unpacker) keepRecorded(fd int, st *unix.Stat_t, record *owner.Record) error {
 	if u.Owners == nil {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
-// Remote is an image of a registry of which only the manifest and the configuration have been fetched.
+// Remote is an image of a registry before its layers are fetched: manifest and configuration.
 type Remote struct {
 	Manifest *v1.Manifest
 	Config   []byte // of the media type that the manifest says

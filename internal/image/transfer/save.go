@@ -292,8 +292,8 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 	return putBytes(out, "index.json", raw)
 }
 
-// ociManifest returns the manifest of an image for a layout, and its descriptor. Layouts have no
-// manifests of docker, so such a one becomes one of OCI, with the same configuration and layers.
+// ociManifest returns the manifest of an image for a layout, and its descriptor. Layouts cannot have
+// docker's manifests, so it converts them to OCI's, with the same configuration and layers.
 func ociManifest(s *store.Store, i *store.Image) ([]byte, v1.Descriptor, error) {
 	raw, err := s.ReadBlob(i.Descriptor.Digest)
 	if err != nil {

@@ -63,8 +63,8 @@ func writeEntries(w *tar.Writer, latest time.Time) emitter {
 	}
 }
 
-// level is that of gzip. Compressing takes half of the processor's time of the default level, a tenth
-// of that of a build with apt, and makes layers 5 % larger.
+// level is gzip's. It takes half the CPU time of the default level, which saves a tenth of a build
+// with apt, and makes layers 5 % larger.
 const level = 2
 
 // archive writes the archive of a layer to the new file name, compressed if wanted, and returns what
