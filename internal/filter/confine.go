@@ -23,7 +23,7 @@ var Denials = []Denial{
 		"reboot", "setdomainname", "sethostname", "settimeofday", "swapoff", "swapon", "syslog", "vhangup",
 	}},
 	{"they reach much code of the kernel that exploits have used", []string{
-		"add_key", "bpf", "fanotify_init", "fanotify_mark", "io_cancel", "io_destroy", "io_getevents", "io_setup",
+		"add_key", "bpf", "fanotify_init", "io_cancel", "io_destroy", "io_getevents", "io_setup",
 		"io_submit", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "lookup_dcookie",
 		"memfd_secret", "modify_ldt", "perf_event_open", "personality", "remap_file_pages", "request_key",
 		"userfaultfd", "uselib", "vmsplice",

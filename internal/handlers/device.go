@@ -76,6 +76,8 @@ func (d Devices) open(path string, rdev uint64) error {
 func (c *Call) openDevice(i *inode, flags uint64) Result {
 	const exclusive = unix.O_CREAT | unix.O_EXCL
 	switch {
+	case flags&regularFlag != 0:
+		return Errno(eftype)
 	// open(2): "When O_PATH is specified in flags, flag bits other than O_CLOEXEC,
 	// O_DIRECTORY, and O_NOFOLLOW are ignored." It opens the placeholder.
 	case flags&unix.O_PATH != 0,

@@ -32,6 +32,15 @@ func (c *Call) Restricted() bool {
 	return !c.NoPermissions && c.Identities.InUse() && !c.subject().ReachesAll()
 }
 
+// refuseUnknown answers a call with flags that this program does not know. The error is e on kernels
+// that know no more; on a later one, the call might do what nobody has checked, so only root may try.
+func (c *Call) refuseUnknown(e unix.Errno) Result {
+	if c.Restricted() {
+		return Errno(e)
+	}
+	return Continue
+}
+
 // subject returns the credentials that file permissions are checked against: the caller's,
 // or for access(2) those with the real ids.
 func (c *Call) subject() *cred.Credentials {

@@ -29,8 +29,10 @@ func Chroot(c *Call) Result {
 func Fchroot(c *Call) Result {
 	fd := c.int32(0)
 	switch {
-	case c.uint32(1) != 0, sys.Fchroot(-1, 1) == unix.ENOSYS:
-		return Continue // EINVAL, or no such call
+	case sys.Fchroot(-1, 1) == unix.ENOSYS:
+		return Continue
+	case c.uint32(1) != 0:
+		return c.refuseUnknown(unix.EINVAL)
 	case fd == sys.FailfsRoot:
 		if e := c.mayEnterFailfs(); e != 0 {
 			return Errno(e)

@@ -21,7 +21,7 @@ const (
 func NameToHandleAt(c *Call) Result {
 	given := c.uint32(4)
 	if given&^handleFlags != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	flags := given & unix.AT_EMPTY_PATH
 	if given&unix.AT_SYMLINK_FOLLOW == 0 {

@@ -26,6 +26,8 @@ func Ioctl(c *Call) Result {
 		return c.changeInodeFlags(unix.FS_IOC_GETFLAGS)
 	case cmd == fsIOCSetVersion, cmd == fsIOC32SetVersion:
 		return c.changeInodeFlags(fsIOCGetVersion)
+	case cmd>>8&0xff == pidfdCommands:
+		return c.pidfdIoctl(cmd)
 	case isNetConfig(cmd):
 		return c.configureNet()
 	case cmd == unix.SIOCETHTOOL:

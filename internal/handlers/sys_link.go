@@ -13,7 +13,7 @@ func Link(c *Call) Result { return c.link(byLink, unix.AT_FDCWD, 1) }
 func Linkat(c *Call) Result {
 	flags := c.uint32(4)
 	if flags&^(unix.AT_SYMLINK_FOLLOW|unix.AT_EMPTY_PATH) != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	o := object{dirfd: c.int32(0), path: 1, flags: flags & unix.AT_EMPTY_PATH}
 	if flags&unix.AT_SYMLINK_FOLLOW == 0 {

@@ -59,7 +59,7 @@ func Umount2(c *Call) Result { return c.umount(c.uint32(1)) }
 
 func (c *Call) umount(flags uint32) Result {
 	if flags&^umountFlags != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	var walk uint32
 	if flags&unix.UMOUNT_NOFOLLOW != 0 {
@@ -74,10 +74,9 @@ func (c *Call) umount(flags uint32) Result {
 // OpenTreeNamespace is OPEN_TREE_NAMESPACE of <linux/mount.h>, since Linux 7.0.
 const OpenTreeNamespace = 2
 
-// OpenTree handles open_tree(dirfd, path, flags) and open_tree_attr, if a copy of the tree
-// is requested.
+// OpenTree handles open_tree(dirfd, path, flags) and open_tree_attr.
 func OpenTree(c *Call) Result {
-	if !c.lacksCap(unix.CAP_SYS_ADMIN) {
+	if !c.Restricted() && !c.lacksCap(unix.CAP_SYS_ADMIN) {
 		return Continue
 	}
 	// Which flags it knows, and that they need a capability, the kernel says before it looks
@@ -86,10 +85,13 @@ func OpenTree(c *Call) Result {
 		_, e := sys.OpenTree(unix.AT_FDCWD, sys.Empty, c.uint32(2)&^unix.AT_EMPTY_PATH)
 		return e
 	})
-	if e == unix.EPERM {
+	switch {
+	case e == unix.EPERM:
 		return Errno(e)
+	case e != unix.ENOENT:
+		return Continue // EINVAL
 	}
-	return Continue
+	return c.reach(object{dirfd: c.int32(0), path: 1, flags: c.uint32(2) & (unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH)}, 0)
 }
 
 // The minimum and maximum size of struct mount_attr, and the flags of mount_setattr(2).

@@ -17,6 +17,7 @@ type opening struct {
 	arg     int // index of the argument that holds the path
 	how     unix.OpenHow
 	openat2 bool // the call is openat2, for which unknown flags are errors
+	byFD    bool // the path is empty, and means dirfd itself
 }
 
 // resolveCached is RESOLVE_CACHED of <linux/openat2.h>; resolveFlags are all flags that
@@ -57,18 +58,24 @@ func (c *Call) openat(dirfd int32, arg int, flags, mode uint32) Result {
 func Openat2(c *Call) Result {
 	const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT
 	o := opening{dirfd: c.int32(0), arg: 1, openat2: true}
-	if !c.readHow(c.addr(2), c.Data.Args[3], &o.how) {
-		return Continue // EINVAL, EFAULT or E2BIG
+	if e := c.readHow(c.addr(2), c.Data.Args[3], &o.how); e != 0 {
+		return c.refuseUnknown(e)
+	}
+	known := uint64(knownFlags)
+	if o.how.Flags&(emptyPathFlag|regularFlag) != 0 {
+		known |= newFlags()
 	}
 	switch {
+	// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
+	// an error if unknown or conflicting flags are specified in how.flags."
+	case o.how.Flags&^known != 0, o.how.Resolve&^resolveFlags != 0:
+		return c.refuseUnknown(unix.EINVAL)
 	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
 	// unless a file may be created.
 	case o.how.Mode&^0o7777 != 0, o.how.Mode != 0 && o.how.Flags&(unix.O_CREAT|tmpfileFlag) == 0,
-		// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
-		// an error if unknown or conflicting flags are specified in how.flags."
-		o.how.Flags&^knownFlags != 0,
-		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0,
-		o.how.Resolve&^resolveFlags != 0, o.how.Resolve&confined == confined,
+		o.how.Flags&regularFlag != 0 && o.how.Flags&(unix.O_PATH|unix.O_DIRECTORY) != 0,
+		o.how.Flags&unix.O_PATH != 0 && o.how.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|emptyPathFlag) != 0,
+		o.how.Resolve&confined == confined,
 		// openat2(2): EAGAIN if "the open operation cannot be performed using only cached
 		// lookups".
 		o.how.Resolve&resolveCached != 0 && o.how.Flags&(createFlags|unix.O_TRUNC) != 0:
@@ -78,31 +85,34 @@ func Openat2(c *Call) Result {
 	return c.open(&o)
 }
 
-// readHow reads the caller's struct open_how, and reports whether all fields that are
-// unknown here are zero: "extensions [...] by appending new fields to that structure, with
-// a zero value in a new field resulting in the kernel behaving as though that extension
-// field was not present", openat2(2).
-func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) bool {
+// readHow reads the caller's struct open_how. The error is EINVAL or E2BIG for its size, EFAULT, and
+// E2BIG if a field that is unknown here is not zero: "extensions [...] by appending new fields to that
+// structure, with a zero value in a new field resulting in the kernel behaving as though that
+// extension field was not present", openat2(2).
+func (c *Call) readHow(addr uintptr, size uint64, how *unix.OpenHow) unix.Errno {
 	const known = uint64(unsafe.Sizeof(*how))
-	if size < known || size > uint64(unix.Getpagesize()) {
-		return false
+	switch {
+	case size < known:
+		return unix.EINVAL
+	case size > uint64(unix.Getpagesize()):
+		return unix.E2BIG
 	}
 	b := unsafe.Slice((*byte)(unsafe.Pointer(how)), known)
 	if n, e := c.Target.Read(addr, b); e != 0 || uint64(n) < known {
-		return false
+		return unix.EFAULT
 	}
 	for at := known; at < size; {
 		var rest [64]byte
 		part := rest[:min(size-at, uint64(len(rest)))]
 		if n, e := c.Target.Read(addr+uintptr(at), part); e != 0 || n < len(part) {
-			return false
+			return unix.EFAULT
 		}
 		if rest != [64]byte{} {
-			return false
+			return unix.E2BIG
 		}
 		at += uint64(len(part))
 	}
-	return true
+	return 0
 }
 
 // createFlags are the flags that create a file.
@@ -114,6 +124,10 @@ func (c *Call) open(o *opening) Result {
 	kind := o.how.Flags & createFlags
 	if o.how.Flags&unix.O_PATH != 0 {
 		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
+	}
+	if o.how.Flags&emptyPathFlag != 0 && c.addr(o.arg) != 0 && c.emptyString(o.arg) && newFlags()&emptyPathFlag != 0 {
+		o.byFD = true
+		kind &^= unix.O_CREAT // the file exists
 	}
 	switch {
 	case c.inRuntime(), kind == createFlags:
@@ -199,6 +213,9 @@ func (c *Call) pathToOpen(o *opening) (target.Path, unix.Errno) {
 	// open(2), O_EXCL: "symbolic links are not followed".
 	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
 		flags = unix.AT_SYMLINK_NOFOLLOW
+	}
+	if o.byFD {
+		flags |= unix.AT_EMPTY_PATH
 	}
 	return c.Target.Path(o.dirfd, c.addr(o.arg), flags)
 }

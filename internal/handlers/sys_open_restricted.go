@@ -39,7 +39,7 @@ func (c *Call) openPermitted(o *opening) Result {
 		return Continue
 	}
 	flags := o.how.Flags
-	creating := flags&(unix.O_CREAT|unix.O_PATH) == unix.O_CREAT
+	creating := flags&(unix.O_CREAT|unix.O_PATH) == unix.O_CREAT && !o.byFD
 	switch {
 	case creating && p.HasSuffix("/"):
 		return c.openTrailingSlash(p, o)
@@ -152,11 +152,15 @@ func (c *Call) openExisting(o *opening, i *inode, file procFile, f mapFile) Resu
 	want := accessMode(flags)
 	switch kind := i.kind(); {
 	case kind == unix.S_IFLNK, // ELOOP
+		kind != unix.S_IFREG && flags&regularFlag != 0,                            // EFTYPE
 		kind == unix.S_IFDIR && (want&perm.Write != 0 || flags&unix.O_CREAT != 0), // EISDIR
 		kind != unix.S_IFDIR && flags&unix.O_DIRECTORY != 0:                       // ENOTDIR
 		return Continue
 	}
 	regular := i.kind() == unix.S_IFREG
+	if flags&regularFlag != 0 && i.stat.Size == 0 && c.load(i) && i.record.Type != 0 {
+		return c.openDevice(i, flags)
+	}
 	if e := c.permits(i, want); e != 0 {
 		// Before it truncates a file, the kernel checks whether the mount is writable.
 		if regular && flags&unix.O_TRUNC != 0 {

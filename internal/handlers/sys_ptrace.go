@@ -29,7 +29,15 @@ func (c *Call) mayTrace(target uint32) bool {
 // PTRACE_MODE_READ_FSCREDS of ptrace(2) guards. The error is EACCES.
 func (c *Call) mayInspect(i *inode) unix.Errno {
 	target, e := c.taskOf(i)
-	if e != 0 || c.Target.SameProcess(c.PID, target) {
+	if e != 0 {
+		return 0
+	}
+	return c.mayInspectTask(target)
+}
+
+// mayInspectTask is mayInspect for the thread that the supervisor calls target.
+func (c *Call) mayInspectTask(target uint32) unix.Errno {
+	if c.Target.SameProcess(c.PID, target) {
 		return 0
 	}
 	s, e := c.Identities.Get(target)

@@ -20,7 +20,7 @@ const renameFlags = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE | unix.RENAME_W
 func (c *Call) rename(oldDirfd int32, oldArg int, newDirfd int32, newArg int, flags uint32) Result {
 	exchange := flags&unix.RENAME_EXCHANGE != 0
 	if flags&^renameFlags != 0 || exchange && flags != unix.RENAME_EXCHANGE {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	if !c.Restricted() {
 		if flags&^unix.RENAME_WHITEOUT == 0 {

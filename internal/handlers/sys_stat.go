@@ -37,7 +37,7 @@ func Statx(c *Call) Result {
 	flags := c.uint32(2)
 	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC
 	if flags&^(statFlags|sync) != 0 || flags&sync == sync || c.uint32(3)&unix.STATX__RESERVED != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	p, e := c.Target.Path(c.int32(0), c.addr(1), flags)
 	if e != 0 {

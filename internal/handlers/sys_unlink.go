@@ -13,7 +13,7 @@ func Unlink(c *Call) Result { return c.remove(unix.AT_FDCWD, 0, false) }
 func Unlinkat(c *Call) Result {
 	flags := c.uint32(2)
 	if flags&^unix.AT_REMOVEDIR != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	return c.remove(c.int32(0), 1, flags != 0)
 }

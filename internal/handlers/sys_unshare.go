@@ -114,7 +114,7 @@ func Unshare(c *Call) Result {
 	flags := uint64(c.uint32(0))
 	empty := flags&UnshareEmptyMountNS != 0
 	if flags&^(unshareFlags|UnshareEmptyMountNS) != 0 {
-		return Continue // EINVAL
+		return c.refuseUnknown(unix.EINVAL)
 	}
 	if flags&unix.CLONE_NEWUSER != 0 {
 		if threads, e := c.Target.Threads(c.PID); e != 0 || len(threads) > 1 {

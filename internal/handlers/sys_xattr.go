@@ -3,12 +3,14 @@ package handlers
 import (
 	"bytes"
 	"encoding/binary"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/perm"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // The container does not see user.rootlesscontainers; it sees ACLs as in acl.go, and has
@@ -128,11 +130,11 @@ func (c *Call) readAttribute(o object, a *xattrName) Result {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(i)
-	kind := i.kind()
-	switch {
+	switch kind := c.visible(i).Mode & unix.S_IFMT; {
 	case bytes.HasPrefix(a[:], []byte(securityPrefix)), bytes.HasPrefix(a[:], []byte("system.")),
 		bytes.HasPrefix(a[:], []byte(trustedPrefix)),
-		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR: // ENODATA
+		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR &&
+			!(kind == unix.S_IFSOCK && socketsHaveAttributes()): // ENODATA
 		return Continue
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
@@ -287,6 +289,18 @@ func (c *Call) changeAttribute(o object, a *xattrName, change func(i *inode) uni
 	return Result{Errno: change(i), Final: true} // XATTR_CREATE, ENODATA
 }
 
+// socketsHaveAttributes reports whether the kernel stores user.* attributes of sockets: Linux 7.1 and
+// later do.
+var socketsHaveAttributes = sync.OnceValue(func() bool {
+	fd, e := sys.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if e != 0 {
+		return false
+	}
+	defer unix.Close(fd)
+	name := [...]byte{'u', 's', 'e', 'r', '.', 'a', 0}
+	return sys.Fsetxattr(fd, &name[0], []byte{0}, 0) == 0
+})
+
 func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Errno {
 	v := c.visible(i)
 	if string(a[:len(capabilityXattr)]) == capabilityXattr && value != nil {
@@ -295,7 +309,7 @@ func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Err
 		}
 	}
 	name := a[:bytes.IndexByte(a[:], 0)]
-	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name))); e != 0 {
+	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name)), v.Mode&unix.S_IFMT == unix.S_IFSOCK && socketsHaveAttributes()); e != 0 {
 		return e
 	}
 	if bytes.HasPrefix(name, []byte(securityPrefix)) || bytes.HasPrefix(name, []byte("system.")) ||

@@ -234,7 +234,7 @@ func TestSetXattrKernel(t *testing.T) {
 		put(t, path, i)
 		value := []byte(xattrs[name])
 		wanted := func() unix.Errno {
-			e := perm.SetXattr(c, i, name)
+			e := perm.SetXattr(c, i, name, false)
 			if e == 0 && name == "user.a" && !writable(path) {
 				return unix.EACCES
 			}

@@ -153,7 +153,7 @@ func TestSetXattr(t *testing.T) {
 		{"system.posix_acl_access", user(8), file(7, 7, 0o666), unix.EPERM},
 		{"system.posix_acl_access", user(7), file(7, 7, 0o666), 0},
 	} {
-		if e := perm.SetXattr(test.c, test.inode, test.name); e != test.want {
+		if e := perm.SetXattr(test.c, test.inode, test.name, false); e != test.want {
 			t.Errorf("%s of %+v by %+v: %v, want %v", test.name, test.inode, test.c, e, test.want)
 		}
 	}
@@ -166,7 +166,7 @@ func TestAllocs(t *testing.T) {
 		i := perm.NewInode(c, dir(0, 8, 0o2777), unix.S_IFREG|0o2775, 0)
 		i, e1 := perm.Chown(c, i, unchanged, 7)
 		_, e2 := perm.Chmod(c, i, 0o644)
-		if e := perm.SetXattr(c, i, "user.a"); e|e1|e2 != 0 {
+		if e := perm.SetXattr(c, i, "user.a", false); e|e1|e2 != 0 {
 			t.Error(e, e1, e2)
 		}
 	}); n != 0 {

@@ -10,8 +10,9 @@ import (
 
 // SetXattr decides setxattr(2) and removexattr(2) of the attribute name. For a user.*
 // attribute the caller of SetXattr must also check write permission on the inode: see
-// Access. The error is EPERM.
-func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
+// Access. OnSockets says that the kernel stores such attributes of sockets, as Linux 7.1 and later do.
+// The error is EPERM.
+func SetXattr(c cred.Credentials, i Inode, name string, onSockets bool) unix.Errno {
 	allowed := true
 	switch {
 	case name == "security.capability":
@@ -30,7 +31,7 @@ func SetXattr(c cred.Credentials, i Inode, name string) unix.Errno {
 		// xattr(7): "user extended attributes are allowed only for regular files and
 		// directories, and access to user extended attributes is restricted to the owner and to
 		// users with appropriate capabilities for directories with the sticky bit set".
-		allowed = i.isType(unix.S_IFREG) || i.isType(unix.S_IFDIR) && (i.Mode&unix.S_ISVTX == 0 || Owner(c, i))
+		allowed = i.isType(unix.S_IFREG) || onSockets && i.isType(unix.S_IFSOCK) || i.isType(unix.S_IFDIR) && (i.Mode&unix.S_ISVTX == 0 || Owner(c, i))
 	}
 	if !allowed {
 		return unix.EPERM

@@ -309,6 +309,12 @@ func TruncateOPath(fd int, length int64) unix.Errno {
 	return e
 }
 
+// FanotifyMark is fanotify_mark(2).
+func FanotifyMark(fd int, flags uint32, mask uint64, dirfd int, path *byte) unix.Errno {
+	_, _, e := syscall.Syscall6(unix.SYS_FANOTIFY_MARK, uintptr(fd), uintptr(flags), uintptr(mask), uintptr(dirfd), uintptr(unsafe.Pointer(path)), 0)
+	return e
+}
+
 // InotifyAddWatch watches the object at path for the events in mask, and returns the watch
 // descriptor: inotify_add_watch(2).
 func InotifyAddWatch(fd int, path *byte, mask uint32) (int, unix.Errno) {

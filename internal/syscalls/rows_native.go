@@ -32,7 +32,6 @@ var commonRows = []Row{
 	{Name: "io_uring_enter", Support: Native, Note: "needs a ring, which `io_uring_setup` refuses"},
 	{Name: "io_uring_register", Support: Native, Note: "needs a ring, which `io_uring_setup` refuses"},
 	{Name: "pidfd_open", Support: Native, Note: "needs no permission; the calls that use the descriptor are checked"},
-	{Name: "process_madvise", Support: Native, Note: "for other processes, needs CAP_SYS_NICE outside of the container"},
 	{Name: "epoll_pwait2", Support: Native, Note: noCredentialsNote},
 	{Name: "quotactl_fd", Support: Native, Note: "quotas count for the mapped id; changing them fails with EPERM, as in any user namespace"},
 	{Name: "landlock_create_ruleset", Support: Native, Note: "`landlock_restrict_self` is checked"},

@@ -19,6 +19,7 @@ var reachRows = []Row{
 	{Name: "name_to_handle_at", Handler: handlers.NameToHandleAt, Args: []Arg{DirFD, Path, Ptr, Ptr, Flags}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "file_getattr", Handler: handlers.FileGetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Checks: ChecksOnly, Note: searchNote},
 	{Name: "inotify_add_watch", Handler: handlers.InotifyAddWatch, Args: []Arg{FD, Path, Flags}, Checks: ChecksOnly, Note: "continues if the caller may read the file"},
+	{Name: "fanotify_mark", Handler: handlers.FanotifyMark(3), I386: handlers.FanotifyMark(4), Args: []Arg{FD, Flags, Flags, DirFD, Path}, Checks: ChecksOnly, Note: "continues if the caller may read the file"},
 	{Name: "connect", Handler: handlers.Connect, Args: []Arg{FD, Ptr, Size}, Checks: ChecksOnly, Note: "to the path of a Unix socket: continues if the caller may write to the socket; a netlink socket to other processes and groups: needs CAP_NET_ADMIN"},
 }
 

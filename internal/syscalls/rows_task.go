@@ -36,6 +36,7 @@ var taskRows = []Row{
 	{Name: "move_pages", Handler: handlers.MovePages, Args: []Arg{Int, Size, Ptr, Ptr, Ptr, Flags}, Note: ptraceNote},
 	{Name: "migrate_pages", Handler: handlers.MigratePages, Args: []Arg{Int, Size, Ptr, Ptr}, Note: ptraceNote},
 	{Name: "perf_event_open", Handler: handlers.PerfEventOpen, Args: []Arg{Ptr, Int, Int, FD, Flags}, Note: "EACCES for processes of other users, without CAP_PERFMON"},
+	{Name: "process_madvise", Handler: handlers.ProcessMadvise, Args: []Arg{FD, Ptr, Size, Int, Flags}, Note: "EACCES for processes of other users, without CAP_SYS_PTRACE; for other processes, also needs CAP_SYS_NICE outside of the container"},
 	{Name: "pidfd_getfd", Handler: handlers.PidfdGetfd, Args: []Arg{FD, FD, Flags}, Note: ptraceNote},
 
 	// Sandboxing.
@@ -53,8 +54,8 @@ var taskRows = []Row{
 	{Name: "umount", Handler: handlers.Umount, Args: []Arg{Path}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "umount2", Handler: handlers.Umount2, Args: []Arg{Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "move_mount", Handler: handlers.MoveMount, Args: []Arg{DirFD, Path, DirFD, Path, Flags}, Note: "needs CAP_SYS_ADMIN; a new tmpfs belongs to the caller"},
-	{Name: "open_tree", Handler: handlers.OpenTree, Args: []Arg{DirFD, Path, Flags}, When: openTreeClone, Note: "needs CAP_SYS_ADMIN"},
-	{Name: "open_tree_attr", Handler: handlers.OpenTree, Args: []Arg{DirFD, Path, Flags, Ptr, Size}, When: openTreeClone, Note: "needs CAP_SYS_ADMIN"},
+	{Name: "open_tree", Handler: handlers.OpenTree, Args: []Arg{DirFD, Path, Flags}, Checks: ChecksMore, WhenUnchecked: openTreeClone, Note: openTreeNote},
+	{Name: "open_tree_attr", Handler: handlers.OpenTree, Args: []Arg{DirFD, Path, Flags, Ptr, Size}, Checks: ChecksMore, WhenUnchecked: openTreeClone, Note: openTreeNote},
 	{Name: "fsopen", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "fspick", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{DirFD, Path, Flags}, Note: "needs CAP_SYS_ADMIN"},
 	{Name: "fsmount", Handler: handlers.Needs(unix.CAP_SYS_ADMIN), Args: []Arg{FD, Flags, Flags}, Note: "needs CAP_SYS_ADMIN"},
@@ -70,6 +71,7 @@ var openTreeClone = []Condition{
 }
 
 const (
+	openTreeNote = "continues if the caller may search the path; a copy needs CAP_SYS_ADMIN"
 	signalNote   = "EPERM for processes of other users, without CAP_KILL"
 	niceNote     = "EPERM for processes of other users, without CAP_SYS_NICE"
 	ptraceNote   = "EPERM for processes of other users, without CAP_SYS_PTRACE"

@@ -122,7 +122,10 @@ static void later(void) {
 	CALL(syscall(SYS_open_tree, AT_FDCWD, ".", 0x8001) >= 0);
 	CALL(syscall(SYS_open_tree, AT_FDCWD, "none", 1));
 	struct { uint64_t flags, rest[10]; } args = {.flags = 1ull << 37};
-	CALL(syscall(SYS_clone3, &args, sizeof(args)));
+	pid_t child = (errno = 0, syscall(SYS_clone3, &args, sizeof(args)));
+	if (child == 0)
+		_exit(0);
+	report("clone3", child < 0 ? child : waitpid(child, NULL, __WALL) != child);
 	CALL(syscall(999));
 	CALL(syscall(473));
 }
