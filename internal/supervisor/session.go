@@ -115,7 +115,11 @@ func (e *Entry) Join(p Process) error {
 		return err
 	}
 	defer fdpass.Close(fds[1:])
-	if err := e.conn.request(message{User: p.User}, fds...); err != nil {
+	err = e.conn.request(message{User: p.User}, fds...)
+	if peerDied(err) { // and another keeper takes its place, if the session has tasks
+		return Join(e.Config, p)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot pass process %d to the supervisor of %s: %w", p.Pid, e.Config.ID, err)
 	}
 	return nil
