@@ -97,8 +97,8 @@ func (k *keeper) replaceObserver(o *observer, fd int, c conn) error {
 // holds k.mu.
 func (k *keeper) passOn(m message, fd int) error {
 	err := k.worker.request(m, fd)
-	if err == nil || keeperDied(err) || errors.Is(err, os.ErrClosed) {
-		return nil // a worker that has just died is replaced by one that inherits the socket
+	if err == nil || workerDied(err) {
+		return nil // the next worker inherits the socket
 	}
 	return fmt.Errorf("the worker does not accept another process that watches it: %w", err)
 }

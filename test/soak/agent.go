@@ -1,11 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,23 +17,25 @@ type agent struct {
 	binary, socket string
 	verbose        bool
 	cmd            *exec.Cmd
-	watches        chan struct{} // closed when it watches a container of an earlier agent
+	log            *watchLog
 }
 
 // watchLog is the log of an agent.
 type watchLog struct {
 	verbose bool
-	watches chan struct{}
-	found   bool
+
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
 }
 
 func (l *watchLog) Write(b []byte) (int, error) {
 	if l.verbose {
 		fmt.Fprintf(os.Stderr, "agent: %s", b)
 	}
-	if !l.found && bytes.Contains(b, []byte(`msg="watching container"`)) {
-		l.found = true
-		close(l.watches)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.text.Len() < maxText {
+		l.text.Write(b)
 	}
 	return len(b), nil
 }
@@ -45,9 +48,8 @@ func startAgent(binary, socket string, verbose bool) (*agent, error) {
 
 func (a *agent) start() error {
 	a.cmd = exec.Command(a.binary, "agent", a.socket)
-	log := &watchLog{verbose: a.verbose, watches: make(chan struct{})}
-	a.cmd.Stderr = log
-	a.watches = log.watches
+	a.log = &watchLog{verbose: a.verbose}
+	a.cmd.Stderr = a.log
 	ready, err := a.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -70,15 +72,15 @@ func (a *agent) restart() error {
 	return a.start()
 }
 
-// watching reports whether the agent watches the container of an earlier one.
-func (a *agent) watching() bool {
-	select {
-	case <-a.watches:
-		return true
-	default:
-		return false
-	}
+// said returns what the agent has said since it was started.
+func (a *agent) said() string {
+	a.log.mu.Lock()
+	defer a.log.mu.Unlock()
+	return a.log.text.String()
 }
+
+// watching reports whether the agent watches the container of an earlier one.
+func (a *agent) watching() bool { return strings.Contains(a.said(), `msg="watching container"`) }
 
 // deputies returns the process that serves the agent's connections if it is killed, if there is one.
 func (a *agent) deputies() []int {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -199,7 +198,7 @@ func (f *faults) killAgent(p *place) error {
 			return nil
 		}
 		if p.watchedBy = 0; time.Now().After(end) {
-			return errors.New("neither the new agent nor the standby is the witness")
+			return fmt.Errorf("neither the new agent nor the standby is the witness\n%s", p.agent.said())
 		}
 	}
 	return nil
@@ -219,7 +218,7 @@ func (f *faults) killDeputy(ctx context.Context, p *place) error {
 	time.Sleep(rand.N(maxExec))
 	f.signal(p, deputyKilled, unix.SIGKILL, p.agent.deputies())
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out.Bytes())
+		return fmt.Errorf("%v: %w\n%s%s", cmd.Args, err, out.Bytes(), p.agent.said())
 	}
 	return nil
 }
