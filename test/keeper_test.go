@@ -66,6 +66,36 @@ func TestWholeSupervisorKilled(t *testing.T) {
 	c.endAfterFront()
 }
 
+// TestRunEndsWithSupervisor kills everything that could start another supervisor of a container of run.
+// Its init, which the filter does not concern, ends it, instead of leaving it with calls that fail.
+func TestRunEndsWithSupervisor(t *testing.T) {
+	needs(t, "busybox")
+	root := t.TempDir()
+	if err := makeRootfs(root); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(t, "subuidless", "run", root, "--", "sh", "-c", "echo ready; while :; do chown 1:2 /tmp; done")
+	c := &chowner{t: t}
+	cmd.Stderr = &c.stderr
+	_, out := startWithPipes(t, cmd)
+	c.id = fmt.Sprintf("run-%d", cmd.Process.Pid)
+	if line, err := out.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q, %v\n%s", line, err, c.stderr.String())
+	}
+	killTogether(t, cmd.Process.Pid, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0))
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, out) // until no process of the container is left
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the container does not end")
+	}
+}
+
 // TestStandbyKilled kills the standby: another one starts, and takes over.
 func TestStandbyKilled(t *testing.T) {
 	c := startChowner(t)
