@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -33,6 +34,32 @@ func TestHungFileSystem(t *testing.T) {
 	const want = "  plain: 100644 1:9\nkilled: 100\n  plain: 100644 2:9\nkilled: 100\n  plain: 100644 3:9\nkilled: 100\numount2(\"hung\", MNT_DETACH) = 0\n"
 	if string(out) != want || err != nil {
 		t.Errorf("%v, output %s, want %s", err, out, want)
+	}
+}
+
+// TestStuckWorkerKilled kills a worker with a thread that cannot exit, because it waits for a file
+// system. Another one starts nevertheless.
+func TestStuckWorkerKilled(t *testing.T) {
+	needs(t, "cc", "fuse")
+	t.Parallel() // it waits for seconds
+	cmd := command(t, "subuidless", "exec", "--", filepath.Join(programsDir(work()), "hung"), "0", "0", "reads")
+	cmd.Dir = t.TempDir()
+	c := &chowner{t: t}
+	cmd.Stderr = &c.stderr
+	in, out := startWithPipes(t, cmd)
+	c.id = fmt.Sprintf("exec-%d", cmd.Process.Pid)
+	if line, err := out.ReadString('\n'); line != "waiting\n" {
+		t.Fatalf("%q, %v\n%s", line, err, c.stderr.String())
+	}
+	c.kill("subuidless-worker", 0)
+	if _, err := io.WriteString(in, "\n"); err != nil {
+		t.Error(err)
+	}
+	if line, err := out.ReadString('\n'); line != "  plain: 100644 1:2\n" {
+		t.Errorf("%q, %v\n%s", line, err, c.stderr.String())
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(c.stderr.String(), "waiting for a file system") {
+		t.Errorf("%v\n%s", err, c.stderr.String())
 	}
 }
 

@@ -274,14 +274,16 @@ func (k *keeper) activateWorker(serve func() error) error {
 }
 
 // restartWorker waits for the death of the worker at c, and starts another one if the
-// container still runs. Pid is 0 if the worker is not a child of this process.
+// container still runs. Pid is 0 if the worker is not a child of this process. The keeper's end of c is
+// closed then, so that nobody waits for the answer of a worker that cannot exit.
 func (k *keeper) restartWorker(c conn, pid int) {
 	status := "unknown"
 	if pid != 0 {
-		status = describe(awaitExit(pid, WorkerName, k.cfg.ID))
+		status = awaitDeath(pid, k.cfg.ID)
 	} else if err := c.awaitPeer(k.cfg.ID); err != nil {
 		slog.Error("cannot wait for the end of the worker", "container", k.cfg.ID, "err", err)
 	}
+	c.Close()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.replaceWorker(status)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,57 @@ func awaitExit(pid int, name, container string) (status unix.WaitStatus) {
 	}
 }
 
+// A worker that has been killed does not exit while one of its threads waits in the kernel for a file
+// system that does not answer, and cannot be interrupted, as with FUSE. It does nothing more: another
+// one may start.
+
+const (
+	// dyingEvery is how often a worker is looked at for that.
+	dyingEvery = 3 * time.Second
+	// dyingPatience is how long a worker may take to exit.
+	dyingPatience = time.Second
+)
+
+// stuck is the status, in words, of a worker that cannot exit.
+const stuck = "killed, but waiting for a file system that does not answer"
+
+// awaitDeath waits until the worker pid, a child, has exited, or has been killed and cannot exit. It
+// returns its status in words.
+func awaitDeath(pid int, container string) string {
+	exited := make(chan unix.WaitStatus, 1)
+	go func() { exited <- awaitExit(pid, WorkerName, container) }()
+	for wait := dyingEvery; ; {
+		select {
+		case status := <-exited:
+			return describe(status)
+		case <-time.After(wait):
+		}
+		switch dying := isDying(pid); {
+		case !dying:
+			wait = dyingEvery
+		case wait == dyingPatience:
+			return stuck
+		default:
+			wait = dyingPatience
+		}
+	}
+}
+
+// isDying reports whether the process has been killed, and not yet exited.
+func isDying(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false // it has exited
+	}
+	if bytes.Contains(status, []byte("\nState:\tZ")) { // other threads have not
+		return true
+	}
+	_, after, _ := bytes.Cut(status, []byte("\nSigPnd:\t"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	pending, err := strconv.ParseUint(string(line), 16, 64)
+	return err == nil && pending>>(unix.SIGKILL-1)&1 != 0
+}
+
 // resume continues a process of the container's supervisor.
 func resume(pid int, name, container string) {
 	slog.Warn("a signal has stopped a process of the supervisor; continuing it", "container", container, "process", name)
@@ -41,19 +93,25 @@ func resume(pid int, name, container string) {
 // lookEvery is how often a process that is not a child is looked at.
 const lookEvery = time.Second
 
-// awaitPeer waits until the process at the other end of c, a worker, has exited: it is not a child.
+// awaitPeer waits until the process at the other end of c, a worker, has exited, or has been killed and
+// cannot exit: it is not a child.
 func (c conn) awaitPeer(container string) error {
 	peer, err := fdpass.Peer(c.UnixConn)
 	if err != nil {
 		return err
 	}
-	for {
+	for wasDying := false; ; {
 		if gone, err := c.waitHangup(lookEvery); gone || err != nil {
 			return err
 		}
 		if isStopped(int(peer.Pid)) {
 			resume(int(peer.Pid), WorkerName, container)
 		}
+		dying := isDying(int(peer.Pid))
+		if dying && wasDying {
+			return nil
+		}
+		wasDying = dying
 	}
 }
 

@@ -1,5 +1,6 @@
 // A file system that does not answer: tasks that wait for it do not keep others from making calls,
-// and SIGKILL ends them. The arguments are how often, and how many tasks.
+// and SIGKILL ends them. The arguments are how often, and how many tasks. With a third one, it reads the
+// requests, so that whoever waits for it cannot be killed, and somebody kills the worker.
 #include "call.h"
 #include <linux/fuse.h>
 #include <signal.h>
@@ -9,8 +10,8 @@
 #define MAX_TASKS 1000
 
 // serve mounts a file system on the directory "hung", says that it is there, writes a byte to ready,
-// and answers nothing.
-static void serve(int ready) {
+// and answers nothing. If it reads requests, it writes a byte for each.
+static void serve(int ready, int reads) {
 	static char request[1 << 18];
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL)); // whatever fails
 	int fd = must(open("/dev/fuse", O_RDWR | O_CLOEXEC));
@@ -27,7 +28,32 @@ static void serve(int ready) {
 	};
 	must(write(fd, &answer, sizeof(answer)));
 	must(write(ready, "", 1));
+	while (reads) {
+		must(read(fd, request, sizeof(request)));
+		must(write(ready, "", 1));
+	}
 	pause();
+}
+
+// lose_worker makes a call for which the worker waits, and then another one, when the worker has been
+// killed.
+static int lose_worker(int ready, pid_t server) {
+	pid_t task = must(fork());
+	if (task == 0) {
+		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		chown("hung/file", 1, 1);
+		_exit(0);
+	}
+	must(read(ready, &(char){0}, 1));
+	puts("waiting");
+	fflush(stdout);
+	must(read(0, &(char){0}, 1));
+	must(chown("plain", 1, 2));
+	show("plain");
+	must(kill(server, SIGKILL));
+	must(waitpid(server, NULL, 0));
+	must(waitpid(task, NULL, 0));
+	return 0;
 }
 
 int main(int argc, char **argv) {
@@ -44,10 +70,12 @@ int main(int argc, char **argv) {
 	must(pipe(ready));
 	pid_t server = must(fork());
 	if (server == 0)
-		serve(ready[1]);
+		serve(ready[1], argc > 3);
 	close(ready[1]);
 	if (must(read(ready[0], &(char){0}, 1)) == 0)
 		return 1; // the server has said why
+	if (argc > 3)
+		return lose_worker(ready[0], server);
 	for (int round = 1; round <= rounds; round++) {
 		pid_t tasks[MAX_TASKS];
 		int started[2];
