@@ -34,8 +34,11 @@ var (
 // patience is how long something may take that takes an instant on an idle machine.
 const patience = 3 * time.Minute
 
-// maxEvents is how many lines the jobs print at most between two cuts.
-const maxEvents = 40
+// How many events the test waits for before a cut. A step has four with files, and six with images.
+const (
+	maxFileEvents  = 40
+	maxImageEvents = 8
+)
 
 func TestMain(m *testing.M) {
 	if job := os.Getenv(jobVar); job != "" {
@@ -55,6 +58,8 @@ type machine struct {
 	user int
 	rand *rand.Rand
 	next int // number of the next copy of the disk
+
+	running sync.WaitGroup // jobs
 }
 
 // TestPowerCut runs jobs that print what they begin to do and what is done (jobs_test.go), and
@@ -69,19 +74,22 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	m := start(t)
-	defer m.killAll()
 	l := &log{}
-	for range *cuts {
+	for n := range *cuts {
 		if t.Failed() {
 			break
 		}
-		stop := m.runJobs(l)
-		l.awaitEvents(t, 1+m.rand.IntN(maxEvents))
+		m.runJobs(l)
+		if n%2 == 0 {
+			l.awaitEvents(t, "images", 1+m.rand.IntN(maxImageEvents))
+		} else {
+			l.awaitEvents(t, "files", 1+m.rand.IntN(maxFileEvents))
+		}
 		time.Sleep(rand.N(20 * time.Millisecond)) // between two events
 		promised := l.snapshot()
 		m.copyDisk()
 		m.killAll()
-		stop()
+		m.running.Wait()
 		m.replaceDisk()
 		l.lose(promised)
 		m.verify(l.snapshot())
@@ -158,7 +166,7 @@ func (m *machine) program() string { return filepath.Join(m.dir, "program") }
 func (m *machine) binary() string  { return filepath.Join(m.dir, "subuidless") }
 func (m *machine) image() string   { return filepath.Join(m.host(), fmt.Sprint("disk", m.next)) }
 
-// command returns a command of the user, with the files of the job below a new runtime directory.
+// command returns a command of the user that runs a job in the directory of its files.
 func (m *machine) command(job string, argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = filepath.Join(m.disk(), "files")
@@ -178,10 +186,9 @@ func (m *machine) boot() {
 	}
 }
 
-// runJobs starts the jobs. Stop waits for their end, when they have been killed.
-func (m *machine) runJobs(l *log) (stop func()) {
+// runJobs starts the jobs, which run until they are killed.
+func (m *machine) runJobs(l *log) {
 	m.boot()
-	var running sync.WaitGroup
 	for job, argv := range map[string][]string{"files": {m.binary(), "exec", "--", m.program()}, "images": {m.program()}} {
 		cmd := m.command(job, argv...)
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", firstVar, l.next()))
@@ -195,7 +202,7 @@ func (m *machine) runJobs(l *log) (stop func()) {
 			m.Fatal(err)
 		}
 		w.Close()
-		running.Go(func() {
+		m.running.Go(func() {
 			defer r.Close()
 			for lines := bufio.NewScanner(r); lines.Scan(); {
 				if !l.note(lines.Text()) {
@@ -208,7 +215,6 @@ func (m *machine) runJobs(l *log) (stop func()) {
 			}
 		})
 	}
-	return running.Wait
 }
 
 // copyDisk copies the disk as it is now.
@@ -322,12 +328,20 @@ func (l *log) next() int {
 	return next
 }
 
-// awaitEvents waits for more events.
-func (l *log) awaitEvents(t *testing.T, more int) {
-	first := len(l.snapshot())
-	for end := time.Now().Add(patience); len(l.snapshot()) < first+more; time.Sleep(time.Millisecond) {
+// awaitEvents waits for more events of a job.
+func (l *log) awaitEvents(t *testing.T, job string, more int) {
+	count := func() (n int) {
+		for _, line := range l.snapshot() {
+			if jobOf[strings.Fields(line)[1]] == job {
+				n++
+			}
+		}
+		return n
+	}
+	first := count()
+	for end := time.Now().Add(patience); count() < first+more; time.Sleep(time.Millisecond) {
 		if t.Failed() || time.Now().After(end) {
-			t.Fatalf("the jobs have printed %q, which is less than %d events", l.snapshot()[first:], more)
+			t.Fatalf("%s: no %d events: %q", job, more, l.snapshot())
 		}
 	}
 }

@@ -44,6 +44,9 @@ func steps(step func(n int) error) error {
 	return err
 }
 
+// jobOf are the jobs that print what is begun and done.
+var jobOf = map[string]string{"file": "files", "again": "files", "built": "images", "committed": "images", "loaded": "images"}
+
 // event prints an event at once.
 func event(format string, args ...any) error {
 	_, err := fmt.Printf(format+"\n", args...)
