@@ -24,6 +24,8 @@ var joint struct {
 func entry()
 
 // minAddressSpace is how much the runtime of Go reserves at its start, and some room, in bytes.
+//
+//lint:ignore U1000 only entry reads it
 const minAddressSpace = 1 << 30
 
 //lint:ignore U1000 only entry reads it

@@ -180,9 +180,11 @@ func verifyFiles() (err error) {
 func subuidless(args ...string) (string, error) {
 	cmd := exec.Command(os.Getenv(binaryVar), args...)
 	cmd.Env = append(os.Environ(), jobVar+"=")
-	out, err := cmd.CombinedOutput()
+	var messages strings.Builder
+	cmd.Stderr = &messages
+	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(args, " "), err, out, messages.String())
 	}
 	return string(out), nil
 }
