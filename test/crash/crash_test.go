@@ -100,9 +100,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	t.Logf("%d cuts, what survived: %v", *cuts, survived)
 	m.killAll()
-	if err := unix.Unmount(m.disk(), 0); err != nil {
-		t.Error(err)
-	}
+	m.unmountDisk()
 }
 
 // start makes a machine. Its disk, of ext4, is a file on a btrfs, which copies it at one moment.
@@ -245,17 +243,22 @@ func (m *machine) killAll() {
 	}
 }
 
-// replaceDisk mounts the copy instead of the disk.
-func (m *machine) replaceDisk() {
+// unmountDisk unmounts the disk when the processes that have been killed have ended.
+func (m *machine) unmountDisk() {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		err := unix.Unmount(m.disk(), 0)
 		if err == nil {
-			break
+			return
 		}
-		if err != unix.EBUSY || time.Now().After(end) { // a process that was killed is just ending
+		if err != unix.EBUSY || time.Now().After(end) {
 			m.Fatal(err)
 		}
 	}
+}
+
+// replaceDisk mounts the copy instead of the disk.
+func (m *machine) replaceDisk() {
+	m.unmountDisk()
 	if out, err := exec.Command("mount", "-o", "loop", m.image(), m.disk()).CombinedOutput(); err != nil {
 		m.Fatalf("mount: %v %s", err, out)
 	}
