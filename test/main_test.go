@@ -144,6 +144,7 @@ func prepareAndRun() (status int, err error) {
 			return 0, err
 		}
 		defer unmount()
+		mountImages(work, attr.Credential)
 		for _, run := range rootStages {
 			if err := run(work); err != nil {
 				return 0, err

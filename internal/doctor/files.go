@@ -20,6 +20,9 @@ const probeXattr = "user.subuidless.doctor"
 // workDirectory checks whether files in m.Dir can carry records in extended attributes.
 func workDirectory(m *Machine) (string, error) {
 	fsType := fileSystem(m.Dir)
+	if isReadOnly(m.Dir) {
+		return fmt.Sprintf("%s is on %s, which is read-only", m.Dir, fsType), nil
+	}
 	switch err := tryXattr(m.Dir); {
 	case err == nil:
 		return fmt.Sprintf("%s is on %s", m.Dir, fsType), nil
@@ -30,8 +33,17 @@ func workDirectory(m *Machine) (string, error) {
 	}
 }
 
+// isReadOnly reports whether the file system of dir is mounted read-only.
+func isReadOnly(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Flags&unix.ST_RDONLY != 0
+}
+
 // recordsHere says what becomes of owners of files in m.Dir.
 func recordsHere(m *Machine) (string, error) {
+	if isReadOnly(m.Dir) {
+		return "recorded owners are shown, and chown fails with EROFS; as the lower layer of an overlay, they can change", nil
+	}
 	var lines []string
 	if err := tryXattr(m.Dir); err == nil {
 		lines = append(lines, "owners of files and directories stay with them: through renames, remounts and reboots, and on other machines")
