@@ -130,11 +130,12 @@ func (c *Call) readAttribute(o object, a *xattrName) Result {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(i)
-	switch kind := c.visible(i).Mode & unix.S_IFMT; {
+	kind := i.kind()
+	switch {
 	case bytes.HasPrefix(a[:], []byte(securityPrefix)), bytes.HasPrefix(a[:], []byte("system.")),
 		bytes.HasPrefix(a[:], []byte(trustedPrefix)),
 		bytes.HasPrefix(a[:], []byte("user.")) && kind != unix.S_IFREG && kind != unix.S_IFDIR &&
-			!(kind == unix.S_IFSOCK && socketsHaveAttributes()): // ENODATA
+			!c.isSocketWithAttributes(i): // ENODATA
 		return Continue
 	}
 	// xattr(7), of user.*: "Their access permissions are defined by the file permission bits".
@@ -289,6 +290,12 @@ func (c *Call) changeAttribute(o object, a *xattrName, change func(i *inode) uni
 	return Result{Errno: change(i), Final: true} // XATTR_CREATE, ENODATA
 }
 
+// isSocketWithAttributes reports whether the inode is a socket, not a placeholder, of which the kernel
+// stores user.* attributes.
+func (c *Call) isSocketWithAttributes(i *inode) bool {
+	return i.kind() == unix.S_IFSOCK && c.visible(i).Mode&unix.S_IFMT == unix.S_IFSOCK && socketsHaveAttributes()
+}
+
 // socketsHaveAttributes reports whether the kernel stores user.* attributes of sockets: Linux 7.1 and
 // later do.
 var socketsHaveAttributes = sync.OnceValue(func() bool {
@@ -309,7 +316,7 @@ func (c *Call) mayChangeAttribute(i *inode, a *xattrName, value []byte) unix.Err
 		}
 	}
 	name := a[:bytes.IndexByte(a[:], 0)]
-	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name)), v.Mode&unix.S_IFMT == unix.S_IFSOCK && socketsHaveAttributes()); e != 0 {
+	if e := perm.SetXattr(c.identity().Credentials, v, unsafe.String(&name[0], len(name)), c.isSocketWithAttributes(i)); e != 0 {
 		return e
 	}
 	if bytes.HasPrefix(name, []byte(securityPrefix)) || bytes.HasPrefix(name, []byte("system.")) ||

@@ -1,0 +1,23 @@
+# The checks of a guest with programs of test/testdata/programs, as root: each must print in a
+# container of the user what it prints as root. Prints "ok program NAME", or
+# "FAIL program NAME: DIFFERENCES".
+case $(uname -r) in
+[56].*) exit ;; # the programs are about the calls of Linux 7
+esac
+umask 022
+mkdir /disk/root
+for program in /programs/*; do
+	[ -x "$program" ] || continue # there are none for this architecture
+	name=${program##*/}
+	mkdir "/disk/root/$name" "/disk/user/$name"
+	chown 12345:12345 "/disk/user/$name"
+	(cd "/disk/root/$name" && timeout 300 unshare -p -f --mount-proc sh -c '"$0"; exit $?' "$program") >/tmp/want 2>&1 </dev/null ||
+		echo "status $?" >>/tmp/want
+	(cd "/disk/user/$name" && timeout 300 su user -s /bin/sh -c "unset XDG_RUNTIME_DIR; subuidless exec -- $program") 2>&1 </dev/null |
+		grep -v level=WARN >/tmp/got
+	if differences=$(diff -U 0 /tmp/want /tmp/got); then
+		echo "ok program $name"
+	else
+		echo "FAIL program $name: $(echo "$differences" | grep '^[-+][^-+]' | head -n 40 | tr '\n' '|')"
+	fi
+done
