@@ -158,6 +158,8 @@ func testInstall(t *testing.T, dist string) {
 		if out := script(args...); !strings.Contains(out, "Installed subuidless version ") {
 			t.Errorf("install.sh %q: %s", args, out)
 		}
+		// The next one finds a file that the release does not have.
+		command(t, "sh", "-euc", `cd "$1/.local"; echo share/obsolete/file >>lib/subuidless/manifest; mkdir -p share/obsolete; echo >share/obsolete/file`, "sh", home)
 	}
 	unit, err := os.ReadFile(filepath.Join(home, ".local/share/systemd/user/subuidless.service"))
 	if err != nil || !strings.Contains(string(unit), "ExecStart="+home+"/.local/bin/subuidless agent") {
@@ -165,7 +167,11 @@ func testInstall(t *testing.T, dist string) {
 	}
 	command(t, filepath.Join(home, ".local/bin/fakeroot-subuidless"), "--version")
 	script("uninstall")
-	if left := command(t, "find", home, "!", "-type", "d"); strings.TrimSpace(left) != store {
+	want := ""
+	for dir := store; dir != home; dir = filepath.Dir(dir) {
+		want = dir + "\n" + want
+	}
+	if left := command(t, "find", home, "-mindepth", "1"); left != want {
 		t.Errorf("left:\n%s", left)
 	}
 }

@@ -30,6 +30,12 @@ user 'subuidless exec sh -c "echo old >old; chown 42:42 old"'
 sudo() { "$@"; }
 . ./install
 test ! -e /usr/share/subuidless/obsolete
+for command in $(subuidless help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+	test -e "/tmp/old/usr/share/man/man1/subuidless-$command.1.gz" # dpkg leaves out man pages here
+	man=$command
+done
+test "$man" = sidecar # the last one
+bash -euc '. /usr/share/bash-completion/completions/subuidless; complete -p subuidless'
 user 'test "$(subuidless exec stat -c %u:%g old)" = 42:42'
 user 'fakeroot-subuidless sh -c "mknod sda b 8 1; chown 7 sda; stat -c %F:%u sda" | grep -x "block special file:7"'
 user 'cd project; . /tmp/in/use'
@@ -45,6 +51,7 @@ user '/usr/bin/fakeroot --version' | grep subuidless
 
 dpkg --purge subuidless
 test ! -e /etc/apparmor.d/subuidless
+test -z "$(find /var/lib/dpkg/info -name 'subuidless*')"
 list >/tmp/after
 cmp /tmp/before /tmp/after || { diff /tmp/before /tmp/after; exit 1; }
 test -e /home/user/old
