@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,21 +122,75 @@ func TestImageAccepted(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM "+base+"\nRUN <<EOT\n"+changeOwned+"\nEOT\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	built, committed := e.addr+"/built", e.addr+"/committed"
-	subuidless(t, "build", "-q", store, "-t", built, dir)
+	buildCopied(t, store, base, built, dir)
 	subuidless(t, "run", "-q", store, "--name=changed", base, "sh", "-c", changeOwned)
 	subuidless(t, "commit", "-q", store, "changed", committed)
 	want := sortedLines(subuidless(t, append([]string{"run", "--rm", "-q", store, built}, listOwned...)...))
+	withPodman := func(image string, list []string) []string {
+		return sortedLines(e.run(append([]string{"podman", "run", "--rm", "--network=none", image}, list...)...))
+	}
 	for _, image := range []string{built, committed} {
 		diffLines(t, image, sortedLines(subuidless(t, append([]string{"run", "--rm", "-q", store, image}, listOwned...)...)), want)
 		checkAccepted(t, e, store, image, filepath.Join(dir, filepath.Base(image)))
 		// In a user namespace, podman leaves out devices of images.
 		noDevices := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.HasSuffix(line, " special file") })
-		diffLines(t, image+" with podman", sortedLines(e.run(append([]string{"podman", "run", "--rm", "--network=none", image}, listOwned...)...)), noDevices)
+		diffLines(t, image+" with podman", withPodman(image, listOwned), noDevices)
 	}
+	copied := slices.Clone(listOwned)
+	copied[1] = "/copied"
+	list := sortedLines(subuidless(t, append([]string{"run", "--rm", "-q", store, built}, copied...)...))
+	if len(list) < 20 {
+		t.Errorf("too little has been copied: %s", list)
+	}
+	diffLines(t, "copied, with podman", withPodman(built, copied), list)
+}
+
+// buildCopied builds an image by RUN, and by COPY from a directory, which it creates in dir, with links,
+// a FIFO, a socket, a sparse file, and names and modes that are unusual.
+func buildCopied(t *testing.T, store, base, image, dir string) {
+	t.Helper()
+	script := exec.Command("sh", "-ec", `mkdir context
+cd context
+mkdir -p files/empty files/closed "files/a name/ümlaut"
+cd files
+echo x >file
+ln file hard
+ln -s file link
+ln -s /etc/passwd absolute
+ln -s missing/../../.. dangling
+mkfifo -m 640 fifo
+truncate -s 1M sparse
+echo end >>sparse
+echo x >setuid
+chmod 6711 setuid
+echo x >"$(printf %0200d 1)"
+mkdir -p "$(printf %0150d 2)/$(printf %0150d 3)"
+echo x >"$(printf %0150d 2)/$(printf %0150d 3)/deep"
+touch -d 1969-12-31T00:00:00Z old
+touch -d 2100-01-01 new
+chmod 1777 empty
+chmod 500 closed
+cat >../Dockerfile <<'EOT'
+FROM `+base+`
+RUN <<EOF
+`+changeOwned+`
+EOF
+COPY files /copied/files/
+COPY --chown=4294967294:3000000000 --link files/file files/link files/fifo /copied/linked/
+COPY --chown=www-data:5 --chmod=750 files/hard /copied/mode/
+RUN rm /copied/files/new && mv /copied/files/empty /copied/files/moved
+EOT`)
+	script.Dir = dir
+	if out, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	listener, err := net.Listen("unix", filepath.Join(dir, "context", "files", "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	subuidless(t, "build", "-q", store, "-t", image, filepath.Join(dir, "context"))
 }
 
 // checkAccepted pushes an image of the store, saves it in every format, and lets other programs read
