@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -222,5 +223,63 @@ echo '{"Username":"me","Secret":"pass word"}'`,
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("with %s: %v\n%s", env, err, out)
 		}
+	}
+}
+
+// TestPullAllTags pulls all tags of a repository.
+func TestPullAllTags(t *testing.T) {
+	reg := startRegistry(t)
+	var want []string
+	for _, tag := range []string{"1", "2", "latest"} {
+		want = append(want, reg.push(t, "tags:"+tag, imageOf(t, v1.Config{Labels: map[string]string{"tag": tag}}, []entry{regular("x", "x")})))
+	}
+	store := imageStore(t)
+	if out := subuidless(t, "pull", "-q", "--all-tags", store, reg.host+"/tags"); strings.Count(out, "\n") != len(want) {
+		t.Errorf("pull: %q", out)
+	}
+	got := strings.Fields(subuidless(t, "images", store, "--format", "{{.Repository}}:{{.Tag}}"))
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the images are %q, want %q", got, want)
+	}
+	for arg, message := range map[string]string{
+		reg.host + "/tags:1": "without a tag", reg.host + "/none": "not found in its registry", "oci:" + t.TempDir(): "must be the name of a repository",
+	} {
+		wantText(t, arg, fails(t, "pull", "-q", "-a", store, arg), message)
+	}
+}
+
+// TestPruneFilters removes only what fits.
+func TestPruneFilters(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	for _, label := range []string{"a=1", "a=2", "b"} {
+		subuidless(t, "create", store, "--name="+strings.ReplaceAll(label, "=", ""), "--label="+label, "box", "true")
+		subuidless(t, "volume", "create", store, "--label="+label, "v"+strings.ReplaceAll(label, "=", ""))
+	}
+	left := func() string {
+		return strings.Join(append(strings.Fields(subuidless(t, "ps", store, "-a", "--format", "{{.Names}}")), strings.Fields(subuidless(t, "volume", "ls", store, "-q"))...), " ")
+	}
+	for _, tt := range []struct{ args, left string }{
+		{"prune -f --filter until=24h", "b a2 a1 va1 va2 vb"},
+		{"prune -f --filter label=a=2", "b a1 va1 va2 vb"},
+		{"volume prune -f --filter label=a=1", "b a1 va2 vb"},
+		{"prune -f --volumes --filter label!=b --filter label!=a=1", "b a1 vb"},
+		{"prune -f --filter until=0s --filter label=b", "a1 vb"},
+	} {
+		subuidless(t, append(strings.Fields(tt.args), store)...)
+		if got := left(); got != tt.left {
+			t.Errorf("%s leaves %s, want %s", tt.args, got, tt.left)
+		}
+	}
+	if subuidless(t, "prune", "-f", "--all", "--filter=label=nothing", store); subuidless(t, "images", "-q", store) == "" {
+		t.Error("the image has been removed")
+	}
+	for args, message := range map[string]string{
+		"prune -f --filter nothing=1":                "must be label!=VALUE, or KEY=VALUE with the KEY until or label",
+		"prune -f --filter until=soon":               `"soon" is not a time`,
+		"prune -f --volumes --filter until=1h":       "exclude each other",
+		"volume prune -f --filter until!=2001-01-01": "or KEY=VALUE with the KEY label",
+	} {
+		wantText(t, args, fails(t, append(strings.Fields(args), store)...), message)
 	}
 }

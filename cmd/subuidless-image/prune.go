@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,23 +19,36 @@ import (
 func newPruneCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var all, force, volumes bool
+	var filters []string
 	cmd := &cobra.Command{
 		Use: "prune [flags]",
 		Long: `Remove containers that do not run, images without a name, and all files of the
 store that no image and no container needs, such as those of an interrupted pull.
-With --all, also remove images that no container uses, and with --volumes, volumes.`,
-		Args: cobra.NoArgs,
+With --all, also remove images that no container uses, and with --volumes, volumes.
+
+The keys of --filter are until, a time or a duration before now, label and label!.
+Only containers, images and volumes that fit all of them are removed, and files that
+nothing needs.`,
+		Example: `  subuidless prune --force --all --filter until=240h --filter label!=keep`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := openStore(where)
 			if err != nil {
 				return err
+			}
+			match, err := parsePruneFilters(filters, "until", "label")
+			if err != nil {
+				return err
+			}
+			if volumes && slices.ContainsFunc(filters, func(f string) bool { return strings.HasPrefix(f, "until=") }) {
+				return errors.New("--volumes and --filter until=... exclude each other, as in docker: a volume may be used long after it was made")
 			}
 			if !force {
 				if err := confirm(all, volumes); err != nil {
 					return err
 				}
 			}
-			p, err := s.Prune(store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting})
+			p, err := s.Prune(store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting, Match: match})
 			if err != nil {
 				return err
 			}
@@ -45,7 +59,7 @@ With --all, also remove images that no container uses, and with --volumes, volum
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
 			}
 			if volumes {
-				removed, err := s.PruneVolumes()
+				removed, err := s.PruneVolumes(volumeMatch(match))
 				if err != nil {
 					return err
 				}
@@ -60,6 +74,7 @@ With --all, also remove images that no container uses, and with --volumes, volum
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "also remove all volumes that no container uses")
+	addPruneFilter(cmd, &filters, "until, label and label!")
 	where.Add(cmd)
 	return cmd
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,7 @@ import (
 func newPullCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var how cli.TransferFlags
+	var all bool
 	cmd := &cobra.Command{
 		Use: "pull [flags] IMAGE...",
 		Long: `Fetch images, verify their digests, and unpack them with their owners, without
@@ -39,26 +42,53 @@ has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 			if err != nil {
 				return err
 			}
+			ctx, stop := interruptible()
+			defer stop()
 			for _, arg := range args {
-				ref, err := reference.Parse(arg, known.Aliases)
+				refs, err := pullReferences(ctx, arg, all, known, transferOptions(how, known))
 				if err != nil {
-					return err
+					return explainInterrupt(ctx, err, fetchedIsKept)
 				}
-				o := transferOptions(how, known)
-				ctx, stop := interruptible()
-				image, err := transfer.Pull(ctx, s, ref, nil, o)
-				err = explainInterrupt(ctx, err, fetchedIsKept)
-				stop()
-				o.Progress.Wait()
-				if err != nil {
-					return err
+				for _, ref := range refs {
+					o := transferOptions(how, known)
+					image, err := transfer.Pull(ctx, s, ref, nil, o)
+					o.Progress.Wait()
+					if err != nil {
+						return explainInterrupt(ctx, err, fetchedIsKept)
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), image.ID().Hex)
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), image.ID().Hex)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&all, "all-tags", "a", false, "pull all tags of the repository IMAGE")
 	where.Add(cmd)
 	how.Add(cmd, true)
 	return cmd
+}
+
+// pullReferences returns the image that arg names, or, if all is set, one for each tag of the repository
+// arg.
+func pullReferences(ctx context.Context, arg string, all bool, known *reference.Registries, o transfer.Options) ([]reference.Reference, error) {
+	ref, err := reference.Parse(arg, known.Aliases)
+	if err != nil || !all {
+		return []reference.Reference{ref}, err
+	}
+	repository := reference.Repository(ref.Name)
+	if name := strings.TrimPrefix(arg, "docker://"); ref.Transport != reference.Registry || reference.Repository(name) != name {
+		return nil, fmt.Errorf("pull --all-tags %s: must be the name of a repository, without a tag or digest", arg)
+	}
+	tags, err := transfer.Tags(ctx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(tags) == 0 {
+		return nil, fmt.Errorf("pull --all-tags %s: the repository has no tags", arg)
+	}
+	var refs []reference.Reference
+	for _, tag := range tags {
+		refs = append(refs, reference.Reference{Transport: reference.Registry, Name: repository + ":" + tag})
+	}
+	return refs, nil
 }

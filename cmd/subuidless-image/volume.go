@@ -133,6 +133,7 @@ func newVolumeListCommand() *cobra.Command {
 func newVolumePruneCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var force, all bool
+	var filters []string
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
 		Short: "Remove all volumes that no container uses",
@@ -142,12 +143,16 @@ func newVolumePruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			match, err := parsePruneFilters(filters, "label")
+			if err != nil {
+				return err
+			}
 			if !force {
 				if err := ask("Remove all volumes that no container uses?"); err != nil {
 					return err
 				}
 			}
-			removed, err := s.PruneVolumes()
+			removed, err := s.PruneVolumes(volumeMatch(match))
 			for _, name := range removed {
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
 			}
@@ -155,6 +160,7 @@ func newVolumePruneCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	addPruneFilter(cmd, &filters, "label and label!")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "accepted as in docker: all volumes here have names")
 	where.Add(cmd)
 	return cmd

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 
@@ -23,6 +24,14 @@ type PruneOptions struct {
 	Unused     bool   // images that no container uses, and the directories of cache mounts
 	Containers bool   // containers that do not run
 	Waiting    func() // called before Prune waits for others that use the store
+
+	// Match reports whether an image or container with these labels, made at this time, may be removed.
+	// Nil: each may. With Match, cache mounts stay.
+	Match func(labels map[string]string, created time.Time) bool
+}
+
+func (o *PruneOptions) matches(labels map[string]string, created time.Time) bool {
+	return o.Match == nil || o.Match(labels, created)
 }
 
 // Pruned is what Prune has removed.
@@ -55,7 +64,7 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 		if err != nil && !busy {
 			return nil, err
 		}
-		if busy || !o.Containers {
+		if busy || !o.Containers || !o.matches(c.Labels, c.Created) {
 			lock.Unlock()
 			kept = append(kept, c)
 			continue
@@ -71,7 +80,7 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 	if err := s.pruneImages(o, kept, p); err != nil {
 		return nil, err
 	}
-	if o.Unused {
+	if o.Unused && o.Match == nil {
 		mounts := s.path("cache", "mounts")
 		p.Bytes += diskUsage(mounts)
 		if err := layer.RemoveAll(mounts); err != nil {
@@ -89,7 +98,7 @@ func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error 
 	}
 	for _, i := range images {
 		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID().String() })
-		if used || !o.Unused && (i.Name != "" || !o.Dangling) {
+		if used || !o.Unused && (i.Name != "" || !o.Dangling) || !o.matches(i.Config.Config.Labels, i.Config.Created.Time) {
 			continue
 		}
 		if i.Name == "" {

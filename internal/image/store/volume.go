@@ -131,8 +131,9 @@ func (s *Store) RemoveVolume(v *Volume) error {
 	return layer.RemoveAll(v.dir)
 }
 
-// PruneVolumes removes all volumes that no container uses, and returns their names.
-func (s *Store) PruneVolumes() (removed []string, err error) {
+// PruneVolumes removes all volumes that no container uses and for which match, if it is not nil, returns
+// true, and returns their names.
+func (s *Store) PruneVolumes(match func(*Volume) bool) (removed []string, err error) {
 	volumes, err := s.Volumes()
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (s *Store) PruneVolumes() (removed []string, err error) {
 		if err != nil {
 			return removed, err
 		}
-		if len(v.Users(containers)) > 0 {
+		if len(v.Users(containers)) > 0 || match != nil && !match(v) {
 			continue
 		}
 		if err := s.RemoveVolume(v); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,7 +20,7 @@ type mirroredSource struct {
 	first      atomic.Int32 // index of the one that has had the manifest; those before it had not
 }
 
-func newMirroredSource(ref reference.Reference, o Options) (source, error) {
+func newMirroredSource(ref reference.Reference, o Options) (*mirroredSource, error) {
 	endpoints, err := o.Registries.Endpoints(ref.Name)
 	if err != nil {
 		return nil, err
@@ -50,6 +51,20 @@ func (s *mirroredSource) ask(ctx context.Context, f func(*registrySource) error)
 		errs = append(errs, err)
 	}
 	return 0, errors.Join(errs...)
+}
+
+// Tags returns the tags of the repository of ref, a name in a registry, sorted.
+func Tags(ctx context.Context, ref reference.Reference, o Options) (tags []string, err error) {
+	s, err := newMirroredSource(ref, o)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.ask(ctx, func(r *registrySource) (err error) {
+		tags, err = r.tags(ctx)
+		return err
+	})
+	slices.Sort(tags)
+	return tags, err
 }
 
 func (s *mirroredSource) manifest(ctx context.Context, digest *v1.Hash) (m *manifest, err error) {

@@ -62,7 +62,11 @@ func Pull(ctx context.Context, s *store.Store, ref reference.Reference, names []
 func openSource(ctx context.Context, s *store.Store, ref reference.Reference, o Options) (source, error) {
 	switch ref.Transport {
 	case reference.Registry:
-		return newMirroredSource(ref, o)
+		s, err := newMirroredSource(ref, o)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	case reference.Layout:
 		return &layoutSource{directory(ref.Path), ref.Tag}, nil
 	case reference.Directory:

@@ -77,6 +77,15 @@ func (s *registrySource) manifest(ctx context.Context, digest *v1.Hash) (*manife
 	return newManifest(d.Manifest, d.MediaType, digest)
 }
 
+// tags returns the tags of the image's repository.
+func (s *registrySource) tags(ctx context.Context) ([]string, error) {
+	tags, err := remote.List(s.ref.Context(), append(s.options, remote.WithContext(ctx))...)
+	if err != nil {
+		return nil, explainRegistry(s.ref, err)
+	}
+	return tags, nil
+}
+
 // connect returns a client with the authorization to pull.
 func (s *registrySource) connect(ctx context.Context) (*http.Client, error) {
 	s.once.Do(func() {
