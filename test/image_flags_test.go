@@ -55,6 +55,60 @@ cp /bin/busybox /x/busybox; /x/busybox true; if touch /r/x 2>/dev/null; then ech
 	wantText(t, "a bad mount", fails(t, "run", store, "--mount", "type=bind,source=/no/such,target=/x", "box"), "subuidless: run: --mount type=bind,source=/no/such,target=/x: on the host")
 }
 
+// TestRunLimits sets resource limits, name servers and further groups, which commands of exec have, too.
+func TestRunLimits(t *testing.T) {
+	store := backgroundStore(t, v1.Config{})
+	const script = "ulimit -n; ulimit -Hn; ulimit -c; id -G"
+	flags := []string{"--ulimit", "nofile=100:200", "--ulimit=core=0", "--group-add", "tape", "--group-add=4000000000"}
+	rootfs := t.TempDir()
+	if err := makeRootfs(rootfs); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range [][]string{{store, "box"}, {rootfs, "--"}} {
+		run := append(append([]string{"run", "--user=33:33"}, flags...), target...)
+		if out := subuidless(t, append(run, "/bin/busybox", "sh", "-c", script)...); out != "100\n200\n0\n33 26 4000000000\n" {
+			t.Errorf("%s: %q", target, out)
+		}
+	}
+	subuidless(t, append(append([]string{"run", "-d", "--name=l"}, flags...), store, "box", "sleep", "1000")...)
+	if out := subuidless(t, "exec", store, "l", "sh", "-c", script); out != "100\n200\n0\n0 26 4000000000\n" {
+		t.Errorf("exec: %q", out)
+	}
+	const format = "{{json .HostConfig.GroupAdd}} {{range .HostConfig.Ulimits}}{{.Name}}={{.Soft}}:{{.Hard}} {{end}}"
+	if out := subuidless(t, "inspect", store, "-f", format, "l"); out != "[\"tape\",\"4000000000\"] nofile=100:200 core=0:0 \n" {
+		t.Errorf("inspect: %q", out)
+	}
+	subuidless(t, "rm", "-f", store, "l")
+	if out := subuidless(t, "run", "--rm", store, "--dns=192.0.2.7", "--dns-search=.", "--dns-option=ndots:3", "box", "cat", "/etc/resolv.conf"); !strings.HasSuffix(out, "nameserver 192.0.2.7\noptions ndots:3\n") || strings.Count(out, "nameserver") != 1 {
+		t.Errorf("resolv.conf: %q", out)
+	}
+	for _, tt := range []struct{ flag, want string }{
+		{"--ulimit=nofile=200:100", "soft limit must be less than or equal to hard limit"},
+		{"--ulimit=nothing=1", "invalid ulimit type"},
+		{"--ulimit=core=-2", "must be -1, for none, or at least 0"},
+		{"--ulimit=nofile=1:999999999999", "the caller's hard limit is"},
+		{"--dns=name.example", "is not an IP address"},
+		{"--group-add=nothing", `group "nothing": unable to find group nothing`},
+		{"--volumes-from=nothing", `--volumes-from nothing: container "nothing": not found`},
+	} {
+		wantText(t, tt.flag, fails(t, "run", "--rm", store, tt.flag, "box", "true"), tt.want)
+	}
+}
+
+// TestVolumesFrom mounts what is mounted in another container.
+func TestVolumesFrom(t *testing.T) {
+	store := backgroundStore(t, v1.Config{Volumes: map[string]struct{}{"/anonymous": {}}})
+	host := t.TempDir()
+	subuidless(t, "run", "--name=a", store, "-v", "named:/v", "-v", host+":/h", "-v", "hidden:/x", "-v", "other:/anonymous", "--tmpfs", "/t", "box", "sh", "-c", "touch /v/file /x/file /t/file")
+	subuidless(t, "run", "--rm", store, "--volumes-from", "a", "-v", "own:/x", "box", "sh", "-c", "test -f /v/file && ! test -e /x/file && ! test -e /t && touch /h/written")
+	if _, err := os.Stat(filepath.Join(host, "written")); err != nil {
+		t.Error(err)
+	}
+	wantText(t, "read-only", fails(t, "run", "--rm", store, "--volumes-from=a:ro", "box", "touch", "/h/again"), "Read-only file system")
+	subuidless(t, "create", store, "--name=b", "box", "true")
+	wantText(t, "a volume without a name", fails(t, "run", "--rm", store, "--volumes-from=b", "box", "true"), "the volume /anonymous has no name")
+}
+
 // TestPause pauses a container.
 func TestPause(t *testing.T) {
 	store := backgroundStore(t, v1.Config{})

@@ -49,6 +49,8 @@ type chroot struct {
 	SetUp bool   // make devices and so on there first
 	Dirs  []string
 	Hosts []string
+
+	Resolver []string
 }
 
 // String returns c as enterChroot parses it, "" for nil.
@@ -69,7 +71,7 @@ func (c *container) chroot(dir string, setUp bool) *chroot {
 	if !c.Chroot {
 		return nil
 	}
-	return &chroot{Root: c.Root.Path, Dir: dir, SetUp: setUp, Dirs: c.Dirs, Hosts: c.Hosts}
+	return &chroot{Root: c.Root.Path, Dir: dir, SetUp: setUp, Dirs: c.Dirs, Hosts: c.Hosts, Resolver: c.Resolver}
 }
 
 // enterChroot changes the root and the working directory of the calling process to those in text.
@@ -99,8 +101,8 @@ func enterChroot(text string) error {
 	}
 	if c.SetUp {
 		files := []networkFile{{hostsFile, hostsFor(hosts, "", c.Hosts)}}
-		if found {
-			files = append(files, networkFile{resolverFile, resolver})
+		if found || len(c.Resolver) > 0 {
+			files = append(files, networkFile{resolverFile, resolverFor(resolver, c.Resolver)})
 		}
 		if err := c.setUp(files); err != nil {
 			return err

@@ -30,6 +30,7 @@ type container struct {
 	Extra    []Mount // mounted after Mounts
 	Hostname string
 	Hosts    []string
+	Resolver []string
 	Net      string
 	// Dirs are the directories to create if they do not exist.
 	Dirs []string
@@ -63,6 +64,9 @@ type process struct {
 	Env  []string
 	Cwd  string
 	User account
+
+	Groups []string // further ones of each user
+	Limits []string
 }
 
 // newContainer returns the configuration for o, and checks it against the host and the
@@ -87,7 +91,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if o.Layers != nil {
 		files, r.Overlay = tree{o.Layers.Name, o.Layers.Open}, &o.Layers.Mount
 	}
-	user, err := lookUpUser(files, o.User)
+	user, err := lookUpUser(files, o.User, o.Groups)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +119,12 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	_, err = os.Stat("/proc/self/ns/cgroup")
 	return &container{
 		Root:            r,
-		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user},
+		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user, Groups: o.Groups, Limits: o.Limits},
 		Mounts:          volumes,
 		Extra:           o.Mounts,
 		Hostname:        o.Hostname,
 		Hosts:           o.Hosts,
+		Resolver:        o.Resolver,
 		Net:             o.Net,
 		Dirs:            o.Dirs,
 		Terminal:        interactive,

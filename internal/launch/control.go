@@ -185,7 +185,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	if err := json.NewDecoder(io.NewSectionReader(files[fdSpec], 0, 1<<30)).Decode(&spec); err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	user, err := lookUpUser(c.files(), spec.User)
+	user, err := lookUpUser(c.files(), spec.User, c.Process.Groups)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	}
 	st, ended, err := r.start(func() (*stage, error) {
 		return startStage(spec.Args, stageAttr{
-			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user,
+			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user, limits: c.Process.Limits,
 			noPermissions: c.NoPermissions, accelerated: c.Accelerated, unfiltered: !c.Supervised,
 			sys: &syscall.SysProcAttr{Setsid: true, Setctty: spec.Terminal},
 		})

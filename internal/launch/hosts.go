@@ -35,8 +35,8 @@ func (c *container) openNetworkFiles() ([]*bind, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found {
-		files = append(files, networkFile{resolverFile, resolver})
+	if found || len(c.Resolver) > 0 {
+		files = append(files, networkFile{resolverFile, resolverFor(resolver, c.Resolver)})
 	}
 	return c.bindFiles(files)
 }

@@ -29,6 +29,9 @@ type RunOptions struct {
 	Net      string   // NetHost or NetNone
 	Hostname string   // empty: that of the host
 	Hosts    []string // further lines of /etc/hosts, as ParseHost returns them
+	Resolver []string // lines of /etc/resolv.conf, as ParseResolver returns them, instead of the host's
+	Groups   []string // further groups of the user, names or ids, also of commands of Enter
+	Limits   []string // resource limits of all commands, as ParseLimit returns them
 	ReadOnly bool     // mount the rootfs read-only
 	Dirs     []string // absolute paths of directories to create in the container if needed
 	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty

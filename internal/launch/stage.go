@@ -49,6 +49,7 @@ type stageAttr struct {
 	unfiltered    bool              // use no filter: an outer supervisor has one
 	view          *View             // what the command sees of the host; nil: everything
 	user          *account          // the user to run the command as; nil: that of the stage
+	limits        []string          // resource limits of the command, see ParseLimit
 	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
 
@@ -93,7 +94,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	if a.accelerated && !a.unfiltered {
 		filter += filterAccelerated
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.view.String(), a.user.String(), a.chroot.String()}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ",")}, args...)
 	start := startProcess
 	if a.entry != nil {
 		start = a.startEntered
@@ -177,12 +178,12 @@ func StageMain() int {
 	// The filter applies to this thread and to the program that it executes. Go does not
 	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter, view, user, root string, args []string) (status int, err error) {
+func stageMain(number, filter, view, user, root, limits string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
@@ -212,6 +213,9 @@ func stageMain(number, filter, view, user, root string, args []string) (status i
 	}
 	if err == nil {
 		err = applyUser(user, filter == filterNone)
+	}
+	if err == nil {
+		err = applyLimits(limits)
 	}
 	if err != nil {
 		return StatusFailed, err

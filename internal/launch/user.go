@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,8 +123,8 @@ func chownStreams(uid int) {
 }
 
 // lookUpUser resolves spec, NAME|UID[:GROUP|:GID], in /etc/passwd and /etc/group of the
-// rootfs. An empty spec means root.
-func lookUpUser(rootfs tree, spec string) (account, error) {
+// rootfs. An empty spec means root. Groups are further groups, names or ids.
+func lookUpUser(rootfs tree, spec string, groups []string) (account, error) {
 	passwd, err := openDatabase(rootfs, "etc/passwd")
 	if err != nil {
 		return account{}, err
@@ -138,13 +139,39 @@ func lookUpUser(rootfs tree, spec string) (account, error) {
 	if err != nil {
 		return account{}, fmt.Errorf("user %q: %w (looked up in /etc/passwd and /etc/group of rootfs %s)", spec, err, rootfs.name)
 	}
+	for _, text := range groups {
+		gid, err := lookUpGroup(rootfs, text)
+		if err != nil {
+			return account{}, fmt.Errorf("group %q: %w (looked up in /etc/group of rootfs %s)", text, err, rootfs.name)
+		}
+		if !slices.Contains(id.AdditionalGids, gid) {
+			id.AdditionalGids = append(id.AdditionalGids, gid)
+		}
+	}
 	return id, nil
+}
+
+// lookUpGroup returns the id of a group, a name in /etc/group of the rootfs or an id.
+func lookUpGroup(rootfs tree, text string) (int, error) {
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil && n != math.MaxUint32 { // package user refuses those above 2^31-1
+		return int(n), nil
+	}
+	group, err := openDatabase(rootfs, "etc/group")
+	if err != nil {
+		return 0, err
+	}
+	defer group.Close()
+	ids, err := user.GetAdditionalGroups([]string{text}, group)
+	if err != nil {
+		return 0, err
+	}
+	return ids[0], nil
 }
 
 // Home returns the home directory of a user id, looked up in /etc/passwd of the rootfs. It is
 // "/" if it is not there.
 func Home(rootfs string, uid uint32) string {
-	a, err := lookUpUser(directoryTree(rootfs), strconv.FormatUint(uint64(uid), 10))
+	a, err := lookUpUser(directoryTree(rootfs), strconv.FormatUint(uint64(uid), 10), nil)
 	if err != nil {
 		return "/"
 	}

@@ -57,10 +57,10 @@ func TestResolveUser(t *testing.T) {
 func TestLookUpUser(t *testing.T) {
 	rootfs := t.TempDir()
 	files := tree{rootfs, func(name string, flags uint64) (*os.File, error) { return openInRootfs(rootfs, name, flags) }}
-	if _, err := lookUpUser(files, "root"); err == nil {
+	if _, err := lookUpUser(files, "root", nil); err == nil {
 		t.Error("a name was found in a rootfs without /etc/passwd")
 	}
-	if got, err := lookUpUser(files, "0:0"); err != nil || got.Home != "/root" {
+	if got, err := lookUpUser(files, "0:0", nil); err != nil || got.Home != "/root" {
 		t.Errorf("0:0 in a rootfs without /etc/passwd: %+v, %v", got, err)
 	}
 	// A symbolic link is resolved within the rootfs.
@@ -73,7 +73,7 @@ func TestLookUpUser(t *testing.T) {
 	if err := os.Symlink("/etc/alternatives/passwd", filepath.Join(rootfs, "etc/passwd")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := lookUpUser(files, "www-data"); err != nil || got.UID != 33 || got.GID != 33 {
+	if got, err := lookUpUser(files, "www-data", nil); err != nil || got.UID != 33 || got.GID != 33 {
 		t.Errorf("www-data: %+v, %v; want 33:33", got, err)
 	}
 }

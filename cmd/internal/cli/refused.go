@@ -13,9 +13,8 @@ const (
 	ofRights     = "in a container, root has all capabilities over its own files and namespaces, and none over the host"
 	ofLimits     = "limits need a cgroup; systemd-run --user --scope -p MemoryMax=1G subuidless run ... gives one"
 	ofDevices    = "a container has only the devices that every user may use"
+	ofVolumes    = "a build has no volumes; RUN --mount=type=bind, --mount=type=cache and --build-context give it files"
 	ofNamespaces = "a container has namespaces of its own, except for the network, and every id without a map"
-	ofUlimits    = "a container has the limits of the caller; ulimit in a shell sets them"
-	ofResolver   = "a container has a copy of the host's /etc/resolv.conf; --volume FILE:/etc/resolv.conf shows another file"
 )
 
 // refusedFlags says why run and create do not have flags of docker and podman, by their names.
@@ -25,16 +24,30 @@ var refusedFlags = map[string]string{
 	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpus": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "pids-limit": ofLimits, "cgroup-parent": ofLimits,
 	"device": ofDevices, "gpus": ofDevices, "device-cgroup-rule": ofDevices,
 	"userns": ofNamespaces, "pid": ofNamespaces, "ipc": ofNamespaces, "uts": ofNamespaces, "cgroupns": ofNamespaces, "uidmap": ofNamespaces, "gidmap": ofNamespaces,
-	"ulimit": ofUlimits, "dns": ofResolver, "dns-search": ofResolver,
 }
 
-// explainFlag adds to an error about a flag of docker or podman why there is no such flag.
-func explainFlag(err error) error {
+// refusedBuildFlags is refusedFlags of build.
+var refusedBuildFlags = map[string]string{
+	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpu-period": ofLimits, "cpu-quota": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "cpuset-mems": ofLimits, "cgroup-parent": ofLimits,
+	"security-opt": ofRights, "cap-add": ofRights, "cap-drop": ofRights, "allow": ofRights,
+	"device": ofDevices, "userns": ofNamespaces, "isolation": ofNamespaces,
+	"attest": "attestations are not supported, because they need an index beside the image",
+	"volume": ofVolumes, "v": ofVolumes,
+	"builder": "there is one builder, which needs no daemon", "timestamp": "--build-arg SOURCE_DATE_EPOCH=SECONDS sets the time of everything that is built",
+}
+
+// ExplainBuildFlag is explainFlag for the command build.
+func ExplainBuildFlag(err error) error { return explainUnknown(err, refusedBuildFlags) }
+
+// explainFlag adds to an error about a flag of docker or podman why run and create have no such flag.
+func explainFlag(err error) error { return explainUnknown(err, refusedFlags) }
+
+func explainUnknown(err error, refused map[string]string) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	if why, found := refusedFlags[unknown.GetSpecifiedName()]; found {
+	if why, found := refused[unknown.GetSpecifiedName()]; found {
 		return fmt.Errorf("%w: %s", err, why)
 	}
 	return err

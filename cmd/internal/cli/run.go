@@ -43,6 +43,7 @@ func (r *Run) complete() error {
 type ImageRun struct {
 	Entrypoint *string // nil: that of the image
 	Name       string
+	Sources    []string // CONTAINER[:ro]: others whose volumes to mount
 	Labels     []string
 	Remove     bool
 	Detach     bool
@@ -92,7 +93,7 @@ func (r *Run) Rootfs(cmd *cobra.Command) (launch.RunOptions, error) {
 }
 
 // imageFlags are the names of the flags that need an image.
-var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "restart", "log-driver", "log-opt",
+var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "volumes-from", "restart", "log-driver", "log-opt",
 	"stop-signal", "stop-timeout", "health-cmd", "health-interval", "health-timeout", "health-start-period", "health-retries", "no-healthcheck"}
 
 // NewRunCommand returns the command run. Names completes the names of images.
@@ -226,6 +227,11 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	flags.StringVar(&o.Net, "net", launch.NetHost, "`network`: host, or none for a loopback interface only; also --network")
 	flags.StringVar(&o.Hostname, "hostname", "", "`hostname` of the container (default that of the host)")
 	AddHostFlag(flags, &o.Hosts)
+	addResolverFlag(flags, &o.Resolver, "dns", "use the name server `ADDRESS` instead of those of the host; may be repeated")
+	addResolverFlag(flags, &o.Resolver, "dns-search", "search the `domain` instead of those of the host, or none if it is .; may be\nrepeated")
+	addResolverFlag(flags, &o.Resolver, "dns-option", "use the `option` of resolv.conf(5) instead of those of the host; may be repeated")
+	flags.StringArrayVar(&o.Groups, "group-add", nil, "add a `group` to those of the user, a name in the rootfs or an id; may be repeated")
+	AddLimitFlag(flags, &o.Limits)
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "network" {
@@ -239,6 +245,7 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.StringVar(&o.Name, "name", "", "`name` of the container")
 	flags.Bool("init", true, "accepted as in docker: the first process is always an init")
 	flags.StringArrayVarP(&o.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
+	flags.StringArrayVar(&o.Sources, "volumes-from", nil, "also mount what is mounted in another `container`, NAME[:ro]; may be repeated")
 	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
 	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")
 	flags.StringVar(&o.Driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "how to make the root file system, a `driver`: overlay or copy (default\n$STORAGE_DRIVER, or overlay where it works)")
@@ -256,6 +263,28 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.DurationVar(&o.Health.StartPeriod, "health-start-period", 0, "`time` in which failures do not count (default that of the image, or 0s)")
 	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of consecutive failures that mean unhealthy (default that of the\nimage, or 3)")
 	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "disable health checks")
+}
+
+// addResolverFlag adds a flag whose values are in resolv.conf(5).
+func addResolverFlag(flags *pflag.FlagSet, lines *[]string, name, usage string) {
+	flags.Func(name, usage, func(text string) error {
+		line, err := launch.ParseResolver(name, text)
+		if err == nil {
+			*lines = append(*lines, line)
+		}
+		return err
+	})
+}
+
+// AddLimitFlag adds --ulimit.
+func AddLimitFlag(flags *pflag.FlagSet, limits *[]string) {
+	flags.Func("ulimit", "set a resource limit, `NAME=SOFT[:HARD]`, with -1 for none; may be repeated", func(text string) error {
+		limit, err := launch.ParseLimit(text)
+		if err == nil {
+			*limits = append(*limits, limit)
+		}
+		return err
+	})
 }
 
 // AddHostFlag adds --add-host.

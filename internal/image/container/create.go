@@ -32,15 +32,18 @@ type CreateOptions struct {
 	Entrypoint *string  // if not nil, it replaces Entrypoint and Cmd; empty: none
 	Name       string   // of the container
 	Labels     []string // K=V
-	Remove     bool     // remove the container when it ends
-	Driver     Driver   // how the root file system is made; empty: the best one
-	Terminal   bool     // a terminal in the background, too
-	OpenStdin  bool     // in the background, standard input stays open
-	NoLog      bool     // do not keep the output of a container in the background
-	LogSize    int64    // bytes, at which the log is rotated; 0: never
-	LogFiles   int      // how many files a log has that is rotated
-	StopSignal string   // empty: that of the image
-	StopTime   int      // seconds; 0: the default
+
+	VolumesFrom []string // CONTAINER[:ro|rw]: other containers whose mounts this one gets, too
+
+	Remove     bool   // remove the container when it ends
+	Driver     Driver // how the root file system is made; empty: the best one
+	Terminal   bool   // a terminal in the background, too
+	OpenStdin  bool   // in the background, standard input stays open
+	NoLog      bool   // do not keep the output of a container in the background
+	LogSize    int64  // bytes, at which the log is rotated; 0: never
+	LogFiles   int    // how many files a log has that is rotated
+	StopSignal string // empty: that of the image
+	StopTime   int    // seconds; 0: the default
 	Health     Health
 
 	// Launch is what the user has set of it; Rootfs, Args, Layers and Dirs are not used.
@@ -159,7 +162,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	l := &o.Launch
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
-		Hostname: l.Hostname, Hosts: l.Hosts, Net: l.Net, ReadOnly: l.ReadOnly,
+		Hostname: l.Hostname, Hosts: l.Hosts, Resolver: l.Resolver, Groups: l.Groups, Limits: l.Limits, Net: l.Net, ReadOnly: l.ReadOnly,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
 		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
 		Trace: l.Supervisor.Trace, TraceSummary: l.Summary, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
@@ -184,6 +187,14 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	if r.Mounts, anonymous, err = parseVolumes(s, l.Volumes); err != nil {
 		return nil, err
 	}
+	others, err := mountsFrom(s, o.VolumesFrom)
+	if err != nil {
+		return nil, err
+	}
+	others = slices.DeleteFunc(others, func(m storedir.Mount) bool { // the user's own instead
+		return slices.ContainsFunc(r.Mounts, func(own storedir.Mount) bool { return own.Destination == m.Destination })
+	})
+	r.Mounts = append(others, r.Mounts...)
 	for i := range l.Mounts {
 		m := &l.Mounts[i]
 		mount := storedir.Mount{Source: m.Source, Destination: m.Target, ReadOnly: m.Readonly}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 
+	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/store"
@@ -29,6 +30,8 @@ type Inspected struct {
 	HostConfig struct {
 		Binds          []string
 		ExtraHosts     []string
+		GroupAdd       []string
+		Ulimits        []*units.Ulimit
 		NetworkMode    string
 		AutoRemove     bool
 		ReadonlyRootfs bool
@@ -109,7 +112,13 @@ func Inspect(c *store.Container) *Inspected {
 		i.Driver = DriverCopy
 	}
 	i.HostConfig.NetworkMode, i.HostConfig.AutoRemove, i.HostConfig.ReadonlyRootfs = s.Net, c.AutoRemove, s.ReadOnly
-	i.HostConfig.ExtraHosts = append([]string{}, s.Hosts...)
+	i.HostConfig.ExtraHosts, i.HostConfig.GroupAdd = append([]string{}, s.Hosts...), append([]string{}, s.Groups...)
+	i.HostConfig.Ulimits = []*units.Ulimit{}
+	for _, text := range s.Limits {
+		if u, err := units.ParseUlimit(text); err == nil { // it has been checked
+			i.HostConfig.Ulimits = append(i.HostConfig.Ulimits, u)
+		}
+	}
 	i.HostConfig.LogConfig.Type, i.HostConfig.RestartPolicy.Name = "k8s-file", "no"
 	i.HostConfig.LogConfig.Config = map[string]string{}
 	if s.LogSize > 0 {

@@ -77,6 +77,36 @@ func parseMount(s *store.Store, parts []string) (*storedir.Mount, error) {
 	return m, nil
 }
 
+// mountsFrom returns the mounts of other containers, CONTAINER[:ro|rw].
+func mountsFrom(s *store.Store, specs []string) ([]storedir.Mount, error) {
+	var all []storedir.Mount
+	for _, spec := range specs {
+		name, options, _ := strings.Cut(spec, ":")
+		if options != "" && options != "ro" && options != "rw" {
+			return nil, fmt.Errorf("--volumes-from %s: unknown option %q: must be ro or rw", spec, options)
+		}
+		c, err := s.FindContainer(name)
+		if err != nil {
+			return nil, fmt.Errorf("--volumes-from %s: %w", spec, err)
+		}
+		mounted := map[string]bool{c.Settings.Workdir: true}
+		for _, m := range c.Settings.Mounts {
+			mounted[m.Destination] = true
+			if m.Tmpfs != nil {
+				continue // docker does not share them, either
+			}
+			m.ReadOnly = m.ReadOnly || options == "ro"
+			all = append(all, m)
+		}
+		for _, dir := range c.Settings.Dirs {
+			if !mounted[dir] {
+				return nil, fmt.Errorf("--volumes-from %s: the volume %s has no name, so it is a part of that container's root file system; create that container with -v NAME:%[2]s", spec, dir)
+			}
+		}
+	}
+	return all, nil
+}
+
 // fillVolumes copies what the image has at the mount points of empty volumes to them, as docker
 // does.
 func fillVolumes(s *store.Store, c *store.Container) error {

@@ -53,6 +53,9 @@ type Settings struct {
 	Workdir     string              `json:",omitempty"`
 	Hostname    string              `json:",omitempty"`
 	Hosts       []string            `json:",omitempty"` // NAME:ADDRESS
+	Resolver    []string            `json:",omitempty"` // lines of resolv.conf(5)
+	Groups      []string            `json:",omitempty"` // further ones of its users, names or ids
+	Limits      []string            `json:",omitempty"` // resource limits, NAME=SOFT:HARD
 	Net         string              `json:",omitempty"`
 	ReadOnly    bool                `json:",omitempty"`
 	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
