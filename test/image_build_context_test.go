@@ -59,3 +59,33 @@ func TestBuildPush(t *testing.T) {
 	}
 	b.clean()
 }
+
+// TestBuildFlags checks a Dockerfile, limits what RUN may do, and refuses what cannot be done.
+func TestBuildFlags(t *testing.T) {
+	b := newBuildDir(t, map[string]string{
+		"Dockerfile": "FROM localhost/base\nRUN ulimit -n > /limit\n", "warnings": "FROM localhost/base\nENV a b\nCMD x\n", "errors": "FROM localhost/base\nNONSENSE\n",
+	})
+	id, _ := b.build("--ulimit=nofile=64", "--layers", "--provenance=false", "--sbom=false", ".")
+	if out := b.run(id, "cat /limit"); out != "64\n" {
+		t.Errorf("the limit is %q", out)
+	}
+	other, _ := b.build("--ulimit=nofile=65:66", ".")
+	if out := b.run(other, "cat /limit"); out != "65\n" {
+		t.Errorf("with another limit: %q", out)
+	}
+	if out := subuidless(t, "build", "--check", b.store, b.dir); out != "Check complete, no warnings found.\n" {
+		t.Errorf("--check: %q", out)
+	}
+	for _, tt := range [][]string{
+		{"--check", "--file=" + b.dir + "/warnings", "warnings:2\n", "warnings:3\n", "WARNING: JSONArgsRecommended - https://docs.docker.com/", "the Dockerfile has 2 warnings"},
+		{"--check", "--file=" + b.dir + "/errors", "errors:2: unknown instruction: NONSENSE"},
+		{"--provenance", "--quiet", "attestations are not supported"},
+		{"--memory=1g", "--quiet", "systemd-run --user --scope"},
+		{"--sbom=true", "--quiet", "attestations are not supported"},
+	} {
+		out := fails(t, "build", b.store, tt[0], tt[1], b.dir)
+		for _, want := range tt[2:] {
+			wantText(t, strings.Join(tt[:2], " "), out, want)
+		}
+	}
+}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/build"
+	"github.com/rootless-containers/subuidless/internal/image/build/dockerfile"
 	"github.com/rootless-containers/subuidless/internal/image/build/progress"
 	"github.com/rootless-containers/subuidless/internal/image/container"
 	"github.com/rootless-containers/subuidless/internal/image/reference"
@@ -41,8 +45,13 @@ type buildFlags struct {
 	idFile   string
 	progress string
 	driver   string
-	ignored  bool
-	summary  bool
+
+	provenance, sbom string
+
+	check bool
+
+	ignored bool
+	summary bool
 
 	accelerate func() error
 }
@@ -89,19 +98,27 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.Lookup("pull").NoOptDefVal = transfer.PullAlways
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
 	cli.AddHostFlag(flags, &o.Hosts)
+	cli.AddLimitFlag(flags, &o.Limits)
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`style` of the progress: auto, plain, tty or quiet")
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
+	flags.BoolVar(&f.check, "check", false, "do not build: check the Dockerfile by the rules of BuildKit that need no base image")
 	flags.BoolVar(&o.Push, "push", false, "also push the image by the names of --tag")
 	flags.StringVar(&f.idFile, "iidfile", "", "write the id of the image to a `file`")
 	flags.StringVar(&f.metadata, "metadata-file", "", "write the digests and names of the image to a `file`, as JSON")
 	flags.StringVar(&f.driver, "storage-driver", os.Getenv("STORAGE_DRIVER"), "how to make root file systems, a `driver`: overlay or copy (default\n$STORAGE_DRIVER, or overlay where it works)")
 	flags.BoolVar(&f.ignored, "rm", true, "accepted as in docker: no containers are left behind")
 	flags.BoolVar(&f.ignored, "force-rm", true, "accepted as in docker: no containers are left behind")
+	flags.StringVar(&f.provenance, "provenance", "false", "only `false` is supported: there are no attestations")
+	flags.Lookup("provenance").NoOptDefVal = "true"
+	flags.StringVar(&f.sbom, "sbom", "false", "only `false` is supported: there are no attestations")
+	flags.Lookup("sbom").NoOptDefVal = "true"
+	flags.BoolVar(&f.ignored, "layers", true, "accepted as in podman: layers are always cached")
 	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
 	cli.CompleteFlag(cmd, "network", "host", "none")
 	cli.CompleteFlag(cmd, "pull", transfer.PullMissing, transfer.PullAlways, transfer.PullNever)
 	cli.CompleteFlag(cmd, "progress", progress.Auto, progress.Plain, progress.TTY, progress.Quiet)
 	cli.CompleteFlag(cmd, "storage-driver", "overlay", "copy")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.ExplainBuildFlag(err) })
 	f.where.Add(cmd)
 	f.how.Add(cmd, true)
 	cli.AddSummaryFlag(cmd, &f.summary)
@@ -153,6 +170,11 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	if f.check {
+		err := f.lint(ctx, cmd.OutOrStdout(), s)
+		o.Progress.Close()
+		return explainInterrupt(ctx, err, fetchedIsKept)
+	}
 	image, err := build.Build(ctx, s, *o)
 	o.Progress.Close()
 	if f.summary {
@@ -174,6 +196,23 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	if !slices.ContainsFunc(o.Outputs, build.Output.ToStdout) {
 		fmt.Fprintln(cmd.OutOrStdout(), image.ID())
 	}
+	return nil
+}
+
+// lint writes what the linter says about the Dockerfile, and returns an error if that is something.
+func (f *buildFlags) lint(ctx context.Context, w io.Writer, s *store.Store) error {
+	n := 0
+	f.options.Lint = func(l dockerfile.Warning) {
+		n++
+		fmt.Fprintf(w, "WARNING: %s - %s\n%s\n%s:%d\n\n", l.Rule, l.URL, l.Message, l.File, l.Line)
+	}
+	if err := build.Check(ctx, s, f.options); err != nil {
+		return err
+	}
+	if n > 0 {
+		return fmt.Errorf("build --check: the Dockerfile has %d warnings", n)
+	}
+	fmt.Fprintln(w, "Check complete, no warnings found.")
 	return nil
 }
 
@@ -205,6 +244,11 @@ func (f *buildFlags) parse() (err error) {
 	case "", "default", "host", "none":
 	default:
 		return fmt.Errorf("--network=%s: must be host or none", o.Network)
+	}
+	for _, flag := range [][2]string{{"provenance", f.provenance}, {"sbom", f.sbom}} {
+		if on, err := strconv.ParseBool(flag[1]); err != nil || on {
+			return fmt.Errorf("--%s=%s: attestations are not supported, because they need an index beside the image; only false is accepted", flag[0], flag[1])
+		}
 	}
 	if err := f.parseSecrets(); err != nil {
 		return err

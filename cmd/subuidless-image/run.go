@@ -114,7 +114,7 @@ func obtainAndCreate(ctx context.Context, s *store.Store, known *reference.Regis
 func createOptions(r *cli.Run) (o container.CreateOptions, err error) {
 	i := &r.Image
 	o = container.CreateOptions{
-		Image: r.Target, Args: r.Command, Entrypoint: i.Entrypoint, Name: i.Name, Labels: i.Labels, Remove: i.Remove,
+		Image: r.Target, Args: r.Command, Entrypoint: i.Entrypoint, Name: i.Name, Labels: i.Labels, VolumesFrom: i.Sources, Remove: i.Remove,
 		Terminal: i.Terminal, OpenStdin: i.OpenStdin, StopSignal: i.StopSignal, StopTime: i.StopTime,
 		Health: container.Health(i.Health), Launch: r.Launch,
 	}

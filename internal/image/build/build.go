@@ -52,9 +52,12 @@ type Options struct {
 	Pull        string   // transfer.PullMissing, PullAlways or PullNever, for base images
 	Network     string   // of RUN without one of its own: dockerfile's default, none or host
 	Hosts       []string // further lines of RUN's /etc/hosts, as launch.ParseHost returns them
+	Limits      []string // resource limits of RUN, as launch.ParseLimit returns them
 	Driver      container.Driver
 	Outputs     []Output // where to write the image, besides the store
 	Push        bool     // push the image by its names
+
+	Lint func(dockerfile.Warning) // reports what the rules of BuildKit's linter say; nil: as Progress
 
 	// Counted, if not nil, is called with the notifications of each RUN that ran under a supervisor,
 	// also of several at once.
@@ -118,21 +121,46 @@ type state struct {
 	based   struct{ layers, history int } // how many of these are those of the base image
 }
 
+// Check reports to o.Lint what the rules of BuildKit's linter say about the Dockerfile. It returns an
+// error if the Dockerfile has one that can be seen without base images.
+func Check(ctx context.Context, s *store.Store, o Options) (err error) {
+	b, closeBuilder, err := newBuilder(s, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBuilder()) }()
+	return b.load(ctx)
+}
+
+// newBuilder returns a builder, which the caller closes.
+func newBuilder(s *store.Store, o *Options) (b *builder, closeBuilder func() error, err error) {
+	b = &builder{Options: o, store: s, slots: make(chan struct{}, max(2, runtime.NumCPU()))}
+	if b.Lint == nil {
+		b.Lint = func(w dockerfile.Warning) {
+			b.warn(fmt.Sprintf("%s:%d: %s: %s", w.File, w.Line, w.Rule, w.Message))
+		}
+	}
+	if b.use, err = s.Use(); err != nil {
+		return nil, nil, err
+	}
+	if b.tmp, err = os.MkdirTemp(s.TempDir(), "build-"); err != nil {
+		b.use.Unlock()
+		return nil, nil, err
+	}
+	return b, func() error {
+		err := layer.RemoveAll(b.tmp)
+		b.use.Unlock()
+		return err
+	}, nil
+}
+
 // Build builds an image and returns it.
 func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err error) {
-	use, err := s.Use()
+	b, closeBuilder, err := newBuilder(s, &o)
 	if err != nil {
 		return nil, err
 	}
-	defer use.Unlock()
-	b := &builder{
-		Options: &o, store: s, use: use,
-		slots: make(chan struct{}, max(2, runtime.NumCPU())),
-	}
-	if b.tmp, err = os.MkdirTemp(s.TempDir(), "build-"); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, layer.RemoveAll(b.tmp)) }()
+	defer func() { err = errors.Join(err, closeBuilder()) }()
 	stopAgents, err := b.startAgents()
 	if err != nil {
 		return nil, err
@@ -167,7 +195,7 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 		}
 	}
 	for i := range o.Outputs {
-		if err := o.Outputs[i].write(ctx, s, use, image); err != nil {
+		if err := o.Outputs[i].write(ctx, s, b.use, image); err != nil {
 			return nil, err
 		}
 	}
@@ -212,7 +240,7 @@ func (b *builder) load(ctx context.Context) error {
 		return err
 	}
 	b.file, err = dockerfile.Parse(b.source.dockerfile, dockerfile.Options{
-		Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, Warn: b.warn,
+		Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, Warn: b.warn, Lint: b.Lint,
 		HasContext: b.Contexts.has,
 	})
 	if err != nil {

@@ -43,10 +43,14 @@ func (m *runMaker) inputs() any {
 	}
 	run := *m.run
 	run.Proxies = nil
+	inputs := []any{"run", run, sources}
 	if len(m.k.Hosts) > 0 {
-		return []any{"run", run, sources, m.k.Hosts}
+		inputs = append(inputs, m.k.Hosts)
 	}
-	return []any{"run", run, sources}
+	if len(m.k.Limits) > 0 {
+		inputs = append(inputs, "limits", m.k.Limits)
+	}
+	return inputs
 }
 
 func (m *runMaker) close() error { return nil }
@@ -94,7 +98,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	}
 	l := &launch.RunOptions{
 		Rootfs: d.rootfs, Args: m.run.Args, User: m.run.User, Workdir: m.run.Dir, Dirs: []string{m.run.Dir},
-		Net: launch.NetHost, Hostname: hostname, Hosts: m.k.Hosts,
+		Net: launch.NetHost, Hostname: hostname, Hosts: m.k.Hosts, Limits: m.k.Limits,
 		Env:        append(append([]string{}, m.run.Proxies...), m.run.Env...),
 		Supervisor: m.k.Supervisor,
 	}

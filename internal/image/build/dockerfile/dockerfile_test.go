@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ func parse(args map[string]string, lines ...string) (*File, []string, error) {
 	f, err := Parse([]byte(strings.Join(lines, "\n")+"\n"), Options{
 		Name: "Dockerfile", Args: args, Platform: ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}, Build: amd64,
 		Warn: func(message string) { warnings = append(warnings, message) },
+		Lint: func(w Warning) { warnings = append(warnings, fmt.Sprintf("%d: %s", w.Line, w.Rule)) },
 	})
 	return f, warnings, err
 }
@@ -139,11 +141,11 @@ func TestTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Parse([]byte("FROM a AS one\nFROM b\n"), Options{Name: "Dockerfile", Target: "two", Warn: func(string) {}}); err == nil || !strings.Contains(err.Error(), `no stage "two" (it has "one", 1)`) {
+	if _, err := Parse([]byte("FROM a AS one\nFROM b\n"), Options{Name: "Dockerfile", Target: "two", Warn: func(string) {}, Lint: func(Warning) {}}); err == nil || !strings.Contains(err.Error(), `no stage "two" (it has "one", 1)`) {
 		t.Errorf("a target that does not exist: %v", err)
 	}
 	for target, want := range map[string]int{"": 1, "ONE": 0, "0": 0, "1": 1} {
-		f, err := Parse([]byte("FROM a AS one\nFROM b\n"), Options{Name: "Dockerfile", Target: target, Warn: func(string) {}})
+		f, err := Parse([]byte("FROM a AS one\nFROM b\n"), Options{Name: "Dockerfile", Target: target, Warn: func(string) {}, Lint: func(Warning) {}})
 		if err != nil || f.Target.Index != want {
 			t.Errorf("target %q: %v, %v", target, f, err)
 		}

@@ -24,6 +24,7 @@ type Options struct {
 	Platform ocispec.Platform  // of the image
 	Build    ocispec.Platform  // of this machine
 	Warn     func(message string)
+	Lint     func(Warning)
 
 	// HasContext reports whether --build-context gives this name a context. Nil: none has one.
 	HasContext func(name string) bool
@@ -131,7 +132,7 @@ func Parse(content []byte, o Options) (*File, error) {
 	if err := f.checkSyntax(content); err != nil {
 		return nil, err
 	}
-	lint, failed, err := f.linter(content)
+	rules, failed, err := f.linter(content)
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +141,14 @@ func Parse(content []byte, o Options) (*File, error) {
 		return nil, f.at(lineOf(err), err)
 	}
 	f.escape = parsed.EscapeToken
-	stages, global, err := instructions.Parse(parsed.AST, lint)
+	stages, global, err := instructions.Parse(parsed.AST, rules)
 	if err != nil {
 		return nil, f.at(lineOf(err), err)
 	}
 	if len(stages) == 0 {
 		return nil, f.at(1, errors.New("there is no FROM instruction"))
 	}
+	lint(rules, parsed, stages)
 	if err := failed(); err != nil {
 		return nil, err
 	}
@@ -193,7 +195,7 @@ func (f *File) checkSyntax(content []byte) error {
 
 // linter returns a linter for the directive "check". Failed returns an error if there are
 // warnings and the directive makes them errors.
-func (f *File) linter(content []byte) (lint *linter.Linter, failed func() error, err error) {
+func (f *File) linter(content []byte) (rules *linter.Linter, failed func() error, err error) {
 	config := new(linter.Config)
 	text, _, where, ok := parser.ParseDirective("check", content)
 	if arg, given := f.options.Args["BUILDKIT_DOCKERFILE_CHECK"]; given {
@@ -205,8 +207,8 @@ func (f *File) linter(content []byte) (lint *linter.Linter, failed func() error,
 		}
 	}
 	var first error
-	config.Warn = func(rule, _, _, message string, location []parser.Range) {
-		f.options.Warn(fmt.Sprintf("%s:%d: %s: %s", f.options.Name, line(location), rule, message))
+	config.Warn = func(rule, _, url, message string, location []parser.Range) {
+		f.options.Lint(Warning{rule, url, message, f.options.Name, line(location)})
 		if first == nil {
 			first = f.at(line(location), fmt.Errorf("%s: %s (the directive check makes warnings errors)", rule, message))
 		}
