@@ -169,8 +169,8 @@ func TestAcceleratedWalks(t *testing.T) {
 	}
 }
 
-// TestAcceleratedGo runs a Go program, which has threads from its start, again and again: from the second
-// time on, it gets the code before.
+// TestAcceleratedGo runs a Go program, which has threads from its start, again and again: it gets the code
+// before, except for the second time, when it is observed.
 func TestAcceleratedGo(t *testing.T) {
 	dir := ownedTree(t)
 	trace := filepath.Join(t.TempDir(), "trace")
@@ -180,15 +180,15 @@ func TestAcceleratedGo(t *testing.T) {
 	want := walk(t, dir, append([]string{"subuidless", "exec", "--trace", trace, "--"}, script("")...)...)
 	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), script("mapped")...)...)
 	const said = "accelerated\n"
-	if bytes.Count(got, []byte(said)) < 1 {
-		t.Error("no process is accelerated")
+	if n := bytes.Count(got, []byte(said)); n != 2 {
+		t.Errorf("%d of 3 processes are accelerated, want 2", n)
 	}
 	if got := bytes.ReplaceAll(got, []byte(said), nil); !bytes.Equal(got, want) {
 		t.Errorf("sees something else:\n%.4000s", diff(want, got))
 	}
 	slow, fast := lines(t, trace), lines(t, trace+"2")
 	t.Logf("%d notifications, otherwise %d", fast, slow)
-	if fast > slow*3/4 { // the first process is not accelerated
+	if fast > slow/2 { // one process is not accelerated
 		t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
 	}
 }

@@ -1,6 +1,7 @@
 package accelerate
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -34,21 +35,21 @@ const (
 
 var headSeed = maphash.MakeSeed()
 
-// head returns the hash of the first page of the file of the mapping with the index k. Ok is false if
-// that is not the text of a file, or the page is not mapped.
-func (p *process) head(all []mapping, k int) (hash uint64, ok bool) {
+// firstPage reads the first page of the file of the mapping with the index k. Ok is false if that is not
+// the text of a file, or the page is not mapped.
+func (p *process) firstPage(all []mapping, k int, page *[pageSize]byte) (ok bool) {
 	if !all[k].isText() {
-		return 0, false
+		return false
 	}
 	base := beginning(all, k)
-	if base < 0 {
-		return 0, false
-	}
+	return base >= 0 && p.read(all[base].start, page[:]) == nil
+}
+
+// head returns the hash of that page.
+func (p *process) head(all []mapping, k int) (hash uint64, ok bool) {
 	var page [pageSize]byte
-	if p.read(all[base].start, page[:]) != nil {
-		return 0, false
-	}
-	return maphash.Bytes(headSeed, page[:]), true
+	ok = p.firstPage(all, k, &page)
+	return maphash.Bytes(headSeed, page[:]), ok
 }
 
 // learn notes the call site s of a process, which is in the mapping with the index k.
@@ -106,4 +107,28 @@ func (c *catalog) sites(p *process, all []mapping, k int) []site {
 		sites = append(sites, s)
 	}
 	return sites
+}
+
+// learnGo notes Go's call site in the programs of Go that the process has mapped, and reports whether
+// there is one. So the first process of such a program can get the code before it has threads.
+func (c *catalog) learnGo(p *process, all []mapping) (found bool) {
+	var page [pageSize]byte
+	for k := range all {
+		if !p.firstPage(all, k, &page) || !bytes.Contains(page[:], []byte(goNote)) {
+			continue
+		}
+		text := make([]byte, min(all[k].end-all[k].start, goDepth))
+		if p.read(all[k].start, text) != nil {
+			continue
+		}
+		n := bytes.Index(text, []byte(goMoves+"\x0f\x05"+goReturn))
+		if n < 0 {
+			continue
+		}
+		if s := (site{all[k].start + uint64(n), []byte(goMoves)}); p.hasSite(&s) {
+			c.learn(p, all, k, &s)
+			found = true
+		}
+	}
+	return found
 }

@@ -75,6 +75,22 @@ func TestCatalog(t *testing.T) {
 	}
 }
 
+// Go's call site is found in this program before any call has been made from there.
+func TestLearnGo(t *testing.T) {
+	p, all := itself(t)
+	want, k := goSite(t, p, all)
+	var c catalog
+	if !c.learnGo(p, all) {
+		t.Fatal("finds no call site")
+	}
+	if got := c.sites(p, all, k); len(got) != 1 || got[0].load != want.load || !got[0].isGo() {
+		t.Errorf("finds %v, want %v", got, want)
+	}
+	if n := len(c.files); n != 1 {
+		t.Errorf("finds call sites in %d files", n)
+	}
+}
+
 func TestCatalogIsBounded(t *testing.T) {
 	p, all := itself(t)
 	_, k := goSite(t, p, all)
@@ -128,7 +144,13 @@ func TestPrograms(t *testing.T) {
 		})
 	}
 	var p programs
-	p.begins(f)
+	if !p.isNew(f) {
+		t.Error("knows a program that nobody has executed")
+	}
+	p.starts(f)
+	if p.isNew(f) || p.begins(f) || p.isNew(f) {
+		t.Error("the process after one that has got it at once is not observed")
+	}
 	p.lasts(f, 1)
 	other := inode{f.dev, f.ino + uint64(len(p.known))}
 	if p.begins(other) || p.begins(f) {
@@ -146,7 +168,7 @@ func TestProgramsOfReceivers(t *testing.T) {
 	if !ok {
 		t.Fatal("the program of this process cannot be found out")
 	}
-	for n, want := range []bool{false, true, true} {
+	for n, want := range []bool{true, false, true} { // it is a Go program, and then one that lasts
 		for k := range 3 {
 			other := first.NewInjector()
 			call := &Call{PID: pid, After: 1}
@@ -157,7 +179,7 @@ func TestProgramsOfReceivers(t *testing.T) {
 		}
 		first.Executes(pid) // the next process has the same number
 	}
-	if g := first.programs.at(f); g.begun != 1 || g.lasted != 1 || g.early != 2 {
+	if g := first.programs.at(f); g.begun != 1 || g.lasted != 1 || g.early != 1 {
 		t.Errorf("%+v", g)
 	}
 }

@@ -7,8 +7,8 @@
 //
 // The files with pure functions: site.go (what a call site looks like, and what replaces
 // it), bootstrap.go (the code with which a process maps the blob), maps.go and segment.go
-// (where there is room for both). process.go reads and writes a process, injector.go
-// decides.
+// (where there is room for both). process.go reads and writes a process, patch.go changes its
+// code, injector.go decides.
 //
 // # State
 //
@@ -18,8 +18,8 @@
 //  1. The bootstrap is written where no code is, and nothing jumps there.
 //  2. One write of 5 bytes makes a call site jump to it. When the process calls the next time, it
 //     maps the code, and asks for more.
-//  3. A slot is written into the mapping, and nothing jumps there.
-//  4. One write of 5 bytes makes the call site jump to the slot.
+//  3. Slots are written into the mapping, and nothing jumps there.
+//  4. One write for each page makes call sites jump to slots.
 //
 // So a supervisor may be killed between any two of them, and the next one needs to know
 // nothing. What an Injector remembers about processes is a hint: it checks everything in

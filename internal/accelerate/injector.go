@@ -172,7 +172,7 @@ func (i *Injector) Counts(c *Call) {
 // it is the first call.
 func (i *Injector) isTime(h *hint, c *Call) (early, now bool) {
 	if h.calls == 0 && h.delay == 0 && isProcess(c.PID) {
-		early = i.begins(c.PID)
+		early = i.begins(c)
 	}
 	now = h.repeats(c.After, i.after)
 	if now && h.delay == 0 {
@@ -185,24 +185,41 @@ func (i *Injector) isTime(h *hint, c *Call) (early, now bool) {
 	return early, early || now
 }
 
-// begins reports whether the process pid will probably make many calls. The first receiver of one of
+// begins reports whether the process of c will probably make many calls. The first receiver of one of
 // its calls predicts that, and counts the process. The others know what the first one has predicted.
-func (i *Injector) begins(pid uint32) (early bool) {
+func (i *Injector) begins(c *Call) (early bool) {
 	const predicted = 1 // the lowest bit of x.begun
-	x := i.execution(pid)
-	this := uint64(pid)<<32 | uint64(x.program.Load()<<1)
+	x := i.execution(c.PID)
+	this := uint64(c.PID)<<32 | uint64(x.program.Load()<<1)
 	if last := x.begun.Load(); last&^predicted == this {
 		return last&predicted != 0
 	}
-	f, ok := executable(pid)
+	f, ok := executable(c.PID)
 	if !ok {
 		return false
 	}
-	if early = i.programs.begins(f); early {
+	if i.programs.isNew(f) && i.learnGo(c) {
+		i.programs.starts(f)
+		early = true
+	} else {
+		early = i.programs.begins(f)
+	}
+	if early {
 		this |= predicted
 	}
 	x.begun.Store(this)
 	return early
+}
+
+// learnGo notes Go's call site of a process that makes its first call, and reports whether it has one.
+func (i *Injector) learnGo(c *Call) bool {
+	p, err := open(c.PID, i.header)
+	if err != nil {
+		return false
+	}
+	defer p.close()
+	all, err := p.maps()
+	return err == nil && i.catalog.learnGo(p, all)
 }
 
 // repeats counts a call, and reports whether it is time to give the process the code:
@@ -335,57 +352,6 @@ func (i *Injector) learnBusy(c *Call, p *process) {
 	if k := containing(all, s.load); k >= 0 {
 		i.catalog.learn(p, all, k, s)
 	}
-}
-
-// siteIn is a call site in the mapping with the index k.
-type siteIn struct {
-	site
-	k int
-}
-
-// known returns the known call sites of the mapping with the index k that have not been patched.
-func (i *Injector) known(p *process, all []mapping, k int) []siteIn {
-	var sites []siteIn
-	for _, s := range i.catalog.sites(p, all, k) {
-		if p.hasSite(&s) {
-			sites = append(sites, siteIn{s, k})
-		}
-	}
-	return sites
-}
-
-// patch makes call sites jump to slots, which it writes first. The error is errPlace if there is no room
-// for one of them.
-func (i *Injector) patch(c *Call, slots *slots, sites []siteIn, all []mapping) error {
-	var edits []edit
-	var left error
-	for n := range sites {
-		s := &sites[n]
-		at, err := slots.place(&s.site, all, s.k)
-		if err == nil {
-			edits, err = s.redirect(edits, at)
-		}
-		if err == errPlace {
-			left = err
-		} else if err != nil {
-			return err
-		}
-	}
-	if err := slots.flush(); err != nil {
-		return err
-	}
-	if err := i.edit(c, slots.process, edits); err != nil {
-		return err
-	}
-	return left
-}
-
-// edit changes the code of a process that still waits: otherwise, it may be running, or gone.
-func (i *Injector) edit(c *Call, p *process, edits []edit) error {
-	if !c.Waits() {
-		return nil
-	}
-	return p.edit(edits)
 }
 
 // start writes a bootstrap, and makes the process jump to it from s: a call site, when that makes the

@@ -87,6 +87,10 @@ func TestThreadExecutes(t *testing.T) {
 	t.Chdir("/proc")
 	i := injector(t, 1)
 	call := &Call{PID: uint32(os.Getpid()), NR: 262, After: 0x1000}
+	f, ok := executable(call.PID)
+	if !ok || i.programs.begins(f) { // the first process of a Go program would get the code at once
+		t.Fatalf("%v, %v", f, ok)
+	}
 	i.hint(call.PID).delay = maxDelay
 	tids, end := make(chan uint32), make(chan struct{})
 	for range 2 { // one of them may be the first thread, which outlives its goroutine

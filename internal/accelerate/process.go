@@ -2,7 +2,6 @@ package accelerate
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -290,72 +289,6 @@ func (p *process) bootstrapAt(at uint64) (bootstrap, error) {
 	return b, nil
 }
 
-// slots are the slots of a blob. What place adds to them is in the process after flush.
-type slots struct {
-	process    *process
-	mapping    uint64 // address of the blob
-	content    []byte
-	begin, end int // what place has added to content
-}
-
-// slots returns the slots of the blob that is mapped at the address mapping.
-func (p *process) slots(mapping uint64) (*slots, error) {
-	content := make([]byte, p.header.EndOfSlots-p.header.Slots)
-	if err := p.read(mapping+uint64(p.header.Slots), content); err != nil {
-		return nil, err
-	}
-	return &slots{process: p, mapping: mapping, content: content}, nil
-}
-
-// place adds a slot for the call site s, unless there is one already, and returns its address. If the
-// blob is too far away, that is in the tail of the text, which is the mapping with the index k.
-func (l *slots) place(s *site, all []mapping, k int) (at uint64, err error) {
-	common := l.process.header.Common
-	if s.isGo() {
-		common = l.process.header.CommonGo
-	}
-	var slot [slotSize]byte
-	exists, inReach := false, true
-	fits := func(at uint64, content []byte) bool {
-		slot, inReach = makeSlot(s, at, l.mapping+uint64(common))
-		exists = inReach && bytes.Equal(content, slot[:])
-		return exists || inReach && isEmpty(content)
-	}
-	first := l.mapping + uint64(l.process.header.Slots)
-	for n := 0; n < len(l.content) && inReach; n += slotSize {
-		at, here := first+uint64(n), l.content[n:n+slotSize]
-		if !fits(at, here) {
-			continue
-		}
-		if !exists {
-			copy(here, slot[:])
-			if l.begin == l.end {
-				l.begin = n
-			}
-			l.end = n + slotSize // the next empty one is always behind it
-		}
-		return at, nil
-	}
-	t, err := l.process.tail(all, k)
-	if err != nil {
-		return 0, err
-	}
-	if at, err = t.place(slotSize, fits); err != nil || exists {
-		return at, err
-	}
-	return at, l.process.write(at, slot[:])
-}
-
-// flush writes the slots that place has added.
-func (l *slots) flush() error {
-	if l.begin == l.end {
-		return nil
-	}
-	err := l.process.write(l.mapping+uint64(l.process.header.Slots)+uint64(l.begin), l.content[l.begin:l.end])
-	l.begin, l.end = 0, 0
-	return err
-}
-
 // jumps reports whether the call site s, which is not Go's, jumps to the address to.
 func (p *process) jumps(s *site, to uint64) bool {
 	var code [loadSize]byte
@@ -364,52 +297,4 @@ func (p *process) jumps(s *site, to uint64) bool {
 	}
 	leads, ok := jumpTarget(code[:], s.load)
 	return ok && leads == to
-}
-
-// edit is a change of code within one page.
-type edit struct {
-	at   uint64
-	code []byte
-}
-
-// redirect appends what makes the call site s jump to the address to, in place of the load; Go's, in
-// place of the first move. The error is errPlace if that is too far.
-func (s *site) redirect(edits []edit, to uint64) ([]edit, error) {
-	at := s.load
-	if s.isGo() {
-		at += uint64(goSize)
-	}
-	jump, ok := appendJump(nil, at, to)
-	if !ok {
-		return edits, errPlace
-	}
-	edits = append(edits, edit{at, jump})
-	if s.isGo() {
-		edits = append(edits, edit{s.load, []byte{0xeb, byte(goSize - 2)}}) // to the jump
-	}
-	return edits, nil
-}
-
-// edit changes the code of the process, each page in one write.
-func (p *process) edit(edits []edit) error {
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.at, b.at) })
-	for len(edits) > 0 {
-		first, n := edits[0], 1
-		for n < len(edits) && edits[n].at/pageSize == first.at/pageSize {
-			n++
-		}
-		last := edits[n-1]
-		code := make([]byte, last.at+uint64(len(last.code))-first.at)
-		if err := p.read(first.at, code); err != nil {
-			return err
-		}
-		for _, e := range edits[:n] {
-			copy(code[e.at-first.at:], e.code)
-		}
-		if err := p.write(first.at, code); err != nil {
-			return err
-		}
-		edits = edits[n:]
-	}
-	return nil
 }

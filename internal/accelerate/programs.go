@@ -44,6 +44,21 @@ func (p *programs) at(f inode) *program {
 	return g
 }
 
+// isNew reports whether no process has executed f yet.
+func (p *programs) isNew(f inode) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.at(f)
+	return g.begun == 0 && g.early == 0
+}
+
+// starts notes that a process which has executed f gets the code at once.
+func (p *programs) starts(f inode) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at(f).early++
+}
+
 // begins notes that a process which has executed f makes its first call, and reports whether it will
 // probably make many.
 func (p *programs) begins(f inode) bool {

@@ -48,6 +48,13 @@ const (
 	goErrors = 7 // bytes of goReturn, with which Go looks for errors of other calls, too
 )
 
+// goNote is in the first page of a program of Go: the type and the name of the note with its build id.
+const goNote = "\x04\x00\x00\x00Go\x00\x00"
+
+// goDepth is how far from the beginning of its text a program of Go may have the call site: linkers
+// put packages before those that import them, and it is within 64 KiB.
+const goDepth = 1 << 17
+
 // site is a call site of a process.
 type site struct {
 	load uint64 // address of the load; of Go's call site, of the first move
