@@ -1,7 +1,7 @@
 # Everything is one static binary, including the tests.
 export CGO_ENABLED = 0
 
-.PHONY: help build release recording check test oracle soak kernels suites bench generate lint vet-arm64 clean
+.PHONY: help build release recording check test oracle soak unharmed kernels suites bench generate lint vet-arm64 clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +36,12 @@ suites: ## Run the complete test suites of acl, attr, coreutils, tar and Python,
 MINUTES = 1
 soak: ## Kill supervisors and tasks at random while calls are checked: MINUTES=60 SEED=1
 	go run ./test/soak -minutes $(MINUTES) -seed $(SEED)
+
+KILLS = 50
+unharmed: ## Disturb accelerated processes, as root: MINUTES=30 of signals, KILLS=500 of workers and of keepers
+	test/prepare
+	SUBUIDLESS_STORM=$$(($(MINUTES) * 12)) SUBUIDLESS_KILLS=$(KILLS) go test ./test -v -count 1 -timeout 0 \
+		-run '^(TestUnharmed.*|TestAcceleratedStorm|TestAcceleratedWith.*Killed)$$'
 
 kernels: ## Run checks on Debian's kernels in qemu, as root on Debian, and write docs/kernels.md
 	test/kernels/run -o docs/kernels.md

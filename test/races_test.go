@@ -33,7 +33,7 @@ func TestRacesWithWorkersKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	err := killWorkers(t, cmd, patience, 50*time.Millisecond, 100*time.Millisecond)
+	_, err := killWorkers(t, cmd, patience, 50*time.Millisecond, 100*time.Millisecond)
 	if said := deaths.ReplaceAllString(output.String(), ""); err != nil || said != "" {
 		t.Errorf("%v\n%.4000s", err, said)
 	}

@@ -142,7 +142,7 @@ func TestStormWithWorkersKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	err := killWorkers(t, cmd, 3*time.Second, 50*time.Millisecond, 100*time.Millisecond)
+	_, err := killWorkers(t, cmd, 3*time.Second, 50*time.Millisecond, 100*time.Millisecond)
 	checkStorm(t, output.String(), err, perKill)
 }
 

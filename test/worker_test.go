@@ -124,7 +124,7 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	output := startUntil(t, cmd, "program")
-	err := killWorkers(t, cmd, 2*time.Second, 0, 10*time.Millisecond)
+	_, err := killWorkers(t, cmd, 2*time.Second, 0, 10*time.Millisecond)
 	said := deaths.ReplaceAllString(output.String(), "")
 	if err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
@@ -171,7 +171,7 @@ done`
 		t.Fatal(err)
 	}
 	output := startUntil(t, cmd, "started")
-	err := killWorkers(t, cmd, patience, 0, 20*time.Millisecond)
+	_, err := killWorkers(t, cmd, patience, 0, 20*time.Millisecond)
 	if said := deaths.ReplaceAllString(output.String(), ""); err != nil || said != "" {
 		t.Errorf("%v\n%s", err, said)
 	}
@@ -179,16 +179,16 @@ done`
 
 // killWorkers repeatedly kills the worker of a command that has been started, after a
 // pause between least and most from when it appears, for the given time or until the
-// command ends. Then it waits for the command and returns its error.
-func killWorkers(t *testing.T, cmd *exec.Cmd, duration, least, most time.Duration) error {
+// command ends. Then it waits for the command, and returns how many it has killed and the command's
+// error.
+func killWorkers(t *testing.T, cmd *exec.Cmd, duration, least, most time.Duration) (kills int, err error) {
 	t.Helper()
-	var err error
 	ended := make(chan struct{})
 	go func() {
 		err = cmd.Wait()
 		close(ended)
 	}()
-	victim, kills := 0, 0
+	victim := 0
 	for end := time.Now().Add(duration); time.Now().Before(end); kills++ {
 		worker, found := awaitWorker(cmd.Process.Pid, victim, ended)
 		if !found {
@@ -210,7 +210,7 @@ func killWorkers(t *testing.T, cmd *exec.Cmd, duration, least, most time.Duratio
 	}
 	t.Logf("%d workers killed", kills)
 	<-ended
-	return err
+	return kills, err
 }
 
 // deaths matches the messages about killed workers. There is a different one for a

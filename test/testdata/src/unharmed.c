@@ -348,10 +348,29 @@ static void test_records(double seconds) {
 	end(pid, SIGKILL);
 }
 
+static unsigned long text_sum(void) {
+	extern const unsigned char __executable_start[], etext[];
+	unsigned long sum = 0;
+	for (const unsigned char *p = __executable_start; p < etext; p++)
+		sum = sum * 31 + *p;
+	return sum;
+}
+
+// A program that makes all calls with the C library checks its own text: that of the library is patched.
+static void test_checksum(double seconds) {
+	struct stat st;
+	unsigned long before = text_sum();
+	(void)seconds;
+	for (int i = 0; i < 100 || (expected && i < 200000 && !mapped()); i++)
+		CHECK(stat("none", &st) == -1 && errno == ENOENT);
+	CHECK(!expected || mapped());
+	CHECK(text_sum() == before);
+}
+
 static const struct test tests[] = {
 	{"stop", test_stop}, {"attach", test_attach}, {"step", test_step}, {"die", test_die}, {"dlclose", test_dlclose}, {"text", test_text},
 	{"prctl", test_prctl}, {"interrupted", test_interrupted}, {"identities", test_identities}, {"setuid", test_setuid},
-	{"records", test_records},
+	{"records", test_records}, {"checksum", test_checksum},
 };
 
 int main(int argc, char **argv) {
