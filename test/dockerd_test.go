@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -92,29 +93,66 @@ func TestDockerd(t *testing.T) {
 	}
 	e.run("docker", "cp", "file", "box:/owned/copied")
 	e.expect("content\n", "docker", "exec", "box", "cat", "/owned/copied")
-	e.run("docker", "exec", "box", "sh", "-c", "cd /owned && rm copied 101 && chown 7:8 33 && chown -h 9:10 link && chown 11:12 fifo && chmod 4711 33 && mkdir new && chown 13:14 new")
+	e.run("docker", "exec", "box", "sh", "-c", "rm /owned/copied && "+modifyOwned)
 	e.run("docker", "commit", "box", registry+"/committed")
 	e.run("docker", "push", "-q", registry+"/committed")
 	e.run("docker", "rm", "-f", "box")
 	e.run("docker", "volume", "rm", "data")
-	if got, err := addedFiles(e.addr, "committed"); err != nil || got != committed {
-		t.Errorf("committed: %v, %s", err, diff([]byte(committed), []byte(got)))
+	want := "layer 1\n" + modifiedOwned
+	if got, err := addedFiles(e.addr, "committed"); err != nil || got != want {
+		t.Errorf("committed: %v, %s", err, diff([]byte(want), []byte(got)))
 	}
 	e.buildByDocker(registry, "classic", "0")
 	e.buildByDocker(registry, "buildkit", "1")
 }
 
-// TestCompose runs a stack of docker-compose with docker's own server.
+// TestCompose runs a stack of docker-compose with docker's own server, and as a plugin of docker's
+// client, which subuidless runs, with podman's.
 func TestCompose(t *testing.T) {
-	needs(t, "busybox", "docker", "docker-compose", "dockerd", "newuidmap", "rootlesskit", "slirp4netns", "tun")
-	e := newEngine(t)
-	base := e.configureDocker() + "/" + baseImage
-	e.startDockerd()
-	e.env = append(e.env, "DOCKER_HOST=unix://"+e.runtimeDir()+"/docker.sock", "COMPOSE_PROJECT_NAME=stack", "BASE="+base)
-	compose := func(args ...string) string {
+	needs(t, "busybox", "docker", "docker-compose", "slirp4netns", "tun")
+	t.Run("dockerd", func(t *testing.T) {
+		needs(t, "dockerd", "newuidmap", "rootlesskit")
+		e := newEngine(t)
+		base := e.configureDocker() + "/" + baseImage
+		e.startDockerd()
+		e.env = append(e.env, "DOCKER_HOST=unix://"+e.runtimeDir()+"/docker.sock")
+		compose := e.composeStack(base, "docker-compose")
+		eventually(t, "the client of the stack", func() bool { // it finds the server by its name
+			return strings.HasSuffix(compose("logs", "--no-color", "--no-log-prefix", "client"), "served\n1000\n")
+		})
+		e.endStack(compose)
+	})
+	t.Run("podman", func(t *testing.T) {
+		needs(t, "podman")
+		e := newEngine(t)
+		dir := e.home(".docker", "cli-plugins")
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "docker-compose"), []byte(composePlugin), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		e.endStack(e.composeStack(e.base(), "subuidless", "docker", "compose"))
+	})
+}
+
+// composePlugin makes docker-compose 1 a plugin of docker's client, as docker-compose 2 is.
+const composePlugin = `#!/bin/sh
+if [ "$1" = docker-cli-plugin-metadata ]; then
+	echo '{"SchemaVersion": "0.1.0", "Vendor": "subuidless", "Version": "1"}'
+else
+	shift
+	exec docker-compose "$@"
+fi
+`
+
+// composeStack starts the stack of compose.yaml with the image base, uses its server, and returns a
+// function that runs docker-compose, as the command with the given beginning does.
+func (e *engine) composeStack(base string, command ...string) (compose func(args ...string) string) {
+	t := e.t
+	t.Helper()
+	e.env = append(e.env, "COMPOSE_PROJECT_NAME=stack", "BASE="+base)
+	compose = func(args ...string) string {
 		t.Helper()
 		var out, messages strings.Builder
-		cmd := e.command(append([]string{"docker-compose"}, args...)...)
+		cmd := e.command(append(slices.Clone(command), args...)...)
 		cmd.Stdout, cmd.Stderr = &out, &messages
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("docker-compose %v: %v\n%s%s", args, err, out.String(), messages.String())
@@ -127,26 +165,19 @@ func TestCompose(t *testing.T) {
 		got, err := fetch("http://" + published + "/file")
 		return err == nil && string(got) == "served\n"
 	})
-	eventually(t, "the client of the stack", func() bool {
-		return strings.HasSuffix(compose("logs", "--no-color", "--no-log-prefix", "client"), "served\n1000\n")
-	})
 	if got, want := compose("exec", "-T", "web", "sh", "-c", "id -u; stat -c %u:%g /srv /srv/file"), "33\n33:101\n33:101\n"; got != want {
 		t.Errorf("exec printed %q, want %q", got, want)
 	}
+	return compose
+}
+
+// endStack ends the stack of composeStack.
+func (e *engine) endStack(compose func(args ...string) string) {
+	e.t.Helper()
 	compose("down", "-v", "-t", "0")
 	e.expect("", "docker", "ps", "-aq")
 	e.expect("", "docker", "volume", "ls", "-q")
 }
-
-// committed is what the container of TestDockerd has changed.
-const committed = `layer 1
-owned/ 5 755 0:0 "" 0 []
-owned/.wh.101 0 0 0:0 "" 0 []
-owned/33 0 4711 7:8 "" 6 []
-owned/fifo 6 640 11:12 "" 0 []
-owned/link 2 777 9:10 "33" 0 []
-owned/new/ 5 755 13:14 "" 0 []
-`
 
 // ownDocker matches what docker's builders put into the image "last" unlike buildah, by which
 // buildAsRoot builds, for real root, too: buildah adds the directory of a file that it mounts, and

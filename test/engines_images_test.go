@@ -36,29 +36,20 @@ func TestBuild(t *testing.T) {
 // TestCommit changes a container with one command and commits it with another.
 func TestCommit(t *testing.T) {
 	needs(t, "buildah", "busybox", "podman")
-	const change = "cd /owned && chown 7:8 33 && chown -h 9:10 link && chown 11:12 fifo && chmod 4711 33 && rm 101 && mkdir new && chown 13:14 new"
-	const want = `layer 1
-etc/ 5 755 0:0 "" 0 []
-owned/ 5 755 0:0 "" 0 []
-owned/.wh.101 0 0 0:0 "" 0 []
-owned/33 0 4711 7:8 "" 6 []
-owned/fifo 6 640 11:12 "" 0 []
-owned/link 2 777 9:10 "33" 0 []
-owned/new/ 5 755 13:14 "" 0 []
-`
 	e := newEngine(t)
-	e.run("podman", "run", "--name", "box", "--network=none", e.base(), "sh", "-c", change)
+	e.run("podman", "run", "--name", "box", "--network=none", e.base(), "sh", "-c", modifyOwned)
 	e.run("podman", "commit", "-q", "box", e.addr+"/podman")
 	e.run("podman", "push", "-q", e.addr+"/podman")
 
 	box := strings.TrimSpace(e.run("buildah", "from", e.base()))
-	e.run("buildah", "run", "--network=none", box, "sh", "-c", change)
+	e.run("buildah", "run", "--network=none", box, "sh", "-c", modifyOwned)
 	mounted := strings.TrimSpace(e.run("buildah", "mount", box))
 	e.expect("7:8\n", "session", "exec", "--", "stat", "-c", "%u:%g", filepath.Join(mounted, "owned", "33"))
 	e.run("buildah", "umount", box)
 	e.run("buildah", "commit", "-q", box, e.addr+"/buildah")
 	e.run("buildah", "push", "-q", e.addr+"/buildah")
 
+	want := "layer 1\netc/ 5 755 0:0 \"\" 0 []\n" + modifiedOwned
 	for _, image := range []string{"podman", "buildah"} {
 		got, err := addedFiles(e.addr, image)
 		if err != nil {

@@ -172,3 +172,16 @@ const (
 /owned/setuid 101:101 4755 regular file
 `
 )
+
+// modifyOwned is what a shell changes in the base image, and modifiedOwned is what a commit contains
+// of that.
+const (
+	modifyOwned  = "cd /owned && chown 7:8 33 && chown -h 9:10 link && chown 11:12 fifo && chmod 4711 33 && rm 101 && mkdir new && chown 13:14 new"
+	modifiedOwned = `owned/ 5 755 0:0 "" 0 []
+owned/.wh.101 0 0 0:0 "" 0 []
+owned/33 0 4711 7:8 "" 6 []
+owned/fifo 6 640 11:12 "" 0 []
+owned/link 2 777 9:10 "33" 0 []
+owned/new/ 5 755 13:14 "" 0 []
+`
+)
