@@ -62,11 +62,7 @@ func lookPath(name, path string) (file string, status int, err error) {
 	// A file that cannot be executed does not hide later ones, and is reported only if
 	// there is none.
 	firstStatus, firstErr := StatusNotFound, notFound
-	for dir := range strings.SplitSeq(path, ":") {
-		if dir == "" {
-			dir = "."
-		}
-		file := dir + "/" + name
+	for _, file := range candidates(name, path) {
 		status, err := executable(file)
 		if err == nil {
 			return file, 0, nil
@@ -76,6 +72,24 @@ func lookPath(name, path string) (file string, status int, err error) {
 		}
 	}
 	return "", firstStatus, firstErr
+}
+
+// candidates returns the files among which a shell looks for the command name: see lookPath.
+func candidates(name, path string) []string {
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	if name == "" {
+		return nil
+	}
+	var files []string
+	for dir := range strings.SplitSeq(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		files = append(files, dir+"/"+name)
+	}
+	return files
 }
 
 // executable returns an error, and the exit status for it, if execve(2) would refuse the

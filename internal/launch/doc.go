@@ -13,4 +13,6 @@
 // program again, in the new user namespace: it installs the seccomp filter on itself and,
 // once the supervisor has its listener, executes the command. The filter does not apply to
 // the front and the init.
+//
+// A command that joins a session has a child of a fork, in place of the stage: see userns.Gate.
 package launch

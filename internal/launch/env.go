@@ -31,3 +31,13 @@ func environment(vars []string, home string, interactive bool, lookup func(strin
 	}
 	return env, nil
 }
+
+// variable returns the value of a variable in env; empty: it has none.
+func variable(env []string, name string) string {
+	for _, v := range env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}

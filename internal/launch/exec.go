@@ -86,7 +86,7 @@ func Start(o ExecOptions) (*Command, error) {
 	return c, nil
 }
 
-// StartIn starts the stage of the command in the namespaces of a session, whose supervisor
+// StartIn starts the command in the namespaces of a session, whose supervisor
 // serves it. The configuration of that supervisor stays as it is, except for the filter:
 // o.Supervisor.NoPermissions must be that of the session. The caller must call Run.
 func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
@@ -96,7 +96,7 @@ func StartIn(o ExecOptions, session *supervisor.Entry) (*Command, error) {
 	}
 	attr := o.stageAttr()
 	attr.entry, attr.place = session, userns.Place{MountNS: int(session.MountNS.Fd()), Dir: dir, Setsid: o.Setsid}
-	st, err := startStage(o.Args, attr)
+	st, err := startIn(o.Args, attr)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,8 @@ func (c *Command) Run() (status int, err error) {
 	}
 	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), pid, skip...)
 	if err := c.stage.release(); err != nil {
-		return StatusFailed, errors.Join(err, killAndReap(pid))
+		status, err := c.stage.notReleased(err)
+		return status, errors.Join(err, killAndReap(pid))
 	}
 	status, err = waitFor(pid, interactive)
 	return status, errors.Join(err, c.summary.print(os.Stderr))

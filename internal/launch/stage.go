@@ -33,12 +33,14 @@ var errStageEnded = errors.New("the stage has ended")
 type stage struct {
 	pid    int
 	socket *os.File // the parent's end of the socket
+	// gated is, in place of the socket, what holds a command in a session that needs no stage.
+	gated *userns.Gated
 }
 
 // stageAttr holds the attributes of a new stage.
 type stageAttr struct {
 	sys           *syscall.SysProcAttr
-	entry         *supervisor.Entry // start in the namespaces of this session; nil: see sys
+	entry         *supervisor.Entry // start in the namespaces of this session: see startIn; nil: see sys
 	place         userns.Place      // where in the session
 	env           []string          // nil: the environment of the caller
 	dir           string            // working directory; empty: that of the caller
@@ -84,17 +86,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		fd = len(attr.Files)
 		attr.Files = append(attr.Files, theirs)
 	}
-	filter := filterAll
-	switch {
-	case a.unfiltered:
-		filter = filterNone
-	case a.noPermissions:
-		filter = filterNoPermissions
-	}
-	if a.accelerated && !a.unfiltered {
-		filter += filterAccelerated
-	}
-	argv := append([]string{StageName, strconv.Itoa(fd), filter, a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ",")}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ",")}, args...)
 	start := startProcess
 	if a.entry != nil {
 		start = a.startEntered
@@ -106,22 +98,65 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 	return &stage{pid: pid, socket: ours}, nil
 }
 
+// filter returns the name of the stage's filter.
+func (a *stageAttr) filter() string {
+	filter := filterAll
+	switch {
+	case a.unfiltered:
+		return filterNone
+	case a.noPermissions:
+		filter = filterNoPermissions
+	}
+	if a.accelerated {
+		filter += filterAccelerated
+	}
+	return filter
+}
+
+// startIn is startStage in a session. The command passes a gate in place of a stage, which would be
+// another start of a Go program; a stage explains what is missing if the command cannot get there.
+func startIn(args []string, a stageAttr) (*stage, error) {
+	prog, err := compileFilter(a.filter())
+	if err != nil {
+		return nil, err
+	}
+	cmd := a.enteredCommand(a.env, a.stdio)
+	cmd.Args = args
+	gated, unprepared, err := cmd.StartGated(userns.Gate{
+		Paths:  candidates(args[0], variable(cmd.Env, "PATH")),
+		Filter: unotify.KernelProgram(prog),
+		Flags:  unotify.InstallFlags(),
+	})
+	if unprepared {
+		return startStage(args, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &stage{pid: gated.Pid, gated: gated}, nil
+}
+
+// enteredCommand returns a command in the namespaces of the session, with the environment env (nil:
+// the caller's) and the standard streams stdio (nil: the caller's).
+func (a *stageAttr) enteredCommand(env []string, stdio []*os.File) userns.Command {
+	if env == nil {
+		env = os.Environ()
+	}
+	if stdio == nil {
+		stdio = []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	}
+	cmd := userns.Command{Namespace: int(a.entry.UserNS.Fd()), Place: &a.place, Env: env}
+	for _, f := range stdio {
+		cmd.Files = append(cmd.Files, int(f.Fd()))
+	}
+	return cmd
+}
+
 // startEntered is startProcess in the namespaces of a session. The process inherits all
 // descriptors that are not close-on-exec.
 func (a *stageAttr) startEntered(exe string, argv []string, attr *os.ProcAttr) (pid int, err error) {
-	cmd := userns.Command{
-		Namespace: int(a.entry.UserNS.Fd()),
-		Place:     &a.place,
-		Path:      exe,
-		Args:      argv,
-		Env:       attr.Env,
-	}
-	if cmd.Env == nil {
-		cmd.Env = os.Environ()
-	}
-	for _, f := range attr.Files {
-		cmd.Files = append(cmd.Files, int(f.Fd()))
-	}
+	cmd := a.enteredCommand(attr.Env, attr.Files)
+	cmd.Path, cmd.Args = exe, argv
 	pid, err = cmd.Start()
 	runtime.KeepAlive(attr)
 	return pid, err
@@ -130,6 +165,9 @@ func (a *stageAttr) startEntered(exe string, argv []string, attr *os.ProcAttr) (
 // listener waits until the stage has installed its filter, and returns a duplicate of the
 // listener. The error is errStageEnded if the stage ended first.
 func (s *stage) listener() (*os.File, error) {
+	if s.gated != nil {
+		return duplicateOf(s.pid, s.gated.Listener, "seccomp listener")
+	}
 	text, _, err := receive(s.socket)
 	if errors.Is(err, io.EOF) {
 		return nil, errStageEnded
@@ -146,10 +184,21 @@ func (s *stage) listener() (*os.File, error) {
 
 // release lets the stage execute the command.
 func (s *stage) release() error {
+	if s.gated != nil {
+		return s.gated.Release()
+	}
 	if err := sendText(s.socket, proceed); err != nil {
 		return err
 	}
 	return s.socket.Close()
+}
+
+// notReleased returns the exit status and the message for an error of release.
+func (s *stage) notReleased(err error) (status int, _ error) {
+	if errno, ok := err.(syscall.Errno); ok && s.gated != nil { // of execve(2)
+		return describeExec(s.gated.Path, errno)
+	}
+	return StatusFailed, err
 }
 
 // duplicateOf returns a duplicate of the descriptor fd of process pid.

@@ -53,8 +53,11 @@ func (s *sessions) explain(err error) error {
 	return fmt.Errorf("directory of the sessions: %w (it must be writable: set XDG_RUNTIME_DIR to a directory of yours on this machine)", err)
 }
 
-// close unlocks the directory.
-func (s *sessions) close() { s.lock.Close() }
+// close unlocks the directory. A command that waits behind its gate has a duplicate of the descriptor.
+func (s *sessions) close() {
+	_ = unix.Flock(int(s.lock.Fd()), unix.LOCK_UN) // it has no error for a lock that is held
+	s.lock.Close()
+}
 
 // directory returns the path of the directory of all sessions.
 func directory() (string, error) {

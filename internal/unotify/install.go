@@ -26,24 +26,14 @@ var ErrBusy = errors.New("another seccomp supervisor already listens to this pro
 //
 // The error is ErrBusy, or says what the kernel lacks.
 func Install(prog []bpf.RawInstruction) (listener int, err error) {
-	fprog := kernelProgram(prog)
+	fprog := KernelProgram(prog)
 	defer runtime.KeepAlive(fprog)
-	// With SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19), only fatal signals
-	// interrupt a target once its notification has been received. Without it, any
-	// signal does, and the kernel restarts the call.
-	optional := []uintptr{FlagAllowNestedListeners, unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV} // the newest first
-	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
-	for _, f := range optional {
-		flags |= f
-	}
-	for {
-		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(fprog)))
+	for flags := InstallFlags(); ; flags = flags[1:] {
+		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags[0], uintptr(unsafe.Pointer(fprog)))
 		switch {
 		case e == 0:
 			return int(fd), nil
-		case e == unix.EINVAL && len(optional) > 0:
-			flags &^= optional[0]
-			optional = optional[1:]
+		case e == unix.EINVAL && len(flags) > 1:
 		case e == unix.EBUSY:
 			return -1, ErrBusy
 		case e == unix.EINVAL || e == unix.ENOSYS:
@@ -52,6 +42,16 @@ func Install(prog []bpf.RawInstruction) (listener int, err error) {
 			return -1, fmt.Errorf("seccomp(SECCOMP_SET_MODE_FILTER): %w", e)
 		}
 	}
+}
+
+// InstallFlags returns the flags with which a filter gets a listener, the best ones first. The kernel
+// answers EINVAL to those that it does not know: seccomp(2).
+func InstallFlags() []uintptr {
+	// With SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19), only fatal signals
+	// interrupt a target once its notification has been received. Without it, any
+	// signal does, and the kernel restarts the call.
+	const listener, killable = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	return []uintptr{listener | killable | FlagAllowNestedListeners, listener | killable, listener}
 }
 
 // Confine installs the filter prog, which has no listener, on all threads of this process. Programs
@@ -64,7 +64,7 @@ func Confine(prog []bpf.RawInstruction) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
 	}
-	fprog := kernelProgram(prog)
+	fprog := KernelProgram(prog)
 	defer runtime.KeepAlive(fprog)
 	tid, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(fprog)))
 	switch {
@@ -76,8 +76,8 @@ func Confine(prog []bpf.RawInstruction) error {
 	return nil
 }
 
-// kernelProgram returns prog as the kernel wants it.
-func kernelProgram(prog []bpf.RawInstruction) *unix.SockFprog {
+// KernelProgram returns prog as the kernel wants it.
+func KernelProgram(prog []bpf.RawInstruction) *unix.SockFprog {
 	sock := make([]unix.SockFilter, len(prog))
 	for i, ins := range prog {
 		sock[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}

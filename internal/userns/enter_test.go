@@ -135,8 +135,10 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// With a Place, the program starts as a child of clone(CLONE_NEWUSER | CLONE_NEWNS) does.
-func TestStartInPlace(t *testing.T) {
+// newPlace returns descriptors of a user namespace in which root is mapped to the caller, and of a mount
+// namespace that belongs to it.
+func newPlace(t *testing.T) (user, mount int) {
+	t.Helper()
 	cmd := exec.Command("/bin/cat")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -150,7 +152,7 @@ func TestStartInPlace(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { in.Close(); cmd.Wait() }()
+	t.Cleanup(func() { in.Close(); cmd.Wait() })
 	open := func(name string) int {
 		fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/%s", cmd.Process.Pid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -159,8 +161,13 @@ func TestStartInPlace(t *testing.T) {
 		t.Cleanup(func() { unix.Close(fd) })
 		return fd
 	}
-	user, mount := open("user"), open("mnt")
-	link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", cmd.Process.Pid))
+	return open("user"), open("mnt")
+}
+
+// With a Place, the program starts as a child of clone(CLONE_NEWUSER | CLONE_NEWNS) does.
+func TestStartInPlace(t *testing.T) {
+	user, mount := newPlace(t)
+	link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", mount))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,5 +280,62 @@ func TestEqual(t *testing.T) {
 	}
 	if _, err := Equal(a, 1<<20); err == nil {
 		t.Error("no error for a bad descriptor")
+	}
+}
+
+// A program behind a gate is the first one that can be executed, and begins when it is released; it
+// ends if its parent closes the gate.
+func TestStartGated(t *testing.T) {
+	user, mount := newPlace(t)
+	dir := t.TempDir()
+	notExecutable := dir + "/not-executable"
+	if err := os.WriteFile(notExecutable, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	broken := dir + "/broken"
+	if err := os.WriteFile(broken, []byte("#!/nonexistent\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	allow := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}
+	const unknown = 1 << 31
+	start := func(paths ...string) (*Gated, bool, error) {
+		c := Command{Namespace: user, Place: &Place{MountNS: mount, Dir: "/"}, Args: []string{"sh", "-c", "exit 3"}, Files: []int{0, 1, 2}}
+		return c.StartGated(Gate{
+			Paths: paths, Filter: &unix.SockFprog{Len: 1, Filter: &allow},
+			Flags: []uintptr{unknown | unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER},
+		})
+	}
+	for _, tt := range []struct {
+		name    string
+		paths   []string
+		release bool
+		err     error
+		status  int
+	}{
+		{"released", []string{"/nonexistent/sh", dir, notExecutable, "/bin/sh"}, true, nil, 3},
+		{"not executable", []string{broken, "/bin/sh"}, true, unix.ENOENT, 127},
+		{"closed", []string{"/bin/sh"}, false, nil, 127},
+	} {
+		g, _, err := start(tt.paths...)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", g.Pid, g.Listener)); err != nil || link != "anon_inode:seccomp notify" {
+			t.Errorf("%s: the listener is %q, %v", tt.name, link, err)
+		}
+		if tt.release {
+			err = g.Release()
+		} else {
+			g.Close()
+		}
+		status, waitErr := Wait(g.Pid)
+		if err != tt.err || waitErr != nil || status.ExitStatus() != tt.status {
+			t.Errorf("%s: %v, exit status %d, %v", tt.name, err, status.ExitStatus(), waitErr)
+		}
+	}
+	for _, paths := range [][]string{nil, {dir, notExecutable, "/nonexistent"}} {
+		if _, unprepared, err := start(paths...); !unprepared || err == nil {
+			t.Errorf("%v: unprepared %v, %v", paths, unprepared, err)
+		}
 	}
 }
