@@ -176,7 +176,7 @@ const (
 // modifyOwned is what a shell changes in the base image, and modifiedOwned is what a commit contains
 // of that.
 const (
-	modifyOwned  = "cd /owned && chown 7:8 33 && chown -h 9:10 link && chown 11:12 fifo && chmod 4711 33 && rm 101 && mkdir new && chown 13:14 new"
+	modifyOwned   = "cd /owned && chown 7:8 33 && chown -h 9:10 link && chown 11:12 fifo && chmod 4711 33 && rm 101 && mkdir new && chown 13:14 new"
 	modifiedOwned = `owned/ 5 755 0:0 "" 0 []
 owned/.wh.101 0 0 0:0 "" 0 []
 owned/33 0 4711 7:8 "" 6 []

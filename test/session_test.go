@@ -49,3 +49,38 @@ func stopSessionsAfter(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionStatus runs commands in a session that exists: those that run, and those that cannot.
+func TestSessionStatus(t *testing.T) {
+	session, dir := newSession(t), t.TempDir()
+	for name, mode := range map[string]os.FileMode{"script": 0o755, "closed": 0o644} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/nonexistent\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		argv    []string
+		status  int
+		message string
+	}{
+		{[]string{"sh", "-c", "exit 3"}, 3, ""},
+		{[]string{"sh", "-c", "kill -TERM $$"}, 143, ""},
+		{[]string{"nosuch"}, 127, "nosuch: command not found (in PATH="},
+		{[]string{""}, 127, ": command not found (in PATH="},
+		{[]string{"./nosuch"}, 127, "./nosuch: no such file"},
+		{[]string{"/etc"}, 126, "/etc: is a directory"},
+		{[]string{"./closed"}, 126, "chmod +x"},
+		{[]string{"closed"}, 126, "chmod +x"}, // found by PATH
+		{[]string{"./script"}, 127, "its interpreter"},
+	} {
+		cmd := command(t, append([]string{"subuidless", "session", "exec", "--session", session, "--"}, tt.argv...)...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+os.Getenv("PATH")+":")
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		if status := cmd.ProcessState.ExitCode(); status != tt.status || !strings.Contains(string(out), tt.message) || (tt.message == "") != (len(out) == 0) {
+			t.Errorf("%q: exit status %d, %q", tt.argv, status, out)
+		}
+	}
+}
