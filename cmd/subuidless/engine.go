@@ -72,7 +72,7 @@ have the same meaning.`,
 // engineCommand describes a command that runs an engine in a session.
 type engineCommand struct {
 	name       string // of the engine
-	what, more string // the begin and the end of its help
+	what, more string // the beginning and the end of its help
 	example    string
 	// run runs the engine with the arguments o.Args, which do not include its name.
 	run func(o session.Options) (status int, err error)

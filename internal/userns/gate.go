@@ -1,6 +1,7 @@
 package userns
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 
@@ -56,7 +57,7 @@ func (c *Command) StartGated(g Gate) (_ *Gated, unprepared bool, err error) {
 	r, ok, err := readReport(reports)
 	if !ok || r.step != stepGated {
 		if !ok && err == nil {
-			err = syscall.ECHILD // it was killed
+			err = fmt.Errorf("starting %s: the process was killed", c.Args[0])
 		}
 		started.Close()
 		return nil, err == nil && (r.step == stepFind || r.step == stepFilter), c.failed(pid, r, err)
