@@ -48,7 +48,7 @@ func TestSoak(t *testing.T) {
 	if err := build(program, "test/soak"); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(program, "-minutes=0.3", "-seed=1").CombinedOutput()
+	out, err := exec.Command(program, "-minutes=2", "-seed=1").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
