@@ -47,7 +47,11 @@ what is missing or degraded; --fix-hints=DISTRIBUTION those for another distribu
 				return err
 			}
 			if distribution != "" {
-				hints := doctor.Hints(findings, doctor.ReadSettings(), distribution)
+				settings, err := doctor.ReadSettings()
+				if err != nil {
+					return err
+				}
+				hints := doctor.Hints(findings, settings, distribution)
 				if err := doctor.PrintHints(cmd.OutOrStdout(), hints, distribution); err != nil {
 					return err
 				}

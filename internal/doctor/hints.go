@@ -70,11 +70,17 @@ type Settings struct {
 	Filesystem func(name string) bool // the kernel has it now
 	CanOpen    func(device string) bool
 	Exists     func(path string) bool
+	Program    string // path of this program
 }
 
 // ReadSettings returns the settings of this machine.
-func ReadSettings() Settings {
+func ReadSettings() (Settings, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return Settings{}, fmt.Errorf("finding this program: %w", err)
+	}
 	return Settings{
+		Program: program,
 		Sysctl: func(name string) string {
 			value, err := os.ReadFile("/proc/sys/" + name)
 			if err != nil {
@@ -89,7 +95,7 @@ func ReadSettings() Settings {
 		},
 		CanOpen: func(device string) bool { return unix.Access(device, unix.R_OK|unix.W_OK) == nil },
 		Exists:  func(path string) bool { _, err := os.Stat(path); return err == nil },
-	}
+	}, nil
 }
 
 // Hint is what the administrator can do about something.
@@ -113,6 +119,9 @@ func Hints(findings []Finding, s Settings, d Distribution) []Hint {
 		line := r.lines[d]
 		if line == "" {
 			line = r.line
+		}
+		if r.here != nil {
+			line = r.here(s)
 		}
 		hints = append(hints, Hint{r.about, line})
 	}

@@ -34,7 +34,7 @@ func TestDistributionOf(t *testing.T) {
 // fine are the settings of a machine that lacks nothing.
 func fine() Settings {
 	yes := func(string) bool { return true }
-	return Settings{Sysctl: func(string) string { return "1" }, Installed: yes, Filesystem: yes, CanOpen: yes, Exists: yes}
+	return Settings{Sysctl: func(string) string { return "1" }, Installed: yes, Filesystem: yes, CanOpen: yes, Exists: yes, Program: packagedProgram}
 }
 
 // Each thing that is wrong leads to one hint for each distribution.
@@ -64,7 +64,12 @@ func TestHints(t *testing.T) {
 		{"no namespaces", broken("user namespaces"), set("user/max_user_namespaces", "0"), setSysctl("user.max_user_namespaces=15000")},
 		{"none for users", broken("user namespaces"), set("kernel/unprivileged_userns_clone", "0"), setSysctl("kernel.unprivileged_userns_clone=1")},
 		{"AppArmor", broken("user namespaces"), set("kernel/apparmor_restrict_unprivileged_userns", "1"),
-			"sudo cp /usr/share/subuidless/subuidless.apparmor /etc/apparmor.d/subuidless && sudo apparmor_parser -r /etc/apparmor.d/subuidless"},
+			"cat /usr/share/subuidless/subuidless.apparmor | sudo tee /etc/apparmor.d/subuidless && sudo apparmor_parser -r /etc/apparmor.d/subuidless"},
+		{"AppArmor in a home", broken("user namespaces"), func(s *Settings) {
+			set("kernel/apparmor_restrict_unprivileged_userns", "1")(s)
+			s.Program = "/home/o'hara/bin/subuidless"
+		}, `echo 'abi <abi/4.0>, include <tunables/global> profile subuidless-home "/home/o'\''hara/bin/subuidless" flags=(unconfined) { userns, }'` +
+			" | sudo tee /etc/apparmor.d/subuidless-home && sudo apparmor_parser -r /etc/apparmor.d/subuidless-home"},
 		{"AppArmor with a profile", nil, set("kernel/apparmor_restrict_unprivileged_userns", "1"), ""},
 		{"Yama", nil, set("kernel/yama/ptrace_scope", "3"), "echo kernel.yama.ptrace_scope=1 | sudo tee -a /etc/sysctl.d/90-subuidless.conf && sudo reboot"},
 		{"memfd", nil, set("vm/memfd_noexec", "2"), setSysctl("vm.memfd_noexec=1")},
@@ -73,7 +78,7 @@ func TestHints(t *testing.T) {
 		{"overlay", nil, func(s *Settings) { s.Filesystem = no("overlay") }, "echo overlay | sudo tee /etc/modules-load.d/overlay.conf && sudo modprobe overlay"},
 		{"fuse", nil, func(s *Settings) { s.CanOpen = no("/dev/fuse") }, "echo fuse | sudo tee /etc/modules-load.d/fuse.conf && sudo modprobe fuse && sudo chmod 666 /dev/fuse"},
 		{"tun", nil, func(s *Settings) { s.CanOpen = no("/dev/net/tun") }, "echo tun | sudo tee /etc/modules-load.d/tun.conf && sudo modprobe tun && sudo chmod 666 /dev/net/tun"},
-		{"network", nil, func(s *Settings) { s.Installed = no("pasta slirp4netns") }, "sudo apt-get install passt"},
+		{"network", nil, func(s *Settings) { s.Installed = no("pasta slirp4netns") }, "sudo apt-get install slirp4netns passt"},
 		{"no podman", nil, func(s *Settings) { s.Installed, s.CanOpen = no("podman pasta slirp4netns"), no("/dev/net/tun") }, ""},
 		{"subuid", nil, func(s *Settings) { s.Exists = no("/etc/subgid") }, "sudo touch /etc/subuid /etc/subgid"},
 	} {

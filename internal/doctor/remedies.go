@@ -1,5 +1,10 @@
 package doctor
 
+import (
+	"strconv"
+	"strings"
+)
+
 // remedy is what an administrator can do about one thing.
 type remedy struct {
 	about string
@@ -7,6 +12,7 @@ type remedy struct {
 	applies func(failed map[string]bool, s Settings) bool
 	line    string                  // for a shell, in every distribution without a line of its own
 	lines   map[Distribution]string // for those that differ
+	here    func(s Settings) string // the line, if it depends on the machine
 }
 
 // setSysctl returns the line that sets a sysctl now and at each start.
@@ -14,22 +20,22 @@ func setSysctl(assignment string) string {
 	return "echo " + assignment + " | sudo tee -a /etc/sysctl.d/90-subuidless.conf && sudo sysctl --system"
 }
 
-// install returns the lines that install a package, whose name may differ on some distributions.
-func install(name string, others map[Distribution]string) map[Distribution]string {
-	lines := map[Distribution]string{}
-	for _, d := range Distributions {
-		p := name
-		if other := others[d]; other != "" {
-			p = other
-		}
-		lines[d] = installers[d] + p
-	}
-	return lines
-}
+// packagedProgram is where the packages put the program, and packagedProfile its AppArmor profile.
+const (
+	packagedProgram = "/usr/bin/subuidless"
+	packagedProfile = "/usr/share/subuidless/subuidless.apparmor"
+)
 
-var installers = map[Distribution]string{
-	Debian: "sudo apt-get install ", Ubuntu: "sudo apt-get install ", Fedora: "sudo dnf install ",
-	RHEL: "sudo dnf install ", SUSE: "sudo zypper install ", Arch: "sudo pacman -S ",
+// loadProfile returns the line that installs the AppArmor profile of this program, which is that of
+// the package unless the program is elsewhere, for example in a home.
+func loadProfile(s Settings) string {
+	name, profile := "subuidless", "cat "+packagedProfile
+	if s.Program != packagedProgram {
+		name = "subuidless-home"
+		text := "abi <abi/4.0>, include <tunables/global> profile " + name + " " + strconv.Quote(s.Program) + " flags=(unconfined) { userns, }"
+		profile = "echo '" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return profile + " | sudo tee /etc/apparmor.d/" + name + " && sudo apparmor_parser -r /etc/apparmor.d/" + name
 }
 
 // when returns the condition that one of the checks has failed.
@@ -62,11 +68,11 @@ var remedies = []remedy{
 		line:    setSysctl("kernel.unprivileged_userns_clone=1"),
 	},
 	{
-		about: "AppArmor lets only programs with a profile create user namespaces; the packages install it (for a program elsewhere: docs/install.md)",
+		about: "AppArmor lets only programs with a profile create user namespaces",
 		applies: func(failed map[string]bool, s Settings) bool {
 			return failed["user namespaces"] && s.Sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1"
 		},
-		line: "sudo cp /usr/share/subuidless/subuidless.apparmor /etc/apparmor.d/subuidless && sudo apparmor_parser -r /etc/apparmor.d/subuidless",
+		here: loadProfile,
 	},
 	{
 		about:   "kernel.yama.ptrace_scope is 3, which only a reboot can change: the supervisor cannot read the memory of processes",
@@ -87,12 +93,17 @@ var remedies = []remedy{
 		about:   "the kernel is too old for some of what is missing or degraded: see \"available since\" (effective after a reboot)",
 		applies: when("seccomp user notification", "pidfd_getfd", "synchronous wake-up", "killable wait", "adding descriptors", "xattrs on tmpfs"),
 		lines: map[Distribution]string{
-			Debian: `sudo apt-get install -t "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports" "linux-image-$(dpkg --print-architecture)"`,
+			Debian: `from=$(. /etc/os-release && echo "$VERSION_CODENAME")-backports; echo "deb http://deb.debian.org/debian $from main" | ` +
+				`sudo tee /etc/apt/sources.list.d/backports.list && sudo apt-get update && ` +
+				`sudo apt-get install -t "$from" "linux-image-$(dpkg --print-architecture)"`,
 			Ubuntu: `sudo apt-get install "linux-generic-hwe-$(. /etc/os-release && echo "$VERSION_ID")"`,
 			Fedora: "sudo dnf upgrade kernel",
-			RHEL:   "sudo dnf upgrade kernel",
-			SUSE:   "sudo zypper update kernel-default",
-			Arch:   "sudo pacman -Syu linux",
+			// The kernels of RHEL and Leap keep their version; these are of the community.
+			RHEL: `v=$(rpm -E %rhel); sudo dnf install "https://www.elrepo.org/elrepo-release-$v.el$v.elrepo.noarch.rpm" && ` +
+				"sudo dnf --enablerepo=elrepo-kernel install kernel-ml",
+			SUSE: "sudo zypper addrepo --refresh https://download.opensuse.org/repositories/Kernel:/stable:/Backport/standard/ kernel-backport && " +
+				"sudo zypper install --from kernel-backport kernel-default",
+			Arch: "sudo pacman -Syu linux",
 		},
 	},
 	{
@@ -117,7 +128,16 @@ var remedies = []remedy{
 		applies: func(_ map[string]bool, s Settings) bool {
 			return s.Installed("podman") && !s.Installed("pasta") && !s.Installed("slirp4netns")
 		},
-		lines: install("passt", map[Distribution]string{RHEL: "slirp4netns"}),
+		// Versions of podman before 4.4 know slirp4netns only, those from 5 on prefer pasta, of the
+		// package passt. Some releases of RHEL and SUSE have just one.
+		lines: map[Distribution]string{
+			Debian: "sudo apt-get install slirp4netns passt",
+			Ubuntu: "sudo apt-get install slirp4netns passt",
+			Fedora: "sudo dnf install passt",
+			RHEL:   "sudo dnf --setopt=strict=0 install slirp4netns passt",
+			SUSE:   "sudo zypper --ignore-unknown install slirp4netns passt",
+			Arch:   "sudo pacman -S passt",
+		},
 	},
 	{
 		about: "there is no /etc/subuid, which podman's --userns=keep-id, nomap and auto need as a mount point; it may be empty",
