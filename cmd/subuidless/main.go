@@ -13,6 +13,7 @@ import (
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/agent"
+	"github.com/rootless-containers/subuidless/internal/doctor"
 	"github.com/rootless-containers/subuidless/internal/engine"
 	"github.com/rootless-containers/subuidless/internal/image/prepared"
 	"github.com/rootless-containers/subuidless/internal/image/running"
@@ -66,6 +67,7 @@ var helpers = map[string]func() int{
 	running.MonitorName:    running.MonitorMain,
 	sidecar.HelperName:     sidecar.HelperMain,
 	engine.ProbeName:       engine.ProbeMain,
+	doctor.ProcName:        doctor.ProcMain,
 	ociruntime.StarterName: ociruntime.StarterMain,
 }
 

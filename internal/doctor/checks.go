@@ -28,6 +28,11 @@ var Checks = append([]Check{
 		Probe:   userNamespace,
 	},
 	{
+		Name: "a new /proc", Weight: Useful, Supervision: true,
+		Without: "run, and RUN of build, start no container; exec works",
+		Probe:   newProc,
+	},
+	{
 		Name: "reading process memory", Weight: Needed, Supervision: true,
 		Without: "subuidless cannot read the paths that programs pass to system calls",
 		Probe:   ptraceAllowed,

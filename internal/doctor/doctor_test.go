@@ -7,6 +7,14 @@ import (
 	"testing"
 )
 
+// TestMain also is the main function of the processes that checks start.
+func TestMain(m *testing.M) {
+	if os.Args[0] == ProcName {
+		os.Exit(ProcMain())
+	}
+	os.Exit(m.Run())
+}
+
 func TestStatus(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {

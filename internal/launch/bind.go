@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
 // bind is a detached mount that is to be attached in the container: a bind mount of the
@@ -77,11 +79,8 @@ const hardened = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATT
 
 func newProc() (*bind, error) {
 	tree, err := newTree("proc", hardened)
-	if errors.Is(err, unix.EPERM) {
-		return nil, fmt.Errorf("%w: the kernel allows mounting a new /proc only if the existing one is fully visible, but parts of it are masked here, probably by an outer container; start the outer container with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, userns.ExplainProc(err)
 	}
 	return &bind{tree: tree, target: "/proc", dir: true}, nil
 }

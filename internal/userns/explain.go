@@ -20,6 +20,15 @@ func Explain(err error) error {
 	return err
 }
 
+// ExplainProc wraps err, an error of mounting a new /proc in new namespaces, in a message that
+// says what the user can do. It returns err unchanged unless it is EPERM.
+func ExplainProc(err error) error {
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	return fmt.Errorf("%w: the kernel allows mounting a new /proc only if the existing one is fully visible, but parts of it are masked here, probably by an outer container; start the outer container with --security-opt unmask=ALL (podman), --security-opt systempaths=unconfined (docker) or procMount: Unmasked (kubernetes)", err)
+}
+
 // namespaceLimits are the limits, besides user.max_user_namespaces, that creating a
 // container's namespaces can exceed: namespaces(7).
 var namespaceLimits = []string{
