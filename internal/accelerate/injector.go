@@ -292,8 +292,8 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 		return err
 	}
 	k := containing(all, c.After-syscallSize)
-	if k < 0 {
-		return errPlace
+	if k < 0 || !all[k].isText() { // other processes may share it, or the process writes it itself
+		return errSite
 	}
 	if s != nil {
 		i.catalog.learn(p, all, k, s)

@@ -466,11 +466,28 @@ static void test_shared_memory(double seconds) {
 	CHECK(!patched());
 }
 
+// Code in memory that another process shares, which has no slots to jump to.
+static void test_shared_code(double seconds) {
+	(void)seconds;
+	static const unsigned char code[] = {0x90, 0x49, 0x89, 0xca, 0xb8, 6, 1, 0, 0, 0x0f, 5, 0xc3}; // as in test_unmap
+	warm_up();
+	// Within reach of the slots, which are near the program.
+	unsigned char *page = mmap((void *)(((uintptr_t)site_stat & -4096) + (512 << 20)), 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(page != MAP_FAILED);
+	memcpy(page, code, sizeof(code));
+	struct stat st;
+	long (*call)(long, const void *, void *, long) = (void *)page;
+	for (int i = 0; i < 2000; i++)
+		CHECK(call(AT_FDCWD, "file", &st, 0) == 0 && st.st_ino == mine.st_ino);
+	CHECK(memcmp(page, code, sizeof(code)) == 0);
+}
+
 static const struct test tests[] = {
 	{"calls", test_calls}, {"registers", test_registers}, {"signals", test_signals}, {"longjmp", test_longjmp},
 	{"threads", test_threads}, {"bootstrap threads", test_bootstrap_threads}, {"early", test_early}, {"fork", test_fork}, {"unmap", test_unmap},
 	{"filter", test_filter}, {"trace", test_trace}, {"identity", test_identity}, {"exec", test_exec},
-	{"shared memory", test_shared_memory},
+	{"shared memory", test_shared_memory}, {"shared code", test_shared_code},
 };
 
 int main(int argc, char **argv) { return run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv); }
