@@ -171,7 +171,7 @@ func TestProgramsOfReceivers(t *testing.T) {
 	for n, want := range []bool{true, false, true} { // it is a Go program, and then one that lasts
 		for k := range 3 {
 			other := first.NewInjector()
-			call := &Call{PID: pid, After: 1}
+			call := &Call{Caller: caller(true), PID: pid, After: 1}
 			if early, _ := other.isTime(other.hint(pid), call); early != want {
 				t.Errorf("process %d, receiver %d: early is %v", n, k, early)
 			}
@@ -207,6 +207,26 @@ func TestExecutable(t *testing.T) {
 			if _, err := fmt.Sscan(tid, &n); err != nil || isProcess(n) {
 				t.Errorf("%s is a thread (%v)", tid, err)
 			}
+		}
+	}
+}
+
+// What a process had in its memory when it was not alone is read again.
+func TestReadAgain(t *testing.T) {
+	p, _ := itself(t)
+	memory, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(memory)
+	for n := range byte(2) {
+		memory[7] = n
+		if err := p.checkAlone(); err != errBusy {
+			t.Errorf("this process with threads: %v", err)
+		}
+		var got [1]byte
+		if err := p.read(uint64(uintptr(unsafe.Pointer(&memory[7]))), got[:]); err != nil || got[0] != n {
+			t.Errorf("reads %d, %v; want %d", got[0], err, n)
 		}
 	}
 }

@@ -129,6 +129,20 @@ type Caller interface {
 	IsInitial() bool
 }
 
+// open opens the memory of the process that makes c. It stays that of this process, which waits, or is
+// gone: a process with the same number has another one.
+func (i *Injector) open(c *Call) (*process, error) {
+	p, err := open(c.PID, i.header)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Waits() {
+		p.close()
+		return nil, errGone
+	}
+	return p, nil
+}
+
 func (i *Injector) hint(pid uint32) *hint {
 	h := &i.hints[pid%nhints]
 	if program := i.execution(pid).program.Load(); h.pid != pid || h.program != program {
@@ -213,7 +227,7 @@ func (i *Injector) begins(c *Call) (early bool) {
 
 // learnGo notes Go's call site of a process that makes its first call, and reports whether it has one.
 func (i *Injector) learnGo(c *Call) bool {
-	p, err := open(c.PID, i.header)
+	p, err := i.open(c)
 	if err != nil {
 		return false
 	}
@@ -235,7 +249,7 @@ func (h *hint) repeats(ip uint64, from uint32) bool {
 // adopt notes where the code is in a process that has got it from another supervisor, or
 // that has inherited it, if c is a call of the code.
 func (i *Injector) adopt(h *hint, c *Call) {
-	p, err := open(c.PID, i.header)
+	p, err := i.open(c)
 	if err != nil {
 		return
 	}
@@ -274,7 +288,7 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 	if i.sharing.Load() != 0 || !c.IsInitial() {
 		return errBusy
 	}
-	p, err := open(c.PID, i.header)
+	p, err := i.open(c)
 	if err != nil {
 		return err
 	}
@@ -318,7 +332,7 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 		if from == nil || from.isGo() { // that of a forked child, whose parent has threads
 			return errSite
 		}
-		return i.start(h, c, p, from, all, k)
+		return i.start(h, p, from, all, k)
 	}
 	if s == nil {
 		return errSite
@@ -331,7 +345,7 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 	if err != nil {
 		return err
 	}
-	return i.patch(c, slots, append(i.known(p, all, k), siteIn{*s, k}), all)
+	return slots.patch(append(i.known(p, all, k), siteIn{*s, k}), all)
 }
 
 // learnBusy notes the call site of a process whose code must not change now: in the next one that
@@ -355,8 +369,8 @@ func (i *Injector) learnBusy(c *Call, p *process) {
 }
 
 // start writes a bootstrap, and makes the process jump to it from s: a call site, when that makes the
-// next call, or the instruction to which the call c returns. It is in the mapping with the index k.
-func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping, k int) error {
+// next call, or the instruction to which the call returns. It is in the mapping with the index k.
+func (i *Injector) start(h *hint, p *process, s *site, all []mapping, k int) error {
 	at, err := p.placeBootstrap(all, k)
 	if err != nil {
 		return err
@@ -377,7 +391,7 @@ func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping, k
 	if err != nil {
 		return err
 	}
-	if err := i.edit(c, p, edits); err != nil {
+	if err := p.edit(edits); err != nil {
 		return err
 	}
 	h.wait() // the call site may never make another call, but others may
@@ -388,7 +402,7 @@ func (i *Injector) start(h *hint, c *Call, p *process, s *site, all []mapping, k
 // bootstrap is at the address at. The descriptor belongs to the caller. The error is
 // ENOSYS if the process shall not have it.
 func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
-	p, err := open(c.PID, i.header)
+	p, err := i.open(c)
 	if err != nil {
 		return -1, unix.EINVAL // as without a supervisor
 	}
@@ -420,7 +434,7 @@ func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
 // Mapped answers PrctlMapped: the process has mapped the code at the address mapping, and
 // its bootstrap is at the address at. The error is EINVAL if that is not so.
 func (i *Injector) Mapped(c *Call, mapping, at uint64) unix.Errno {
-	p, err := open(c.PID, i.header)
+	p, err := i.open(c)
 	if err != nil {
 		return unix.EINVAL
 	}
@@ -444,14 +458,14 @@ func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
 	if !p.jumps(&b.site, b.at) {
 		return
 	}
-	if err := i.patchAll(h, c, p, b); err != nil {
+	if err := i.patchAll(h, p, b); err != nil {
 		i.note(h, c, err)
 	}
 }
 
 // patchAll makes the call site of a bootstrap jump into the code, or restores the instruction after a
 // call, and patches all known call sites.
-func (i *Injector) patchAll(h *hint, c *Call, p *process, b *bootstrap) error {
+func (i *Injector) patchAll(h *hint, p *process, b *bootstrap) error {
 	slots, err := p.slots(h.mapping)
 	if err != nil {
 		return err
@@ -472,7 +486,7 @@ func (i *Injector) patchAll(h *hint, c *Call, p *process, b *bootstrap) error {
 	for k := range all {
 		sites = append(sites, i.known(p, all, k)...)
 	}
-	if err := i.patch(c, slots, sites, all); err != errPlace { // there may be room for the others
+	if err := slots.patch(sites, all); err != errPlace { // there may be room for the others
 		return err
 	}
 	return nil

@@ -15,6 +15,28 @@ func injector(t *testing.T, after uint32) *Injector {
 	return a.NewInjector()
 }
 
+// caller is a Caller that waits, or not.
+type caller bool
+
+func (c caller) Waits() bool     { return bool(c) }
+func (c caller) IsInitial() bool { return true }
+
+// A process that does not wait any more may have left its number to another one.
+func TestGone(t *testing.T) {
+	t.Chdir("/proc")
+	i := injector(t, 1)
+	pid := uint32(os.Getpid())
+	for waits, want := range map[caller]error{true: nil, false: errGone} {
+		p, err := i.open(&Call{Caller: waits, PID: pid})
+		if err != want {
+			t.Errorf("waits: %v: %v", waits, err)
+		}
+		if err == nil {
+			p.close()
+		}
+	}
+}
+
 // Most notifications only count a call.
 func TestCountingAllocatesNothing(t *testing.T) {
 	i := injector(t, 1<<30)

@@ -25,12 +25,12 @@ func (i *Injector) known(p *process, all []mapping, k int) []siteIn {
 
 // patch makes call sites jump to slots, which it writes first. The error is errPlace if there is no room
 // for one of them.
-func (i *Injector) patch(c *Call, slots *slots, sites []siteIn, all []mapping) error {
+func (l *slots) patch(sites []siteIn, all []mapping) error {
 	var edits []edit
 	var left error
 	for n := range sites {
 		s := &sites[n]
-		at, err := slots.place(&s.site, all, s.k)
+		at, err := l.place(&s.site, all, s.k)
 		if err == nil {
 			edits, err = s.redirect(edits, at)
 		}
@@ -40,21 +40,13 @@ func (i *Injector) patch(c *Call, slots *slots, sites []siteIn, all []mapping) e
 			return err
 		}
 	}
-	if err := slots.flush(); err != nil {
+	if err := l.flush(); err != nil {
 		return err
 	}
-	if err := i.edit(c, slots.process, edits); err != nil {
+	if err := l.process.edit(edits); err != nil {
 		return err
 	}
 	return left
-}
-
-// edit changes the code of a process that still waits: otherwise, it may be running, or gone.
-func (i *Injector) edit(c *Call, p *process, edits []edit) error {
-	if !c.Waits() {
-		return nil
-	}
-	return p.edit(edits)
 }
 
 // slots are the slots of a blob. What place adds to them is in the process after flush.

@@ -25,6 +25,7 @@ type process struct {
 }
 
 var (
+	errGone  = errors.New("it does not wait any more")
 	errBusy  = errors.New("another task may be executing its code")
 	errPlace = errors.New("there is no room for the code")
 	errSite  = errors.New("the call site has another form")
@@ -89,6 +90,7 @@ func (p *process) write(at uint64, b []byte) error {
 // that is not a relative shares its memory is known from SharesMemory in package
 // syscalls.
 func (p *process) checkAlone() error {
+	p.page = 0 // another task may have changed what has been read
 	status, err := readStatus(p.pid)
 	if err != nil {
 		return err
