@@ -53,7 +53,7 @@ func TestTaggedCalls(t *testing.T) {
 
 // acceleratedTests are the tests of testdata/src/accelerated.c.
 var acceleratedTests = []string{
-	"calls", "registers", "signals", "longjmp", "threads", "bootstrap threads", "early", "fork", "unmap", "filter", "trace", "identity", "exec", "shared memory", "shared code",
+	"calls", "registers", "signals", "longjmp", "threads", "bootstrap threads", "early", "fork", "unmap", "filter", "dispatch", "trace", "identity", "exec", "shared memory", "shared code",
 }
 
 // TestAccelerated does what could go wrong in accelerated processes, with call sites in a

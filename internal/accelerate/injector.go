@@ -492,11 +492,19 @@ func (i *Injector) patchAll(h *hint, p *process, b *bootstrap) error {
 	return nil
 }
 
+// Dispatches is called before a thread lets the kernel report system calls by their addresses, with
+// PR_SET_SYSCALL_USER_DISPATCH. From then on, no code changes in the container: it is rare, and which
+// threads do so cannot be found out.
+func (i *Injector) Dispatches(c *Call) {
+	i.sharing.Store(1)
+	i.Restricts(c)
+}
+
 // Restricts is called before a process restricts its own calls, with a filter of its own,
 // which may know nothing of the calls that the code makes.
 func (i *Injector) Restricts(c *Call) {
 	i.execution(c.PID).forget()
 	if err := stop(c.PID, true); err != nil {
-		slog.Warn("a process with a seccomp filter of its own may be killed by it", "pid", c.PID, "err", err)
+		slog.Warn("a process that restricts its own system calls may be killed", "pid", c.PID, "err", err)
 	}
 }

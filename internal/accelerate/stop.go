@@ -12,8 +12,13 @@ import (
 // may hold locks. The working directory is the supervisor's /proc.
 func Stop(pid uint32) error { return stop(pid, false) }
 
-// stop is Stop; with bootstraps, these do nothing from then on, either.
-func stop(pid uint32, bootstraps bool) error {
+// stop is Stop; with plain, all calls are made by the program's own instructions, and bootstraps do
+// nothing from then on, either.
+func stop(pid uint32, plain bool) error {
+	off := []byte{1}
+	if plain {
+		off = []byte{1, 1}
+	}
 	header, _ := blob.ParseHeader(blob.Code())
 	p, err := open(pid, header)
 	if err != nil {
@@ -28,8 +33,8 @@ func stop(pid uint32, bootstraps bool) error {
 		m := &all[k]
 		switch {
 		case m.code && p.isMapped(m.start):
-			err = p.write(m.start+blob.OffOffset, []byte{1})
-		case bootstraps && m.executable && m.private && m.file != (file{}):
+			err = p.write(m.start+blob.OffOffset, off)
+		case plain && m.executable && m.private && m.file != (file{}):
 			t := tail{m.end - pageSize, make([]byte, pageSize)}
 			if p.read(t.start, t.content) != nil {
 				break

@@ -101,6 +101,10 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 				r.worker.counters.CountAccelerated()
 			}
 			return handlers.Errno(e), true
+		case unix.PR_SET_SYSCALL_USER_DISPATCH:
+			if d.Args[1] != unix.PR_SYS_DISPATCH_OFF {
+				r.injector.Dispatches(&call)
+			}
 		case unix.PR_SET_SECCOMP:
 			if restricts(uint32(d.Args[1])-unix.SECCOMP_MODE_STRICT, d.Args[2]) {
 				r.injector.Restricts(&call)

@@ -133,15 +133,16 @@ func toRoot(uid, gid uint) []HalfTest {
 }
 
 // WithAcceleration returns a copy of rows for a container whose processes are accelerated.
-// It notifies more calls: those of the code in the process to the supervisor, and
-// those that make processes share their memory without being threads. The supervisor
+// It notifies more calls: those of the code in the process to the supervisor, those that make
+// processes share their memory without being threads, and those that let a process notice by their
+// addresses where its calls come from. The supervisor
 // changes the code of a process only if no other task can be executing it.
 func WithAcceleration(rows []Row) []Row {
 	var all []Row
 	for _, r := range rows {
 		switch r.Name {
 		case "prctl":
-			r.When = append(append([]Condition(nil), r.When...), option(blob.PrctlMap), option(blob.PrctlMapped))
+			r.When = append(append([]Condition(nil), r.When...), option(blob.PrctlMap), option(blob.PrctlMapped), option(unix.PR_SET_SYSCALL_USER_DISPATCH))
 		case "clone":
 			r.When = append(append([]Condition(nil), r.When...),
 				// Of vfork(2), only the parent waits.

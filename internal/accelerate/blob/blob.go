@@ -53,7 +53,8 @@ type Header struct {
 	Slots, EndOfSlots uint32
 }
 
-// OffOffset is the offset of the word that, unless it is 0, makes every call notified.
+// OffOffset is the offset of two bytes. Unless the first one is 0, every call is notified. Unless the
+// second one is 0, the syscall instructions of the program make all calls.
 const OffOffset = 36
 
 // AnsweredOffset is the offset of the bits for the calls that the code may answer: 8 words of 64 bits.

@@ -340,6 +340,29 @@ static void test_filter(double seconds) {
 	}
 }
 
+extern char __executable_start;
+
+// A program lets the kernel report calls from elsewhere than itself and its libraries, as programs do
+// that run those of other systems. The code is elsewhere.
+static void test_dispatch(double seconds) {
+	(void)seconds;
+	static char block = SYSCALL_DISPATCH_FILTER_BLOCK;
+	struct stat st;
+	for (int calls = 0; calls < 40 && !wrong; calls++) { // as in test_filter
+		pid_t pid = fork();
+		if (pid == 0) {
+			for (int i = 0; i < calls; i++)
+				site("file", &st);
+			unsigned long start = (unsigned long)&__executable_start;
+			CHECK(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, (1UL << 47) - start, &block) == 0);
+			for (int i = 0; i < 50; i++)
+				right();
+			_exit(wrong);
+		}
+		CHECK(succeeds(pid));
+	}
+}
+
 // A process that is traced is left alone.
 static void test_trace(double seconds) {
 	(void)seconds;
@@ -486,7 +509,7 @@ static void test_shared_code(double seconds) {
 static const struct test tests[] = {
 	{"calls", test_calls}, {"registers", test_registers}, {"signals", test_signals}, {"longjmp", test_longjmp},
 	{"threads", test_threads}, {"bootstrap threads", test_bootstrap_threads}, {"early", test_early}, {"fork", test_fork}, {"unmap", test_unmap},
-	{"filter", test_filter}, {"trace", test_trace}, {"identity", test_identity}, {"exec", test_exec},
+	{"filter", test_filter}, {"dispatch", test_dispatch}, {"trace", test_trace}, {"identity", test_identity}, {"exec", test_exec},
 	{"shared memory", test_shared_memory}, {"shared code", test_shared_code},
 };
 

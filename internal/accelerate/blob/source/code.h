@@ -32,7 +32,10 @@ struct header {
 	u32 slots, slots_end;  // room for slots
 	// Not 0: make every call notified. While it is 0, the process has the container's initial
 	// identity, which is root's and passes every check of permissions.
-	volatile u32 off;
+	volatile u8 off;
+	// Not 0: the syscall instruction at each call site makes its calls.
+	volatile u8 plain;
+	u16 unused;
 	// One bit for the number of each call that answer may answer. The supervisor sets them, from
 	// its table of these calls.
 	u64 answered[8];

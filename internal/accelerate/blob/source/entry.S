@@ -54,7 +54,9 @@ header:
 	.long accelerate_common_go - header
 	.long accelerate_after_slow - header
 	.long slots - header, image_end - header
-	.long 0
+	.byte 0 // off
+plain:
+	.byte 0, 0, 0
 	.balign 8
 answered:
 	.fill 8, 8, 0
@@ -97,6 +99,12 @@ accelerate_entry:
 // A slot jumps here in place of a syscall instruction: the number of the call is in eax, and
 // the address of the instruction after the call in rcx.
 accelerate_common:
+	mov %rcx, %r11
+	movzbl plain(%rip), %ecx // the flags stay as they are
+	jrcxz 1f
+	lea -2(%r11), %rcx // the size of a syscall instruction
+	jmp *%rcx
+1:	mov %r11, %rcx
 	lea -128(%rsp), %rsp
 	pushfq
 	push %rcx
@@ -127,6 +135,8 @@ accelerate_common_go:
 	jae 1f
 	bt %r11, answered(%rip)
 	jnc 1f
+	cmpb $0, plain(%rip)
+	jne 1f
 	test %r14, %r14
 	jz 1f
 	mov (%r14), %r11
