@@ -51,8 +51,8 @@ type Accelerator struct {
 
 // New returns an Accelerator that gives processes the code after so many calls. Answered has the
 // numbers of the calls that the code may answer. Sharing is memory that outlives this worker: not 0
-// if a task of the container may share the memory of another process. The error says what the kernel
-// lacks.
+// if a task of the container may share the memory of another process, or dispatch calls by their
+// addresses. The error says what the kernel lacks.
 func New(after uint32, answered []uint32, sharing *atomic.Uint32) (*Accelerator, error) {
 	if err := Supported(); err != nil {
 		return nil, err

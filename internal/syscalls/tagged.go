@@ -135,8 +135,8 @@ func toRoot(uid, gid uint) []HalfTest {
 // WithAcceleration returns a copy of rows for a container whose processes are accelerated.
 // It notifies more calls: those of the code in the process to the supervisor, those that make
 // processes share their memory without being threads, and those that let a process notice by their
-// addresses where its calls come from. The supervisor
-// changes the code of a process only if no other task can be executing it.
+// addresses where its calls come from. The supervisor changes the code of a process only if no other
+// task can be executing it.
 func WithAcceleration(rows []Row) []Row {
 	var all []Row
 	for _, r := range rows {
