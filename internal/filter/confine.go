@@ -50,6 +50,12 @@ type Denial struct {
 // the program of CompileDenials it fails with EALREADY.
 const ConfinedProbe = 0x53755564
 
+// probed are calls that a worker makes with all bits set in their flags, the argument probedFlags, to
+// find out whether the kernel has them (sys.Lacks): EINVAL or ENOSYS.
+var probed = []string{"mount_setattr", "open_tree_attr"}
+
+const probedFlags = 2
+
 // trap kills a Go program with a message that names the thread, and a dump of its stack. An
 // error number would be mistaken for the kernel's answer.
 var trap = bpf.RetConstant{Val: unix.SECCOMP_RET_TRAP}
@@ -59,8 +65,8 @@ var trap = bpf.RetConstant{Val: unix.SECCOMP_RET_TRAP}
 // SIGSYS. Calls that subuidless does not know fail with ENOSYS, as in Compile. The error is that of
 // syscalls.Arches.
 //
-// All verdicts except that on prctl depend on the number only: the kernel's action cache (Linux
-// 5.11) skips the program for allowed calls.
+// All verdicts except those on prctl and on probed calls depend on the number only: the kernel's
+// action cache (Linux 5.11) skips the program for allowed calls.
 func CompileDenials(goarch string) ([]bpf.RawInstruction, error) {
 	arches, err := syscalls.Arches(goarch)
 	if err != nil {
@@ -77,7 +83,16 @@ func CompileDenials(goarch string) ([]bpf.RawInstruction, error) {
 	for _, d := range Denials {
 		for _, name := range d.Calls {
 			if nr, ok := (&syscalls.Row{Name: name}).Number(native); ok {
-				calls = append(calls, call{uint32(nr), []bpf.Instruction{trap}})
+				verdict := []bpf.Instruction{trap}
+				if slices.Contains(probed, name) {
+					verdict = []bpf.Instruction{
+						bpf.LoadAbsolute{Off: offArgs + 8*probedFlags, Size: 4},
+						bpf.JumpIf{Cond: bpf.JumpEqual, Val: ^uint32(0), SkipTrue: 1},
+						trap,
+						allow,
+					}
+				}
+				calls = append(calls, call{uint32(nr), verdict})
 			}
 		}
 	}

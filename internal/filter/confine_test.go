@@ -50,6 +50,14 @@ func TestDenials(t *testing.T) {
 				t.Errorf("%s: call %d: %#x, want %#x", goarch, nr, got, want)
 			}
 		}
+		// What a worker asks the kernel when it starts.
+		const all = ^uint64(0)
+		syscalls.NewDispatch().LeaveMissing(func(nr int) bool {
+			if got := m.run(t, native.Audit(), uint32(nr), all, all, all, all, all, all); got != allowed {
+				t.Errorf("%s: probing for call %d: %#x", goarch, nr, got)
+			}
+			return false
+		})
 		prctl, _ := (&syscalls.Row{Name: "prctl"}).Number(native)
 		for _, c := range []struct {
 			what      string

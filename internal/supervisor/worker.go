@@ -19,6 +19,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/statistics"
 	"github.com/rootless-containers/subuidless/internal/svipc"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 	"github.com/rootless-containers/subuidless/internal/target"
 	"github.com/rootless-containers/subuidless/internal/unotify"
@@ -96,6 +97,7 @@ func WorkerMain() int {
 		return 1
 	}
 	w := &worker{keeper: keeper, log: log, witness: os.NewFile(workerWitness, "witness"), standby: os.NewFile(workerStandby, "standby"), dispatch: syscalls.NewDispatch()}
+	w.dispatch.LeaveMissing(sys.Lacks)
 	if err := w.run(); err != nil {
 		slog.Error("the worker failed", "err", err)
 		return 1

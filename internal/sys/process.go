@@ -54,6 +54,15 @@ func PidfdGetfd(pidfd int, fd int32) (int, unix.Errno) {
 	return result(dup, e)
 }
 
+// Lacks reports whether the kernel lacks the system call nr, or has it switched off (EOPNOTSUPP, as
+// landlock(7) without the security module). All arguments are -1: only for calls that fail then, which
+// those with a size, flags or a descriptor do.
+func Lacks(nr int) bool {
+	const bad = ^uintptr(0)
+	_, _, e := syscall.RawSyscall6(uintptr(nr), bad, bad, bad, bad, bad, bad)
+	return e == unix.ENOSYS || e == unix.EOPNOTSUPP
+}
+
 // SharesFiles reports whether two tasks share their table of descriptors, by kcmp(2) and its
 // KCMP_FILES.
 func SharesFiles(tid, other uint32) bool {

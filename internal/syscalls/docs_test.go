@@ -16,7 +16,8 @@ const page = `# System calls
 This table lists the system calls that subuidless knows, and how each gets its result:
 
 * *emulated*: the call is notified, and subuidless answers it. Where the kernel's result is right,
-  the answer is to *continue*: the kernel executes the call.
+  the answer is to *continue*: the kernel executes the call. A call that this kernel lacks is
+  continued, too, and fails with |ENOSYS|.
 * *native*: the kernel executes the call without a notification.
 * *refused*: the call fails with |ENOSYS|.
 

@@ -306,6 +306,28 @@ func NewDispatch() *Dispatch {
 	return d
 }
 
+// lastOfAll is the highest number of a call that every supported kernel has: process_madvise, of Linux
+// 5.10. From pidfd_send_signal on, calls have the same numbers in all ABIs.
+const lastOfAll = 440
+
+// LeaveMissing makes the kernel itself answer the calls that it lacks: with ENOSYS, before all other
+// errors. Lacks reports whether the kernel lacks the call nr.
+func (d *Dispatch) LeaveMissing(lacks func(nr int) bool) {
+	for nr := lastOfAll + 1; nr < maxNR; nr++ {
+		row := d[X8664][nr]
+		if row == nil || !lacks(nr) {
+			continue
+		}
+		missing := *row
+		missing.Handler, missing.I386, missing.Serve = kernelAnswers, nil, nil
+		for a := range d {
+			d[a][nr] = &missing
+		}
+	}
+}
+
+func kernelAnswers(*handlers.Call) handlers.Result { return handlers.Continue }
+
 // Lookup returns the row of a notified call and the handler for its ABI. Audit is
 // the call's AUDIT_ARCH_* constant. Both results are nil if the call has no
 // emulated row; Emulates then reports whether that is because of its ABI.

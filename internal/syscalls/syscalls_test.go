@@ -143,6 +143,34 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// A kernel answers the calls that it lacks.
+func TestLeaveMissing(t *testing.T) {
+	const chown, processMadvise, fchmodat2 = 92, 440, 452
+	d := NewDispatch()
+	before := *d
+	d.LeaveMissing(func(nr int) bool { return nr > processMadvise })
+	for _, nr := range []int{chown, processMadvise} {
+		if d[X8664][nr] != before[X8664][nr] {
+			t.Errorf("the row of %d has changed", nr)
+		}
+	}
+	for _, audit := range []uint32{unix.AUDIT_ARCH_X86_64, unix.AUDIT_ARCH_I386, unix.AUDIT_ARCH_AARCH64} {
+		row, handler := d.Lookup(audit, fchmodat2)
+		if r := handler(nil); !r.Continue || row.Name != "fchmodat2" || row.Serve != nil {
+			t.Errorf("%#x: %v, %+v", audit, r, row)
+		}
+	}
+}
+
+// LeaveMissing asks about one number for all ABIs.
+func TestNewerCallsHaveSameNumbers(t *testing.T) {
+	for _, n := range numbers {
+		if n.numbers[X8664] > lastOfAll && n.numbers[X8664] < maxNR && (n.numbers[I386] != n.numbers[X8664] || n.numbers[ARM64] != n.numbers[X8664]) {
+			t.Errorf("%s: %v", n.name, n.numbers)
+		}
+	}
+}
+
 func TestNotifies(t *testing.T) {
 	const high = 1 << 32 // the kernel takes an int and ignores the upper half
 	always := Row{}
