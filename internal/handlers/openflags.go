@@ -31,3 +31,12 @@ func newFlags() uint64 {
 	}
 	return known
 }
+
+// knowsCached reports whether the kernel knows RESOLVE_CACHED, of Linux 5.12.
+func knowsCached() bool {
+	fd, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: unix.O_PATH, Resolve: resolveCached})
+	if e == 0 {
+		unix.Close(fd)
+	}
+	return e != unix.EINVAL
+}

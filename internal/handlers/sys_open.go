@@ -68,7 +68,7 @@ func Openat2(c *Call) Result {
 	switch {
 	// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
 	// an error if unknown or conflicting flags are specified in how.flags."
-	case o.how.Flags&^known != 0, o.how.Resolve&^resolveFlags != 0:
+	case o.how.Flags&^known != 0, o.how.Resolve&^resolveFlags != 0, o.how.Resolve&resolveCached != 0 && !knowsCached():
 		return c.refuseUnknown(unix.EINVAL)
 	// open_how's mode: "this field must [...] contain valid mode bits", and be zero
 	// unless a file may be created.

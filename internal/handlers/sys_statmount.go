@@ -66,7 +66,7 @@ func (c *Call) askMounts(ask func(request []byte) unix.Errno) Result {
 	if fd := binary.NativeEndian.Uint32(request[mountRequestFD:]); fd != 0 {
 		dup, e := c.Target.Dup(int32(fd))
 		if e != 0 {
-			return Continue // EBADF
+			return unchecked(e)
 		}
 		defer unix.Close(dup)
 		binary.NativeEndian.PutUint32(request[mountRequestFD:], uint32(dup))

@@ -177,8 +177,11 @@ func (c *Call) entersNamespace(fd int32, kinds uint32) unix.Errno {
 	if c.inRuntime() || !c.Identities.NamespacesInUse() {
 		return 0 // the kernel finds that there is none to enter
 	}
-	n, found := c.namespaceAt(fd, kinds)
-	if !found {
+	n, e := c.namespaceAt(fd, kinds)
+	switch {
+	case e == unix.ENOSYS:
+		return unix.EPERM // see unchecked
+	case e != 0:
 		return 0
 	}
 	if n == c.identity().Namespace {
@@ -194,25 +197,28 @@ func (c *Call) entersNamespace(fd int32, kinds uint32) unix.Errno {
 }
 
 // namespaceAt returns the user namespace that the caller's descriptor fd refers to: itself, or
-// that of a process.
-func (c *Call) namespaceAt(fd int32, kinds uint32) (n *cred.Namespace, found bool) {
+// that of a process. The error is ENOSYS if the kernel cannot duplicate the descriptor, and EINVAL or
+// another one if it refers to none that the container knows.
+func (c *Call) namespaceAt(fd int32, kinds uint32) (*cred.Namespace, unix.Errno) {
 	dup, e := c.Target.Dup(fd)
 	if e != 0 {
-		return nil, false
+		return nil, e
 	}
 	defer unix.Close(dup)
 	if kind, e := sys.IoctlInt(dup, unix.NS_GET_NSTYPE, 0); e == 0 {
-		if kind != unix.CLONE_NEWUSER {
-			return nil, false
+		if kind == unix.CLONE_NEWUSER {
+			if n, found := c.Identities.FindNamespace(dup); found {
+				return n, 0
+			}
 		}
-		return c.Identities.FindNamespace(dup)
+		return nil, unix.EINVAL
 	}
 	pid, e := c.Target.PidfdPID(fd)
 	if e != 0 || kinds == 0 {
-		return nil, false
+		return nil, unix.EINVAL
 	}
 	s, e := c.Identities.Get(pid)
-	return s.Namespace, e == 0
+	return s.Namespace, e
 }
 
 // enters reports whether the caller's descriptor fd leads into namespaces other than user
