@@ -41,7 +41,7 @@ type options struct {
 	without map[string]bool
 	keep    string
 	dir     string
-	binary  string
+	use     binaries
 	print   bool
 	covered bool
 	fast    bool
@@ -58,7 +58,8 @@ func parseOptions(args []string) (options, error) {
 	without := flags.String("without", "", "features that programs must not use, separated by commas: "+strings.Join(features, ","))
 	flags.StringVar(&o.keep, "keep", "", "write programs that differ, shrunk, to this `directory`")
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "work in this `directory`; images of the file systems on disk that it is not on are mounted in it")
-	flags.StringVar(&o.binary, "subuidless", "", "test this `program` instead of building one")
+	flags.StringVar(&o.use.subuidless, "subuidless", "", "test this `program` instead of building one")
+	flags.StringVar(&o.use.interpreter, "interpreter", "", "use this `program`, test/oracle/interpreter as a static program, instead of building one with gcc")
 	flags.BoolVar(&o.print, "print", false, "print the programs instead of running them")
 	flags.BoolVar(&o.covered, "coverage", false, "at the end, print how often each call gave which error")
 	flags.BoolVar(&o.fast, "accelerate", false, "accelerate the processes of subuidless, at their first call")
@@ -99,7 +100,7 @@ func run(args []string) (err error) {
 		return err
 	}
 	defer reservation.Close()
-	pl, err := newPlace(o.dir, o.binary, uid)
+	pl, err := newPlace(o.dir, o.use, uid)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func TestOracle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reservation.Close()
-	pl, err := newPlace("/var/tmp", "", uid)
+	pl, err := newPlace("/var/tmp", binaries{}, uid)
 	if err != nil {
 		t.Fatal(err)
 	}

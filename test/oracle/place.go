@@ -37,10 +37,15 @@ var skeleton = []string{"bin", "dev", "etc", "o", "proc", "run", "sys", "tmp", "
 // the others.
 var disks = map[string]int64{"btrfs": unix.BTRFS_SUPER_MAGIC, "ext4": unix.EXT4_SUPER_MAGIC, "xfs": unix.XFS_SUPER_MAGIC}
 
-// newPlace builds what the two sides need in a new directory in parent. If binary is "",
-// it also builds subuidless. The goroutine must be locked to its thread, which gets a mount
-// namespace of its own: so what a killed run has mounted ends with it.
-func newPlace(parent, binary string, uid int) (_ *place, err error) {
+// binaries are the paths of the binaries that a place uses. It builds those that are "".
+type binaries struct {
+	subuidless  string
+	interpreter string // linked statically
+}
+
+// newPlace makes what the two sides need in a new directory in parent. The goroutine must be locked to
+// its thread, which gets a mount namespace of its own: so what a killed run has mounted ends with it.
+func newPlace(parent string, use binaries, uid int) (_ *place, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return nil, fmt.Errorf("unshare: %w", err)
 	}
@@ -51,7 +56,7 @@ func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pl := &place{dir: dir, lock: lock, binary: binary, uid: uid, images: make(map[string]bool)}
+	pl := &place{dir: dir, lock: lock, uid: uid, images: make(map[string]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, pl.remove())
@@ -60,9 +65,10 @@ func newPlace(parent, binary string, uid int) (_ *place, err error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := pl.build(); err != nil {
+	if err := pl.build(&use); err != nil {
 		return nil, err
 	}
+	pl.binary = use.subuidless
 	for side, owner := range map[string]int{"root": 0, "user": uid} {
 		dirs := []string{"", "w", "home", "root"}
 		for _, name := range skeleton {
@@ -74,7 +80,7 @@ func newPlace(parent, binary string, uid int) (_ *place, err error) {
 				return nil, err
 			}
 		}
-		b, err := os.ReadFile(pl.path("interpreter", "interpreter"))
+		b, err := os.ReadFile(use.interpreter)
 		if err != nil {
 			return nil, err
 		}
@@ -133,18 +139,20 @@ func (pl *place) path(elem ...string) string {
 	return filepath.Join(append([]string{pl.dir}, elem...)...)
 }
 
-// build compiles the interpreter and, unless there is a binary, subuidless.
-func (pl *place) build() error {
-	if err := os.CopyFS(pl.dir, sources); err != nil {
-		return err
+// compiles the binaries that are missing.
+func (pl *place) build(use *binaries) error {
+	var builds [][]string
+	if use.interpreter == "" {
+		if err := os.CopyFS(pl.dir, sources); err != nil {
+			return err
+		}
+		use.interpreter = pl.path("interpreter", "interpreter")
+		builds = append(builds, []string{"gcc", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-O2", "-Wall", "-Wextra", "-Werror",
+			"-o", use.interpreter, pl.path("interpreter", "interpreter.c")})
 	}
-	builds := [][]string{
-		{"gcc", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-O2", "-Wall", "-Wextra", "-Werror",
-			"-o", pl.path("interpreter", "interpreter"), pl.path("interpreter", "interpreter.c")},
-	}
-	if pl.binary == "" {
-		pl.binary = pl.path("subuidless")
-		builds = append(builds, []string{"go", "build", "-buildvcs=false", "-o", pl.binary, "github.com/rootless-containers/subuidless/cmd/subuidless"})
+	if use.subuidless == "" {
+		use.subuidless = pl.path("subuidless")
+		builds = append(builds, []string{"go", "build", "-buildvcs=false", "-o", use.subuidless, "github.com/rootless-containers/subuidless/cmd/subuidless"})
 	}
 	for _, argv := range builds {
 		cmd := exec.Command(argv[0], argv[1:]...)
