@@ -32,6 +32,17 @@ func newFlags() uint64 {
 	return known
 }
 
+// acceptedFlags returns emptyPathFlag if openat2(2) accepts it, be it that the kernel knows it or that,
+// as Linux 5.10, it drops the bit.
+func acceptedFlags() uint64 {
+	fd, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: unix.O_PATH | emptyPathFlag})
+	if e != 0 {
+		return 0
+	}
+	unix.Close(fd)
+	return emptyPathFlag
+}
+
 // knowsCached reports whether the kernel knows RESOLVE_CACHED, of Linux 5.12.
 func knowsCached() bool {
 	fd, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: unix.O_PATH, Resolve: resolveCached})

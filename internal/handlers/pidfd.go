@@ -38,10 +38,26 @@ func (c *Call) pidfdIoctl(cmd uint32) Result {
 	case size != 0, number == 0, number > pidfdLastNamespace, c.Data.Args[2] != 0: // ENOTTY or EINVAL
 		return Continue
 	}
-	if process, e := c.Target.PidfdPID(c.int32(0)); e == 0 {
-		return continueUnlessDenied(c.mayInspectTask(process))
+	process, e := c.Target.PidfdPID(c.int32(0))
+	if e != 0 {
+		return Continue
+	}
+	if e := c.mayInspectTask(process); e != 0 && c.hasPidfdCommand(cmd) {
+		return continueUnlessDenied(e)
 	}
 	return Continue
+}
+
+// hasPidfdCommand reports whether the kernel knows the command cmd of the caller's pidfd, which takes no
+// argument: ENOTTY before Linux 6.11. The kernel that cannot duplicate the pidfd is older.
+func (c *Call) hasPidfdCommand(cmd uint32) bool {
+	pidfd, e := c.Target.Dup(c.int32(0))
+	if e != 0 {
+		return false
+	}
+	defer unix.Close(pidfd)
+	_, e = sys.IoctlInt(pidfd, cmd, unmappedAddress) // EINVAL
+	return e != unix.ENOTTY
 }
 
 // pidfdInfo handles ioctl(pidfd, PIDFD_GET_INFO, struct pidfd_info *) for a struct of size bytes.

@@ -63,7 +63,7 @@ func Openat2(c *Call) Result {
 	}
 	known := uint64(knownFlags)
 	if o.how.Flags&(emptyPathFlag|regularFlag) != 0 {
-		known |= newFlags()
+		known |= newFlags() | acceptedFlags()
 	}
 	switch {
 	// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns

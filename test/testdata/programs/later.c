@@ -184,12 +184,12 @@ static void pidfds(void) {
 		CALL(opened(ioctl(fd, _IO(0xff, 99), 0)));
 		struct iovec page = {read_only(), 4096};
 		if (getuid() != 0) // root needs CAP_SYS_NICE outside of the container, too
-			CALL(syscall(SYS_process_madvise, fd, &page, 1, MADV_WILLNEED, 0));
-		CALL(syscall(SYS_process_madvise, fd, &page, 1, MADV_WILLNEED, 1));
+			CALL(syscall(SYS_process_madvise, fd, &page, 1, MADV_COLD, 0));
+		CALL(syscall(SYS_process_madvise, fd, &page, 1, MADV_COLD, 1));
 		close(fd);
 	}
 	CALL(opened(ioctl(paths[0], _IO(0xff, 3), 0)));
-	CALL(syscall(SYS_process_madvise, -1, NULL, 0, MADV_WILLNEED, 0));
+	CALL(syscall(SYS_process_madvise, -1, NULL, 0, MADV_COLD, 0));
 }
 
 static void socket_attributes(void) {
