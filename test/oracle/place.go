@@ -139,7 +139,7 @@ func (pl *place) path(elem ...string) string {
 	return filepath.Join(append([]string{pl.dir}, elem...)...)
 }
 
-// compiles the binaries that are missing.
+// build compiles the binaries that are missing.
 func (pl *place) build(use *binaries) error {
 	var builds [][]string
 	if use.interpreter == "" {
