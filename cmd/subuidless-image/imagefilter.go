@@ -49,11 +49,7 @@ func parseImageFilter(s *store.Store, known *reference.Registries, key, value st
 		}
 		return func(i *store.Image) bool { return (i.Name == "") == want }, nil
 	case "label":
-		k, v, given := strings.Cut(value, "=")
-		return func(i *store.Image) bool {
-			has, ok := i.Config.Config.Labels[k]
-			return ok && (!given || has == v)
-		}, nil
+		return func(i *store.Image) bool { return store.HasLabel(i.Config.Config.Labels, value) }, nil
 	case "reference":
 		if _, err := path.Match(value, ""); err != nil {
 			return nil, fmt.Errorf("filter reference=%s: %w", value, err)

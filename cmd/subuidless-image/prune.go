@@ -59,7 +59,7 @@ nothing needs.`,
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
 			}
 			if volumes {
-				removed, err := s.PruneVolumes(volumeMatch(match))
+				removed, err := s.PruneVolumes(match)
 				if err != nil {
 					return err
 				}

@@ -12,9 +12,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
-// pruneMatch is store.PruneOptions.Match.
-type pruneMatch func(labels map[string]string, created time.Time) bool
-
 // addPruneFilter adds --filter to a command. Keys are those that parsePruneFilters gets.
 func addPruneFilter(cmd *cobra.Command, filters *[]string, keys string) {
 	cmd.Flags().StringArrayVar(filters, "filter", nil, "remove only what fits `KEY=VALUE`: "+keys+"; may be repeated")
@@ -22,8 +19,8 @@ func addPruneFilter(cmd *cobra.Command, filters *[]string, keys string) {
 
 // parsePruneFilters returns what fits all of the filters: until=TIME, label=K[=V] and label!=K[=V]. Keys
 // are those that are allowed, label for both of its forms. It returns nil if there are no filters.
-func parsePruneFilters(texts []string, keys ...string) (pruneMatch, error) {
-	var all []pruneMatch
+func parsePruneFilters(texts []string, keys ...string) (store.Match, error) {
+	var all []store.Match
 	for _, text := range texts {
 		key, value, ok := strings.Cut(text, "=")
 		label, negated := strings.CutSuffix(key, "!")
@@ -38,24 +35,12 @@ func parsePruneFilters(texts []string, keys ...string) (pruneMatch, error) {
 			all = append(all, func(_ map[string]string, created time.Time) bool { return created.Before(until) })
 			continue
 		}
-		k, v, given := strings.Cut(value, "=")
-		all = append(all, func(labels map[string]string, _ time.Time) bool {
-			has, ok := labels[k]
-			return (ok && (!given || has == v)) != negated
-		})
+		all = append(all, func(labels map[string]string, _ time.Time) bool { return store.HasLabel(labels, value) != negated })
 	}
 	if len(all) == 0 {
 		return nil, nil
 	}
 	return func(labels map[string]string, created time.Time) bool {
-		return !slices.ContainsFunc(all, func(f pruneMatch) bool { return !f(labels, created) })
+		return !slices.ContainsFunc(all, func(f store.Match) bool { return !f(labels, created) })
 	}, nil
-}
-
-// volumeMatch returns match for store.PruneVolumes.
-func volumeMatch(match pruneMatch) func(*store.Volume) bool {
-	if match == nil {
-		return nil
-	}
-	return func(v *store.Volume) bool { return match(v.Labels, v.Created) }
 }

@@ -152,7 +152,7 @@ func newVolumePruneCommand() *cobra.Command {
 					return err
 				}
 			}
-			removed, err := s.PruneVolumes(volumeMatch(match))
+			removed, err := s.PruneVolumes(match)
 			for _, name := range removed {
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
 			}

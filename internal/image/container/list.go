@@ -214,11 +214,7 @@ func parseFilter(s *store.Store, key, value string) (Filter, error) {
 			return c.Created.After(other.Created)
 		}, nil
 	case "label":
-		k, v, given := strings.Cut(value, "=")
-		return func(c *store.Container) bool {
-			has, ok := c.Labels[k]
-			return ok && (!given || has == v)
-		}, nil
+		return func(c *store.Container) bool { return store.HasLabel(c.Labels, value) }, nil
 	}
 	return nil, fmt.Errorf("filter %s: must be ancestor, before, exited, health, id, label, name, since, status or volume", key)
 }

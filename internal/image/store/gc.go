@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 
@@ -25,13 +24,7 @@ type PruneOptions struct {
 	Containers bool   // containers that do not run
 	Waiting    func() // called before Prune waits for others that use the store
 
-	// Match reports whether an image or container with these labels, made at this time, may be removed.
-	// Nil: each may. With Match, cache mounts stay.
-	Match func(labels map[string]string, created time.Time) bool
-}
-
-func (o *PruneOptions) matches(labels map[string]string, created time.Time) bool {
-	return o.Match == nil || o.Match(labels, created)
+	Match Match // the images and containers that may be removed; if it is not nil, cache mounts stay
 }
 
 // Pruned is what Prune has removed.
@@ -64,7 +57,7 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 		if err != nil && !busy {
 			return nil, err
 		}
-		if busy || !o.Containers || !o.matches(c.Labels, c.Created) {
+		if busy || !o.Containers || !o.Match.fits(c.Labels, c.Created) {
 			lock.Unlock()
 			kept = append(kept, c)
 			continue
@@ -98,7 +91,7 @@ func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error 
 	}
 	for _, i := range images {
 		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID().String() })
-		if used || !o.Unused && (i.Name != "" || !o.Dangling) || !o.matches(i.Config.Config.Labels, i.Config.Created.Time) {
+		if used || !o.Unused && (i.Name != "" || !o.Dangling) || !o.Match.fits(i.Config.Config.Labels, i.Config.Created.Time) {
 			continue
 		}
 		if i.Name == "" {

@@ -131,9 +131,8 @@ func (s *Store) RemoveVolume(v *Volume) error {
 	return layer.RemoveAll(v.dir)
 }
 
-// PruneVolumes removes all volumes that no container uses and for which match, if it is not nil, returns
-// true, and returns their names.
-func (s *Store) PruneVolumes(match func(*Volume) bool) (removed []string, err error) {
+// PruneVolumes removes all volumes that match and that no container uses, and returns their names.
+func (s *Store) PruneVolumes(match Match) (removed []string, err error) {
 	volumes, err := s.Volumes()
 	if err != nil {
 		return nil, err
@@ -143,7 +142,7 @@ func (s *Store) PruneVolumes(match func(*Volume) bool) (removed []string, err er
 		if err != nil {
 			return removed, err
 		}
-		if len(v.Users(containers)) > 0 || match != nil && !match(v) {
+		if len(v.Users(containers)) > 0 || !match.fits(v.Labels, v.Created) {
 			continue
 		}
 		if err := s.RemoveVolume(v); err != nil {
