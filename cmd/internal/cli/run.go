@@ -267,32 +267,25 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 
 // addResolverFlag adds a flag whose values are in resolv.conf(5).
 func addResolverFlag(flags *pflag.FlagSet, lines *[]string, name, usage string) {
-	flags.Func(name, usage, func(text string) error {
-		line, err := launch.ParseResolver(name, text)
-		if err == nil {
-			*lines = append(*lines, line)
-		}
-		return err
-	})
+	addParsedFlag(flags, lines, name, usage, func(text string) (string, error) { return launch.ParseResolver(name, text) })
 }
 
 // AddLimitFlag adds --ulimit.
 func AddLimitFlag(flags *pflag.FlagSet, limits *[]string) {
-	flags.Func("ulimit", "set a resource limit, `NAME=SOFT[:HARD]`, with -1 for none; may be repeated", func(text string) error {
-		limit, err := launch.ParseLimit(text)
-		if err == nil {
-			*limits = append(*limits, limit)
-		}
-		return err
-	})
+	addParsedFlag(flags, limits, "ulimit", "set a resource limit, `NAME=SOFT[:HARD]`, with -1 for none; may be repeated", launch.ParseLimit)
 }
 
 // AddHostFlag adds --add-host.
 func AddHostFlag(flags *pflag.FlagSet, hosts *[]string) {
-	flags.Func("add-host", "add the host `NAME:ADDRESS` to /etc/hosts; may be repeated", func(text string) error {
-		host, err := launch.ParseHost(text)
+	addParsedFlag(flags, hosts, "add-host", "add the host `NAME:ADDRESS` to /etc/hosts; may be repeated", launch.ParseHost)
+}
+
+// addParsedFlag adds a flag that may be repeated, and that adds to list what parse returns for its value.
+func addParsedFlag(flags *pflag.FlagSet, list *[]string, name, usage string, parse func(text string) (string, error)) {
+	flags.Func(name, usage, func(text string) error {
+		value, err := parse(text)
 		if err == nil {
-			*hosts = append(*hosts, host)
+			*list = append(*list, value)
 		}
 		return err
 	})
