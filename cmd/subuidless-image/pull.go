@@ -45,7 +45,7 @@ has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 			ctx, stop := interruptible()
 			defer stop()
 			for _, arg := range args {
-				refs, err := pullReferences(ctx, arg, all, known, transferOptions(how, known))
+				refs, err := pullReferences(ctx, arg, all, how, known)
 				if err != nil {
 					return explainInterrupt(ctx, err, fetchedIsKept)
 				}
@@ -70,7 +70,7 @@ has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 
 // pullReferences returns the image that arg names, or, if all is set, one for each tag of the repository
 // arg.
-func pullReferences(ctx context.Context, arg string, all bool, known *reference.Registries, o transfer.Options) ([]reference.Reference, error) {
+func pullReferences(ctx context.Context, arg string, all bool, how cli.TransferFlags, known *reference.Registries) ([]reference.Reference, error) {
 	ref, err := reference.Parse(arg, known.Aliases)
 	if err != nil || !all {
 		return []reference.Reference{ref}, err
@@ -79,7 +79,8 @@ func pullReferences(ctx context.Context, arg string, all bool, known *reference.
 	if name := strings.TrimPrefix(arg, "docker://"); ref.Transport != reference.Registry || reference.Repository(name) != name {
 		return nil, fmt.Errorf("pull --all-tags %s: must be the name of a repository, without a tag or digest", arg)
 	}
-	tags, err := transfer.Tags(ctx, ref, o)
+	how.Quiet = true
+	tags, err := transfer.Tags(ctx, ref, transferOptions(how, known))
 	if err != nil {
 		return nil, err
 	}
