@@ -26,7 +26,6 @@ func (t patient) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		wait, asked := retryAfter(response)
-		again := request.Clone(request.Context())
 		hasBody := request.Body != nil && request.Body != http.NoBody
 		if !asked || hasBody && request.GetBody == nil {
 			return response, nil
@@ -38,6 +37,7 @@ func (t patient) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, &waitError{status: response.StatusCode, wait: wait}
 		}
 		left -= wait
+		again := request.Clone(request.Context())
 		if hasBody {
 			if again.Body, err = request.GetBody(); err != nil {
 				return nil, err
