@@ -84,14 +84,12 @@ func enterChroot(text string) error {
 	if err := json.Unmarshal([]byte(text), c); err != nil {
 		return fmt.Errorf("%q does not describe a root directory: %w", text, err)
 	}
-	// Before the host's files are out of reach.
-	hosts, _, err := readHostFile(hostsFile)
-	if err != nil {
-		return err
-	}
-	resolver, found, err := readHostFile(resolverFile)
-	if err != nil {
-		return err
+	var files []networkFile
+	if c.SetUp { // before the host's files are out of reach
+		var err error
+		if files, err = networkFiles("", c.Hosts, c.Resolver); err != nil {
+			return err
+		}
 	}
 	if err := os.Chdir(c.Root); err != nil {
 		return fmt.Errorf("rootfs: %w", err)
@@ -100,10 +98,6 @@ func enterChroot(text string) error {
 		return fmt.Errorf("rootfs %s: chroot: %w", c.Root, err)
 	}
 	if c.SetUp {
-		files := []networkFile{{hostsFile, hostsFor(hosts, "", c.Hosts)}}
-		if found || len(c.Resolver) > 0 {
-			files = append(files, networkFile{resolverFile, resolverFor(resolver, c.Resolver)})
-		}
 		if err := c.setUp(files); err != nil {
 			return err
 		}

@@ -23,22 +23,31 @@ const (
 	resolverFile = "/etc/resolv.conf"
 )
 
-// openNetworkFiles returns the mounts of the container's copies. A host without resolverFile
-// leaves the container that of the rootfs.
+// openNetworkFiles returns the mounts of the container's copies.
 func (c *container) openNetworkFiles() ([]*bind, error) {
-	hosts, _, err := readHostFile(hostsFile)
+	files, err := networkFiles(c.Hostname, c.Hosts, c.Resolver)
 	if err != nil {
 		return nil, err
-	}
-	files := []networkFile{{hostsFile, hostsFor(hosts, c.Hostname, c.Hosts)}}
-	resolver, found, err := readHostFile(resolverFile)
-	if err != nil {
-		return nil, err
-	}
-	if found || len(c.Resolver) > 0 {
-		files = append(files, networkFile{resolverFile, resolverFor(resolver, c.Resolver)})
 	}
 	return c.bindFiles(files)
+}
+
+// networkFiles reads the host's files, and returns the container's: see hostsFor and resolverFor. A host
+// without resolverFile leaves the container that of the rootfs.
+func networkFiles(hostname string, hosts, resolver []string) ([]networkFile, error) {
+	content, _, err := readHostFile(hostsFile)
+	if err != nil {
+		return nil, err
+	}
+	files := []networkFile{{hostsFile, hostsFor(content, hostname, hosts)}}
+	content, found, err := readHostFile(resolverFile)
+	if err != nil {
+		return nil, err
+	}
+	if found || len(resolver) > 0 {
+		files = append(files, networkFile{resolverFile, resolverFor(content, resolver)})
+	}
+	return files, nil
 }
 
 // networkFile is a file that is to be created for the container.
