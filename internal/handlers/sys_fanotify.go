@@ -3,7 +3,6 @@ package handlers
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/rootless-containers/subuidless/internal/perm"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
@@ -40,14 +39,6 @@ func FanotifyMark(dirfd int) Handler {
 		if flags&unix.FAN_MARK_DONT_FOLLOW != 0 {
 			o.flags = unix.AT_SYMLINK_NOFOLLOW
 		}
-		i, e := c.openObject(o)
-		if e != 0 {
-			return continueUnlessDenied(e)
-		}
-		defer c.close(i)
-		if flags&unix.FAN_MARK_ONLYDIR != 0 && !i.isDir() {
-			return Continue // ENOTDIR
-		}
-		return continueUnlessDenied(c.permits(i, perm.Read))
+		return c.watch(o, flags&unix.FAN_MARK_ONLYDIR != 0)
 	}
 }

@@ -29,13 +29,18 @@ func InotifyAddWatch(c *Call) Result {
 	if mask&unix.IN_DONT_FOLLOW != 0 {
 		o.flags = unix.AT_SYMLINK_NOFOLLOW
 	}
+	return c.watch(o, mask&unix.IN_ONLYDIR != 0)
+}
+
+// watch answers a call that watches an object, for which the caller needs permission to read. OnlyDir means
+// that the call has the error ENOTDIR for what is not a directory.
+func (c *Call) watch(o object, onlyDir bool) Result {
 	i, e := c.openObject(o)
 	if e != 0 {
 		return continueUnlessDenied(e)
 	}
 	defer c.close(i)
-	// "ENOTDIR mask contains IN_ONLYDIR and pathname is not a directory."
-	if mask&unix.IN_ONLYDIR != 0 && !i.isDir() {
+	if onlyDir && !i.isDir() {
 		return Continue
 	}
 	return continueUnlessDenied(c.permits(i, perm.Read))
