@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,7 @@ func awaitDeath(pid int, container string) string {
 			return describe(status)
 		case <-time.After(wait):
 		}
-		switch dying := isDying(pid); {
+		switch _, dying := condition(pid); {
 		case !dying:
 			wait = dyingEvery
 		case wait == dyingPatience:
@@ -67,19 +68,22 @@ func awaitDeath(pid int, container string) string {
 	}
 }
 
-// isDying reports whether the process has been killed, and not yet exited.
-func isDying(pid int) bool {
+// condition reports whether a signal has stopped the process, and whether it has been killed, and not
+// yet exited.
+func condition(pid int) (stopped, dying bool) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return false // it has exited
+		return false, false // it has exited
 	}
-	if bytes.Contains(status, []byte("\nState:\tZ")) { // other threads have not
-		return true
+	field := func(name string) string {
+		_, after, _ := bytes.Cut(status, []byte("\n"+name+":\t"))
+		line, _, _ := bytes.Cut(after, []byte("\n"))
+		return string(line)
 	}
-	_, after, _ := bytes.Cut(status, []byte("\nSigPnd:\t"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	pending, err := strconv.ParseUint(string(line), 16, 64)
-	return err == nil && pending>>(unix.SIGKILL-1)&1 != 0
+	state := field("State")
+	pending, err := strconv.ParseUint(field("SigPnd"), 16, 64)
+	return strings.HasPrefix(state, "T "), strings.HasPrefix(state, "Z") || // other threads have not exited
+		err == nil && pending>>(unix.SIGKILL-1)&1 != 0
 }
 
 // resume continues a process of the container's supervisor.
@@ -104,23 +108,13 @@ func (c conn) awaitPeer(container string) error {
 		if gone, err := c.waitHangup(lookEvery); gone || err != nil {
 			return err
 		}
-		if isStopped(int(peer.Pid)) {
+		stopped, dying := condition(int(peer.Pid))
+		if stopped {
 			resume(int(peer.Pid), WorkerName, container)
 		}
-		dying := isDying(int(peer.Pid))
 		if dying && wasDying {
 			return nil
 		}
 		wasDying = dying
 	}
-}
-
-// isStopped reports whether a signal has stopped the process.
-func isStopped(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false // it has exited
-	}
-	after := stat[bytes.LastIndexByte(stat, ')')+1:] // the name of the program may have spaces
-	return bytes.HasPrefix(after, []byte(" T "))
 }
