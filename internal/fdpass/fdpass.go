@@ -36,6 +36,11 @@ func Pair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), nil
 }
 
+// PeerGone reports whether err, of sending or receiving, means that the other end has been closed.
+func PeerGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+}
+
 // Conn returns a connection that uses a duplicate of the socket f, and closes f in any case. It
 // is an error if f is not a Unix socket.
 func Conn(f *os.File) (*net.UnixConn, error) {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/identity"
 	"github.com/rootless-containers/subuidless/internal/program"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
@@ -134,7 +135,7 @@ func joinSupervisor(cfg supervisor.Config, p supervisor.Process) error {
 
 // endedOr returns ErrNotRunning if err means that the container has ended.
 func endedOr(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+	if fdpass.PeerGone(err) {
 		return ErrNotRunning
 	}
 	return err

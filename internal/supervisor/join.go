@@ -67,7 +67,7 @@ var errKilled = fmt.Errorf("%w: it was killed", ErrNoKeeper)
 
 // keeperDied reports whether err means that the keeper was killed before or during a request.
 func keeperDied(err error) bool {
-	return errors.Is(err, errKilled) || peerDied(err)
+	return errors.Is(err, errKilled) || fdpass.PeerGone(err)
 }
 
 // Wait waits until the supervisor of a container has ended. It returns at once if none runs.
@@ -321,7 +321,7 @@ func (k *keeper) join(fds []int, m message) (err error) {
 }
 
 // workerDied reports whether err means that the worker was killed before or during a request.
-func workerDied(err error) bool { return peerDied(err) || errors.Is(err, net.ErrClosed) }
+func workerDied(err error) bool { return fdpass.PeerGone(err) || errors.Is(err, net.ErrClosed) }
 
 // awaitNextWorker waits until another worker has taken the place of a dead one. It is an error if the
 // container ends meanwhile, or if that takes longer than until end. The caller holds k.mu, which

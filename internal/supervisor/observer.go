@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/fdpass"
 )
 
 // observer is a process that the keeper reports to what it holds: the witness, or the standby. The
@@ -48,7 +50,7 @@ func (o *observer) report(container string, m message, fds ...int) {
 	if err == nil {
 		return
 	}
-	if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // it has exited
+	if !fdpass.PeerGone(err) { // it has exited
 		slog.Warn("a process that watches the supervisor does not read; it will not start others if keeper and worker die together",
 			"container", container, "err", err)
 	}

@@ -78,7 +78,7 @@ func Enter(cfg Config) (*Entry, error) {
 	e := &Entry{conn: c}
 	if err := e.receive(); err != nil {
 		c.Close()
-		if peerDied(err) {
+		if fdpass.PeerGone(err) {
 			return nil, ErrNoKeeper // it was killed just now
 		}
 		return nil, fmt.Errorf("cannot enter %s: %w", cfg.ID, err)
@@ -116,7 +116,7 @@ func (e *Entry) Join(p Process) error {
 	}
 	defer fdpass.Close(fds[1:])
 	err = e.conn.request(message{User: p.User}, fds...)
-	if peerDied(err) { // and another keeper takes its place, if the session has tasks
+	if fdpass.PeerGone(err) { // and another keeper takes its place, if the session has tasks
 		return Join(e.Config, p)
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"time"
@@ -174,11 +173,6 @@ func (c conn) awaitAnswer() error {
 		return errors.New(answer.Error)
 	}
 	return nil
-}
-
-// peerDied reports whether err, of a request, means that the other side has closed its socket.
-func peerDied(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
 // waitHangup waits until the other side has closed its socket, but not longer than limit. It
