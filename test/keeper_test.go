@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -75,17 +76,14 @@ func TestRunEndsWithSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := command(t, "subuidless", "run", root, "--", "sh", "-c", "echo ready; while :; do chown 1:2 /tmp; done")
-	c := &chowner{t: t}
-	cmd.Stderr = &c.stderr
-	_, out := startWithPipes(t, cmd)
-	c.id = fmt.Sprintf("run-%d", cmd.Process.Pid)
-	if line, err := out.ReadString('\n'); line != "ready\n" {
+	c := startSupervised(t, "run", cmd)
+	if line, err := c.out.ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q, %v\n%s", line, err, c.stderr.String())
 	}
-	killTogether(t, cmd.Process.Pid, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0))
+	killTogether(t, c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0))
 	ended := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(io.Discard, out) // until no process of the container is left
+		_, _ = io.Copy(io.Discard, c.out) // until no process of the container is left
 		_ = cmd.Wait()
 		close(ended)
 	}()
@@ -163,16 +161,24 @@ type chowner struct {
 func startChowner(t *testing.T, files ...*os.File) *chowner {
 	t.Helper()
 	cmd := command(t, "subuidless", "exec", "--", "sh", "-c", "while read owner; do chown $owner f && stat -c %u:%g f; done")
-	c := &chowner{t: t, wait: cmd.Wait}
 	cmd.Dir = t.TempDir()
-	cmd.Stderr, cmd.ExtraFiles = &c.stderr, files
+	cmd.ExtraFiles = files
 	if err := os.WriteFile(filepath.Join(cmd.Dir, "f"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	c := startSupervised(t, "exec", cmd)
+	c.chown("1:2")
+	return c
+}
+
+// startSupervised starts cmd, a command of subuidless: exec or run, as kind says.
+func startSupervised(t *testing.T, kind string, cmd *exec.Cmd) *chowner {
+	t.Helper()
+	c := &chowner{t: t, wait: cmd.Wait}
+	cmd.Stderr = &c.stderr
 	c.in, c.out = startWithPipes(t, cmd)
 	c.front = cmd.Process.Pid
-	c.id = fmt.Sprintf("exec-%d", c.front)
-	c.chown("1:2")
+	c.id = fmt.Sprintf("%s-%d", kind, c.front)
 	return c
 }
 

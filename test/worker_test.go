@@ -44,18 +44,15 @@ func TestStuckWorkerKilled(t *testing.T) {
 	t.Parallel() // it waits for seconds
 	cmd := command(t, "subuidless", "exec", "--", filepath.Join(programsDir(work()), "hung"), "0", "0", "reads")
 	cmd.Dir = t.TempDir()
-	c := &chowner{t: t}
-	cmd.Stderr = &c.stderr
-	in, out := startWithPipes(t, cmd)
-	c.id = fmt.Sprintf("exec-%d", cmd.Process.Pid)
-	if line, err := out.ReadString('\n'); line != "waiting\n" {
+	c := startSupervised(t, "exec", cmd)
+	if line, err := c.out.ReadString('\n'); line != "waiting\n" {
 		t.Fatalf("%q, %v\n%s", line, err, c.stderr.String())
 	}
 	c.kill("subuidless-worker", 0)
-	if _, err := io.WriteString(in, "\n"); err != nil {
+	if _, err := io.WriteString(c.in, "\n"); err != nil {
 		t.Error(err)
 	}
-	if line, err := out.ReadString('\n'); line != "  plain: 100644 1:2\n" {
+	if line, err := c.out.ReadString('\n'); line != "  plain: 100644 1:2\n" {
 		t.Errorf("%q, %v\n%s", line, err, c.stderr.String())
 	}
 	if err := cmd.Wait(); err != nil || !strings.Contains(c.stderr.String(), "waiting for a file system") {
