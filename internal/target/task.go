@@ -221,9 +221,18 @@ func (t *Task) OpenedAsPath(fd int32) (bool, unix.Errno) {
 		return false, unix.EBADF
 	}
 	// proc_pid_fd(5): the permission bits of the link show the access mode. Neither
-	// read nor write means O_PATH, or the undocumented access mode 3 of open(2), which
+	// read nor write means O_PATH, or the access mode 3 of open(2) and mq_open(3), which
 	// permits no I/O either.
-	return st.Mode&0o600 == 0, 0
+	if st.Mode&0o600 != 0 {
+		return false, 0
+	}
+	dup, e := t.Dup(fd)
+	if e != 0 {
+		return true, 0 // most probably: mode 3 is rare
+	}
+	defer unix.Close(dup)
+	flags, err := unix.FcntlInt(uintptr(dup), unix.F_GETFL, 0)
+	return err != nil || flags&unix.O_PATH != 0, 0
 }
 
 // Dup returns a duplicate of the task's descriptor fd, close-on-exec: see
