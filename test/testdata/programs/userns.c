@@ -323,13 +323,6 @@ static void as_other(void) {
 	printf("kill: %d\n", kill(outside, 0) ? errno : 0);
 }
 
-static void wait_forever(void) {
-	char byte;
-	int p[2];
-	must(pipe(p));
-	if (read(p[0], &byte, 1)) {
-	}
-}
 
 int main(void) {
 	setvbuf(stdout, NULL, _IOLBF, 4096);
@@ -357,17 +350,21 @@ int main(void) {
 	show("made");
 
 	struct someone user = {1000, 1000, 1000}, other = {1001, 1001, 1001};
-	outside = must(fork());
-	if (outside == 0) {
-		become(user);
-		must(prctl(PR_SET_DUMPABLE, 1));
-		wait_forever();
-	}
-	// The namespace's creator is user 1000; root maps it.
 	int ready[2], go[2];
 	char byte = 0;
 	must(pipe(ready));
 	must(pipe(go));
+	outside = must(fork());
+	if (outside == 0) {
+		become(user);
+		must(prctl(PR_SET_DUMPABLE, 1));
+		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		must(write(ready[1], &byte, 1));
+		for (;;)
+			pause();
+	}
+	must(read(ready[0], &byte, 1));
+	// The namespace's creator is user 1000; root maps it.
 	pid_t pid = must(fork());
 	if (pid == 0) {
 		must(prctl(PR_SET_PDEATHSIG, SIGKILL));
