@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -17,6 +18,10 @@ import (
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
+
+// No test runs on the first thread of the process, which stays when a goroutine that is locked to
+// it ends: the process would keep the filter, and the agent would take it for a container's.
+func init() { runtime.LockOSThread() }
 
 // filteredThread starts a thread whose getppid is notified, and returns the listener. The
 // thread makes the call once, and the channel receives the result.
