@@ -240,7 +240,11 @@ func (k *keeper) startWorker(ns int) error {
 		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
 		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords, keeperStandby},
 	}
-	pid, err := cmd.Start()
+	var pid int
+	err = withTimerSlack(workerSlack, func() (err error) {
+		pid, err = cmd.Start()
+		return err
+	})
 	if err == nil {
 		k.worker, k.workerPID = ours, pid
 		err = ours.send(message{Config: &k.cfg})
