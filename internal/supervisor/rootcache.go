@@ -14,11 +14,14 @@ import (
 // no task may have changed its root directory since.
 //
 // A task changes its root directory after the notification has been answered, in the
-// kernel. So such a change counts as pending until the task makes its next call.
+// kernel. So such a change counts as pending until the task makes its next call, or is found to
+// have ended.
 type rootCache struct {
 	journal *journal
-	changes atomic.Uint64 // counts changes of root directories
-	pending atomic.Int32  // changes that the kernel may not have made yet
+	exists  func(tid uint32) bool // sys.TaskExists
+	changes atomic.Uint64         // counts changes of root directories
+	pending atomic.Int32          // changes that the kernel may not have made yet
+	refused atomic.Uint32         // how often kept has returned false because of them
 
 	root   unix.Stat_t // of the container's root directory
 	warned sync.Once   // that users may not search it
@@ -27,9 +30,13 @@ type rootCache struct {
 	changer [maxChangers]uint32 // thread ids of the tasks with pending changes; 0: free
 }
 
-// maxChangers is how many changes may be pending. After more, or if a task never makes
-// another call, no receiver keeps a root directory: that is slower, but right.
+// maxChangers is how many changes may be pending. After more, or as long as a task makes no other
+// call, no receiver keeps a root directory: that is slower, but right.
 const maxChangers = 8
+
+// endedEvery is after how many calls for which a change is pending rootCache looks whether the tasks
+// that make changes have ended: accelerated ones may never make another call that is notified.
+const endedEvery = 16
 
 // RootsDiffer implements handlers.RootWatch: the task tid may get another root directory
 // when its call is answered.
@@ -38,16 +45,44 @@ func (r *rootCache) RootsDiffer(tid uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changes.Add(1)
+	if !r.note(tid) {
+		r.forgetEnded()
+		if !r.note(tid) {
+			r.pending.Add(1) // for good
+		}
+	}
+}
+
+// note notes that the task tid has a pending change, and reports whether there was room for that. The
+// caller holds r.mu.
+func (r *rootCache) note(tid uint32) bool {
 	for i := range r.changer {
 		if r.changer[i] == 0 || r.changer[i] == tid {
 			if r.changer[i] == 0 {
 				r.changer[i] = tid
 				r.pending.Add(1)
 			}
-			return
+			return true
 		}
 	}
-	r.pending.Add(1) // for good
+	return false
+}
+
+// forgetEnded removes the changes of tasks that have ended: the kernel has made them, or never will.
+// The caller holds r.mu.
+func (r *rootCache) forgetEnded() {
+	for i, tid := range r.changer {
+		if tid != 0 && !r.exists(tid) {
+			r.settle(i)
+		}
+	}
+}
+
+// settle removes the pending change with the index i. The caller holds r.mu.
+func (r *rootCache) settle(i int) {
+	r.changer[i] = 0
+	r.changes.Add(1) // tasks that share the changed root directory may have called meanwhile
+	r.pending.Add(-1)
 }
 
 // MayDiffer implements handlers.RootWatch: it reports whether tasks of the container may
@@ -76,9 +111,7 @@ func (r *rootCache) called(tid uint32) (changed bool) {
 	defer r.mu.Unlock()
 	for i := range r.changer {
 		if r.changer[i] == tid {
-			r.changer[i] = 0
-			r.changes.Add(1)
-			r.pending.Add(-1)
+			r.settle(i)
 			changed = true
 		}
 	}
@@ -94,5 +127,16 @@ type adoptedRoot struct {
 // kept reports whether the root directory that a receiver has is still that of the task
 // tid.
 func (r *rootCache) kept(last adoptedRoot, tid uint32) bool {
-	return last.tid == tid && r.pending.Load() == 0 && last.changes == r.changes.Load()
+	if last.tid != tid {
+		return false
+	}
+	if r.pending.Load() != 0 {
+		if r.refused.Add(1)%endedEvery == 0 {
+			r.mu.Lock()
+			r.forgetEnded()
+			r.mu.Unlock()
+		}
+		return false
+	}
+	return last.changes == r.changes.Load()
 }

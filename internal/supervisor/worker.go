@@ -140,7 +140,7 @@ func (w *worker) setUp(cfg *Config) error {
 	if w.journal, err = mapJournal(workerJournal); err != nil {
 		return err
 	}
-	w.roots.journal = w.journal
+	w.roots.journal, w.roots.exists = w.journal, sys.TaskExists
 	w.sockets = handlers.NewSockets(&w.journal.sockets)
 	w.waiting.calls = &w.journal.waiting
 	w.replays.open(&w.journal.interrupted)

@@ -54,6 +54,12 @@ func PidfdGetfd(pidfd int, fd int32) (int, unix.Errno) {
 	return result(dup, e)
 }
 
+// TaskExists reports whether there is a thread tid; also if it has ended, and nobody has waited for it.
+func TaskExists(tid uint32) bool {
+	_, _, e := syscall.RawSyscall(unix.SYS_TKILL, uintptr(tid), 0, 0)
+	return e != unix.ESRCH
+}
+
 // Lacks reports whether the kernel lacks the system call nr, or has it switched off (EOPNOTSUPP, as
 // landlock(7) without the security module). All arguments are -1: only for calls that fail then, which
 // those with a size, flags or a descriptor do.
