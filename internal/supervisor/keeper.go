@@ -237,7 +237,7 @@ func (k *keeper) startWorker(ns int) error {
 		Args:      []string{WorkerName, k.cfg.ID},
 		// The Go runtime preempts goroutines with signals. Receivers, which make system
 		// calls all the time, do not need that, and signals interrupt their calls.
-		Env:   append(os.Environ(), "GODEBUG=asyncpreemptoff=1"),
+		Env:   append([]string{"GODEBUG=asyncpreemptoff=1", workerProcs}, os.Environ()...), // the first one of a name counts
 		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords, keeperStandby},
 	}
 	var pid int
