@@ -21,6 +21,9 @@ func RewriteProcess(text []byte, home func(uid uint32) string) ([]byte, specs.Us
 	if err := process.get("user", &user); err != nil {
 		return nil, user, err
 	}
+	if err := CheckUser(user); err != nil {
+		return nil, user, err
+	}
 	if err := process.get("user", &raw); err != nil {
 		return nil, user, err
 	}

@@ -3,6 +3,7 @@ package bundle
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -15,6 +16,17 @@ import (
 // emulated ids of this user.
 const UserAnnotation = "org.rootlesscontaine.rs.subuidless.user"
 
+// CheckUser returns an error if no process can have the ids of user: 4294967295 is -1, which the
+// system calls that set ids take for "unchanged" (setresuid(2)).
+func CheckUser(user specs.User) error {
+	for _, id := range append([]uint32{user.UID, user.GID}, user.AdditionalGids...) {
+		if id == math.MaxUint32 {
+			return fmt.Errorf("user: %d is not a valid id: the largest one is %d", id, id-1)
+		}
+	}
+	return nil
+}
+
 // rewriteUser moves process.user to UserAnnotation if it has additional groups or differs
 // from mapped, the only user and group that is mapped.
 func rewriteUser(spec *jsonObject, mapped specs.User) error {
@@ -24,6 +36,9 @@ func rewriteUser(spec *jsonObject, mapped specs.User) error {
 		return err
 	}
 	if err := process.get("user", &user); err != nil {
+		return fmt.Errorf("process.%w", err)
+	}
+	if err := CheckUser(user); err != nil {
 		return fmt.Errorf("process.%w", err)
 	}
 	if len(process) == 0 || user.UID == mapped.UID && user.GID == mapped.GID && len(user.AdditionalGids) == 0 {

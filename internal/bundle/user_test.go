@@ -25,6 +25,29 @@ func TestRewriteUser(t *testing.T) {
 	}
 }
 
+// No process can have the id -1.
+func TestCheckUser(t *testing.T) {
+	const largest, none = 4294967294, 4294967295
+	for _, tt := range []struct {
+		user  specs.User
+		valid bool
+	}{
+		{specs.User{}, true},
+		{specs.User{UID: largest, GID: largest, AdditionalGids: []uint32{largest}}, true},
+		{specs.User{UID: none}, false},
+		{specs.User{GID: none}, false},
+		{specs.User{AdditionalGids: []uint32{1, none}}, false},
+	} {
+		if err := CheckUser(tt.user); (err == nil) != tt.valid {
+			t.Errorf("%+v: %v", tt.user, err)
+		}
+	}
+	process := `{"user": {"uid": 4294967295, "gid": 0}}`
+	if _, _, err := RewriteProcess([]byte(process), nil); err == nil {
+		t.Errorf("no error for %s", process)
+	}
+}
+
 func TestRewriteRoot(t *testing.T) {
 	_, spec := rewrite(t, defaultSpec(t), testOptions)
 	if user, err := AnnotatedUser(spec.Annotations); user != nil || err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -57,6 +58,9 @@ func (t *Table) Prepare(listener int, u *User) error {
 
 // state returns the state of u, with all capabilities.
 func (u *User) state() (State, error) {
+	if u.UID == math.MaxUint32 || u.GID == math.MaxUint32 {
+		return State{}, fmt.Errorf("user %d:%d: no process can have the id -1", u.UID, u.GID)
+	}
 	s := Root()
 	s.UID = cred.IDs{Real: u.UID, Effective: u.UID, Saved: u.UID, FS: u.UID}
 	s.GID = cred.IDs{Real: u.GID, Effective: u.GID, Saved: u.GID, FS: u.GID}

@@ -130,6 +130,9 @@ func (r *runtime) asUser(c *command, s *state, rec record, init int) (*identity.
 		}
 		user.AdditionalGids = append(slices.Clone(user.AdditionalGids), uint32(gid))
 	}
+	if err := bundle.CheckUser(user); err != nil {
+		return nil, nil, fmt.Errorf("exec: %w", err)
+	}
 	return identityOf(user), c.arguments([]string{"user", "additional-gids"}, env), nil
 }
 
