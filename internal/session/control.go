@@ -52,8 +52,11 @@ func (s *sessions) info(name string) (Info, error) {
 	switch {
 	case errors.Is(err, supervisor.ErrNoKeeper):
 		r, ok, err := s.readRecord(name)
-		if err != nil || !ok {
-			return info, err
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "subuidless: %v: what is in session %s is unknown (subuidless session stop %[2]s removes it)\n", err, name)
+		}
+		if !ok {
+			return info, nil
 		}
 		userNS = r.UserNS
 	case err != nil:
