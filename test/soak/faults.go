@@ -230,8 +230,7 @@ func (f *faults) shuffle(pids []int) []int {
 }
 
 // find returns the processes of that name of a place's supervisor. A place with several supervisors
-// has those that are of no other place. A container does not start if its first worker is killed:
-// so the result is empty if no task is there.
+// has those that are of no other place.
 func (f *faults) find(p *place, name string) (pids []int) {
 	if p.id != "" {
 		return find(name, p.id)
@@ -240,9 +239,6 @@ func (f *faults) find(p *place, name string) (pids []int) {
 		if len(process.args) == 2 && process.args[0] == name && !slices.ContainsFunc(f.places, func(p *place) bool { return p.id == process.args[1] }) {
 			pids = append(pids, process.pid)
 		}
-	}
-	if len(below(p.top(), isInBuild)) == 0 {
-		return nil
 	}
 	return pids
 }

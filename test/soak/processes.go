@@ -150,11 +150,6 @@ func below(ancestor int, wanted func(args []string) bool) (pids []int) {
 // that checks.
 func isTask(args []string) bool { return args[0] == taskName }
 
-// isInBuild reports whether these are the arguments of a program that RUN executes.
-func isInBuild(args []string) bool {
-	return len(args) > 1 && (args[1] == buildPlant || args[1] == buildCheck)
-}
-
 func isJob(args []string) bool { return len(args) > 1 && (args[1] == "job" || args[1] == "user") }
 
 // describeTasks lists the descendants of this process, with what they wait for.

@@ -79,8 +79,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// awaitFirst waits until all jobs have begun: a container does not start if its first worker
-// is killed.
+// awaitFirst waits until all jobs have begun.
 func awaitFirst(ctx context.Context, places []*place) error {
 	for _, p := range places {
 		for end := time.Now().Add(patience); !p.begun(); pause(ctx, 10*time.Millisecond) {
