@@ -235,15 +235,21 @@ func (c *chowner) await(name string, previous int) int {
 }
 
 // processes lists the processes of that name.
-func (c *chowner) processes(name string) (pids []int) {
+func (c *chowner) processes(name string) []int {
 	c.t.Helper()
+	return supervisors(c.t, name, c.id)
+}
+
+// supervisors lists the processes of that name of a container's supervisor.
+func supervisors(t *testing.T, name, id string) (pids []int) {
+	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, dir := range all {
 		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || string(cmdline) != name+"\x00"+c.id+"\x00" {
+		if err != nil || string(cmdline) != name+"\x00"+id+"\x00" {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {

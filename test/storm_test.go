@@ -164,7 +164,17 @@ func inBundle(t *testing.T, runtime string, options, argv []string, spec ...stri
 	if err := copyFile(filepath.Join(rootfs, "bin", "program"), filepath.Join(work("bin"), argv[0])); err != nil {
 		t.Fatal(err)
 	}
-	socket := startAgent(t, run)
+	writeSpec(t, dir, startAgent(t, run), append([]string{"/bin/program"}, argv[1:]...), spec...)
+	cmd := command(t, slices.Concat([]string{runtime}, options, []string{"run", "-b", dir, filepath.Base(run) + strconv.Itoa(os.Getpid())})...)
+	output := new(strings.Builder)
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd, output
+}
+
+// writeSpec makes dir a bundle whose process executes argv as root with capabilities, with the agent
+// at socket. spec are options of subuidless spec.
+func writeSpec(t *testing.T, dir, socket string, argv []string, spec ...string) {
+	t.Helper()
 	subuidless(t, append([]string{"spec", "--bundle", dir, "--socket", socket}, spec...)...)
 	name := filepath.Join(dir, "config.json")
 	text, err := os.ReadFile(name)
@@ -176,7 +186,7 @@ func inBundle(t *testing.T, runtime string, options, argv []string, spec ...stri
 		t.Fatal(err)
 	}
 	process := config["process"].(map[string]any)
-	process["terminal"], process["args"], process["cwd"] = false, append([]string{"/bin/program"}, argv[1:]...), "/tmp"
+	process["terminal"], process["args"], process["cwd"] = false, argv, "/tmp"
 	sets := process["capabilities"].(map[string]any)
 	for set := range sets {
 		sets[set] = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}
@@ -188,10 +198,6 @@ func inBundle(t *testing.T, runtime string, options, argv []string, spec ...stri
 	if err := os.WriteFile(name, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command(t, slices.Concat([]string{runtime}, options, []string{"run", "-b", dir, filepath.Base(run) + strconv.Itoa(os.Getpid())})...)
-	output := new(strings.Builder)
-	cmd.Stdout, cmd.Stderr = output, output
-	return cmd, output
 }
 
 // startAgent starts an agent that runs until the end of the test, and returns its socket.

@@ -157,7 +157,7 @@ func walkAmidKills(t *testing.T, dir string, walker []string, least int, message
 		cmd := command(t, append(append(accelerated(t), "sh", "-c", script, "sh"), walker...)...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "OUT="+output, "WANT="+expected, "STOP="+stopped)
-		said := startUntil(t, cmd, output) // a supervisor that dies before is an error
+		said := startUntil(t, cmd, output)
 		n, err := kill(cmd, func() {
 			if err := os.WriteFile(stopped, nil, 0o644); err != nil {
 				t.Error(err)

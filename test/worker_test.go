@@ -129,7 +129,7 @@ func TestWorkerKilledAmongIdentities(t *testing.T) {
 }
 
 // startUntil starts the command, waits until it has created the file, a path that starts from its
-// directory, and returns its output: a container does not start if its first worker dies.
+// directory, and returns its output.
 func startUntil(t *testing.T, cmd *exec.Cmd, file string) *strings.Builder {
 	t.Helper()
 	output := new(strings.Builder)

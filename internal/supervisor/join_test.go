@@ -131,13 +131,18 @@ func TestJoinWaitsForWorker(t *testing.T) {
 			k.mu.Lock()
 			k.worker = next
 			k.mu.Unlock()
-			m, fds, err := served.receive()
-			fdpass.Close(fds)
-			if err != nil || !m.Fresh || len(fds) != requestFDs {
-				t.Errorf("the next worker receives %+v, %d descriptors, %v", m, len(fds), err)
-			}
-			if err := served.answer(nil); err != nil {
-				t.Fatal(err)
+			for _, want := range []struct {
+				fresh bool
+				fds   int
+			}{{true, 0}, {false, requestFDs}} {
+				m, fds, err := served.receive()
+				fdpass.Close(fds)
+				if err != nil || m.Fresh != want.fresh || len(fds) != want.fds {
+					t.Errorf("the next worker receives %+v, %d descriptors, %v", m, len(fds), err)
+				}
+				if err := served.answer(nil); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := <-joined; err != nil {
 				t.Error(err)

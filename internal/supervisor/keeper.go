@@ -155,14 +155,21 @@ func (k *keeper) start(fds []int, m message) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.activateWorker(func() error {
-		// Before the answer, after which others may call Join. A session is useless if
-		// nobody can.
-		if err := k.listen(); err != nil && k.cfg.Session != nil {
+	// Before the answer, after which others may call Join. A session is useless if nobody can.
+	if err := k.listen(); err != nil && k.cfg.Session != nil {
+		return err
+	}
+	for end, wait := time.Now().Add(restartPatience), time.Millisecond; ; wait = min(2*wait, time.Second) {
+		again, err := k.activateWorker(func() error { return k.addListener(fds, m) })
+		if !again || time.Now().After(end) {
 			return err
 		}
-		return k.addListener(fds, m)
-	})
+		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "err", err)
+		time.Sleep(wait)
+		if err := k.startWorker(fds[fdUserNS]); err != nil {
+			return err
+		}
+	}
 }
 
 // prepare starts the first worker, in the user namespace of the descriptor ns. It does
@@ -256,25 +263,27 @@ func (k *keeper) startWorker(ns int) error {
 }
 
 // activateWorker waits until the worker is ready and calls serve, which sends it
-// listeners. From then on, the worker is restarted when it dies. On an error, the
-// worker is killed. The caller holds k.mu.
-func (k *keeper) activateWorker(serve func() error) error {
-	err := k.worker.awaitAnswer()
+// listeners. From then on, the worker is restarted when it dies. On an error, the worker is
+// killed; again reports whether somebody else had done that. The caller holds k.mu.
+func (k *keeper) activateWorker(serve func() error) (again bool, err error) {
+	err = k.worker.awaitAnswer()
 	if err == nil {
 		err = serve()
 	}
-	if err != nil {
-		// Kill the worker, do not close its socket: it would assume that the keeper has
-		// died.
-		if e := unix.Kill(k.workerPID, unix.SIGKILL); e != nil {
-			slog.Error("cannot kill the broken worker", "pid", k.workerPID, "err", e)
-		}
-		_, _ = userns.Wait(k.workerPID)
-		k.worker.Close()
-		return err
+	if err == nil {
+		go k.restartWorker(k.worker, k.workerPID)
+		return false, nil
 	}
-	go k.restartWorker(k.worker, k.workerPID)
-	return nil
+	// Kill the worker, do not close its socket: it would assume that the keeper has died.
+	if e := unix.Kill(k.workerPID, unix.SIGKILL); e != nil {
+		slog.Error("cannot kill the broken worker", "pid", k.workerPID, "err", e)
+	}
+	status, e := userns.Wait(k.workerPID)
+	k.worker.Close()
+	if !workerDied(err) || e != nil {
+		return false, err
+	}
+	return killed(status), fmt.Errorf("the worker died before it was ready (%s): %w", describe(status), err)
 }
 
 // restartWorker waits for the death of the worker at c, and starts another one if the
@@ -304,7 +313,7 @@ func (k *keeper) replaceWorker(status string) {
 		slog.Warn("the worker died; starting another", "container", k.cfg.ID, "status", status)
 		err := k.startWorker(home[fdUserNS])
 		if err == nil {
-			err = k.activateWorker(k.sendListeners)
+			_, err = k.activateWorker(k.sendListeners)
 		}
 		if err == nil {
 			return
@@ -315,6 +324,9 @@ func (k *keeper) replaceWorker(status string) {
 		k.mu.Lock()
 	}
 }
+
+// killed reports whether a wait status is that of a process that was killed.
+func killed(s unix.WaitStatus) bool { return s.Signaled() && s.Signal() == unix.SIGKILL }
 
 // describe returns a wait status in words.
 func describe(s unix.WaitStatus) string {
@@ -337,28 +349,40 @@ func (k *keeper) sendListeners() error {
 	return nil
 }
 
-// addListener sends a listener to the worker, as the message m requests, and keeps the
-// descriptors fds. The caller holds k.mu.
+// addListener adds a listener, as the message m requests, and keeps the descriptors fds. It is an
+// error if the worker is killed before it has noted the identity of the program; from then on, the
+// next worker serves the listener. The caller holds k.mu.
 func (k *keeper) addListener(fds []int, m message) error {
+	i, err := k.freeIndex()
+	if err != nil {
+		return err
+	}
+	// Once, and before anybody serves the listener: the program may change its identity at once.
+	if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID}); err != nil {
+		return err
+	}
+	k.report(message{Index: i}, fds...)
+	if err := k.worker.request(message{Index: i}, fds...); err != nil && !workerDied(err) {
+		k.report(message{Index: i})
+		return err
+	}
+	k.listeners[i], k.next = fds, i+1
+	go k.awaitHangup(i, fds)
+	return k.keepNamespaces(fds)
+}
+
+// freeIndex returns an index for another listener. The caller holds k.mu.
+func (k *keeper) freeIndex() (int, error) {
 	for n := range k.listeners {
 		// Avoid the index that became free last: the worker may still use it.
-		i := (k.next + n) % maxListeners
-		if k.listeners[i] != nil {
-			continue
+		if i := (k.next + n) % maxListeners; k.listeners[i] == nil {
+			return i, nil
 		}
-		k.report(message{Index: i}, fds...)
-		if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID}, fds...); err != nil {
-			k.report(message{Index: i})
-			return err
-		}
-		k.listeners[i], k.next = fds, i+1
-		go k.awaitHangup(i, fds)
-		return k.keepNamespaces(fds)
 	}
 	if k.cfg.Session != nil {
-		return fmt.Errorf("session %s already has %d commands and containers, the maximum: wait until one ends, or use another session", k.cfg.ID, maxListeners)
+		return 0, fmt.Errorf("session %s already has %d commands and containers, the maximum: wait until one ends, or use another session", k.cfg.ID, maxListeners)
 	}
-	return fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
+	return 0, fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
 }
 
 // awaitHangup waits until the listener with the index i hangs up, and closes it.

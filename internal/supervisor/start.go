@@ -3,9 +3,11 @@ package supervisor
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,7 +35,8 @@ type Prepared struct {
 	conn    conn
 	witness conn // see witness
 	serves  bool
-	ended   chan struct{} // closed when the keeper has ended
+	ended   chan struct{}    // closed when the keeper has ended
+	status  *unix.WaitStatus // of the keeper, when it has
 }
 
 // Prepare starts a keeper while its container is still being set up. As long as the
@@ -73,10 +76,10 @@ func prepare(cfg Config, standby *os.File) (*Prepared, error) {
 		witness.Close()
 		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
-	p := &Prepared{cfg: cfg, keeper: pid, conn: c, witness: witness, ended: make(chan struct{})}
+	p := &Prepared{cfg: cfg, keeper: pid, conn: c, witness: witness, ended: make(chan struct{}), status: new(unix.WaitStatus)}
 	exited := make(chan struct{})
 	go func() {
-		awaitExit(pid, KeeperName, cfg.ID)
+		*p.status = awaitExit(pid, KeeperName, cfg.ID)
 		close(exited)
 	}()
 	go func() {
@@ -126,17 +129,33 @@ func (p *Prepared) Serve(first Process) error {
 	if first.Running {
 		m.RunningPID = first.Pid
 	}
-	if err := p.conn.request(m, fds...); err != nil {
-		return fmt.Errorf("cannot start the supervisor of process %d: %w", first.Pid, err)
+	for end := time.Now().Add(restartPatience); ; {
+		err := p.conn.request(m, fds...)
+		w := &witness{cfg: p.cfg, socket: p.witness}
+		if fdpass.PeerGone(err) && w.takenOver() {
+			err = nil
+		}
+		if err == nil {
+			p.serves = true
+			witnessed.add(p.cfg, 1)
+			go w.watch()
+			return nil
+		}
+		p.Close()
+		if !fdpass.PeerGone(err) || !killed(*p.status) || time.Now().After(end) {
+			return fmt.Errorf("cannot start the supervisor of process %d: %w", first.Pid, err)
+		}
+		slog.Warn("the keeper died; starting another", "container", p.cfg.ID)
+		again, err := Prepare(p.cfg)
+		if err != nil {
+			return err
+		}
+		*p = *again
 	}
-	p.serves = true
-	witnessed.add(p.cfg, 1)
-	go (&witness{cfg: p.cfg, socket: p.witness}).watch()
-	return nil
 }
 
 // Close closes the connection to the keeper. If Serve has not succeeded, the keeper
-// exits, and Close waits for that.
+// exits, and Close waits for that. Closing twice has no effect.
 func (p *Prepared) Close() {
 	p.conn.Close()
 	if !p.serves {

@@ -27,7 +27,7 @@ type message struct {
 	Config *Config `json:",omitempty"`
 	// Index is the index of the listener, which selects its slots in the journal.
 	Index int
-	// Fresh means that the listener is new, and that its program gets the identity of
+	// Fresh means that a new listener will follow, and that its program gets the identity of
 	// User, or, if that is nil, the ids that the runtime sets.
 	Fresh bool           `json:",omitempty"`
 	User  *identity.User `json:",omitempty"`

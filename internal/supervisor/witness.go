@@ -79,11 +79,38 @@ func (w *witness) watch() {
 			break
 		}
 	}
+	w.close()
+}
+
+// close closes what the witness holds.
+func (w *witness) close() {
 	fdpass.Close(w.files)
 	for _, fds := range w.listeners {
 		fdpass.Close(fds)
 	}
 	w.standby.Close() // an error if it is nil
+}
+
+// takenOver waits until another keeper holds the container, whose first one has been killed before
+// it could answer. It returns false if that one had noted no listener yet, so that the container has
+// to be handed over again.
+func (w *witness) takenOver() bool {
+	for keepers := 0; keepers < 2; { // each one reports its configuration
+		m, fds, err := w.socket.receive()
+		if err != nil {
+			w.socket.Close()
+			if errors.Is(err, io.EOF) && w.restart() {
+				return true
+			}
+			w.close()
+			return false
+		}
+		w.note(m, fds)
+		if m.Config != nil {
+			keepers++
+		}
+	}
+	return true
 }
 
 // note notes a report: see keeper.report.

@@ -216,7 +216,8 @@ func openSidecar(dir string) (*owner.Sidecar, error) {
 }
 
 // handleMessage executes a message of the keeper: the first one sets the worker up, and
-// each of the others adds a listener, with the descriptors fds.
+// each of the others adds a listener, with the descriptors fds, or sets the identity of the program
+// of the next one.
 func (w *worker) handleMessage(m message, fds []int) error {
 	switch {
 	case m.Config != nil:
@@ -229,11 +230,11 @@ func (w *worker) handleMessage(m message, fds []int) error {
 	if w.journal == nil {
 		return errors.New("the first message to the worker has no configuration")
 	}
+	if m.Fresh {
+		return w.setIdentity(m)
+	}
 	if len(fds) != requestFDs {
 		return errDescriptors(len(fds), requestFDs)
-	}
-	if err := w.setIdentity(m); err != nil {
-		return err
 	}
 	if w.roots.root == (unix.Stat_t{}) {
 		if err := unix.Fstat(fds[fdRoot], &w.roots.root); err != nil {
@@ -256,11 +257,9 @@ func replaceSocket(fd int, fds []int) error {
 	return nil
 }
 
-// setIdentity sets the identity of the program of a new listener.
+// setIdentity sets the identity of the program of a listener that will be added.
 func (w *worker) setIdentity(m message) error {
 	switch {
-	case !m.Fresh:
-		return nil
 	case m.RunningPID == 0:
 		return w.identities.Prepare(m.Index, m.User)
 	case m.User == nil:
