@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/cred"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/target"
 )
 
@@ -254,7 +255,10 @@ func (c *Call) signalMany(sig int32, none unix.Errno, match func(pid uint32) boo
 	}
 	for _, pid := range allowed {
 		// ESRCH: the process has ended, as it may have after the signal.
-		_ = unix.Kill(int(pid), unix.Signal(sig))
+		_ = sys.SignalIf(int(pid), unix.Signal(sig), func() bool {
+			may, e := c.maySignal(pid, sig)
+			return e == 0 && may && match(pid)
+		})
 	}
 	return Result{Final: true}
 }

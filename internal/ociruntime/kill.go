@@ -2,11 +2,12 @@ package ociruntime
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // kill executes the command kill. With --all, the runtimes find the processes of a container by
@@ -33,18 +34,22 @@ func (r *runtime) kill(c *command) (int, error) {
 	if err != nil {
 		return statusFailed, err
 	}
-	var pids []int
+	var m members
 	if init != 0 {
-		pids, err = processesOf(init)
+		m, err = membersOf(init)
 	} else {
-		pids, err = processesIn(rec.Rootfs)
+		m, err = membersIn(rec.Rootfs)
 	}
 	if err != nil {
 		return statusFailed, err
 	}
+	pids, err := m.list()
+	if err != nil {
+		return statusFailed, err
+	}
 	for _, pid := range pids {
-		if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
-			return statusFailed, fmt.Errorf("kill: process %d of container %s: %w", pid, c.id, os.NewSyscallError("kill", err))
+		if e := sys.SignalIf(pid, sig, func() bool { return m.has(pid) }); e != 0 && e != unix.ESRCH {
+			return statusFailed, fmt.Errorf("kill: process %d of container %s: %w", pid, c.id, e)
 		}
 	}
 	return 0, nil

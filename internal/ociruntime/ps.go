@@ -29,7 +29,11 @@ func (r *runtime) ps(c *command) (int, error) {
 	if init == 0 {
 		return statusFailed, fmt.Errorf("ps: container %s is not running", c.id)
 	}
-	pids, err := processesOf(init)
+	m, err := membersOf(init)
+	if err != nil {
+		return statusFailed, err
+	}
+	pids, err := m.list()
 	if err != nil {
 		return statusFailed, err
 	}
@@ -82,30 +86,38 @@ func printTable(pids []int, options []string) error {
 	return nil
 }
 
-// processesOf returns the processes of the container whose first process is init: those in its
+// members are the processes of a container: those in whose directory of /proc the file of this name
+// is the same as file, or, if file is nil, the process init. The zero value is none.
+type members struct {
+	name string
+	file fs.FileInfo
+	init int
+}
+
+// membersOf returns the processes of the container whose first process is init: those in its
 // PID namespace, or if init shares that of another container or of this process, in its mount
 // namespace.
-func processesOf(init int) ([]int, error) {
+func membersOf(init int) (members, error) {
 	namespace := "mnt"
 	first, err := isFirst(init)
 	if err != nil {
-		return nil, err
+		return members{}, err
 	}
 	if first {
 		namespace = "pid"
 	}
 	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/ns/%s", init, namespace))
 	if err != nil {
-		return nil, err
+		return members{}, err
 	}
 	own, err := os.Stat("/proc/self/ns/" + namespace)
 	if err != nil {
-		return nil, err
+		return members{}, err
 	}
 	if os.SameFile(theirs, own) {
-		return []int{init}, nil
+		return members{init: init}, nil
 	}
-	return processesWith("ns/"+namespace, theirs)
+	return members{name: "ns/" + namespace, file: theirs}, nil
 }
 
 // isFirst reports whether a process is the first one of its PID namespace: process 1 in it, by
@@ -124,38 +136,45 @@ func isFirst(pid int) (bool, error) {
 	return false, fmt.Errorf("/proc/%d/status has no NSpid", pid)
 }
 
-// processesIn returns the processes whose root directory is rootfs, unless it is that of this
+// membersIn returns the processes whose root directory is rootfs, unless it is that of this
 // process: what is left of a container in the PID namespace of another one when its first process
 // has ended.
-func processesIn(rootfs string) ([]int, error) {
+func membersIn(rootfs string) (members, error) {
 	theirs, err := os.Stat(rootfs)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return members{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return members{}, err
 	}
 	own, err := os.Stat("/")
 	if err != nil || os.SameFile(theirs, own) {
-		return nil, err
+		return members{}, err
 	}
-	return processesWith("root", theirs)
+	return members{name: "root", file: theirs}, nil
 }
 
-// processesWith returns the processes in whose directory of /proc the given file is the same as
-// file, in ascending order.
-func processesWith(name string, file fs.FileInfo) ([]int, error) {
+// has reports whether a process belongs to the container.
+func (m members) has(pid int) bool {
+	if m.file == nil {
+		return pid == m.init
+	}
+	found, err := os.Stat(fmt.Sprintf("/proc/%d/%s", pid, m.name))
+	return err == nil && os.SameFile(found, m.file)
+}
+
+// list returns the processes in ascending order.
+func (m members) list() ([]int, error) {
+	if m == (members{}) {
+		return nil, nil
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
 	}
 	pids := []int{}
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if found, err := os.Stat(fmt.Sprintf("/proc/%d/%s", pid, name)); err == nil && os.SameFile(found, file) {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && m.has(pid) {
 			pids = append(pids, pid)
 		}
 	}

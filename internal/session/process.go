@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -121,11 +122,14 @@ func findMembers(userNS uint64) (*members, error) {
 	return m, nil
 }
 
-// signal sends a signal to processes, except to those that have ended.
-func signal(list []process, s unix.Signal) error {
+// signal sends a signal to processes in a user namespace, except to those that have ended.
+func signal(list []process, userNS uint64, s unix.Signal) error {
 	for i := range list {
-		if err := unix.Kill(list[i].pid, s); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("kill process %d (%s): %w", list[i].pid, strings.Join(list[i].args, " "), err)
+		member := func() bool {
+			return userns.Ancestor(fmt.Sprintf("/proc/%d", list[i].pid), map[uint64]uint64{userNS: userNS}) == userNS
+		}
+		if e := sys.SignalIf(list[i].pid, s, member); e != 0 && e != unix.ESRCH {
+			return fmt.Errorf("signal to process %d (%s): %w", list[i].pid, strings.Join(list[i].args, " "), e)
 		}
 	}
 	return nil
@@ -160,7 +164,7 @@ func endGently(userNS uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := signal(m.inContainers(step.inContainers), step.signal); err != nil {
+		if err := signal(m.inContainers(step.inContainers), userNS, step.signal); err != nil {
 			return err
 		}
 		for end := time.Now().Add(step.patience); !step.done(m) && time.Now().Before(end); {
@@ -183,7 +187,7 @@ func kill(userNS uint64) error {
 		if time.Now().After(end) {
 			return fmt.Errorf("process %d (%s) does not end", m.processes[0].pid, strings.Join(m.processes[0].args, " "))
 		}
-		if err := signal(m.processes, unix.SIGKILL); err != nil {
+		if err := signal(m.processes, userNS, unix.SIGKILL); err != nil {
 			return err
 		}
 	}

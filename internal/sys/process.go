@@ -132,6 +132,21 @@ func PidfdSendSignal(pidfd int, sig unix.Signal) unix.Errno {
 	return e
 }
 
+// SignalIf sends sig to the process pid if meant returns true. Meant is called when the number cannot
+// become that of another process any more. The error is ESRCH if the process has ended, or is not
+// meant.
+func SignalIf(pid int, sig unix.Signal, meant func() bool) unix.Errno {
+	fd, _, e := syscall.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(pid), 0, 0)
+	if e != 0 {
+		return e
+	}
+	defer unix.Close(int(fd))
+	if !meant() {
+		return unix.ESRCH
+	}
+	return PidfdSendSignal(int(fd), sig)
+}
+
 // SchedYield is sched_yield(2).
 func SchedYield() { syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
