@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // The init of a container with a control socket serves requests of further commands of
@@ -234,11 +235,18 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 // superviseExec lets the command of the stage st run when the peer has passed its listener to
 // the supervisor, and sends its exit status.
 func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, spec *execSpec, user *account) error {
+	signal := func(s unix.Signal) { _ = sys.PidfdSendSignal(st.pidfd, s) } // it may have ended
 	kill := func(err error) error {
-		_ = unix.Kill(st.pid, unix.SIGKILL)
+		signal(unix.SIGKILL)
 		<-ended
 		return err
 	}
+	released := false
+	defer func() {
+		if !released {
+			unix.Close(st.pidfd)
+		}
+	}()
 	var listener *os.File
 	if c.Supervised {
 		var err error
@@ -268,16 +276,20 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 	if err != nil {
 		return kill(err)
 	}
+	released = true
 	go func() {
+		defer unix.Close(st.pidfd)
 		for {
 			text, _, err := receive(peer)
 			if err != nil {
 				break
 			}
-			_ = signalProcess(st.pid, text) // it may have ended
+			if n, err := strconv.Atoi(text); err == nil {
+				signal(unix.Signal(n))
+			}
 		}
 		if !spec.Detached {
-			_ = unix.Kill(st.pid, unix.SIGKILL)
+			signal(unix.SIGKILL)
 		}
 	}()
 	return sendStatus(peer, <-ended)

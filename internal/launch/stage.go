@@ -32,6 +32,7 @@ var errStageEnded = errors.New("the stage has ended")
 // stage is a stage as its parent sees it.
 type stage struct {
 	pid    int
+	pidfd  int      // of the process: the init's reaper may have waited for it; -1: nobody has
 	socket *os.File // the parent's end of the socket
 	// gated is, in place of the socket, what holds a command in a session that needs no stage.
 	gated *userns.Gated
@@ -87,15 +88,17 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		attr.Files = append(attr.Files, theirs)
 	}
 	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ",")}, args...)
-	start := startProcess
+	start, pidfd := startProcess, -1
 	if a.entry != nil {
 		start = a.startEntered
+	} else {
+		attr.Sys.PidFD = &pidfd
 	}
 	pid, err := start("/proc/self/exe", argv, attr)
 	if err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
-	return &stage{pid: pid, socket: ours}, nil
+	return &stage{pid: pid, pidfd: pidfd, socket: ours}, nil
 }
 
 // filter returns the name of the stage's filter.
@@ -133,7 +136,7 @@ func startIn(args []string, a stageAttr) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stage{pid: gated.Pid, gated: gated}, nil
+	return &stage{pid: gated.Pid, pidfd: -1, gated: gated}, nil
 }
 
 // enteredCommand returns a command in the namespaces of the session, with the environment env (nil:
@@ -166,7 +169,7 @@ func (a *stageAttr) startEntered(exe string, argv []string, attr *os.ProcAttr) (
 // listener. The error is errStageEnded if the stage ended first.
 func (s *stage) listener() (*os.File, error) {
 	if s.gated != nil {
-		return duplicateOf(s.pid, s.gated.Listener, "seccomp listener")
+		return s.duplicate(s.gated.Listener)
 	}
 	text, _, err := receive(s.socket)
 	if errors.Is(err, io.EOF) {
@@ -179,7 +182,7 @@ func (s *stage) listener() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the stage sent %q instead of the number of its listener", text)
 	}
-	return duplicateOf(s.pid, fd, "seccomp listener")
+	return s.duplicate(fd)
 }
 
 // release lets the stage execute the command.
@@ -201,23 +204,26 @@ func (s *stage) notReleased(err error) (status int, _ error) {
 	return StatusFailed, err
 }
 
-// duplicateOf returns a duplicate of the descriptor fd of process pid.
-func duplicateOf(pid, fd int, name string) (*os.File, error) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("pidfd_open(%d): %w", pid, err)
+// duplicate returns a duplicate of the listener, the descriptor fd of the stage.
+func (s *stage) duplicate(fd int) (*os.File, error) {
+	pidfd := s.pidfd
+	if pidfd < 0 {
+		var err error
+		if pidfd, err = unix.PidfdOpen(s.pid, 0); err != nil {
+			return nil, fmt.Errorf("pidfd_open(%d): %w", s.pid, err)
+		}
+		defer unix.Close(pidfd)
 	}
-	defer unix.Close(pidfd)
 	dup, err := unix.PidfdGetfd(pidfd, fd, 0)
 	switch {
 	case err == unix.ENOSYS:
-		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (requires Linux 5.6 or later)", name, err)
+		return nil, fmt.Errorf("pidfd_getfd of the seccomp listener: %w (requires Linux 5.6 or later)", err)
 	case err == unix.EPERM:
-		return nil, fmt.Errorf("pidfd_getfd of the %s: %w (it requires permission to ptrace the child process: kernel.yama.ptrace_scope must not be 3, and the seccomp profile of an outer container must allow pidfd_getfd)", name, err)
+		return nil, fmt.Errorf("pidfd_getfd of the seccomp listener: %w (it requires permission to ptrace the child process: kernel.yama.ptrace_scope must not be 3, and the seccomp profile of an outer container must allow pidfd_getfd)", err)
 	case err != nil:
-		return nil, fmt.Errorf("pidfd_getfd of the %s: %w", name, err)
+		return nil, fmt.Errorf("pidfd_getfd of the seccomp listener: %w", err)
 	}
-	return os.NewFile(uintptr(dup), name), nil
+	return os.NewFile(uintptr(dup), "seccomp listener"), nil
 }
 
 // StageMain is the main function of the stage. It installs the filter, waits until the parent
