@@ -151,6 +151,40 @@ func TestJoinWaitsForWorker(t *testing.T) {
 	}
 }
 
+// A listener does not get an index whose slots a thread of the worker still uses.
+func TestOccupiedIndex(t *testing.T) {
+	ours, theirs := pair(t)
+	k := &keeper{worker: ours}
+	k.listeners[0] = []int{-1}
+	go func() {
+		for _, answer := range []error{errOccupied, errOccupied, nil} {
+			_, _, _ = theirs.receive()
+			_ = theirs.answer(answer)
+		}
+	}()
+	if i, err := k.prepareIndex(message{}); i != 3 || err != nil {
+		t.Errorf("index %d, %v, want 3", i, err)
+	}
+}
+
+// A receiver that handles a call uses its slot.
+func TestOccupied(t *testing.T) {
+	l := &listener{receivers: []*receiver{{}, {}}}
+	if l.occupied() {
+		t.Error("idle receivers use their slots")
+	}
+	l.receivers[1].busy.Store(7)
+	if !l.occupied() {
+		t.Error("a busy receiver does not use its slot")
+	}
+	l = &listener{}
+	room := &waitingRoom{receiver: &receiver{}}
+	l.room.Store(room)
+	if room.receiver.busy.Store(7); !l.occupied() {
+		t.Error("a busy waiting room does not use its slot")
+	}
+}
+
 // A keeper recognizes a listener that it has already.
 func TestSupervises(t *testing.T) {
 	_, p := joining(t)

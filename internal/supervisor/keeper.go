@@ -353,12 +353,9 @@ func (k *keeper) sendListeners() error {
 // error if the worker is killed before it has noted the identity of the program; from then on, the
 // next worker serves the listener. The caller holds k.mu.
 func (k *keeper) addListener(fds []int, m message) error {
-	i, err := k.freeIndex()
-	if err != nil {
-		return err
-	}
 	// Once, and before anybody serves the listener: the program may change its identity at once.
-	if err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID}); err != nil {
+	i, err := k.prepareIndex(m)
+	if err != nil {
 		return err
 	}
 	k.report(message{Index: i}, fds...)
@@ -371,13 +368,24 @@ func (k *keeper) addListener(fds []int, m message) error {
 	return k.keepNamespaces(fds)
 }
 
-// freeIndex returns an index for another listener. The caller holds k.mu.
-func (k *keeper) freeIndex() (int, error) {
+// errOccupied is a worker's answer if one of its threads still handles a call of the listener that had
+// the index before, because a file system does not answer.
+var errOccupied = errors.New("the index of the listener is in use")
+
+// prepareIndex returns an index for another listener, for which the worker has noted the identity that
+// m requests. The caller holds k.mu.
+func (k *keeper) prepareIndex(m message) (int, error) {
 	for n := range k.listeners {
 		// Avoid the index that became free last: the worker may still use it.
-		if i := (k.next + n) % maxListeners; k.listeners[i] == nil {
-			return i, nil
+		i := (k.next + n) % maxListeners
+		if k.listeners[i] != nil {
+			continue
 		}
+		err := k.worker.request(message{Index: i, Fresh: true, User: m.User, RunningPID: m.RunningPID})
+		if err != nil && err.Error() == errOccupied.Error() {
+			continue
+		}
+		return i, err
 	}
 	if k.cfg.Session != nil {
 		return 0, fmt.Errorf("session %s already has %d commands and containers, the maximum: wait until one ends, or use another session", k.cfg.ID, maxListeners)

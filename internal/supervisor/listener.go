@@ -283,6 +283,15 @@ func (l *listener) countBusy(last *[maxReceivers + maxSpares]uint64) (busy int, 
 	return busy, stuck
 }
 
+// occupied reports whether a receiver or the waiting room handles a call: it uses a slot.
+func (l *listener) occupied() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	room := l.room.Load()
+	return room != nil && room.receiver.busy.Load() != 0 ||
+		slices.ContainsFunc(l.receivers, func(r *receiver) bool { return r.busy.Load() != 0 })
+}
+
 // setBusy notes that r handles the notification in its slot, and wakes watch.
 func (l *listener) setBusy(r *receiver) {
 	r.caller.Store(r.slot.notif.PID)

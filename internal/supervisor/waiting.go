@@ -214,13 +214,23 @@ func (w *waitingRoom) serve(l *listener) {
 		}
 		w.poll(l)
 	}
-	for _, c := range w.present { // of callers that have ended
+	w.receiver.call.Target.Close()
+}
+
+// close frees what belongs to calls whose callers have ended. Its listener has hung up, and no
+// receiver of that is left, which could still send a call.
+func (w *waitingRoom) close(calls *waitingCalls) {
+	close(w.entering)
+	for c := range w.entering {
+		w.present = append(w.present, c)
+	}
+	for _, c := range w.present {
 		if c.socket >= 0 {
 			unix.Close(c.socket)
 		}
-		l.worker.waiting.remove(c.call)
+		calls.remove(c.call)
 	}
-	w.receiver.call.Target.Close()
+	unix.Close(w.wake)
 }
 
 // stays runs the handler of a call whose socket is ready, or looks at the caller if it is time to,

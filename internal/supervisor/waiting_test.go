@@ -3,6 +3,8 @@ package supervisor
 import (
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -25,6 +27,34 @@ func TestWaitingCalls(t *testing.T) {
 	before.remove(third)
 	if again := before.add(5, &unotify.Notif{ID: 4}); again.attempts != 0 {
 		t.Errorf("a new call has had %d attempts", again.attempts)
+	}
+}
+
+// A room frees the places of calls that enter when its listener has hung up, and closes their sockets.
+func TestWaitingRoomClose(t *testing.T) {
+	j, _ := newTestJournal(t)
+	calls := waitingCalls{calls: &j.waiting}
+	room := &waitingRoom{wake: -1, entering: make(chan waiting, 2)}
+	var peers []int
+	enter := func(id uint64) waiting {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peers = append(peers, pair[1])
+		return waiting{call: calls.add(3, &unotify.Notif{ID: id}), socket: pair[0]}
+	}
+	room.present = []waiting{enter(1)}
+	room.entering <- enter(2)
+	room.close(&calls)
+	if calls.any(3) {
+		t.Error("places are taken by calls whose callers have ended")
+	}
+	for _, fd := range peers {
+		if n, err := unix.Read(fd, make([]byte, 1)); n != 0 || err != nil {
+			t.Errorf("a socket is not closed: %v", err)
+		}
+		unix.Close(fd)
 	}
 }
 

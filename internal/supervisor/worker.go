@@ -231,6 +231,9 @@ func (w *worker) handleMessage(m message, fds []int) error {
 		return errors.New("the first message to the worker has no configuration")
 	}
 	if m.Fresh {
+		if l := w.listenerAt(m.Index); l != nil && l.occupied() {
+			return errOccupied
+		}
 		return w.setIdentity(m)
 	}
 	if len(fds) != requestFDs {
@@ -243,6 +246,13 @@ func (w *worker) handleMessage(m message, fds []int) error {
 		handlers.LookForDevices(w.owners, fmt.Sprintf("/proc/self/fd/%d/", fds[fdRoot]))
 	}
 	return w.serve(m.Index, fds)
+}
+
+// listenerAt returns the last listener with the index, which may have hung up, or nil.
+func (w *worker) listenerAt(index int) *listener {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.listeners[index]
 }
 
 // replaceSocket makes the descriptor fd, which new keepers inherit, a duplicate of the one in fds.
@@ -293,7 +303,7 @@ func (w *worker) removeListener(l *listener, index int) {
 	defer w.mu.Unlock()
 	fdpass.Close(l.fds)
 	if room := l.room.Load(); room != nil {
-		unix.Close(room.wake)
+		room.close(&w.waiting)
 	}
 	if w.listeners[index] == l { // not another one that uses the index already
 		w.listeners[index] = nil
