@@ -169,6 +169,23 @@ func TestAcceleratedWalks(t *testing.T) {
 	}
 }
 
+// TestAcceleratedAfterUsers accelerates programs that are executed by a process that was another user for
+// a while, as apt-get is before it executes dpkg.
+func TestAcceleratedAfterUsers(t *testing.T) {
+	needs(t, "python3")
+	dir := ownedTree(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	const program = "import os\nos.setegid(43); os.seteuid(42); os.seteuid(0); os.setegid(0)\nos.execvp('find', ['find', '.', '-ls'])"
+	want := walk(t, dir, "subuidless", "exec", "--trace", trace, "--", "python3", "-c", program)
+	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), "python3", "-c", program)...)
+	if !bytes.Equal(got, want) {
+		t.Errorf("sees something else:\n%.4000s", diff(want, got))
+	}
+	if slow, fast := lines(t, trace), lines(t, trace+"2"); fast > slow/2 {
+		t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
+	}
+}
+
 // TestAcceleratedGo runs a Go program, which has threads from its start, again and again: it gets the code
 // before, except for the second time, when it is observed.
 func TestAcceleratedGo(t *testing.T) {

@@ -67,6 +67,21 @@ func (t *Table) Own(tid uint32) bool {
 	return e == 0 && t.owns(c)
 }
 
+// IsInitial reports whether all tasks of the process of the thread tid, the target of the
+// notification w, have the initial state.
+func (t *Table) IsInitial(tid uint32, w Waiter) bool {
+	if !t.InUse() {
+		return true
+	}
+	c, e := getCookie(tid)
+	if e == 0 && t.owns(c) && c.has(pending|perThread|moving) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		c, e = t.waitingCookie(tid, w)
+	}
+	return e == 0 && (!t.owns(c) || c == t.newCookie(initial))
+}
+
 // Set makes s the state of the thread tid, which waits for an answer, or of its process
 // if that is the only thread. The error is ESRCH if the thread has exited, or EAGAIN if
 // the table is full or the hard RLIMIT_LOCKS of the process is too low; the log then
@@ -410,12 +425,19 @@ func (t *Table) eachThread(tid uint32, f func(thread uint32, slack uint64) unix.
 	return e
 }
 
-// setCookie makes c the cookie of the process of tid. The caller holds t.mu. The error
-// is EAGAIN if the hard limit of the process does not allow it, or Leaves.
+// setCookie makes c the cookie of the process of tid. A process whose tasks have the initial state
+// needs none: it gets the limit that it had before. The caller holds t.mu. The error is EAGAIN if the
+// hard limit of the process does not allow it, or Leaves.
 func (t *Table) setCookie(tid uint32, c cookie) unix.Errno {
 	var old unix.Rlimit
 	if e := prlimit(tid, nil, &old); e != 0 {
 		return e
+	}
+	if c == t.newCookie(initial) {
+		if !t.owns(cookie(old.Cur)) {
+			return 0
+		}
+		return prlimit(tid, &unix.Rlimit{Cur: min(t.state(initial).Locks.Cur, old.Max), Max: old.Max}, nil)
 	}
 	if old.Max < uint64(c) {
 		// setuid(2) documents EAGAIN as a lack of resources.

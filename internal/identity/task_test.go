@@ -270,7 +270,44 @@ func TestLoweredLimit(t *testing.T) {
 	table.wants(t, "afterwards", p.pid, &root)
 }
 
-// Leaves is called once for a process, before its state changes, and can prevent that.
+// A process that returns to the initial state is as one that never had another, after execve(2), too.
+func TestReturns(t *testing.T) {
+	table, _ := newTable(t)
+	p := startPython(t)
+	root, alice := Root(), user(42)
+	is := func(want bool) {
+		t.Helper()
+		if got := table.IsInitial(p.pid, assumeWaiting{}); got != want {
+			t.Errorf("initial: %v, want %v", got, want)
+		}
+		if own := table.Own(p.pid); own == want {
+			t.Errorf("has a cookie: %v", own)
+		}
+	}
+	is(true)
+	table.mustSet(t, p.pid, alice)
+	is(false)
+	table.mustSet(t, p.pid, &root)
+	is(true)
+	table.mustSet(t, p.pid, &root) // nothing to do
+	is(true)
+	table.mustSet(t, p.pid, alice)
+	if e := table.Expect(p.pid, &root); e != 0 {
+		t.Fatal(e)
+	}
+	is(false) // the execve(2) has failed
+	if e := table.Expect(p.pid, &root); e != 0 {
+		t.Fatal(e)
+	}
+	p.executes("os.execvp('sleep', ['sleep', '60'])")
+	is(true)
+	var l unix.Rlimit
+	if e := prlimit(p.pid, nil, &l); e != 0 || l != Unlimited {
+		t.Errorf("the limit is %v, %v", l, e)
+	}
+}
+
+// Leaves is called for a process each time before it leaves the initial state, and can prevent that.
 func TestLeaves(t *testing.T) {
 	table, _ := newTable(t)
 	p := startPython(t)
@@ -288,9 +325,11 @@ func TestLeaves(t *testing.T) {
 	table.wants(t, "prevented", p.pid, &root)
 	err = nil
 	table.mustSet(t, p.pid, user(42))
+	table.mustSet(t, p.pid, user(43))
+	table.mustSet(t, p.pid, &root)
 	table.mustSet(t, p.pid, &root)
 	table.mustSet(t, p.pid, user(43))
-	if want := []uint32{p.pid, p.pid}; !slices.Equal(left, want) {
+	if want := []uint32{p.pid, p.pid, p.pid}; !slices.Equal(left, want) {
 		t.Errorf("called for %d, want %d", left, want)
 	}
 }

@@ -147,5 +147,5 @@ func (r *receiver) noteSharing(flags uint64) {
 
 // IsInitial implements accelerate.Caller.
 func (r *receiver) IsInitial() bool {
-	return !r.worker.identities.InUse() || !r.worker.identities.Own(r.call.PID)
+	return r.worker.identities.IsInitial(r.call.PID, r)
 }
