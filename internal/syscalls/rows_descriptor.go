@@ -13,8 +13,9 @@ var descriptorRows = []Row{
 		// As few bits of the second byte, the type of the command, as tell these types
 		// (see Row about complements): 0x89 (SIOC*), 0x58 (FS_IOC_FSSETXATTR), 0x66 and
 		// 0x76 (FS_IOC_SETFLAGS, FS_IOC_SETVERSION), 0xb7 (NS_GET_OWNER_UID) and 0xff (pidfds), from the
-		// frequent 0x54 (terminals), 0x64 (DRM), 0x94 (FICLONE) and 0xae (KVM).
-		{{1, 0x0c00, 0x0800}}, {{1, 0xa200, 0x2200}}, {{1, 0xb000, 0xb000}},
+		// frequent 0x54 (terminals), 0x64 (DRM), 0x94 (FICLONE) and 0xae (KVM); and of the first byte
+		// that which tells FS_IOC_SETFLAGS from FS_IOC_FIEMAP, with which dpkg looks at each of its lists.
+		{{1, 0x0c00, 0x0800}}, {{1, 0xa201, 0x2200}}, {{1, 0xb000, 0xb000}},
 		{{1, 0xff80, 0x5480}}, // TUNSETIFF and its relatives, of the same type as terminals
 	}, Note: "network interfaces need CAP_NET_ADMIN; the attributes of a file belong to its owner; NS_GET_OWNER_UID and PIDFD_GET_INFO show emulated ids; namespaces of a pidfd as `ptrace`"},
 	{Name: "file_setattr", Handler: handlers.FileSetattr, Args: []Arg{DirFD, Path, Ptr, Size, Flags}, Note: "the attributes of a file belong to its owner"},
