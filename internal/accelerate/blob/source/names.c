@@ -38,16 +38,19 @@ long make_link(u64 target, int dirfd, u64 path) {
 }
 
 // nothing_to_forget reports whether the sidecar has nothing about the object at path, which is about
-// to lose a name: because it can have a record itself.
+// to lose a name: because it can have a record itself, or does not exist.
 static int nothing_to_forget(int dirfd, u64 path, u32 mode) {
 	long r = read_record(dirfd, path, AT_SYMLINK_NOFOLLOW, 0, 0);
-	return r >= 0 || unrecorded(r, mode);
+	return r >= 0 || r == -ENOENT || unrecorded(r, mode);
 }
 
 long remove_at(int dirfd, u64 path, u32 flags) {
 	struct stat st = {.mode = S_IFDIR}; // rmdir(2) removes nothing else
-	if (!(flags & AT_REMOVEDIR) && stat_of(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return NOTIFY;
+	if (!(flags & AT_REMOVEDIR)) {
+		long r = stat_of(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
+		if (r && r != -ENOENT)
+			return NOTIFY;
+	}
 	return nothing_to_forget(dirfd, path, st.mode) ? change(__NR_unlinkat, dirfd, path, flags, 0, 0) : NOTIFY;
 }
 
