@@ -65,7 +65,8 @@ func mappings(maps int) ([]mapping, error) {
 			start: q.start, end: q.end, offset: q.offset, file: file{q.major, q.minor, q.inode},
 			executable: q.flags&procmapExecutable != 0, writable: q.flags&procmapWritable != 0, private: q.flags&procmapShared == 0,
 		}
-		if m.isText() && m.offset == 0 && m.end-m.start <= uint64(len(blob.Code())) {
+		// A memfd is on a file system without a device. The program may have changed the protection.
+		if m.private && m.file.major == 0 && m.file.inode != 0 && m.offset == 0 && m.end-m.start <= uint64(len(blob.Code())) {
 			m.code = strings.HasPrefix(nameOf(maps, m.start), "/memfd:"+memfdName+" ")
 		}
 		all = append(all, m)

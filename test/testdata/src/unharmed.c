@@ -246,6 +246,18 @@ static void *as_user(void *arg) {
 	return NULL;
 }
 
+// A program that makes all code writable, as some do that replace functions, and then changes its identity.
+static void make_writable(void) {
+	char line[512];
+	unsigned long from, to;
+	FILE *maps = fopen("/proc/self/maps", "r");
+	CHECK(maps != NULL);
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx r-x", &from, &to) == 2 && strstr(line, "/memfd:"))
+			CHECK(mprotect((void *)from, to - from, PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
+	fclose(maps);
+}
+
 static void test_identities(double seconds) {
 	(void)seconds;
 	struct stat st;
@@ -263,6 +275,15 @@ static void test_identities(double seconds) {
 			CHECK(succeeds(child));
 			for (int k = 0; k < 20; k++)
 				CHECK(site("private/file", &st) == 0);
+			_exit(wrong);
+		}
+		CHECK(succeeds(pid));
+		pid = fork();
+		if (pid == 0) {
+			warm_up();
+			make_writable();
+			CHECK(syscall(SYS_setresuid, 1000, 1000, 1000) == 0);
+			CHECK(site("private/file", &st) == -EACCES);
 			_exit(wrong);
 		}
 		CHECK(succeeds(pid));
