@@ -18,7 +18,7 @@ import (
 
 // unharmedTests are the tests of testdata/src/unharmed.c.
 var unharmedTests = []string{
-	"stop", "attach", "step", "die", "dlclose", "text", "prctl", "interrupted", "identities", "setuid", "records", "checksum",
+	"stop", "attach", "step", "die", "dlclose", "text", "prctl", "interrupted", "identities", "setuid", "records", "locks", "checksum",
 }
 
 // TestUnharmed does to accelerated programs what others may do to them, and what they may do to

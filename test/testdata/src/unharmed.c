@@ -369,6 +369,26 @@ static void test_records(double seconds) {
 	end(pid, SIGKILL);
 }
 
+// An open that is notified keeps the locks of the process, which any close of the file would release.
+static void test_locks(double seconds) {
+	(void)seconds;
+	const uint16_t acl[] = {2, 0, 1, 6, 0xffff, 0xffff, 2, 6, 7, 0, 4, 4, 0xffff, 0xffff, 0x10, 6, 0xffff, 0xffff, 0x20, 4, 0xffff, 0xffff};
+	int fd = open("lock", O_CREAT | O_RDWR, 0644);
+	CHECK(fd >= 0 && setxattr("lock", "system.posix_acl_access", acl, sizeof(acl), 0) == 0);
+	warm_up();
+	for (int i = 0; i < 50 && !wrong; i++) {
+		struct flock lock = {.l_type = F_WRLCK};
+		CHECK(fcntl(fd, F_SETLK, &lock) == 0);
+		int other = open("lock", O_RDONLY);
+		CHECK(other >= 0);
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(fcntl(other, F_GETLK, &lock) != 0 || lock.l_type != F_WRLCK || lock.l_pid != getppid());
+		CHECK(succeeds(pid));
+		CHECK(close(other) == 0);
+	}
+}
+
 static unsigned long text_sum(void) {
 	extern const unsigned char __executable_start[], etext[];
 	unsigned long sum = 0;
@@ -391,7 +411,7 @@ static void test_checksum(double seconds) {
 static const struct test tests[] = {
 	{"stop", test_stop}, {"attach", test_attach}, {"step", test_step}, {"die", test_die}, {"dlclose", test_dlclose}, {"text", test_text},
 	{"prctl", test_prctl}, {"interrupted", test_interrupted}, {"identities", test_identities}, {"setuid", test_setuid},
-	{"records", test_records}, {"checksum", test_checksum},
+	{"records", test_records}, {"locks", test_locks}, {"checksum", test_checksum},
 };
 
 int main(int argc, char **argv) {

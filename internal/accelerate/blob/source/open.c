@@ -1,53 +1,33 @@
 // Calls that open a file, or create a regular one.
 #include "answer.h"
 
-// open_to_read answers calls that open for reading. The supervisor opens placeholders of devices,
-// which are empty regular files whose record says so, or sockets; the multiplexer of pseudoterminals; and
-// files of procfs that show user ids, which are empty and have no attributes.
-static long open_to_read(int dirfd, u64 path, u32 flags) {
-	// If we close the descriptor again, no child may have inherited it that has executed a
-	// program meanwhile.
-	long fd = fast(__NR_openat, dirfd, path, flags | O_CLOEXEC, 0, 0);
-	if (fd < 0)
-		return denied(fd) ? NOTIFY : fd;
-	struct stat st;
-	int plain = 0;
-	if (fast(__NR_fstat, fd, (u64)&st, 0, 0, 0) == 0)
-		switch (st.mode & S_IFMT) {
-		case S_IFREG:
-			plain = st.size != 0 || at_most_owned_fd(fd, st.mode);
-			break;
-		case S_IFCHR:
-			plain = st.rdev != PTMX;
-			break;
-		case S_IFDIR:
-		case S_IFIFO: // must not be closed: the writer would notice
-		case S_IFBLK:
-			plain = 1;
-		}
-	if (!plain) {
-		fast(__NR_close, fd, 0, 0, 0, 0);
-		return NOTIFY;
-	}
-	if (!(flags & O_CLOEXEC))
-		fast(__NR_fcntl, fd, F_SETFD, 0, 0, 0);
-	return fd;
-}
-
-// may_write reports whether the kernel opens for writing what the supervisor would: see open_to_read.
-// It moves set-id bits to the record and back.
-static int may_write(int dirfd, u64 path, u32 follow, const struct stat *st) {
+// may_read reports whether the kernel opens for reading what the supervisor would. The supervisor opens
+// placeholders of devices, which are empty regular files whose record says so, or sockets; the multiplexer
+// of pseudoterminals; and files of procfs that show user ids, which are empty and have no attributes.
+static int may_read(int dirfd, u64 path, u32 follow, const struct stat *st) {
 	switch (st->mode & S_IFMT) {
 	case S_IFREG:
-		return !(st->mode & SET_ID_BITS) && (st->size != 0 || at_most_owned(dirfd, path, follow, st->mode));
+		return st->size != 0 || at_most_owned(dirfd, path, follow, st->mode);
 	case S_IFCHR:
 		return st->rdev != PTMX;
-	case S_IFDIR:
-	case S_IFIFO:
-	case S_IFBLK:
-		return 1;
 	}
-	return 0;
+	return 1; // of sockets and symbolic links, the kernel returns errors
+}
+
+// open_to_read answers calls that open for reading. It looks at the file before it is open: closing a
+// descriptor of it again would release the locks of the process (fcntl(2), F_SETLK).
+static long open_to_read(int dirfd, u64 path, u32 flags) {
+	struct stat st;
+	u32 follow = flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+	if (!(flags & O_DIRECTORY) && stat_of(dirfd, path, &st, follow) == 0 && !may_read(dirfd, path, follow, &st))
+		return NOTIFY;
+	long fd = fast(__NR_openat, dirfd, path, flags, 0, 0);
+	return denied(fd) ? NOTIFY : fd;
+}
+
+// may_write is may_read for writing. The supervisor moves set-id bits to the record and back.
+static int may_write(int dirfd, u64 path, u32 follow, const struct stat *st) {
+	return !(is_regular(st->mode) && st->mode & SET_ID_BITS) && may_read(dirfd, path, follow, st);
 }
 
 // open_to_write answers all other calls that open.
