@@ -33,7 +33,7 @@ func Supported() error {
 	if same, e := sys.SameMemory(uint32(os.Getpid()), uint32(os.Getpid())); !same {
 		return fmt.Errorf("kcmp: %w (requires CONFIG_KCMP)", e)
 	}
-	return nil
+	return sys.OverwritesConstants()
 }
 
 // Accelerator accelerates the processes of one container. Its receivers share it.
@@ -49,14 +49,11 @@ type Accelerator struct {
 	programs   programs
 }
 
-// New returns an Accelerator that gives processes the code after so many calls. Answered has the
-// numbers of the calls that the code may answer. Sharing is memory that outlives this worker: not 0
-// if a task of the container may share the memory of another process, or dispatch calls by their
-// addresses. The error says what the kernel lacks.
+// New returns an Accelerator that gives processes the code after so many calls, on a machine for which
+// Supported returns no error. Answered has the numbers of the calls that the code may answer. Sharing
+// is memory that outlives this worker: not 0 if a task of the container may share the memory of
+// another process, or dispatch calls by their addresses.
 func New(after uint32, answered []uint32, sharing *atomic.Uint32) (*Accelerator, error) {
-	if err := Supported(); err != nil {
-		return nil, err
-	}
 	header, _ := blob.ParseHeader(blob.Code())
 	code, err := unix.MemfdCreate(memfdName, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err != nil {

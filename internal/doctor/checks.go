@@ -79,6 +79,11 @@ var Checks = append([]Check{
 		Probe:   protectedSettings,
 	},
 	{
+		Name: "overwriting constants", Weight: Useful, Supervision: true,
+		Without: "--accelerate=on fails, and mounts with uid= or gid= options in constant memory fail with EINVAL",
+		Probe:   overwritesConstants,
+	},
+	{
 		Name: "limit on file locks", Weight: Useful,
 		Without: "no program can switch to a non-root user: setuid fails with EAGAIN",
 		Probe:   unlimitedLocks,

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
 
@@ -35,6 +36,14 @@ func protectedSettings(*Machine) (string, error) {
 		return "", fmt.Errorf("only root can read %s", path)
 	}
 	return "", nil
+}
+
+// overwritesConstants checks whether a supervisor may change code and constants of processes.
+func overwritesConstants(*Machine) (string, error) {
+	if err := sys.OverwritesConstants(); err != nil {
+		return "", err
+	}
+	return "proc_mem.force_override allows it, or is unknown to this kernel", nil
 }
 
 // newCalls reports system calls of this kernel that this version of subuidless does not know.

@@ -1,6 +1,8 @@
 package sys
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -166,4 +168,25 @@ func SameMemory(a, b uint32) (bool, unix.Errno) {
 	const kcmpVM = 1 // <linux/kcmp.h>
 	order, _, e := syscall.RawSyscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpVM, 0, 0, 0)
 	return e == 0 && order == 0, e
+}
+
+// OverwritesConstants returns an error unless memory that a process may only read can be written with
+// /proc/PID/mem: see proc_pid_mem(5). Since Linux 6.12, the kernel's parameter
+// proc_mem.force_override can limit that to debuggers, as Debian's kernels 7.3 do; the error then is
+// EIO. It tries with a page of this process.
+func OverwritesConstants() error {
+	constant, err := unix.Mmap(-1, 0, 1, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	defer unix.Munmap(constant)
+	mem, err := unix.Open("/proc/self/mem", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /proc/self/mem: %w", err)
+	}
+	defer unix.Close(mem)
+	if _, err := unix.Pwrite(mem, []byte{1}, int64(uintptr(unsafe.Pointer(&constant[0])))); err != nil {
+		return fmt.Errorf("writing to constants with /proc/PID/mem: %w (requires the kernel's parameter proc_mem.force_override=always)", err)
+	}
+	return nil
 }
