@@ -111,8 +111,8 @@ func (c *Call) returnValue(value []byte, addr uintptr, size uint64) Result {
 	return Return(len(value))
 }
 
-// setACL handles a call that sets an ACL of the object o to value, or removes it if value
-// is empty.
+// setACL handles a call that sets an ACL of the object o to value, or removes it if value is nil. A
+// value without entries removes it, too; before Linux 6.2, one of 0 bytes is EINVAL.
 func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 	a, e := acl.Decode(value)
 	if e != 0 {
@@ -123,7 +123,7 @@ func (c *Call) setACL(o object, kind aclKind, value []byte) Result {
 		return Errno(e)
 	}
 	n := c.namespace()
-	if n != nil {
+	if n != nil && len(a) > 0 {
 		a = a.Translated(n.UID, n.GID)
 		value = a.Append(nil)
 	}
@@ -216,10 +216,16 @@ func (c *Call) setUnmappedACL(i *inode, kind aclKind, a acl.ACL) unix.Errno {
 	return e
 }
 
-// setNativeACL lets the kernel set the ACL, or remove it if value is empty, and clears the
-// recorded one.
+// setNativeACL lets the kernel set the ACL, or remove it if value is nil, and clears the recorded
+// one.
 func (c *Call) setNativeACL(i *inode, kind aclKind, value []byte) unix.Errno {
-	if e := setxattrOPath(i.fd, kind.name(), value, 0); e != 0 {
+	var e unix.Errno
+	if value == nil {
+		e = removexattrOPath(i.fd, kind.name())
+	} else {
+		e = setxattrOPath(i.fd, kind.name(), value, 0)
+	}
+	if e != 0 {
 		return e
 	}
 	recorded := kind.field(&i.record)

@@ -87,6 +87,16 @@ func TestUnmappedACL(t *testing.T) {
 	if got := c.do(Getxattr, path, aclAccess, b, len(b)); got != Continue {
 		t.Errorf("getxattr: %+v, want the kernel's answer", got)
 	}
+
+	// Removing an ACL succeeds, also if there is none.
+	for range 2 {
+		if got := c.do(Removexattr, path, aclAccess); got != Errno(0) {
+			t.Errorf("removexattr: %+v", got)
+		}
+		if got := kernelsACL(t, path); got != nil {
+			t.Errorf("the kernel's ACL is %+v", got)
+		}
+	}
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
