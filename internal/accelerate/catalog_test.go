@@ -12,9 +12,24 @@ import (
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
+// needMappings skips the test before Linux 6.11, which answers questions about mappings. Supported
+// requires a later kernel.
+func needMappings(t *testing.T) {
+	t.Helper()
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer maps.Close()
+	if _, err := mappings(int(maps.Fd())); err == unix.ENOTTY {
+		t.Skip("needs Linux 6.11 (PROCMAP_QUERY)")
+	}
+}
+
 // itself returns this process, and its mappings.
 func itself(t *testing.T) (*process, []mapping) {
 	t.Helper()
+	needMappings(t)
 	t.Chdir("/proc")
 	p, err := open(uint32(os.Getpid()), *header(t))
 	if err != nil {
@@ -163,6 +178,7 @@ func TestPrograms(t *testing.T) {
 // Several receivers get calls of a process, which counts once. They agree on whether it gets the code
 // at its first call.
 func TestProgramsOfReceivers(t *testing.T) {
+	needMappings(t)
 	t.Chdir("/proc")
 	first := injector(t, 1)
 	pid := uint32(os.Getpid())

@@ -19,6 +19,7 @@ import (
 
 // TestMappings compares the mappings of a process that waits with the text that the kernel writes.
 func TestMappings(t *testing.T) {
+	needMappings(t)
 	cat := exec.Command("cat")
 	in, err := cat.StdinPipe()
 	if err != nil {
