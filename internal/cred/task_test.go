@@ -131,6 +131,9 @@ func TestTasksKernel(t *testing.T) {
 	for _, real := range []uint32{7, 8, 9} {
 		for _, effective := range []uint32{7, 8, 9} {
 			for _, saved := range []uint32{7, 8, 9} {
+				if testing.Short() && (real+effective+saved)%3 != 0 { // each pair of ids remains
+					continue
+				}
 				ids := cred.IDs{Real: real, Effective: effective, Saved: saved}
 				check(cred.Credentials{UID: ids, GID: all(7)}, saved == 9)
 				check(cred.Credentials{UID: all(7), GID: ids}, saved == 7)

@@ -115,7 +115,11 @@ func TestMapWrites(t *testing.T) {
 func TestMapWritesWhileSettling(t *testing.T) {
 	c := newCaller(t)
 	w, identities := c.call.Maps, c.call.Identities
-	for i := range uint32(5000) {
+	rounds := uint32(5000)
+	if testing.Short() {
+		rounds = 200
+	}
+	for i := range rounds {
 		n := &cred.Namespace{Index: 1, Owner: 33, Group: 33}
 		fd, e := w.open(uidMapFile, n, cred.Root())
 		if e != 0 {
