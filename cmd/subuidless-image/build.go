@@ -35,6 +35,7 @@ type buildFlags struct {
 	args     []string
 	labels   []string
 	notes    []string
+	targets  []string
 	secrets  []string
 	agents   []string
 	from     []string
@@ -120,10 +121,10 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	cli.CompleteFlag(cmd, "storage-driver", "overlay", "copy")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.ExplainBuildFlag(err) })
 	f.where.Add(cmd)
-	f.how.Add(cmd, true)
+	f.how.Add(cmd, false)
 	cli.AddSummaryFlag(cmd, &f.summary)
 	f.accelerate = cli.AddAccelerateFlags(cmd, &o.Supervisor)
-	flags.Lookup("platform").Usage = "build the image for `OS/ARCH[/VARIANT]` (default that of this machine)"
+	flags.StringSliceVar(&f.targets, "platform", nil, "build the image for `OS/ARCH[/VARIANT],...` (default that of this machine); several\nplatforms get an index; may be repeated")
 	flags.Lookup("quiet").Usage = "print only the id of the image"
 	return cmd
 }
@@ -163,7 +164,7 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	}
 	f.how.Quiet = true // pulling is a step
 	o.Main = mainProgram
-	o.Platform, o.Transfer = f.how.Platform, transferOptions(f.how, known)
+	o.Transfer = transferOptions(f.how, known)
 	var counts calls
 	if f.summary {
 		o.Counted = counts.add
@@ -184,7 +185,7 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 		return explainInterrupt(ctx, err, fetchedIsKept)
 	}
 	if f.idFile != "" {
-		if err := storedir.WriteFile(f.idFile, []byte(image.ID().String())); err != nil {
+		if err := storedir.WriteFile(f.idFile, []byte(idOf(image).String())); err != nil {
 			return err
 		}
 	}
@@ -194,9 +195,18 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 		}
 	}
 	if !slices.ContainsFunc(o.Outputs, build.Output.ToStdout) {
-		fmt.Fprintln(cmd.OutOrStdout(), image.ID())
+		fmt.Fprintln(cmd.OutOrStdout(), idOf(image))
 	}
 	return nil
+}
+
+// idOf returns what identifies an image that has been built: as in docker, the digest of the index if it
+// has several platforms.
+func idOf(image *store.Image) v1.Hash {
+	if image.Platforms != nil {
+		return image.Entry.Digest
+	}
+	return image.ID()
 }
 
 // lint writes what the linter says about the Dockerfile, and returns an error if that is something.
@@ -225,7 +235,12 @@ func (f *buildFlags) parse() (err error) {
 	if o.Labels, err = keyValues("--label", f.labels, false); err != nil {
 		return err
 	}
-	if o.Annotations, err = annotations(f.notes); err != nil {
+	for _, platform := range f.targets {
+		if !slices.Contains(o.Platforms, platform) {
+			o.Platforms = append(o.Platforms, platform)
+		}
+	}
+	if o.Annotations, o.OfIndex, err = annotations(f.notes, len(o.Platforms) > 1); err != nil {
 		return err
 	}
 	if o.Driver, err = container.ParseDriver(f.driver); err != nil {
@@ -286,11 +301,13 @@ func (f *buildFlags) parseOutputs() error {
 
 // writeMetadata writes the file of --metadata-file, with the keys of docker buildx build.
 func writeMetadata(name string, image *store.Image, names []string) error {
-	d := image.Descriptor
+	d := image.Top()
 	metadata := map[string]any{
-		"containerimage.config.digest": image.ID(),
-		"containerimage.digest":        d.Digest,
-		"containerimage.descriptor":    v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
+		"containerimage.digest":     d.Digest,
+		"containerimage.descriptor": v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
+	}
+	if image.Platforms == nil {
+		metadata["containerimage.config.digest"] = image.ID()
 	}
 	if len(names) > 0 {
 		metadata["image.name"] = strings.Join(names, ",")
@@ -302,18 +319,29 @@ func writeMetadata(name string, image *store.Image, names []string) error {
 	return storedir.WriteFile(name, append(b, '\n'))
 }
 
-// annotations parses --annotation. As docker, it accepts manifest: before K; there is no index.
-func annotations(list []string) (map[string]string, error) {
-	var plain []string
-	for _, kv := range list {
-		kv = strings.TrimPrefix(kv, "manifest:")
-		key, _, _ := strings.Cut(kv, "=")
-		if level, _, found := strings.Cut(key, ":"); found {
-			return nil, fmt.Errorf("--annotation %s: %s is not supported: an image has a manifest, and no index", kv, level)
+// annotations parses --annotation: as docker, manifest:K=V is K=V, and index:K=V is of the index, if the
+// image has one.
+func annotations(list []string, hasIndex bool) (manifest, index map[string]string, err error) {
+	var ofManifest, ofIndex []string
+	for _, text := range list {
+		key, _, _ := strings.Cut(text, "=")
+		switch level, _, found := strings.Cut(key, ":"); {
+		case !found:
+			ofManifest = append(ofManifest, text)
+		case level == "manifest":
+			ofManifest = append(ofManifest, strings.TrimPrefix(text, "manifest:"))
+		case level == "index" && hasIndex:
+			ofIndex = append(ofIndex, strings.TrimPrefix(text, "index:"))
+		case level == "index":
+			return nil, nil, fmt.Errorf("--annotation %s: an image for one platform has no index", text)
+		default:
+			return nil, nil, fmt.Errorf("--annotation %s: %s is not supported: only manifest and index are", text, level)
 		}
-		plain = append(plain, kv)
 	}
-	return keyValues("--annotation", plain, false)
+	if manifest, err = keyValues("--annotation", ofManifest, false); err == nil {
+		index, err = keyValues("--annotation", ofIndex, false)
+	}
+	return manifest, index, err
 }
 
 // keyValues parses K=V. If pass is set, K alone is the variable of the environment, if there is one.

@@ -112,7 +112,7 @@ func inspectImage(s *store.Store, i *store.Image) (*inspected, error) {
 	v.RootFS.Type, v.RootFS.Layers = i.Config.RootFS.Type, i.Config.RootFS.DiffIDs
 	digests := map[string]bool{}
 	for _, o := range images {
-		if o.Descriptor.Digest != i.Descriptor.Digest {
+		if o.Entry.Digest != i.Entry.Digest {
 			continue
 		}
 		if o.Name != "" && !strings.Contains(o.Name, "@") {

@@ -17,7 +17,9 @@ func newPushCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "push [flags] IMAGE [DESTINATION]",
 		Long: `Copy an image of the store to DESTINATION (default: the name IMAGE), in one of the
-forms that subuidless pull --help lists. The digest of the image is printed.`,
+forms that subuidless pull --help lists. The digest of the image is printed. An image
+that has been built for several platforms is pushed with all of them, unless
+--platform chooses one.`,
 		Example: `  subuidless push my/tool registry.example/my/tool:1.0
   subuidless push my/tool oci:./layout:1.0`,
 		Args: cobra.RangeArgs(1, 2),
@@ -26,7 +28,7 @@ forms that subuidless pull --help lists. The digest of the image is printed.`,
 			if err != nil {
 				return err
 			}
-			image, err := s.Find(args[0], known.Aliases)
+			image, err := s.FindFor(args[0], how.Platform, known.Aliases)
 			if err != nil {
 				return err
 			}
@@ -49,12 +51,12 @@ forms that subuidless pull --help lists. The digest of the image is printed.`,
 			if err != nil {
 				return explainInterrupt(ctx, err, pushedIsKept)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), image.Descriptor.Digest)
+			fmt.Fprintln(cmd.OutOrStdout(), image.Top().Digest)
 			return nil
 		},
 		ValidArgsFunction: imageNames,
 	}
 	where.Add(cmd)
-	how.Add(cmd, false)
+	how.Add(cmd, true)
 	return cmd
 }

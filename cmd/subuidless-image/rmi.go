@@ -98,7 +98,7 @@ func removeImage(s *store.Store, w io.Writer, text string, force bool) error {
 	if len(names) > 1 && !force {
 		return fmt.Errorf("image %s has several names: %q; remove those that you do not need, or use --force", text, names)
 	}
-	removed, err := s.Forget(image.Descriptor.Digest)
+	removed, err := s.Forget(image.Entry.Digest)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func namesOf(s *store.Store, image *store.Image) ([]string, error) {
 	}
 	var names []string
 	for _, i := range images {
-		if i.Descriptor.Digest == image.Descriptor.Digest && i.Name != "" {
+		if i.Entry.Digest == image.Entry.Digest && i.Name != "" {
 			names = append(names, i.Name)
 		}
 	}
@@ -131,7 +131,7 @@ func unused(s *store.Store, image *store.Image) error {
 		return err
 	}
 	for _, c := range containers {
-		if c.ImageID == image.ID().String() {
+		if image.HasID(c.ImageID) {
 			return fmt.Errorf("image %s: container %s uses it; remove that one first (subuidless rm %s), or use --force", image.ID().Hex[:12], c.Name, c.Name)
 		}
 	}

@@ -14,11 +14,12 @@ import (
 
 func newSaveCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var output, format string
+	var output, format, platform string
 	cmd := &cobra.Command{
 		Use: "save [flags] IMAGE...",
 		Long: `Write images to a file, or to the standard output if that is no terminal. Docker,
-podman and subuidless load can read it.`,
+podman and subuidless load can read it. An image that has been built for several
+platforms needs --format oci-archive, oci-dir or docker-dir, or --platform.`,
 		Example: `  subuidless save -o alpine.tar alpine
   subuidless save --format oci-dir -o ./layout alpine debian`,
 		Args: cobra.MinimumNArgs(1),
@@ -34,7 +35,7 @@ podman and subuidless load can read it.`,
 			}
 			var images []*store.Image
 			for _, arg := range args {
-				image, err := s.Find(arg, known.Aliases)
+				image, err := s.FindFor(arg, platform, known.Aliases)
 				if err != nil {
 					return err
 				}
@@ -49,6 +50,7 @@ podman and subuidless load can read it.`,
 	cmd.Flags().BoolP("quiet", "q", false, "accepted as in podman: there is no progress to hide")
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`path` to write to")
 	cmd.Flags().StringVar(&format, "format", transfer.FormatDockerArchive, "`kind` of archive or directory: docker-archive, oci-archive, oci-dir or docker-dir")
+	cmd.Flags().StringVar(&platform, "platform", "", "of an image for several platforms, write only that for `OS/ARCH[/VARIANT]`")
 	where.Add(cmd)
 	return cmd
 }

@@ -37,7 +37,7 @@ func newTagCommand() *cobra.Command {
 				if ref.Transport != reference.Registry || ref.HasDigest() {
 					return fmt.Errorf("%q: a name must not have a digest or a transport", arg)
 				}
-				if err := s.Tag(image.Descriptor, image.Digest, ref.Name); err != nil {
+				if err := s.Tag(image.Entry, image.Digest, ref.Name); err != nil {
 					return err
 				}
 			}

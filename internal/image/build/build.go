@@ -40,8 +40,9 @@ type Options struct {
 	Args        map[string]string
 	Labels      map[string]string
 	Annotations map[string]string // of the manifest
+	OfIndex     map[string]string // annotations of the index, if there are several platforms
 	Names       []string          // complete names for the image; none: it is dangling
-	Platform    string            // OS/ARCH[/VARIANT]; empty: that of this machine
+	Platforms   []string          // OS/ARCH[/VARIANT], each once; none: that of this machine. Several: they get an index
 	Secrets     map[string]Secret
 	Agents      map[string]string   // paths of sockets of ssh-agent(1), by their ids
 	Keys        map[string][]string // paths of private keys, for agents of the build, by their ids
@@ -75,7 +76,7 @@ type builder struct {
 	store   *store.Store
 	use     store.Lock
 	tmp     string // directory for files of the build
-	file    *dockerfile.File
+	targets []*target
 	source  *source
 	epoch   time.Time // SOURCE_DATE_EPOCH, or zero
 	created time.Time // the time of everything that the build makes
@@ -85,9 +86,18 @@ type builder struct {
 	imported []*importedCache // of CacheFrom
 	ahead    sync.WaitGroup   // stages that are built before they are needed
 
-	stages once[*dockerfile.Stage, *state]
+	layers once[string, *store.CachedLayer] // by the chains of their states
 	images once[string, *state]
 	trees  once[string, *files.Tree] // of Contexts
+	linted once[dockerfile.Warning, struct{}]
+}
+
+// target is what is built for one platform.
+type target struct {
+	*builder
+	platform string // as in Options, or empty
+	file     *dockerfile.File
+	stages   once[*dockerfile.Stage, *state]
 }
 
 // once makes each value once for all that need it. The zero value has made none.
@@ -117,6 +127,7 @@ type state struct {
 	layers  []v1.Descriptor
 	diffIDs []v1.Hash
 	history []ocispec.History
+	chain   string                        // differs for states that different steps have made
 	created *time.Time                    // of the topmost layer; nil: unknown
 	based   struct{ layers, history int } // how many of these are those of the base image
 }
@@ -172,26 +183,19 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	if err := b.importCaches(ctx); err != nil {
 		return nil, err
 	}
-	// The first error ends everything that runs.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer func() {
-		cancel(nil)
-		b.ahead.Wait()
-	}()
-	target, err := b.stage(ctx, cancel, b.file.Target)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
+	states, err := b.build(ctx)
 	if err != nil {
 		return nil, err
 	}
-	image, err := b.export(ctx, target)
+	image, err := b.exportAll(ctx, states)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.Outputs) > 0 {
-		if err := b.unpack(ctx, target); err != nil {
-			return nil, err
+		for _, built := range states {
+			if err := b.unpack(ctx, built); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for i := range o.Outputs {
@@ -213,6 +217,31 @@ func Build(ctx context.Context, s *store.Store, o Options) (_ *store.Image, err 
 	return image, b.tag(image)
 }
 
+// build builds the target stage of each platform, all at the same time.
+func (b *builder) build(ctx context.Context) ([]*state, error) {
+	// The first error ends everything that runs.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() {
+		cancel(nil)
+		b.ahead.Wait()
+	}()
+	states, errs := make([]*state, len(b.targets)), make([]error, len(b.targets))
+	var all sync.WaitGroup
+	for i, t := range b.targets {
+		all.Go(func() { states[i], errs[i] = t.stage(ctx, cancel, t.file.Target) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
 // push pushes an image by each of its names.
 func (b *builder) push(ctx context.Context, image *store.Image) error {
 	for _, name := range b.Names {
@@ -231,23 +260,34 @@ func (b *builder) push(ctx context.Context, image *store.Image) error {
 }
 
 // load reads the context and the Dockerfile.
-func (b *builder) load(ctx context.Context) error {
-	platform, build, err := parsePlatform(b.Platform)
-	if err != nil {
-		return err
-	}
+func (b *builder) load(ctx context.Context) (err error) {
 	if b.source, err = b.openSource(ctx); err != nil {
 		return err
 	}
-	b.file, err = dockerfile.Parse(b.source.dockerfile, dockerfile.Options{
-		Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, Warn: b.warn, Lint: b.Lint,
-		HasContext: b.Contexts.has,
-	})
-	if err != nil {
-		return err
+	platforms := b.Platforms
+	if len(platforms) == 0 {
+		platforms = []string{""}
+	}
+	for i, text := range platforms {
+		platform, build, err := parsePlatform(text)
+		if err != nil {
+			return err
+		}
+		t := &target{builder: b, platform: text}
+		o := dockerfile.Options{
+			Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, HasContext: b.Contexts.has,
+			Warn: b.warn, Lint: b.lintOnce,
+		}
+		if i > 0 {
+			o.Warn = func(string) {} // the first one has warned
+		}
+		if t.file, err = dockerfile.Parse(b.source.dockerfile, o); err != nil {
+			return err
+		}
+		b.targets = append(b.targets, t)
 	}
 	b.created = time.Now().UTC()
-	if text, ok := b.file.Epoch(); ok {
+	if text, ok := b.targets[0].file.Epoch(); ok {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || seconds < 0 {
 			return fmt.Errorf("SOURCE_DATE_EPOCH=%s: must be a number of seconds since 1970", text)
@@ -256,6 +296,14 @@ func (b *builder) load(ctx context.Context) error {
 		b.created = b.epoch
 	}
 	return nil
+}
+
+// lintOnce reports what the linter says, for all platforms once.
+func (b *builder) lintOnce(w dockerfile.Warning) {
+	_, _ = b.linted.get(w, func() (struct{}, error) {
+		b.Lint(w)
+		return struct{}{}, nil
+	})
 }
 
 func (b *builder) warn(message string) { b.Progress.Message("warning: " + message) }

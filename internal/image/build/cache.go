@@ -70,30 +70,41 @@ const (
 // in the first build of a CI job.
 func (b *builder) importCaches(ctx context.Context) error {
 	for _, from := range b.CacheFrom {
-		read := b.readCacheDir
-		if from.Dir == "" {
-			read = b.readCacheImage
-		}
-		c, err := read(ctx, from)
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, store.ErrNotFound) {
-			b.warn(fmt.Sprintf("--cache-from: %s has no cache", c.name))
+		if from.Dir != "" {
+			if err := b.importCache(b.readCacheDir(from)); err != nil {
+				return err
+			}
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("--cache-from: %w", err)
-		}
-		for key, step := range c.steps {
-			if step == nil || !isKey(key) {
-				return fmt.Errorf("--cache-from: %s: %q is not the key of a step", c.name, key)
+		for _, t := range b.targets { // an inline cache is that of one platform
+			if err := b.importCache(t.readCacheImage(ctx, from)); err != nil {
+				return err
 			}
 		}
-		b.imported = append(b.imported, c)
 	}
 	return nil
 }
 
+// importCache adds the steps of a --cache-from, which have been read with this error.
+func (b *builder) importCache(c *importedCache, err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, store.ErrNotFound) {
+		b.warn(fmt.Sprintf("--cache-from: %s has no cache", c.name))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--cache-from: %w", err)
+	}
+	for key, step := range c.steps {
+		if step == nil || !isKey(key) {
+			return fmt.Errorf("--cache-from: %s: %q is not the key of a step", c.name, key)
+		}
+	}
+	b.imported = append(b.imported, c)
+	return nil
+}
+
 // readCacheDir reads the steps in a directory. With an error, only the name is valid.
-func (b *builder) readCacheDir(_ context.Context, from Cache) (*importedCache, error) {
+func (b *builder) readCacheDir(from Cache) (*importedCache, error) {
 	c := &importedCache{name: from.Dir}
 	c.fetch = func(ctx context.Context, d v1.Descriptor) error {
 		return b.store.Fetch(ctx, d, func(_ context.Context, offset int64) (io.ReadCloser, error) {
@@ -120,15 +131,15 @@ func (b *builder) readCacheDir(_ context.Context, from Cache) (*importedCache, e
 
 // readCacheImage reads the steps in an image: one that has nothing else, or one with an inline cache.
 // With an error, only the name is valid.
-func (b *builder) readCacheImage(ctx context.Context, from Cache) (*importedCache, error) {
+func (t *target) readCacheImage(ctx context.Context, from Cache) (*importedCache, error) {
 	c := &importedCache{name: from.Image.Name}
-	o := b.Transfer
-	o.Platform = b.Platform
-	r, err := transfer.OpenRemote(ctx, b.store, from.Image, o)
+	o := t.Transfer
+	o.Platform = t.platform
+	r, err := transfer.OpenRemote(ctx, t.store, from.Image, o)
 	if err != nil {
 		return c, err
 	}
-	c.fetch = func(ctx context.Context, d v1.Descriptor) error { return r.Fetch(ctx, b.store, d) }
+	c.fetch = func(ctx context.Context, d v1.Descriptor) error { return r.Fetch(ctx, t.store, d) }
 	if r.Manifest.Config.MediaType == cacheType {
 		err = json.Unmarshal(r.Config, &c.steps)
 	} else {
@@ -199,7 +210,11 @@ func (b *builder) exportCache(ctx context.Context, i *store.Image) error {
 	if b.CacheTo == nil || b.CacheTo.Inline {
 		return nil
 	}
-	all := b.stepsFor(i.Manifest.Layers)
+	var layers []v1.Descriptor
+	for _, one := range i.All() {
+		layers = append(layers, one.Manifest.Layers...)
+	}
+	all := b.stepsFor(layers)
 	var err error
 	if b.CacheTo.Dir != "" {
 		err = b.writeCacheDir(b.CacheTo.Dir, all)

@@ -100,7 +100,7 @@ func (b *builder) directoryState(ctx context.Context, name, platform string) (_ 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	k := &stageBuilder{builder: b, files: process, state: s}
+	k := &stageBuilder{target: &target{builder: b}, files: process, state: s}
 	source, err := k.directorySource(ctx, tree, "/")
 	if err != nil {
 		return nil, err

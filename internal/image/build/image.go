@@ -23,6 +23,42 @@ import (
 // layerType is the media type of the layers that a build makes.
 const layerType = types.OCILayer
 
+// exportAll makes the image of a state, or an index with those of several, one for each platform.
+func (b *builder) exportAll(ctx context.Context, states []*state) (*store.Image, error) {
+	if len(states) == 1 {
+		return b.export(ctx, states[0])
+	}
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: b.OfIndex}
+	for i, s := range states {
+		one, err := b.export(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		d := one.Descriptor
+		if d.Platform, err = v1.ParsePlatform(b.targets[i].platform); err != nil {
+			return nil, err
+		}
+		index.Manifests = append(index.Manifests, d)
+	}
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return nil, err
+	}
+	d := v1.Descriptor{MediaType: index.MediaType, Size: int64(len(raw))}
+	if d.Digest, err = b.store.PutBlob(raw); err != nil {
+		return nil, err
+	}
+	return b.store.LoadIndex(d, b.name())
+}
+
+// name returns one of the names of the image, or an empty one.
+func (b *builder) name() string {
+	if len(b.Names) == 0 {
+		return ""
+	}
+	return b.Names[len(b.Names)-1]
+}
+
 // export makes the image of a state.
 func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if b.Squash {
@@ -74,12 +110,9 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 	if d.Platform, err = platformOf(raw); err != nil {
 		return nil, err
 	}
-	i := &store.Image{Digest: d.Digest, Descriptor: d, Manifest: m}
+	i := &store.Image{Name: b.name(), Digest: d.Digest, Entry: d, Descriptor: d, Manifest: m}
 	if err := json.Unmarshal(raw, &i.Config); err != nil {
 		return nil, err
-	}
-	if len(b.Names) > 0 {
-		i.Name = b.Names[len(b.Names)-1]
 	}
 	return i, nil
 }
@@ -93,7 +126,7 @@ func (b *builder) tag(i *store.Image) error {
 		names = []string{""}
 	}
 	for _, name := range names {
-		if err := b.store.Tag(i.Descriptor, i.Digest, name); err != nil {
+		if err := b.store.Tag(i.Entry, i.Digest, name); err != nil {
 			return err
 		}
 	}

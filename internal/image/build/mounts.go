@@ -71,7 +71,7 @@ func (k *stageBuilder) directorySource(ctx context.Context, tree *files.Tree, na
 	if name != "/" {
 		dest = name
 	}
-	empty := &stageBuilder{builder: k.builder, cancel: k.cancel, stage: k.stage, files: k.files, state: new(state)}
+	empty := &stageBuilder{target: k.target, cancel: k.cancel, stage: k.stage, files: k.files, state: new(state)}
 	m := &copyMaker{k: empty, copy: files.Copy{Dest: dest, Sources: []files.Source{{Path: name, Tree: tree}}}}
 	if err := m.prepare(ctx, ""); err != nil {
 		return nil, err

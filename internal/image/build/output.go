@@ -65,7 +65,8 @@ func (o Output) ToStdout() bool { return o.Dest == "-" }
 // complete reports whether the output is instead of an image in the store.
 func (o Output) complete() bool { return o.Type != "docker" }
 
-// write writes an image of the store, whose layers are unpacked.
+// write writes an image of the store, whose layers are unpacked. For an index, a directory or archive
+// has a directory OS_ARCH[_VARIANT] for each platform, as docker's.
 func (o *Output) write(ctx context.Context, s *store.Store, use store.Lock, i *store.Image) error {
 	switch o.Type {
 	case "oci":
@@ -73,29 +74,47 @@ func (o *Output) write(ctx context.Context, s *store.Store, use store.Lock, i *s
 	case "docker":
 		return transfer.Save(ctx, s, []*store.Image{i}, transfer.FormatDockerArchive, o.Dest)
 	}
+	roots := []root{{layers: layersOf(s, i)}}
+	if i.Platforms != nil {
+		roots = nil
+		for _, p := range i.Platforms {
+			roots = append(roots, root{strings.ReplaceAll(p.Descriptor.Platform.String(), "/", "_"), layersOf(s, p)})
+		}
+	}
+	fill := func(dir string) error { return mergeRoots(ctx, s, use, roots, dir) }
+	if o.Type == "local" {
+		return o.writeDir(fill)
+	}
+	return o.writeTar(ctx, s, use, roots, fill)
+}
+
+// root is the root file system of one platform.
+type root struct {
+	dir    string   // its directory in the output, or empty
+	layers []string // paths, the topmost first
+}
+
+func layersOf(s *store.Store, i *store.Image) []string {
 	var layers []string
 	for _, id := range i.Layers() {
 		layers = append(layers, s.LayerPath(id))
 	}
-	if o.Type == "local" {
-		return o.writeDir(ctx, s, use, layers)
-	}
-	return o.writeTar(ctx, s, use, layers)
+	return layers
 }
 
-// writeDir copies the root file system to a new or empty directory, with records of its owners.
-func (o *Output) writeDir(ctx context.Context, s *store.Store, use store.Lock, layers []string) error {
+// writeDir fills a new or empty directory.
+func (o *Output) writeDir(fill func(dir string) error) error {
 	dest, err := filepath.Abs(o.Dest)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(dest); errors.Is(err, os.ErrNotExist) {
-		return createDir(dest, func(dir string) error { return mergeLayers(ctx, s, use, layers, dir) })
+		return createDir(dest, fill)
 	}
 	if entries, err := os.ReadDir(dest); err != nil || len(entries) > 0 {
 		return errors.Join(err, fmt.Errorf("--output: the directory %s is not empty", o.Dest))
 	}
-	err = mergeLayers(ctx, s, use, layers, dest)
+	err = fill(dest)
 	if err == nil {
 		return nil
 	}
@@ -129,16 +148,27 @@ func createDir(name string, fill func(dir string) error) error {
 	return nil
 }
 
-// mergeLayers copies layers to the empty directory dir.
-func mergeLayers(ctx context.Context, s *store.Store, use store.Lock, layers []string, dir string) error {
-	if len(layers) == 0 {
-		return nil
+// mergeRoots copies root file systems to the empty directory dir, with records of their owners.
+func mergeRoots(ctx context.Context, s *store.Store, use store.Lock, roots []root, dir string) error {
+	for _, r := range roots {
+		to := filepath.Join(dir, r.dir)
+		if r.dir != "" {
+			if err := os.Mkdir(to, 0o755); err != nil {
+				return err
+			}
+		}
+		if len(r.layers) == 0 {
+			continue
+		}
+		if err := unpack.Merge(ctx, s, use, isolation.Current().NativeOwners(), r.layers, to); err != nil {
+			return err
+		}
 	}
-	return unpack.Merge(ctx, s, use, isolation.Current().NativeOwners(), layers, dir)
+	return nil
 }
 
-// writeTar writes the root file system as an archive.
-func (o *Output) writeTar(ctx context.Context, s *store.Store, use store.Lock, layers []string) (err error) {
+// writeTar writes the root file systems as an archive. Fill fills a directory with them.
+func (o *Output) writeTar(ctx context.Context, s *store.Store, use store.Lock, roots []root, fill func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp(s.TempDir(), "output-")
 	if err != nil {
 		return err
@@ -148,13 +178,13 @@ func (o *Output) writeTar(ctx context.Context, s *store.Store, use store.Lock, l
 	if err != nil {
 		return err
 	}
-	archive := filepath.Join(dir, "archive")
-	if len(layers) == 0 {
-		empty := filepath.Join(dir, "empty")
-		if err := os.Mkdir(empty, 0o755); err != nil {
+	archive, layers := filepath.Join(dir, "archive"), roots[0].layers
+	if len(roots) > 1 || len(layers) == 0 {
+		merged := filepath.Join(dir, "merged")
+		if err := errors.Join(os.Mkdir(merged, 0o755), fill(merged)); err != nil {
 			return errors.Join(err, p.Close())
 		}
-		layers = []string{empty}
+		layers = []string{merged}
 	}
 	stop := context.AfterFunc(ctx, p.Cancel)
 	defer stop()

@@ -261,7 +261,11 @@ func (m *runMaker) execute(ctx context.Context, l *launch.RunOptions, out output
 		return context.Cause(ctx)
 	}
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		return &RunError{Args: m.run.Args, Status: exit.ExitCode(), Last: out.Last()}
+		failed := &RunError{Args: m.run.Args, Status: exit.ExitCode(), Last: out.Last()}
+		if p := m.k.state.base.Image.Platform; failed.Status == launch.StatusNotExecutable && p.Architecture != runtime.GOARCH {
+			failed.Foreign = dockerfile.FormatPlatform(p)
+		}
+		return failed
 	}
 	return err
 }
@@ -287,6 +291,8 @@ type RunError struct {
 	Args   []string
 	Status int      // as a shell reports it
 	Last   []string // the last lines of its output
+
+	Foreign string // the platform of a command that this machine cannot execute; empty: that is not why
 }
 
 func (e *RunError) Error() string {
@@ -294,6 +300,9 @@ func (e *RunError) Error() string {
 	fmt.Fprintf(&b, "the command %q failed with exit status %d", abbreviate(strings.Join(e.Args, " ")), e.Status)
 	for _, l := range e.Last {
 		b.WriteString("\n  | " + l)
+	}
+	if e.Foreign != "" {
+		fmt.Fprintf(&b, "\nthe stage is for %s: RUN needs an emulator that binfmt_misc names with its flag F, such as Debian's qemu-user-static; or let the stage be FROM --platform=$BUILDPLATFORM", e.Foreign)
 	}
 	return b.String()
 }

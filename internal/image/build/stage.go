@@ -20,9 +20,9 @@ import (
 
 // stage returns the state after the last instruction of a stage. Its first caller builds it;
 // others wait. An error ends the whole build.
-func (b *builder) stage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (*state, error) {
-	return b.stages.get(s, func() (*state, error) {
-		built, err := b.buildStage(ctx, cancel, s)
+func (t *target) stage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (*state, error) {
+	return t.stages.get(s, func() (*state, error) {
+		built, err := t.buildStage(ctx, cancel, s)
 		if err != nil {
 			cancel(err)
 		}
@@ -32,24 +32,24 @@ func (b *builder) stage(ctx context.Context, cancel context.CancelCauseFunc, s *
 
 // stageBuilder builds one stage.
 type stageBuilder struct {
-	*builder
+	*target
 	cancel context.CancelCauseFunc
 	stage  *dockerfile.Stage
 	files  *files.Process
 	state  *state
 }
 
-func (b *builder) buildStage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (_ *state, err error) {
+func (t *target) buildStage(ctx context.Context, cancel context.CancelCauseFunc, s *dockerfile.Stage) (_ *state, err error) {
 	// Stages that this one uses do not depend on it: they can begin now.
 	for _, r := range s.Refs() {
 		if r.Stage != nil {
-			b.ahead.Go(func() { _, _ = b.stage(ctx, cancel, r.Stage) }) // whoever needs it gets the error
+			t.ahead.Go(func() { _, _ = t.stage(ctx, cancel, r.Stage) }) // whoever needs it gets the error
 		}
 	}
-	base, err := b.ref(ctx, cancel, s.Base, s.Platform)
+	base, err := t.ref(ctx, cancel, s.Base, s.Platform)
 	if err != nil {
 		if s.Base.Stage == nil {
-			err = b.at(s.Line, err)
+			err = t.at(s.Line, err)
 		}
 		return nil, err
 	}
@@ -57,12 +57,12 @@ func (b *builder) buildStage(ctx context.Context, cancel context.CancelCauseFunc
 	if err != nil {
 		return nil, err
 	}
-	process, stop, err := b.startFiles(ctx)
+	process, stop, err := t.startFiles(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	k := &stageBuilder{builder: b, cancel: cancel, stage: s, files: process, state: base}
+	k := &stageBuilder{target: t, cancel: cancel, stage: s, files: process, state: base}
 	total := 1
 	for i := range result.Steps {
 		if result.Steps[i].HasLayer() {
@@ -82,10 +82,13 @@ func (b *builder) buildStage(ctx context.Context, cancel context.CancelCauseFunc
 			if name := s.Title(); name != "" {
 				title = name + " " + title
 			}
+			if len(t.targets) > 1 {
+				title = t.platform + " " + title
+			}
 			title = "[" + title
 		}
 		if err := k.step(ctx, step, title); err != nil {
-			return nil, b.at(step.Line, err)
+			return nil, t.at(step.Line, err)
 		}
 	}
 	after := *k.state
@@ -107,11 +110,12 @@ func (k *stageBuilder) step(ctx context.Context, step *dockerfile.Step, title st
 	next := *k.state
 	if step.HasLayer() {
 		var err error
-		if made, err = k.layer(ctx, step, title); err != nil {
+		var chain string
+		if made, chain, err = k.layer(ctx, step, title); err != nil {
 			return err
 		}
 		next = *k.state.with(made)
-		next.created = &made.Created
+		next.created, next.chain = &made.Created, chain
 	}
 	next.history = append(next.history[:len(next.history):len(next.history)], ocispec.History{
 		Created: k.time(next.created), CreatedBy: step.History, Comment: historyComment, EmptyLayer: made.Empty,
@@ -132,8 +136,10 @@ func (b *builder) time(t *time.Time) *time.Time {
 // historyComment says in the history of images which program has made them.
 const historyComment = "subuidless.build"
 
-// layer returns the layer of a step, and shows the step.
-func (k *stageBuilder) layer(ctx context.Context, step *dockerfile.Step, title string) (made *store.CachedLayer, err error) {
+// layer returns the layer of a step, and shows the step. Stages of the same build, also for several
+// platforms, that have the same steps get one that only the first of them makes. Chain is that of the
+// state after the step.
+func (k *stageBuilder) layer(ctx context.Context, step *dockerfile.Step, title string) (made *store.CachedLayer, chain string, err error) {
 	var maker layerMaker
 	switch {
 	case step.Run != nil:
@@ -144,10 +150,25 @@ func (k *stageBuilder) layer(ctx context.Context, step *dockerfile.Step, title s
 		maker, err = k.newWorkdir(ctx, step.Workdir)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, maker.close()) }()
 	key := k.key(maker)
+	sum := sha256.Sum256([]byte(k.state.chain + key))
+	chain = hex.EncodeToString(sum[:])
+	shared := true
+	made, err = k.layers.get(chain, func() (*store.CachedLayer, error) {
+		shared = false
+		return k.findOrMake(ctx, maker, key, title)
+	})
+	if shared && err == nil {
+		k.Progress.Start(title).Cached()
+	}
+	return made, chain, err
+}
+
+// findOrMake returns the layer with this key, from the cache if it may.
+func (k *stageBuilder) findOrMake(ctx context.Context, maker layerMaker, key, title string) (made *store.CachedLayer, err error) {
 	if !k.NoCache {
 		cached, err := k.cached(ctx, key)
 		if err != nil {
@@ -213,23 +234,23 @@ func (k *stageBuilder) key(maker layerMaker) string {
 const cacheVersion = 1
 
 // ref returns what r names. Platform is that of an image; empty means that of the build.
-func (b *builder) ref(ctx context.Context, cancel context.CancelCauseFunc, r dockerfile.Ref, platform string) (*state, error) {
+func (t *target) ref(ctx context.Context, cancel context.CancelCauseFunc, r dockerfile.Ref, platform string) (*state, error) {
 	if platform == "" {
-		platform = b.Platform
+		platform = t.platform
 	}
-	named := b.Contexts.find(r.Context)
+	named := t.Contexts.find(r.Context)
 	switch {
 	case r.Stage != nil:
-		return b.stage(ctx, cancel, r.Stage)
+		return t.stage(ctx, cancel, r.Stage)
 	case r.Scratch():
 		return scratch(platform)
 	case named.Image != "":
 		r.Image = named.Image
 	}
 	if r.Image == "" {
-		return b.images.get(named.Dir+" as a base "+platform, func() (*state, error) { return b.directoryState(ctx, r.Context, platform) })
+		return t.images.get(named.Dir+" as a base "+platform, func() (*state, error) { return t.directoryState(ctx, r.Context, platform) })
 	}
-	return b.images.get(r.Image+" "+platform, func() (*state, error) { return b.image(ctx, r.Image, platform) })
+	return t.images.get(r.Image+" "+platform, func() (*state, error) { return t.image(ctx, r.Image, platform) })
 }
 
 // scratch returns the state of an empty image.
@@ -247,7 +268,7 @@ func (b *builder) image(ctx context.Context, name, platform string) (_ *state, e
 	shown := b.Progress.Start("[internal] load image " + name)
 	defer func() { shown.Done(err) }()
 	o := b.Transfer
-	o.Platform, o.Warn = platform, b.warn
+	o.Platform, o.Warn, o.Beside = platform, b.warn, true
 	i, err := transfer.FindOrPull(ctx, b.store, name, b.Pull, o)
 	if err != nil {
 		return nil, err

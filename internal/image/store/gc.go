@@ -90,12 +90,12 @@ func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error 
 		return err
 	}
 	for _, i := range images {
-		used := slices.ContainsFunc(kept, func(c *Container) bool { return c.ImageID == i.ID().String() })
+		used := slices.ContainsFunc(kept, func(c *Container) bool { return i.HasID(c.ImageID) })
 		if used || !o.Unused && (i.Name != "" || !o.Dangling) || !o.Match.fits(i.Config.Config.Labels, i.Config.Created.Time) {
 			continue
 		}
 		if i.Name == "" {
-			_, err = s.Forget(i.Descriptor.Digest)
+			_, err = s.Forget(i.Entry.Digest)
 			p.Images = append(p.Images, i.ID().String())
 		} else {
 			_, err = s.Untag(i.Name)
@@ -168,8 +168,10 @@ func (s *Store) needed(containers []*Container) (blobs, layers map[string]bool, 
 		for _, digest := range i.blobs() {
 			blobs[digest.Hex] = true
 		}
-		for _, id := range i.Layers() {
-			layers[id] = true
+		for _, one := range i.All() {
+			for _, id := range one.Layers() {
+				layers[id] = true
+			}
 		}
 	}
 	for _, c := range containers {
@@ -183,9 +185,12 @@ func (s *Store) needed(containers []*Container) (blobs, layers map[string]bool, 
 // blobs returns the digests of the blobs of the image. The index that it has been chosen from
 // may be among them, and need not exist.
 func (i *Image) blobs() []v1.Hash {
-	all := []v1.Hash{i.Descriptor.Digest, i.Digest, i.Manifest.Config.Digest}
-	for _, l := range i.Manifest.Layers {
-		all = append(all, l.Digest)
+	all := []v1.Hash{i.Entry.Digest, i.Digest}
+	for _, one := range i.All() {
+		all = append(all, one.Descriptor.Digest, one.Manifest.Config.Digest)
+		for _, l := range one.Manifest.Layers {
+			all = append(all, l.Digest)
+		}
 	}
 	return all
 }
@@ -276,9 +281,11 @@ func (s *Store) checkImage(d v1.Descriptor) error {
 		return err
 	}
 	var errs []error
-	for _, l := range i.Manifest.Layers {
-		if !s.HasBlob(l) {
-			errs = append(errs, fmt.Errorf("layer %s is missing or has another size", l.Digest))
+	for _, one := range i.All() {
+		for _, l := range one.Manifest.Layers {
+			if !s.HasBlob(l) {
+				errs = append(errs, fmt.Errorf("layer %s is missing or has another size", l.Digest))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -35,20 +35,26 @@ type Image struct {
 	Name       string        // complete name; empty if the image is dangling
 	Repository string        // the repository of Name, or of the name that a dangling image had
 	Digest     v1.Hash       // the digest by which the registry knows the image
+	Entry      v1.Descriptor // in index.json: of the manifest, or of an index that the store has whole
 	Descriptor v1.Descriptor // of the manifest
 
 	Manifest v1.Manifest
 	Config   v1.ConfigFile
+
+	// Platforms are the images of the index, in its order. Nil: Entry is that of a manifest.
+	Platforms []*Image
 }
 
 // ID returns what identifies the image for users: the digest of the configuration.
 func (i *Image) ID() v1.Hash { return i.Manifest.Config.Digest }
 
-// Size returns the number of bytes of the compressed layers.
+// Size returns the number of bytes of the compressed layers, of all platforms.
 func (i *Image) Size() int64 {
 	var sum int64
-	for _, l := range i.Manifest.Layers {
-		sum += l.Size
+	for _, one := range i.All() {
+		for _, l := range one.Manifest.Layers {
+			sum += l.Size
+		}
 	}
 	return sum
 }
@@ -106,24 +112,44 @@ func (s *Store) Images() ([]*Image, error) {
 		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b *Image) int {
-		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Descriptor.Digest.Hex, b.Descriptor.Digest.Hex))
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Entry.Digest.Hex, b.Entry.Digest.Hex))
 	})
 	return all, nil
 }
 
+// Load returns the image with this manifest or index, by this name if it has that.
+func (s *Store) Load(digest v1.Hash, name string) (*Image, error) {
+	index, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	has := func(d v1.Descriptor) bool { return d.Digest == digest }
+	n := slices.IndexFunc(index.Manifests, func(d v1.Descriptor) bool { return has(d) && d.Annotations[nameAnnotation] == name })
+	if n < 0 {
+		n = slices.IndexFunc(index.Manifests, has)
+	}
+	if n < 0 {
+		return nil, fmt.Errorf("image %s: %w in the store", digest, ErrNotFound)
+	}
+	return s.load(index.Manifests[n])
+}
+
 // load reads the image that a descriptor of the index describes.
 func (s *Store) load(d v1.Descriptor) (*Image, error) {
-	i := &Image{Name: d.Annotations[nameAnnotation], Repository: d.Annotations[repositoryAnnotation], Digest: d.Digest, Descriptor: d}
+	i := &Image{Name: d.Annotations[nameAnnotation], Repository: d.Annotations[repositoryAnnotation], Digest: d.Digest, Entry: d}
 	if i.Name != "" {
 		i.Repository = reference.Repository(i.Name)
 	}
 	if digest, err := v1.NewHash(d.Annotations[digestAnnotation]); err == nil {
 		i.Digest = digest
 	}
-	if err := s.readBlobJSON(d.Digest, &i.Manifest); err != nil {
-		return nil, fmt.Errorf("image %s: %w", cmp.Or(i.Name, d.Digest.String()), err)
+	var err error
+	if d.MediaType.IsIndex() {
+		err = s.loadIndex(i)
+	} else {
+		err = s.loadManifest(i, d)
 	}
-	if err := s.readBlobJSON(i.Manifest.Config.Digest, &i.Config); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", cmp.Or(i.Name, d.Digest.String()), err)
 	}
 	return i, nil
@@ -192,8 +218,14 @@ func (s *Store) findByID(index *v1.IndexManifest, text, prefix string) (*Image, 
 		if err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix(i.ID().Hex, prefix) && !strings.HasPrefix(d.Digest.Hex, prefix) {
-			continue
+		if !strings.HasPrefix(d.Digest.Hex, prefix) {
+			n := slices.IndexFunc(i.All(), func(one *Image) bool {
+				return strings.HasPrefix(one.ID().Hex, prefix) || strings.HasPrefix(one.Descriptor.Digest.Hex, prefix)
+			})
+			if n < 0 {
+				continue
+			}
+			i = i.All()[n]
 		}
 		if found != nil && found.ID() != i.ID() {
 			return nil, fmt.Errorf("image %s: several images have an id that begins with it: %s and %s", text, found.ID().Hex[:12], i.ID().Hex[:12])
@@ -208,38 +240,42 @@ func (s *Store) findByID(index *v1.IndexManifest, text, prefix string) (*Image, 
 	return found, nil
 }
 
-// Tag gives the image with the manifest d the name, which its previous image loses. Digest is
+// Tag gives the image with the manifest or index d the name, which its previous image loses. Digest is
 // that of the image in its registry. An empty name keeps the image as a dangling one.
 func (s *Store) Tag(d v1.Descriptor, digest v1.Hash, name string) error {
-	return s.withIndex(func(index *v1.IndexManifest) (bool, error) {
-		old := index.Manifests
-		d := v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest, Platform: d.Platform}
-		if name != "" {
-			d.Annotations = map[string]string{nameAnnotation: name}
+	return s.withIndex(func(index *v1.IndexManifest) (bool, error) { return tag(index, d, digest, name), nil })
+}
+
+// tag is Tag for the index. It reports whether that has changed.
+func tag(index *v1.IndexManifest, d v1.Descriptor, digest v1.Hash, name string) bool {
+	old := index.Manifests
+	d = v1.Descriptor{MediaType: d.MediaType, Size: d.Size, Digest: d.Digest, Platform: d.Platform}
+	if name != "" {
+		d.Annotations = map[string]string{nameAnnotation: name}
+	}
+	if digest != d.Digest && digest != (v1.Hash{}) {
+		if d.Annotations == nil {
+			d.Annotations = map[string]string{}
 		}
-		if digest != d.Digest && digest != (v1.Hash{}) {
-			if d.Annotations == nil {
-				d.Annotations = map[string]string{}
-			}
-			d.Annotations[digestAnnotation] = digest.String()
+		d.Annotations[digestAnnotation] = digest.String()
+	}
+	if name == "" && slices.ContainsFunc(old, func(m v1.Descriptor) bool { return m.Digest == d.Digest }) {
+		return false // it is there already, with or without a name
+	}
+	index.Manifests = nil
+	for _, m := range old {
+		had := m.Annotations[nameAnnotation]
+		switch {
+		case m.Digest == d.Digest && (had == "" || had == name):
+			// replaced by d
+		case had != "" && had == name:
+			index.Manifests = release(index.Manifests, old, m)
+		default:
+			index.Manifests = append(index.Manifests, m)
 		}
-		index.Manifests = nil
-		for _, m := range old {
-			had := m.Annotations[nameAnnotation]
-			switch {
-			case m.Digest == d.Digest && name == "":
-				return false, nil // it is there already, with or without a name
-			case m.Digest == d.Digest && (had == "" || had == name):
-				// replaced by d
-			case had != "" && had == name:
-				index.Manifests = release(index.Manifests, old, m)
-			default:
-				index.Manifests = append(index.Manifests, m)
-			}
-		}
-		index.Manifests = append(index.Manifests, d)
-		return true, nil
-	})
+	}
+	index.Manifests = append(index.Manifests, d)
+	return true
 }
 
 // release appends to list the image m, of the images all, as it is without its name: dangling
@@ -277,7 +313,7 @@ func (s *Store) Untag(name string) (gone bool, err error) {
 	return gone, err
 }
 
-// Forget removes the image with this manifest, and all its names, which it returns.
+// Forget removes the image with this manifest or index, and all its names, which it returns.
 func (s *Store) Forget(digest v1.Hash) (names []string, err error) {
 	err = s.withIndex(func(index *v1.IndexManifest) (bool, error) {
 		index.Manifests = slices.DeleteFunc(index.Manifests, func(d v1.Descriptor) bool {

@@ -3,9 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 	"github.com/rootless-containers/subuidless/internal/image/store"
@@ -32,10 +29,7 @@ func Obtain(ctx context.Context, s *store.Store, use store.Lock, text, when stri
 // FindOrPull is Obtain without unpacking.
 func FindOrPull(ctx context.Context, s *store.Store, text, when string, o Options) (*store.Image, error) {
 	if when != PullAlways {
-		image, err := s.Find(text, o.Registries.Aliases)
-		if err == nil && !fits(image, o.Platform) {
-			err = fmt.Errorf("image %s in the store is for %s: %w", text, image.Config.Platform(), store.ErrNotFound)
-		}
+		image, err := s.FindFor(text, o.Platform, o.Registries.Aliases)
 		if err == nil || when == PullNever || !errors.Is(err, store.ErrNotFound) {
 			return image, err
 		}
@@ -46,14 +40,4 @@ func FindOrPull(ctx context.Context, s *store.Store, text, when string, o Option
 	}
 	defer o.Progress.Wait()
 	return Pull(ctx, s, ref, nil, o)
-}
-
-// fits reports whether the image is for the platform OS/ARCH[/VARIANT]; empty means any.
-func fits(image *store.Image, platform string) bool {
-	p, err := v1.ParsePlatform(platform)
-	if platform == "" || err != nil {
-		return true
-	}
-	return p.OS == image.Config.OS && p.Architecture == image.Config.Architecture &&
-		(p.Variant == "" || image.Config.Variant == "" || p.Variant == image.Config.Variant)
 }

@@ -22,6 +22,7 @@ import (
 // Options are the options of Pull, Load and Push.
 type Options struct {
 	Platform   string                // OS/ARCH[/VARIANT]; empty: that of this machine
+	Beside     bool                  // keep a name that the image for another platform has: see Store.TagBeside
 	Insecure   bool                  // accept all registries without TLS or a valid certificate
 	AuthFile   string                // the only file with credentials; empty: those of podman and docker
 	Registries *reference.Registries // where registries and their mirrors are
@@ -124,15 +125,16 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 	}
 	d := m.descriptor()
 	d.Platform = config.Platform()
+	tag := s.Tag
+	if o.Beside && top != m && names[0] != "" {
+		tag = s.TagBeside
+	}
 	for _, name := range names {
-		if err := s.Tag(d, top.digest, name); err != nil {
+		if err := tag(d, top.digest, name); err != nil {
 			return nil, err
 		}
 	}
-	if names[0] == "" {
-		return s.Find(m.digest.Hex, nil)
-	}
-	return s.Find(names[0], nil)
+	return s.Load(m.digest, names[0])
 }
 
 func checkOS(config *v1.ConfigFile) error {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -44,36 +43,6 @@ func Push(ctx context.Context, s *store.Store, i *store.Image, to reference.Refe
 		}
 		return writeDocker(w, s, []*store.Image{i})
 	})
-}
-
-func pushRegistry(ctx context.Context, s *store.Store, i *store.Image, to reference.Reference, o Options) error {
-	ref, insecure, err := pushTarget(to, o)
-	if err != nil {
-		return err
-	}
-	image, err := openStored(s, i)
-	if err != nil {
-		return err
-	}
-	updates := make(chan v1.Update, 16)
-	bar := o.Progress.Start("Pushing "+to.Name, i.Size())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var have int64
-		for u := range updates {
-			bar.Add(u.Complete - have)
-			have = u.Complete
-		}
-	}()
-	options := append(remoteOptions(o.AuthFile, insecure), remote.WithContext(ctx), remote.WithProgress(updates), remote.WithJobs(parallel))
-	err = remote.Write(ref, image, options...)
-	<-done
-	bar.End(err == nil)
-	if err != nil {
-		return explainRegistry(ref, err)
-	}
-	return nil
 }
 
 // The formats of Save, as podman names them.
@@ -257,21 +226,9 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 	}
 	written := map[v1.Hash]bool{}
 	for _, i := range images {
-		raw, d, err := ociManifest(s, i)
+		d, err := writeOCI(out, s, i, written)
 		if err != nil {
 			return err
-		}
-		if err := putBytes(out, blobName(d.Digest), raw); err != nil {
-			return err
-		}
-		for _, digest := range blobsOf(i) {
-			if written[digest] {
-				continue
-			}
-			written[digest] = true
-			if err := putBlob(out, blobName(digest), s, digest); err != nil {
-				return err
-			}
 		}
 		d.Annotations = map[string]string{}
 		switch {
@@ -290,6 +247,40 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 		return err
 	}
 	return putBytes(out, "index.json", raw)
+}
+
+// writeOCI writes the blobs of an image that are not among those written, and returns its descriptor.
+func writeOCI(out sink, s *store.Store, i *store.Image, written map[v1.Hash]bool) (v1.Descriptor, error) {
+	for _, one := range i.All() {
+		raw, d, err := ociManifest(s, one)
+		if err != nil {
+			return d, err
+		}
+		if !written[d.Digest] {
+			written[d.Digest] = true
+			if err := putBytes(out, blobName(d.Digest), raw); err != nil {
+				return d, err
+			}
+		}
+		for _, digest := range blobsOf(one) {
+			if written[digest] {
+				continue
+			}
+			written[digest] = true
+			if err := putBlob(out, blobName(digest), s, digest); err != nil {
+				return d, err
+			}
+		}
+		if i.Platforms == nil {
+			return d, nil
+		}
+	}
+	d := v1.Descriptor{MediaType: i.Entry.MediaType, Size: i.Entry.Size, Digest: i.Entry.Digest}
+	if written[d.Digest] {
+		return d, nil
+	}
+	written[d.Digest] = true
+	return d, putBlob(out, blobName(d.Digest), s, d.Digest)
 }
 
 // ociManifest returns the manifest of an image for a layout, and its descriptor. Layouts cannot have
@@ -348,12 +339,25 @@ func writeDir(out sink, s *store.Store, i *store.Image) error {
 	if err := putBytes(out, "version", []byte("Directory Transport Version: 1.1\n")); err != nil {
 		return err
 	}
-	for _, digest := range blobsOf(i) {
-		if err := putBlob(out, digest.Hex, s, digest); err != nil {
-			return err
+	written := map[v1.Hash]bool{}
+	for _, one := range i.All() {
+		for _, digest := range blobsOf(one) {
+			if written[digest] {
+				continue
+			}
+			written[digest] = true
+			if err := putBlob(out, digest.Hex, s, digest); err != nil {
+				return err
+			}
+		}
+		if i.Platforms != nil {
+			d := one.Descriptor.Digest
+			if err := putBlob(out, d.Hex+".manifest.json", s, d); err != nil {
+				return err
+			}
 		}
 	}
-	return putBlob(out, "manifest.json", s, i.Descriptor.Digest)
+	return putBlob(out, "manifest.json", s, i.Top().Digest)
 }
 
 // writeDocker writes an archive that docker load accepts.
@@ -361,6 +365,9 @@ func writeDocker(w io.Writer, s *store.Store, images []*store.Image) error {
 	all := map[name.Reference]v1.Image{}
 	opened := map[v1.Hash]v1.Image{} // one with several names is written once
 	for _, i := range images {
+		if len(i.Platforms) > 1 {
+			return fmt.Errorf("image %s has %d platforms, and an archive of docker has room for one: choose it with --platform, or use the format %s", i.Name, len(i.Platforms), FormatLayoutArchive)
+		}
 		image, ok := opened[i.Descriptor.Digest]
 		if !ok {
 			var err error
