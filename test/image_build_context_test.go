@@ -63,7 +63,8 @@ func TestBuildPush(t *testing.T) {
 // TestBuildFlags checks a Dockerfile, limits what RUN may do, and refuses what cannot be done.
 func TestBuildFlags(t *testing.T) {
 	b := newBuildDir(t, map[string]string{
-		"Dockerfile": "FROM localhost/base\nRUN ulimit -n > /limit\n", "warnings": "FROM localhost/base\nENV a b\nCMD x\n", "errors": "FROM localhost/base\nNONSENSE\n",
+		"Dockerfile": "FROM localhost/base\nRUN ulimit -n > /limit\n", "warnings": "FROM localhost/base\nENV a b\nCMD x\n", "errors": "FROM localhost/base\nNONSENSE\n", "values": "FROM localhost/base AS a\nLABEL x=$PATH y=$PAHT\nFROM a\nCOPY hidden /\n",
+		".dockerignore": "hidden\n",
 	})
 	id, _ := b.build("--ulimit=nofile=64", "--layers", "--provenance=false", "--sbom=false", ".")
 	if out := b.run(id, "cat /limit"); out != "64\n" {
@@ -78,6 +79,7 @@ func TestBuildFlags(t *testing.T) {
 	}
 	for _, tt := range [][]string{
 		{"--check", "--file=" + b.dir + "/warnings", "warnings:2\n", "warnings:3\n", "WARNING: JSONArgsRecommended - https://docs.docker.com/", "the Dockerfile has 2 warnings"},
+		{"--check", "--file=" + b.dir + "/values", "Usage of undefined variable '$PAHT' (did you mean $PATH?)\nvalues:2\n", "Attempting to Copy file \"hidden\" that is excluded by .dockerignore\nvalues:4\n", "has 2 warnings"},
 		{"--check", "--file=" + b.dir + "/errors", "errors:2: unknown instruction: NONSENSE"},
 		{"--provenance", "--quiet", "attestations are not supported"},
 		{"--memory=1g", "--quiet", "systemd-run --user --scope"},

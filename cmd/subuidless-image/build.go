@@ -102,7 +102,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	cli.AddLimitFlag(flags, &o.Limits)
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`style` of the progress: auto, plain, tty or quiet")
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
-	flags.BoolVar(&f.check, "check", false, "do not build: check the Dockerfile by the rules of BuildKit that need no base image")
+	flags.BoolVar(&f.check, "check", false, "do not build: check the Dockerfile by the rules of BuildKit")
 	flags.BoolVar(&o.Push, "push", false, "also push the image by the names of --tag")
 	flags.StringVar(&f.idFile, "iidfile", "", "write the id of the image to a `file`")
 	flags.StringVar(&f.metadata, "metadata-file", "", "write the digests and names of the image to a `file`, as JSON")

@@ -98,6 +98,7 @@ type target struct {
 	platform string // as in Options, or empty
 	file     *dockerfile.File
 	stages   once[*dockerfile.Stage, *state]
+	checked  once[*dockerfile.Stage, *dockerfile.Base]
 }
 
 // once makes each value once for all that need it. The zero value has made none.
@@ -133,14 +134,23 @@ type state struct {
 }
 
 // Check reports to o.Lint what the rules of BuildKit's linter say about the Dockerfile. It returns an
-// error if the Dockerfile has one that can be seen without base images.
+// error if the Dockerfile has one that can be seen without executing it. Of base images that the store
+// does not have, it fetches the configuration only.
 func Check(ctx context.Context, s *store.Store, o Options) (err error) {
 	b, closeBuilder, err := newBuilder(s, &o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBuilder()) }()
-	return b.load(ctx)
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	for _, t := range b.targets {
+		if _, err := t.check(ctx, t.file.Target); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newBuilder returns a builder, which the caller closes.
@@ -276,7 +286,7 @@ func (b *builder) load(ctx context.Context) (err error) {
 		t := &target{builder: b, platform: text}
 		o := dockerfile.Options{
 			Name: b.source.name, Args: b.Args, Target: b.Target, Platform: platform, Build: build, HasContext: b.Contexts.has,
-			Warn: b.warn, Lint: b.lintOnce,
+			Warn: b.warn, Lint: b.lintOnce, Ignore: b.source.ignore,
 		}
 		if i > 0 {
 			o.Warn = func(string) {} // the first one has warned

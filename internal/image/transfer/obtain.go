@@ -41,3 +41,23 @@ func FindOrPull(ctx context.Context, s *store.Store, text, when string, o Option
 	defer o.Progress.Wait()
 	return Pull(ctx, s, ref, nil, o)
 }
+
+// FindOrFetchConfig returns the configuration of the image that text names. Of one in a registry that
+// FindOrPull would pull, it fetches nothing else.
+func FindOrFetchConfig(ctx context.Context, s *store.Store, text, when string, o Options) ([]byte, error) {
+	ref, err := reference.Parse(text, o.Registries.Aliases)
+	if when != PullNever && err == nil && ref.Transport == reference.Registry {
+		if _, err := s.FindFor(text, o.Platform, o.Registries.Aliases); when == PullAlways || errors.Is(err, store.ErrNotFound) {
+			r, err := OpenRemote(ctx, s, ref, o)
+			if err != nil {
+				return nil, err
+			}
+			return r.Config, nil
+		}
+	}
+	image, err := FindOrPull(ctx, s, text, when, o)
+	if err != nil {
+		return nil, err
+	}
+	return s.ReadBlob(image.ID())
+}

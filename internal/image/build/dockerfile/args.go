@@ -87,34 +87,33 @@ func isProxy(key string) bool {
 	return false
 }
 
-// setGlobal evaluates the ARG instructions before the first FROM.
-func (f *File) setGlobal(commands []instructions.ArgCommand) error {
-	f.global = f.predefined()
-	for _, kv := range f.global {
+// globalArgs evaluates the ARG instructions before the first FROM, with these values of the user.
+func (f *File) globalArgs(commands []instructions.ArgCommand, given map[string]string) (envList, error) {
+	global := f.predefined()
+	for _, kv := range global {
 		key, _, _ := strings.Cut(kv, "=")
-		if v, ok := f.options.Args[key]; ok {
-			f.global = f.global.with(key, v)
+		if v, ok := given[key]; ok {
+			global = global.with(key, v)
 		}
 	}
 	lex := shell.NewLex(f.escape)
 	for i := range commands {
 		for _, a := range commands[i].Args {
-			f.args[a.Key] = true
-			if v, ok := f.options.Args[a.Key]; ok {
-				f.global = f.global.with(a.Key, v)
+			if v, ok := given[a.Key]; ok {
+				global = global.with(a.Key, v)
 				continue
 			}
 			if a.Value == nil {
 				continue
 			}
-			v, _, err := lex.ProcessWord(*a.Value, f.global)
+			v, _, err := lex.ProcessWord(*a.Value, global)
 			if err != nil {
-				return f.at(line(commands[i].Location()), err)
+				return nil, f.at(line(commands[i].Location()), err)
 			}
-			f.global = f.global.with(a.Key, v)
+			global = global.with(a.Key, v)
 		}
 	}
-	return nil
+	return global, nil
 }
 
 // Epoch returns the value of SOURCE_DATE_EPOCH, as an argument of the user or with a default in

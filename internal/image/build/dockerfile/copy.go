@@ -31,6 +31,11 @@ func (e *evaluator) copy(step *Step, c *instructions.CopyCommand) error {
 		if kind := remote(p); kind != "" {
 			return fmt.Errorf("COPY %s: %s is for ADD only", p, kind)
 		}
+		if from == nil {
+			if err := e.lintIgnored(c, "Copy", p); err != nil {
+				return err
+			}
+		}
 		out.Sources = append(out.Sources, Source{Path: p, From: from})
 	}
 	return e.finishCopy(step, "COPY", out, &c.SourcesAndDest, c.Link)
@@ -58,6 +63,9 @@ func (e *evaluator) addFiles(step *Step, c *instructions.AddCommand) error {
 	for _, p := range c.SourcePaths {
 		switch remote(p) {
 		case "":
+			if err := e.lintIgnored(c, "Add", p); err != nil {
+				return err
+			}
 			out.Sources = append(out.Sources, Source{Path: p, Unpack: c.Unpack == nil || *c.Unpack})
 		case aURL:
 			out.Sources = append(out.Sources, Source{URL: p, Checksum: c.Checksum, Unpack: c.Unpack != nil && *c.Unpack})

@@ -56,6 +56,7 @@ func (s *Stage) Evaluate(base Base) (*Result, error) {
 			e.env = e.env.with(key, value)
 		}
 	}
+	s.lintBase(&base.Image)
 	triggers := e.image.Config.OnBuild
 	e.image.Config.OnBuild = nil
 	var steps []Step
@@ -74,6 +75,9 @@ func (s *Stage) Evaluate(base Base) (*Result, error) {
 		if err := e.add(&steps, c); err != nil {
 			return nil, s.file.at(line(c.Location()), err)
 		}
+	}
+	if err := s.file.lintError(); err != nil {
+		return nil, err
 	}
 	after := Base{Image: clone(e.image), env: slices.Clone(e.env), args: slices.Clone(e.args)}
 	return &Result{Steps: steps, Image: e.image, After: after}, nil
@@ -146,7 +150,8 @@ func (e *evaluator) expand(c instructions.Command) error {
 	if x, ok := c.(instructions.SupportsSingleWordExpansion); ok {
 		if _, isArg := c.(*instructions.ArgCommand); !isArg {
 			if err := x.Expand(func(word string) (string, error) {
-				result, _, err := e.lex.ProcessWord(word, e.env)
+				result, unmatched, err := e.lex.ProcessWord(word, e.env)
+				e.lintVariables(c, unmatched)
 				return result, err
 			}); err != nil {
 				return err
@@ -157,7 +162,8 @@ func (e *evaluator) expand(c instructions.Command) error {
 		return x.ExpandRaw(func(word string) (string, error) {
 			lex := shell.NewLex('\\')
 			lex.SkipProcessQuotes = true
-			result, _, err := lex.ProcessWord(word, e.env)
+			result, unmatched, err := lex.ProcessWord(word, e.env)
+			e.lintVariables(c, unmatched)
 			return result, err
 		})
 	}
@@ -268,7 +274,8 @@ func (e *evaluator) arg(step *Step, c *instructions.ArgCommand) error {
 		switch {
 		case given:
 		case a.Value != nil:
-			expanded, _, err := e.lex.ProcessWord(*a.Value, e.env)
+			expanded, unmatched, err := e.lex.ProcessWord(*a.Value, e.env)
+			e.lintVariables(c, unmatched)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -25,6 +26,7 @@ type Options struct {
 	Build    ocispec.Platform  // of this machine
 	Warn     func(message string)
 	Lint     func(Warning)
+	Ignore   []string // patterns of .dockerignore
 
 	// HasContext reports whether --build-context gives this name a context. Nil: none has one.
 	HasContext func(name string) bool
@@ -41,6 +43,12 @@ type File struct {
 	escape  rune
 	global  envList // ARG before the first FROM, and the predefined ones
 	args    map[string]bool
+
+	declared []string // the names in ARG before the first FROM
+
+	linting sync.Mutex // protects rules and failed once the file is parsed
+	rules   *linter.Linter
+	failed  func() error
 }
 
 // Stage is a stage of a build.
@@ -50,6 +58,7 @@ type Stage struct {
 	Line     int
 	Base     Ref    // what FROM names
 	Platform string // of FROM; empty: that of the image
+	location []parser.Range
 	commands []instructions.Command
 	file     *File
 }
@@ -132,8 +141,7 @@ func Parse(content []byte, o Options) (*File, error) {
 	if err := f.checkSyntax(content); err != nil {
 		return nil, err
 	}
-	rules, failed, err := f.linter(content)
-	if err != nil {
+	if err := f.newLinter(content); err != nil {
 		return nil, err
 	}
 	parsed, err := parser.Parse(bytes.NewReader(content))
@@ -141,24 +149,31 @@ func Parse(content []byte, o Options) (*File, error) {
 		return nil, f.at(lineOf(err), err)
 	}
 	f.escape = parsed.EscapeToken
-	stages, global, err := instructions.Parse(parsed.AST, rules)
+	stages, global, err := instructions.Parse(parsed.AST, f.rules)
 	if err != nil {
 		return nil, f.at(lineOf(err), err)
 	}
 	if len(stages) == 0 {
 		return nil, f.at(1, errors.New("there is no FROM instruction"))
 	}
-	lint(rules, parsed, stages)
-	if err := failed(); err != nil {
-		return nil, err
+	lint(f.rules, parsed, stages)
+	for i := range global {
+		for _, a := range global[i].Args {
+			f.args[a.Key] = true
+			f.declared = append(f.declared, a.Key)
+		}
 	}
-	if err := f.setGlobal(global); err != nil {
+	f.lintDefaults(stages, global)
+	if f.global, err = f.globalArgs(global, o.Args); err != nil {
 		return nil, err
 	}
 	for i := range stages {
 		if err := f.addStage(&stages[i]); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.lintError(); err != nil {
+		return nil, err
 	}
 	f.Target = f.Stages[len(f.Stages)-1]
 	if o.Target != "" {
@@ -193,9 +208,9 @@ func (f *File) checkSyntax(content []byte) error {
 	return f.at(at, fmt.Errorf("syntax %s: only docker/dockerfile is supported, which is built in; other frontends are programs of BuildKit", name))
 }
 
-// linter returns a linter for the directive "check". Failed returns an error if there are
-// warnings and the directive makes them errors.
-func (f *File) linter(content []byte) (rules *linter.Linter, failed func() error, err error) {
+// newLinter sets rules for the directive "check", and failed, which returns an error if there are warnings
+// and the directive makes them errors.
+func (f *File) newLinter(content []byte) (err error) {
 	config := new(linter.Config)
 	text, _, where, ok := parser.ParseDirective("check", content)
 	if arg, given := f.options.Args["BUILDKIT_DOCKERFILE_CHECK"]; given {
@@ -203,7 +218,7 @@ func (f *File) linter(content []byte) (rules *linter.Linter, failed func() error
 	}
 	if ok {
 		if config, err = linter.ParseLintOptions(text); err != nil {
-			return nil, nil, f.at(line(where), err)
+			return f.at(line(where), err)
 		}
 	}
 	var first error
@@ -213,12 +228,14 @@ func (f *File) linter(content []byte) (rules *linter.Linter, failed func() error
 			first = f.at(line(location), fmt.Errorf("%s: %s (the directive check makes warnings errors)", rule, message))
 		}
 	}
-	return linter.New(config), func() error {
+	f.rules = linter.New(config)
+	f.failed = func() error {
 		if config.ReturnAsError {
 			return first
 		}
 		return nil
-	}, nil
+	}
+	return nil
 }
 
 // find returns the stage of this name or number among the first n, or nil.
@@ -249,8 +266,8 @@ func (f *File) names() string {
 
 // addStage adds a stage.
 func (f *File) addStage(parsed *instructions.Stage) error {
-	s := &Stage{Index: len(f.Stages), Name: parsed.Name, Line: line(parsed.Location), commands: parsed.Commands, file: f}
-	base, err := f.expandGlobal(parsed.BaseName)
+	s := &Stage{Index: len(f.Stages), Name: parsed.Name, Line: line(parsed.Location), location: parsed.Location, commands: parsed.Commands, file: f}
+	base, err := f.expandFrom(parsed, parsed.BaseName)
 	if err != nil {
 		return f.at(s.Line, err)
 	}
@@ -265,7 +282,7 @@ func (f *File) addStage(parsed *instructions.Stage) error {
 		s.Base.Image = base
 	}
 	if parsed.Platform != "" {
-		if s.Platform, err = f.expandGlobal(parsed.Platform); err != nil {
+		if s.Platform, err = f.expandFrom(parsed, parsed.Platform); err != nil {
 			return f.at(s.Line, err)
 		}
 		if s.Platform == "" {
@@ -287,8 +304,10 @@ func (f *File) addStage(parsed *instructions.Stage) error {
 	return nil
 }
 
-func (f *File) expandGlobal(word string) (string, error) {
-	result, _, err := shell.NewLex(f.escape).ProcessWord(word, f.global)
+// expandFrom replaces variables in a word of FROM.
+func (f *File) expandFrom(parsed *instructions.Stage, word string) (string, error) {
+	result, unmatched, err := shell.NewLex(f.escape).ProcessWord(word, f.global)
+	f.lintFrom(parsed, unmatched)
 	return result, err
 }
 

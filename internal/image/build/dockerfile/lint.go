@@ -20,7 +20,7 @@ type Warning struct {
 	Line    int
 }
 
-// lint runs the rules of BuildKit's linter that need neither the context nor base images. Package
+// lint runs the rules of BuildKit's linter that are about the syntax of several instructions. Package
 // instructions runs those about the syntax of single instructions.
 func lint(l *linter.Linter, parsed *parser.Result, stages []instructions.Stage) {
 	for _, w := range parsed.Warnings {
@@ -31,7 +31,7 @@ func lint(l *linter.Linter, parsed *parser.Result, stages []instructions.Stage) 
 	lintCasing(l, stages)
 	lintStageNames(l, stages)
 	for i := range stages {
-		lintStage(l, &stages[i])
+		lintStage(l.WithMergedConfigFromComments(stages[i].Comments), &stages[i])
 	}
 }
 
@@ -95,7 +95,7 @@ func lintStage(l *linter.Linter, s *instructions.Stage) {
 			l.Run(&linter.RuleFromPlatformFlagConstDisallowed, s.Location, linter.RuleFromPlatformFlagConstDisallowed.Format(s.Platform))
 		}
 	}
-	hasShell, hasWorkdir := false, false
+	ofStage, hasShell, hasWorkdir := l, false, false
 	before := map[string][]parser.Range{} // instructions of which the last one counts
 	once := func(kind string, c instructions.Command) {
 		if at, ok := before[kind]; ok { // the one that has no effect
@@ -109,6 +109,7 @@ func lintStage(l *linter.Linter, s *instructions.Stage) {
 		}
 	}
 	for _, c := range s.Commands {
+		l = ofStage.WithMergedConfigFromComments(c.Comments())
 		switch c := c.(type) {
 		case *instructions.CmdCommand:
 			once("CMD", c)
