@@ -68,9 +68,16 @@ func TestWholeSupervisorKilled(t *testing.T) {
 }
 
 // TestRunEndsWithSupervisor kills everything that could start another supervisor of a container of run.
-// Its init, which the filter does not concern, ends it, instead of leaving it with calls that fail.
+// Its init, which the filter does not concern, ends it, instead of leaving it with calls that fail; if
+// the init is killed, too, the kernel does.
 func TestRunEndsWithSupervisor(t *testing.T) {
 	needs(t, "busybox")
+	for name, killInit := range map[string]bool{"init lives": false, "init is killed": true} {
+		t.Run(name, func(t *testing.T) { testRunEnds(t, killInit) })
+	}
+}
+
+func testRunEnds(t *testing.T, killInit bool) {
 	root := t.TempDir()
 	if err := makeRootfs(root); err != nil {
 		t.Fatal(err)
@@ -80,7 +87,17 @@ func TestRunEndsWithSupervisor(t *testing.T) {
 	if line, err := c.out.ReadString('\n'); line != "ready\n" {
 		t.Fatalf("%q, %v\n%s", line, err, c.stderr.String())
 	}
-	killTogether(t, c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0))
+	victims := []int{c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0)}
+	for _, child := range children(c.front) {
+		cmdline, _ := os.ReadFile("/proc/" + child + "/cmdline")
+		if pid, err := strconv.Atoi(child); killInit && err == nil && string(cmdline) == "subuidless-init\x00" {
+			victims = append(victims, pid)
+		}
+	}
+	if killInit != (len(victims) == 4) {
+		t.Fatalf("the victims are %v", victims)
+	}
+	killTogether(t, victims...)
 	ended := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, c.out) // until no process of the container is left
@@ -92,6 +109,22 @@ func TestRunEndsWithSupervisor(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the container does not end")
 	}
+}
+
+// TestEverythingKilled kills front, keeper, worker and standby in the same instant. Nobody is left who
+// could answer calls: the undertaker ends the container, which says why, and no call gives ENOSYS.
+func TestEverythingKilled(t *testing.T) {
+	c := startChowner(t)
+	standby := c.awaitStandby(0)
+	c.await("container-undertaker", 0)
+	killTogether(t, c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0), standby)
+	_, _ = io.WriteString(c.in, "3:4\n") // EPIPE: it has ended
+	rest, err := io.ReadAll(c.out)
+	_ = c.wait()
+	if said := c.stderr.String(); len(rest) > 0 || err != nil || !strings.Contains(said, "it ends, because nobody can answer") || strings.Contains(said, "not implemented") {
+		t.Errorf("%q, %v\n%s", rest, err, said)
+	}
+	c.awaitEnd()
 }
 
 // TestStandbyKilled kills the standby: another one starts, and takes over.
@@ -287,7 +320,7 @@ func (c *chowner) endAfterFront() {
 // awaitEnd waits for the end of the supervisor.
 func (c *chowner) awaitEnd() {
 	c.t.Helper()
-	for _, name := range []string{"subuidless-keeper", "subuidless-worker", "subuidless-standby"} {
+	for _, name := range []string{"subuidless-keeper", "subuidless-worker", "subuidless-standby", "container-undertaker"} {
 		for late := time.Now().Add(patience); len(c.processes(name)) > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
 				c.t.Fatalf("%s outlives its container", name)

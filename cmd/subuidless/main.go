@@ -57,18 +57,19 @@ var linkNames = map[string]string{
 
 // helpers are the main functions of the helper processes, by argv[0].
 var helpers = map[string]func() int{
-	supervisor.KeeperName:  supervisor.KeeperMain,
-	supervisor.WorkerName:  supervisor.WorkerMain,
-	supervisor.StandbyName: supervisor.StandbyMain,
-	agent.DeputyName:       agent.DeputyMain,
-	launch.StageName:       launch.StageMain,
-	launch.InitName:        launch.InitMain,
-	launch.TopName:         launch.TopMain,
-	running.MonitorName:    running.MonitorMain,
-	sidecar.HelperName:     sidecar.HelperMain,
-	engine.ProbeName:       engine.ProbeMain,
-	doctor.ProcName:        doctor.ProcMain,
-	ociruntime.StarterName: ociruntime.StarterMain,
+	supervisor.KeeperName:     supervisor.KeeperMain,
+	supervisor.WorkerName:     supervisor.WorkerMain,
+	supervisor.StandbyName:    supervisor.StandbyMain,
+	supervisor.UndertakerName: supervisor.UndertakerMain,
+	agent.DeputyName:          agent.DeputyMain,
+	launch.StageName:          launch.StageMain,
+	launch.InitName:           launch.InitMain,
+	launch.TopName:            launch.TopMain,
+	running.MonitorName:       running.MonitorMain,
+	sidecar.HelperName:        sidecar.HelperMain,
+	engine.ProbeName:          engine.ProbeMain,
+	doctor.ProcName:           doctor.ProcMain,
+	ociruntime.StarterName:    ociruntime.StarterMain,
 }
 
 func newRootCommand() *cobra.Command {

@@ -39,7 +39,7 @@ func awaitProgram(ctx context.Context, listener *os.File, pid int, user *identit
 	}
 	dispatch := syscalls.NewDispatch()
 	for {
-		waiting, err := pollNotification(fd, programPoll)
+		waiting, err := unotify.Poll(fd, programPoll)
 		if err != nil {
 			return false, fmt.Errorf("process %d ended before the container's program began: %w", pid, err)
 		}
@@ -71,22 +71,6 @@ func inspectable(pid int) (bool, error) {
 	default:
 		return false, fmt.Errorf("stat %s: %w", path, err)
 	}
-}
-
-// pollNotification waits up to timeout for a notification, and reports whether there is
-// one. It does not receive it.
-func pollNotification(listener int, timeout time.Duration) (bool, error) {
-	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, int(timeout.Milliseconds()))
-	switch {
-	case err == unix.EINTR:
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("poll of the seccomp listener: %w", err)
-	case n > 0 && fds[0].Revents&unix.POLLIN == 0:
-		return false, errors.New("no process uses the seccomp filter any more")
-	}
-	return n > 0, nil
 }
 
 // answerRuntime receives a notification that a runtime caused, and answers it: see

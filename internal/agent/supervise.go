@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/agentproto"
 	"github.com/rootless-containers/subuidless/internal/identity"
+	"github.com/rootless-containers/subuidless/internal/supervisor"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -32,35 +32,14 @@ func (a *Agent) Supervise(ctx context.Context, p *agentproto.Process, user *iden
 	return errors.Join(err, listener.Close())
 }
 
-// killPoll is the interval at which killUsers checks whether its context is done.
-const killPoll = 100 * time.Millisecond
-
 // killUsers kills the process pid, if it has a filter, and each process that makes a call of the
 // listener, until no process has the filter any more or ctx is done.
 func killUsers(ctx context.Context, listener, pid int) {
-	for first := true; first || ctx.Err() == nil; first = false {
-		waiting, err := pollNotification(listener, 0)
-		if err != nil {
-			return // nobody has the filter, so pid may be another process by now
-		}
-		if first && checkFiltered(pid) == nil {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
-		}
-		if !waiting {
-			if waiting, err = pollNotification(listener, killPoll); err != nil {
-				return
-			}
-		}
-		if !waiting {
-			continue
-		}
-		var n unotify.Notif
-		switch e := unotify.Recv(listener, &n); {
-		case e == unix.EINTR, e == unix.ENOENT: // a signal interrupted the call
-		case e != 0, n.PID == 0:
-			return // no listener, or a process that this PID namespace lacks
-		default:
-			_ = unix.Kill(int(n.PID), unix.SIGKILL)
-		}
+	if unotify.HungUp(listener) {
+		return // nobody has the filter, so pid may be another process by now
 	}
+	if checkFiltered(pid) == nil {
+		_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+	}
+	supervisor.KillCallers(ctx, listener)
 }

@@ -74,6 +74,10 @@ func newJournal() (int, error) {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("ftruncate", err)
 	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil { // see undertaker.go
+		unix.Close(fd)
+		return -1, os.NewSyscallError("flock", err)
+	}
 	return fd, nil
 }
 

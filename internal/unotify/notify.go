@@ -1,8 +1,10 @@
 package unotify
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -78,6 +80,22 @@ func WaitHangup(listener int) error {
 			return nil
 		}
 	}
+}
+
+// Poll waits up to timeout for a notification, and reports whether there is one. It does not receive
+// it. It is an error if no task is left to which the filter of listener applies.
+func Poll(listener int, timeout time.Duration) (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(timeout.Milliseconds()))
+	switch {
+	case err == unix.EINTR:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("poll of the seccomp listener: %w", err)
+	case n > 0 && fds[0].Revents&unix.POLLIN == 0:
+		return false, errors.New("no process uses the seccomp filter any more")
+	}
+	return n > 0, nil
 }
 
 // HungUp reports whether no task is left to which the filter of listener applies.
