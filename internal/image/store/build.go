@@ -41,14 +41,20 @@ func (c CachedLayer) MarshalJSON() ([]byte, error) {
 func (s *Store) cachePath(key string) string { return s.path("cache", "steps", key) }
 
 // CachedLayer returns the layer of the step with this key, a string of hexadecimal digits.
-// It is nil if the store does not have it.
+// It is nil if the store does not have it, or if its entry is damaged.
 func (s *Store) CachedLayer(key string) (*CachedLayer, error) {
-	c := new(CachedLayer)
-	err := storedir.ReadJSON(s.cachePath(key), c)
-	if errors.Is(err, os.ErrNotExist) || err == nil && !c.Empty && !s.HasBlob(c.Layer) {
+	b, err := os.ReadFile(s.cachePath(key))
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	c := new(CachedLayer)
+	if json.Unmarshal(b, c) != nil || !c.Empty && !s.HasBlob(c.Layer) {
+		return nil, nil
+	}
+	return c, nil
 }
 
 // PutCachedLayer stores the layer of the step with this key.

@@ -90,11 +90,18 @@ func (s *Store) withIndex(f func(*v1.IndexManifest) (changed bool, err error)) e
 
 func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
-	err := storedir.ReadJSON(s.path(storedir.Index), index)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	b, err := os.ReadFile(s.path(storedir.Index))
+	if errors.Is(err, os.ErrNotExist) {
+		return index, nil
 	}
-	return index, nil
+	if err == nil {
+		if err = json.Unmarshal(b, index); err == nil {
+			return index, nil
+		}
+		// Not as if there were no images: prune would remove them.
+		err = fmt.Errorf("%s is damaged: %w (if you remove it, subuidless prune removes all images that are not pulled, loaded or built again)", s.path(storedir.Index), err)
+	}
+	return nil, err
 }
 
 // Images returns all images, sorted by name; those with several names once for each.

@@ -21,6 +21,8 @@ type Volume struct {
 	Name    string
 	Labels  map[string]string `json:",omitempty"`
 	Created time.Time
+	// Lost means that volume.json is damaged: the labels are unknown. The files are there.
+	Lost bool `json:"-"`
 
 	Data string `json:"-"` // absolute path of the files
 	dir  string
@@ -70,11 +72,25 @@ func (s *Store) LockVolumes() (Lock, error) {
 func (s *Store) FindVolume(name string) (*Volume, error) {
 	v := &Volume{Name: name}
 	v.setDir(s)
-	err := storedir.ReadJSON(filepath.Join(v.dir, "volume.json"), v)
+	file := filepath.Join(v.dir, "volume.json")
+	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("volume %q: %w (subuidless volume ls lists all)", name, ErrNotFound)
 	}
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	if json.Unmarshal(b, v) == nil && v.Name == name {
+		return v, nil
+	}
+	v = &Volume{Name: name, Lost: true}
+	v.setDir(s)
+	st, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	v.Created = st.ModTime()
+	return v, nil
 }
 
 // Volumes returns all volumes, sorted by name.
@@ -131,7 +147,8 @@ func (s *Store) RemoveVolume(v *Volume) error {
 	return layer.RemoveAll(v.dir)
 }
 
-// PruneVolumes removes all volumes that match and that no container uses, and returns their names.
+// PruneVolumes removes all volumes that match and that no container uses, and returns their names. It
+// keeps those whose labels are lost.
 func (s *Store) PruneVolumes(match Match) (removed []string, err error) {
 	volumes, err := s.Volumes()
 	if err != nil {
@@ -142,7 +159,7 @@ func (s *Store) PruneVolumes(match Match) (removed []string, err error) {
 		if err != nil {
 			return removed, err
 		}
-		if len(v.Users(containers)) > 0 || !match.fits(v.Labels, v.Created) {
+		if v.Lost || len(v.Users(containers)) > 0 || !match.fits(v.Labels, v.Created) {
 			continue
 		}
 		if err := s.RemoveVolume(v); err != nil {
