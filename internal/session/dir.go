@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -119,6 +120,13 @@ func (s *sessions) remove(name string) error { return os.RemoveAll(s.dir(name)) 
 // record is what outlives the supervisor of a session.
 type record struct {
 	UserNS uint64 // inode number of the user namespace
+	Boot   string // in which it exists: the directory may outlive that
+}
+
+// currentBoot identifies the boot of this machine.
+func currentBoot() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b)), err
 }
 
 // writeEtc writes the files o.Etc in the directory of the session, and returns their
@@ -140,10 +148,14 @@ func (s *sessions) recordPath(name string) string {
 	return filepath.Join(s.dir(name), "session.json")
 }
 
-// writeRecord writes the record of a session. The calling process, which has started the
+// writeRecord writes the record of a session in this user namespace. The calling process, which has started the
 // supervisor, is its witness: as long as it lives, it starts keepers.
-func (s *sessions) writeRecord(name string, r record) error {
-	b, err := json.Marshal(r)
+func (s *sessions) writeRecord(name string, userNS uint64) error {
+	boot, err := currentBoot()
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(record{UserNS: userNS, Boot: boot})
 	if err != nil {
 		return err
 	}
@@ -177,7 +189,7 @@ func (s *sessions) witnessed(name string) (bool, error) {
 }
 
 // readRecord returns the record of a session. Ok is false if there is none, because the
-// session has not been started completely.
+// session has not been started completely, or in another boot.
 func (s *sessions) readRecord(name string) (r record, ok bool, err error) {
 	path := s.recordPath(name)
 	b, err := os.ReadFile(path)
@@ -190,5 +202,6 @@ func (s *sessions) readRecord(name string) (r record, ok bool, err error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return record{}, false, fmt.Errorf("%s: %w", path, err)
 	}
-	return r, true, nil
+	boot, err := currentBoot()
+	return r, err == nil && r.Boot == boot, err
 }

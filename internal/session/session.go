@@ -165,7 +165,7 @@ func (s *sessions) startFirst(o Options) (_ *launch.Command, err error) {
 	defer entry.Close()
 	inode, err := userns.Inode(int(entry.UserNS.Fd()))
 	if err == nil {
-		err = s.writeRecord(o.Name, record{UserNS: inode})
+		err = s.writeRecord(o.Name, inode)
 	}
 	if err != nil {
 		return nil, errors.Join(s.explain(err), c.Abort(), endSession(entry))
