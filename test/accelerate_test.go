@@ -231,6 +231,25 @@ func TestAcceleratedChanges(t *testing.T) {
 const accelerationScript = `i=0; while test $i -lt 500; do test -e /etc && i=$((i+1)); done
 	while read -r line; do case $line in *subuidless-accelerate*) echo accelerated; esac; done </proc/self/maps`
 
+// TestAcceleratedUnderFilter accelerates processes where subuidless has been started under a seccomp filter,
+// as in a container of docker, but none that has got a filter of its own.
+func TestAcceleratedUnderFilter(t *testing.T) {
+	script := []string{"sh", "-c", accelerationScript}
+	for _, tt := range []struct {
+		argv []string
+		want string
+	}{
+		{slices.Concat([]string{"filtered"}, accelerated(t), script), "accelerated\n"},
+		{slices.Concat([]string{"filtered"}, accelerated(t), []string{"filtered"}, script), ""},
+		{slices.Concat(accelerated(t), []string{"filtered"}, script), ""},
+	} {
+		out, err := command(t, tt.argv...).CombinedOutput()
+		if err != nil || string(out) != tt.want {
+			t.Errorf("%v: %v\n%s", tt.argv[:2], err, out)
+		}
+	}
+}
+
 // TestAcceleratedSession accelerates the processes of a session, as the command that starts it says:
 // session exec, and that of an engine, in whose place is a script.
 func TestAcceleratedSession(t *testing.T) {

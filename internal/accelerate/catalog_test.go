@@ -239,7 +239,7 @@ func TestReadAgain(t *testing.T) {
 	defer unix.Munmap(memory)
 	for n := range byte(2) {
 		memory[7] = n
-		if err := p.checkAlone(); err != errBusy {
+		if err := p.checkAlone(1); err != errBusy {
 			t.Errorf("this process with threads: %v", err)
 		}
 		var got [1]byte

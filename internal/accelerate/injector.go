@@ -42,6 +42,7 @@ type Accelerator struct {
 	header  blob.Header
 	after   uint32
 	sharing *atomic.Uint32
+	outer   int
 	useless sync.Once // reports that code cannot be changed
 
 	executions [nhints]execution
@@ -52,8 +53,10 @@ type Accelerator struct {
 // New returns an Accelerator that gives processes the code after so many calls, on a machine for which
 // Supported returns no error. Answered has the numbers of the calls that the code may answer. Sharing
 // is memory that outlives this worker: not 0 if a task of the container may share the memory of
-// another process, or dispatch calls by their addresses.
-func New(after uint32, answered []uint32, sharing *atomic.Uint32) (*Accelerator, error) {
+// another process, or dispatch calls by their addresses. Outer is the number of seccomp filters under
+// which subuidless has been started; they let the supervisor, and thus processes, make the calls of the
+// code.
+func New(after uint32, answered []uint32, sharing *atomic.Uint32, outer int) (*Accelerator, error) {
 	header, _ := blob.ParseHeader(blob.Code())
 	code, err := unix.MemfdCreate(memfdName, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err != nil {
@@ -69,7 +72,7 @@ func New(after uint32, answered []uint32, sharing *atomic.Uint32) (*Accelerator,
 		unix.Close(code)
 		return nil, fmt.Errorf("writing the code of accelerated processes: %w", err)
 	}
-	return &Accelerator{code: code, header: header, after: after, sharing: sharing}, nil
+	return &Accelerator{code: code, header: header, after: after, sharing: sharing, outer: outer}, nil
 }
 
 // NoteSharing notes that a task is about to share the memory of another process, without
@@ -115,6 +118,17 @@ type Call struct {
 	PID   uint32
 	NR    uint32
 	After uint64 // its instruction pointer
+	// Joined means that the process, or an ancestor, has joined the container, and may have been started
+	// under other filters than the supervisor.
+	Joined bool
+}
+
+// filters returns how many seccomp filters the process of c has, unless it has one of its own.
+func (i *Injector) filters(c *Call) int {
+	if c.Joined {
+		return 1
+	}
+	return 1 + i.outer
 }
 
 // Caller is the process that makes a Call.
@@ -290,7 +304,7 @@ func (i *Injector) change(h *hint, c *Call, early bool) error {
 		return err
 	}
 	defer p.close()
-	if err := p.checkAlone(); err != nil {
+	if err := p.checkAlone(i.filters(c)); err != nil {
 		i.learnBusy(c, p)
 		return err
 	}
@@ -418,7 +432,7 @@ func (i *Injector) Map(c *Call, at uint64) (int, unix.Errno) {
 	if err := p.write(at+bootOffAt, []byte{1}); err != nil {
 		return -1, unix.ENOSYS
 	}
-	if i.sharing.Load() != 0 || !c.IsInitial() || p.checkAlone() != nil {
+	if i.sharing.Load() != 0 || !c.IsInitial() || p.checkAlone(i.filters(c)) != nil {
 		return -1, unix.ENOSYS
 	}
 	fd, err := unix.FcntlInt(uintptr(i.code), unix.F_DUPFD_CLOEXEC, 0)
@@ -449,7 +463,7 @@ func (i *Injector) Mapped(c *Call, mapping, at uint64) unix.Errno {
 // enter makes the call site of a bootstrap jump into the code, which the process has
 // mapped.
 func (i *Injector) enter(h *hint, c *Call, p *process, b *bootstrap) {
-	if i.sharing.Load() != 0 || p.checkAlone() != nil {
+	if i.sharing.Load() != 0 || p.checkAlone(i.filters(c)) != nil {
 		return
 	}
 	if !p.jumps(&b.site, b.at) {

@@ -86,17 +86,17 @@ func (p *process) write(at uint64, b []byte) error {
 }
 
 // checkAlone returns an error unless the process, which waits for an answer, is the only
-// task that can be executing its code, and nobody debugs or restricts it. Whether a task
-// that is not a relative shares its memory is known from SharesMemory in package
+// task that can be executing its code, and nobody debugs or restricts it: it has this number of seccomp
+// filters. Whether a task that is not a relative shares its memory is known from SharesMemory in package
 // syscalls.
-func (p *process) checkAlone() error {
+func (p *process) checkAlone(filters int) error {
 	p.page = 0 // another task may have changed what has been read
 	status, err := readStatus(p.pid)
 	if err != nil {
 		return err
 	}
-	// A filter other than ours may know nothing of the calls that the code makes.
-	if field(status, "Threads") != "1" || field(status, "TracerPid") != "0" || field(status, "Seccomp_filters") != "1" ||
+	// A filter of its own may know nothing of the calls that the code makes.
+	if field(status, "Threads") != "1" || field(status, "TracerPid") != "0" || field(status, "Seccomp_filters") != strconv.Itoa(filters) ||
 		field(status, "Tgid") != strconv.Itoa(int(p.pid)) {
 		return errBusy
 	}

@@ -50,7 +50,11 @@ func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error
 			answered = append(answered, uint32(nr))
 		}
 	}
-	shared, err := accelerate.New(after, answered, sharing)
+	outer, err := outerFilters()
+	if err != nil {
+		return nil, err
+	}
+	shared, err := accelerate.New(after, answered, sharing, outer)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +87,7 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 	if about.answers == nil && about.kind == noConcern || r.worker.identities.InRuntime(r.index) {
 		return handlers.Result{}, false
 	}
-	call := accelerate.Call{Caller: r, PID: r.call.PID, NR: uint32(d.NR), After: d.IP}
+	call := accelerate.Call{Caller: r, PID: r.call.PID, NR: uint32(d.NR), After: d.IP, Joined: r.index != 0 || r.worker.cfg.Session != nil}
 	switch about.kind {
 	case executes:
 		r.injector.Executes(call.PID)

@@ -3,8 +3,11 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -64,4 +67,20 @@ func denyCalls() error {
 		return err
 	}
 	return unotify.Confine(prog)
+}
+
+// outerFilters returns the number of seccomp filters under which subuidless has been started: this process
+// has these, and that of denyCalls.
+func outerFilters() (int, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "\nSeccomp_filters:\t")
+	count, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return 0, fmt.Errorf("/proc/self/status: Seccomp_filters: %w", err)
+	}
+	return n - 1, nil
 }
