@@ -68,3 +68,18 @@ func TestParseErrors(t *testing.T) {
 		}
 	}
 }
+
+// Seed 8008087 on ext4: a file without a name, of which the path shows the inode number.
+func TestHideUnnamed(t *testing.T) {
+	for _, tt := range []struct{ result, want string }{
+		{`20 "/w/#772166 (deleted)"`, `"/w/#"`},
+		{`8 "/w/#7721"`, `"/w/#"`},
+		{`4 "/w/#"`, `4 "/w/#"`},
+		{`6 "/w/a#1"`, `6 "/w/a#1"`},
+		{"ENOENT", "ENOENT"},
+	} {
+		if got := hideUnnamed(tt.result); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.result, got, tt.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,13 @@ func quote(b []byte) string {
 	}
 	return strconv.Quote(string(b))
 }
+
+// unnamed matches what readlink(2) gives for a descriptor of a file of O_TMPFILE: its length, and a path
+// whose last component is # and the inode number.
+var unnamed = regexp.MustCompile(`^\d+ "([^"]*/#)\d[^"]*"`)
+
+// hideUnnamed omits the inode number from a result, and the length, which depends on it.
+func hideUnnamed(result string) string { return unnamed.ReplaceAllString(result, `"$1"`) }
 
 func u32(b []byte, at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
 func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }

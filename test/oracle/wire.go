@@ -151,7 +151,7 @@ func decode(p program, w wire, ran, tree []byte) (outcome, error) {
 				line += " " + out.show(ran[out.start:out.end], result)
 			}
 		}
-		o.Results = append(o.Results, line)
+		o.Results = append(o.Results, hideUnnamed(line))
 	}
 	t := treeReader{rest: tree}
 	t.inode(".")
