@@ -104,7 +104,7 @@ func TestNotAccelerated(t *testing.T) {
 	accelerated(t)
 	for _, test := range acceleratedTests {
 		t.Run(test, func(t *testing.T) {
-			cmd := command(t, "subuidless", "exec", "--", "accelerated", test, "0.1")
+			cmd := command(t, "subuidless", "exec", "--accelerate=off", "--", "accelerated", test, "0.1")
 			cmd.Dir = openDirectory(t)
 			checkOK(t, cmd)
 		})
@@ -155,7 +155,7 @@ func TestAcceleratedWalks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			needsCommand(t, walker[0])
 			trace := filepath.Join(t.TempDir(), "trace")
-			want := walk(t, dir, append([]string{"subuidless", "exec", "--trace", trace, "--"}, walker...)...)
+			want := walk(t, dir, append([]string{"subuidless", "exec", "--accelerate=off", "--trace", trace, "--"}, walker...)...)
 			slow := lines(t, trace)
 			if got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), walker...)...); !bytes.Equal(got, want) {
 				t.Errorf("sees something else:\n%.4000s", diff(want, got))
@@ -176,7 +176,7 @@ func TestAcceleratedAfterUsers(t *testing.T) {
 	dir := ownedTree(t)
 	trace := filepath.Join(t.TempDir(), "trace")
 	const program = "import os\nos.setegid(43); os.seteuid(42); os.seteuid(0); os.setegid(0)\nos.execvp('find', ['find', '.', '-ls'])"
-	want := walk(t, dir, "subuidless", "exec", "--trace", trace, "--", "python3", "-c", program)
+	want := walk(t, dir, "subuidless", "exec", "--accelerate=off", "--trace", trace, "--", "python3", "-c", program)
 	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), "python3", "-c", program)...)
 	if !bytes.Equal(got, want) {
 		t.Errorf("sees something else:\n%.4000s", diff(want, got))
@@ -194,7 +194,7 @@ func TestAcceleratedGo(t *testing.T) {
 	script := func(argument string) []string {
 		return []string{"sh", "-ec", "for i in 1 2 3; do gowalk " + argument + "; done"}
 	}
-	want := walk(t, dir, append([]string{"subuidless", "exec", "--trace", trace, "--"}, script("")...)...)
+	want := walk(t, dir, append([]string{"subuidless", "exec", "--accelerate=off", "--trace", trace, "--"}, script("")...)...)
 	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), script("mapped")...)...)
 	const said = "accelerated\n"
 	if n := bytes.Count(got, []byte(said)); n != 2 {
@@ -214,7 +214,7 @@ func TestAcceleratedGo(t *testing.T) {
 // how many notifications those take.
 func TestAcceleratedChanges(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
-	want := walk(t, openDirectory(t), "subuidless", "exec", "--trace", trace, "--", "changes")
+	want := walk(t, openDirectory(t), "subuidless", "exec", "--accelerate=off", "--trace", trace, "--", "changes")
 	got := walk(t, openDirectory(t), append(accelerated(t, "--trace", trace+"2"), "changes")...)
 	if !bytes.Equal(got, want) {
 		t.Errorf("sees something else:\n%.4000s", diff(want, got))
