@@ -66,6 +66,9 @@ func TestWriteAndRead(t *testing.T) {
 
 // A specification that has been cut off anywhere gives the first files as they were, or an error.
 func TestTruncatedSpecification(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and depends on no kernel")
+	}
 	want := []file{
 		{path: ".", kind: unix.S_IFDIR, mode: 0o755, ID: owner.ID{UID: 1000, GID: 2000}},
 		{path: "device", kind: unix.S_IFBLK, mode: 0o600, ID: owner.ID{UID: 123, GID: 456}, rdev: unix.Mkdev(123, 456)},
@@ -150,6 +153,9 @@ func TestReadFilesFails(t *testing.T) {
 
 // Values of attributes have up to 64 KiB.
 func TestLongLine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and depends on no kernel")
+	}
 	want := file{path: "a b", kind: unix.S_IFIFO, ID: owner.Unchanged, xattrs: []xattr{
 		{"trusted.a", bytes.Repeat([]byte("abc"), 21800)}, {"trusted.b", bytes.Repeat([]byte{1}, 64<<10)},
 	}}
