@@ -125,22 +125,29 @@ func TestDupAfterTheTaskHasChanged(t *testing.T) {
 	}
 	task.pidfdTID = uint32(second.pid) // as if it had the id of the first
 	dup(second)
+}
 
-	// A signal, too, must reach the task that has the id now.
-	third := startTask(t)
-	task.Reset(uint32(third.pid))
+// A signal, too, must reach the task that has the id now.
+func TestSignalAfterTheTaskHasChanged(t *testing.T) {
+	first, second := startTask(t), startTask(t)
+	task := enter(t)
+	task.Reset(uint32(first.pid))
 	if _, e := task.Dup(taskFile); e != 0 {
 		t.Fatal(e)
 	}
-	if err := unix.Kill(third.pid, unix.SIGKILL); err != nil {
+	if task.pidfd < 0 {
+		t.Skip("needs Linux 6.9 (PIDFD_THREAD)")
+	}
+	if err := unix.Kill(first.pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := unix.Wait4(third.pid, nil, 0, nil); err != nil { // a zombie gets signals, and keeps its id
+	if _, err := unix.Wait4(first.pid, nil, 0, nil); err != nil { // a zombie gets signals, and keeps its id
 		t.Fatal(err)
 	}
 	task.Reset(uint32(second.pid))
-	task.pidfdTID = uint32(second.pid)
+	task.pidfdTID = uint32(second.pid) // as if it had the id of the first
 	task.Signal(unix.SIGKILL)
+	var info unix.Siginfo
 	done := make(chan error, 1)
 	go func() { done <- unix.Waitid(unix.P_PID, second.pid, &info, unix.WEXITED|unix.WNOWAIT, nil) }()
 	select {
