@@ -1,6 +1,6 @@
 # The tests of a guest, as root: those of the packages that make system calls, and the oracle. The
 # disk /tests has their binaries, built outside. Prints "ok NAME", or "FAIL NAME: TESTS" and what
-# failed.
+# failed, and for whoever wants to shorten this: "TIME SECONDS NAME".
 export TMPDIR=/disk/tmp HOME=/root
 mkdir -p $TMPDIR $HOME
 chmod 1777 $TMPDIR
@@ -13,16 +13,18 @@ failed=
 for dir in /tests/internal/*; do
 	package=$(cat "$dir/package")
 	cd "$dir" || exit 1
-	if ! timeout -k 5 600 ./test -test.skip "$skip" -test.timeout 10m >/tmp/test.out 2>&1 </dev/null; then
+	start=$(date +%s)
+	if ! timeout -k 5 600 ./test -test.short -test.skip "$skip" -test.timeout 10m >/tmp/test.out 2>&1 </dev/null; then
 		failed="$failed $package: $(sed -n 's/^ *--- FAIL: \([^ ]*\).*/\1/p; s/^panic: .*/&/p' /tmp/test.out | head -n 20 | tr '\n' ' ')"
 		head -c 8000 /tmp/test.out
 	fi
+	echo "TIME $(($(date +%s) - start)) $package"
 done
 if [ -z "$failed" ]; then echo 'ok tests of packages'; else echo "FAIL tests of packages:$failed"; fi
 
 # oracle NAME ARGUMENT... runs the oracle.
 oracle() {
-	name=$1
+	name=$1 start=$(date +%s)
 	shift
 	if timeout -k 5 900 /tests/oracle/oracle -dir /disk/oracle -subuidless /bin/subuidless -interpreter /tests/oracle/interpreter "$@" >/tmp/oracle.out 2>&1 </dev/null; then
 		echo "ok $name"
@@ -30,12 +32,23 @@ oracle() {
 		echo "FAIL $name: $(tail -n 1 /tmp/oracle.out)"
 		grep -A 40 -e differs -e FLAKY -e panic /tmp/oracle.out | head -c 20000
 	fi
+	echo "TIME $(($(date +%s) - start)) $name"
 }
-# Linux 5.10 differs from later kernels, whose results subuidless emulates, in which of several errors a
-# call gives, and in the result of removing an ACL that there is not.
-case $(uname -r) in 5.10.*) exit ;; esac
+# Some calls fail with another error on old kernels than on later ones, whose results subuidless
+# emulates: up to Linux 6.12 those of attributes with bad names at paths that the caller may not search,
+# and on 5.10 also execveat of an empty program, and open with O_CREAT and O_DIRECTORY.
+others=
+case $(uname -r) in
+5.10.*) others='long-names exec-busy-capabilities sticky-link' ;;
+6.1.* | 6.12.*) others=long-names ;;
+esac
+set --
+for file in /tests/oracle/testdata/*.txt; do
+	name=${file##*/}
+	case " $others " in *" ${name%.txt} "*) ;; *) set -- "$@" "$file" ;; esac
+done
 mkdir -p /disk/oracle
-oracle 'regressions of the oracle' -fs ext4 /tests/oracle/testdata/*.txt
+oracle 'regressions of the oracle' -fs ext4 "$@"
 for fs in ext4 tmpfs overlay; do
 	oracle "the oracle on $fs" -fs $fs -seed 0 -n "$(cat /tests/oracle/seeds)"
 done
