@@ -2,7 +2,9 @@ package target
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,6 +159,33 @@ func TestSignalAfterTheTaskHasChanged(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Error("the signal has not reached the task")
+	}
+}
+
+// Before Linux 6.9, a signal reaches a task by its process, unless another thread could handle it.
+func TestSignalProcess(t *testing.T) {
+	threads := startTask(t)
+	alone := exec.Command("cat")
+	stdin, err := alone.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alone.Start(); err != nil {
+		t.Fatal(err)
+	}
+	task := enter(t)
+	for _, pid := range []int{threads.pid, alone.Process.Pid} {
+		task.Reset(uint32(pid))
+		task.signalProcess(unix.SIGKILL)
+	}
+	stdin.Close()
+	_ = alone.Wait()
+	if status := alone.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != unix.SIGKILL {
+		t.Errorf("the process with one thread: status %#x", status)
+	}
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, threads.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil); err != nil || info.Signo != 0 {
+		t.Errorf("the process with several has ended: %v", err)
 	}
 }
 

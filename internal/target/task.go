@@ -298,15 +298,30 @@ func (t *Task) appendFD(b []byte, fd int32, end byte) []byte {
 	return append(strconv.AppendInt(b, int64(fd), 10), end)
 }
 
-// Signal sends a signal to the task itself. Nothing happens if the task is gone, or before Linux
-// 6.9.
+// Signal sends a signal to the task itself. Nothing happens if the task is gone, or, before Linux 6.9,
+// if its process has other threads.
 func (t *Task) Signal(sig unix.Signal) {
 	fresh := t.pidfd < 0 || t.pidfdTID != t.TID
 	if fresh && t.openPidfd() != 0 {
+		t.signalProcess(sig)
 		return
 	}
 	e := sys.PidfdSendSignal(t.pidfd, sig)
 	if e == unix.ESRCH && !fresh && t.openPidfd() == 0 { // the kernel has reused the thread id
 		_ = sys.PidfdSendSignal(t.pidfd, sig)
+	}
+}
+
+// signalProcess is Signal by the pidfd of the process, if the task is its only thread.
+func (t *Task) signalProcess(sig unix.Signal) {
+	pidfd, e := sys.PidfdOpen(t.TID, 0)
+	if e != 0 {
+		return
+	}
+	defer unix.Close(pidfd)
+	var b [maxStatus]byte
+	status, e := t.status(&b)
+	if threads, _ := valueOf(status, "Threads"); e == 0 && string(threads) == "1" {
+		_ = sys.PidfdSendSignal(pidfd, sig)
 	}
 }
