@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"log/slog"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -78,9 +79,10 @@ func (c *Call) dropOwnerOptions(addr uintptr) {
 			changed = true
 		}
 	}
-	if changed && c.write(addr, b[:n]) == unix.EFAULT {
-		// If that fails, too, the kernel refuses the option and reports it.
-		_ = c.Target.WriteConstant(addr, b[:n])
+	if changed && c.write(addr, b[:n]) == unix.EFAULT && c.Target.WriteConstant(addr, b[:n]) != 0 {
+		// The kernel refuses the option and reports it.
+		slog.Warn("a mount fails with EINVAL: its options uid= or gid= are in constant memory",
+			"remedy", "the kernel's parameter proc_mem.force_override must not restrict writing to /proc/PID/mem")
 	}
 }
 
