@@ -79,7 +79,7 @@ func TestBuildFlags(t *testing.T) {
 	}
 	for _, tt := range [][]string{
 		{"--check", "--file=" + b.dir + "/warnings", "warnings:2\n", "warnings:3\n", "WARNING: JSONArgsRecommended - https://docs.docker.com/", "the Dockerfile has 2 warnings"},
-		{"--check", "--file=" + b.dir + "/values", "Usage of undefined variable '$PAHT' (did you mean $PATH?)\nvalues:2\n", "Attempting to Copy file \"hidden\" that is excluded by .dockerignore\nvalues:4\n", "has 2 warnings"},
+		{"--check", "--file=" + b.dir + "/values", "Usage of undefined variable '$PAHT' (did you mean $PATH?)\n", "/values:2\n", "Attempting to Copy file \"hidden\" that is excluded by .dockerignore\n", "/values:4\n", "has 2 warnings"},
 		{"--check", "--file=" + b.dir + "/errors", "errors:2: unknown instruction: NONSENSE"},
 		{"--provenance", "--quiet", "attestations are not supported"},
 		{"--memory=1g", "--quiet", "systemd-run --user --scope"},
