@@ -136,6 +136,17 @@ WORKDIR /srv
 		t.Errorf("save --platform: %s", got)
 	}
 
+	subuidless(t, "load", other, "-q", "-i", out+"/oci")
+	subuidless(t, "push", "-q", other, id, "oci:"+out+"/loaded:x")
+	subuidless(t, "load", other, "-q", "-i", out+"/saved")
+	subuidless(t, "push", "-q", "--tls-verify=false", other, "multi", reg.host+"/again:1")
+	again, err := remote.Index(ref.Context().Registry.Repo("again").Tag("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPlatforms(t, again, id)
+	subuidless(t, "store", "check", other)
+
 	// This machine's is the one that runs and is shown; the name of the base is still that of its own image.
 	if got := subuidless(t, "run", "--rm", b.store, "multi", "cat", "/for"); got != native.Architecture {
 		t.Errorf("run: %s", got)

@@ -207,6 +207,7 @@ func loadLayout(ctx context.Context, s *store.Store, use store.Lock, all files, 
 	if err := json.Unmarshal(raw, &index); err != nil {
 		return nil, fmt.Errorf("index.json: %w", err)
 	}
+	o.Whole = true
 	var loaded []*store.Image
 	for _, d := range index.Manifests {
 		// The name in the layout of a tool is often a tag only, which names nothing here.

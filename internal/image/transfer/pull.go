@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ import (
 // Options are the options of Pull, Load and Push.
 type Options struct {
 	Platform   string                // OS/ARCH[/VARIANT]; empty: that of this machine
+	Whole      bool                  // keep an index with all its images, if they are all there
 	Beside     bool                  // keep a name that the image for another platform has: see Store.TagBeside
 	Insecure   bool                  // accept all registries without TLS or a valid certificate
 	AuthFile   string                // the only file with credentials; empty: those of podman and docker
@@ -89,10 +91,46 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 	if err != nil {
 		return nil, err
 	}
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	if o.Whole {
+		all, err := wholeIndex(ctx, src, top)
+		if err != nil {
+			return nil, err
+		}
+		if all != nil {
+			return addIndex(ctx, s, use, src, top, all, names, o)
+		}
+	}
 	m, err := choose(ctx, s, src, top, o.Platform)
 	if err != nil {
 		return nil, err
 	}
+	config, err := addManifest(ctx, s, use, src, m, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.PutBlob(top.raw); err != nil {
+		return nil, err
+	}
+	d := m.descriptor()
+	d.Platform = config.Platform()
+	tag := s.Tag
+	if o.Beside && top != m && names[0] != "" {
+		tag = s.TagBeside
+	}
+	for _, name := range names {
+		if err := tag(d, top.digest, name); err != nil {
+			return nil, err
+		}
+	}
+	return s.Load(m.digest, names[0])
+}
+
+// addManifest adds the image with the manifest m to the store, unpacked and without a name, and returns its
+// configuration.
+func addManifest(ctx context.Context, s *store.Store, use store.Lock, src source, m *manifest, o Options) (*v1.ConfigFile, error) {
 	parsed, err := v1.ParseManifest(bytes.NewReader(m.raw))
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", m.digest, err)
@@ -115,26 +153,53 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 	if err := fetchAndUnpack(ctx, s, use, src, parsed.Layers, config.RootFS.DiffIDs, o); err != nil {
 		return nil, err
 	}
-	for _, part := range []*manifest{top, m} {
-		if _, err := s.PutBlob(part.raw); err != nil {
+	_, err = s.PutBlob(m.raw)
+	return config, err
+}
+
+// wholeIndex returns the images of the index top, or nil if that is none, or if src lacks some of them, or if
+// they are not all of OCI's type, or if there is something else, such as an attestation.
+func wholeIndex(ctx context.Context, src source, top *manifest) ([]*manifest, error) {
+	if top.mediaType != types.OCIImageIndex {
+		return nil, nil
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(top.raw))
+	if err != nil {
+		return nil, fmt.Errorf("index %s: %w", top.digest, err)
+	}
+	var all []*manifest
+	for _, d := range index.Manifests {
+		if d.MediaType != types.OCIManifestSchema1 || d.Platform == nil || d.Platform.OS != "linux" {
+			return nil, nil
+		}
+		m, err := src.manifest(ctx, &d.Digest)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// addIndex adds an index with all its images to the store, under names.
+func addIndex(ctx context.Context, s *store.Store, use store.Lock, src source, top *manifest, all []*manifest, names []string, o Options) (*store.Image, error) {
+	for _, m := range all {
+		if _, err := addManifest(ctx, s, use, src, m, o); err != nil {
 			return nil, err
 		}
 	}
-	if len(names) == 0 {
-		names = []string{""}
-	}
-	d := m.descriptor()
-	d.Platform = config.Platform()
-	tag := s.Tag
-	if o.Beside && top != m && names[0] != "" {
-		tag = s.TagBeside
+	if _, err := s.PutBlob(top.raw); err != nil {
+		return nil, err
 	}
 	for _, name := range names {
-		if err := tag(d, top.digest, name); err != nil {
+		if err := s.Tag(top.descriptor(), top.digest, name); err != nil {
 			return nil, err
 		}
 	}
-	return s.Load(m.digest, names[0])
+	return s.Load(top.digest, names[0])
 }
 
 func checkOS(config *v1.ConfigFile) error {
