@@ -29,7 +29,7 @@ type binds struct {
 	sys     *bind
 	devices []*bind
 	network []*bind // the container's own hostsFile and resolverFile
-	volumes []*bind // of the user, and those of Mount
+	volumes []*bind // and devices of the user, and those of Mount
 	cgroup2 bool    // /sys/fs/cgroup of the host is a cgroup2 file system
 }
 
@@ -45,6 +45,13 @@ func (c *container) openBinds() (*binds, error) {
 	}
 	if b.devices, err = openDevices(); err != nil {
 		return nil, err
+	}
+	for _, d := range c.Devices {
+		device, err := openBind(d.Source, d.Destination, false)
+		if err != nil {
+			return nil, fmt.Errorf("device %s: %w", d.Source, err)
+		}
+		b.volumes = append(b.volumes, device)
 	}
 	var fs unix.Statfs_t
 	b.cgroup2 = unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC

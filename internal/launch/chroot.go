@@ -30,6 +30,7 @@ func RefuseMounts(o *RunOptions) error {
 	}{
 		{"--network=" + NetNone, o.Net == NetNone},
 		{"--volume", len(o.Volumes) > 0},
+		{"--device", len(o.Devices) > 0},
 		{"--hostname", o.Hostname != ""},
 		{"--read-only", o.ReadOnly},
 		{"a mount in a RUN instruction", len(o.Mounts) > 0},

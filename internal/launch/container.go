@@ -27,6 +27,7 @@ type container struct {
 	Root     root
 	Process  process
 	Mounts   []volume
+	Devices  []volume
 	Extra    []Mount // mounted after Mounts
 	Hostname string
 	Hosts    []string
@@ -67,6 +68,7 @@ type process struct {
 
 	Groups []string // further ones of each user
 	Limits []string
+	Drop   string // capabilities that they do not have: see droppedCapabilities
 }
 
 // newContainer returns the configuration for o, and checks it against the host and the
@@ -103,6 +105,17 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices, err := parseDevices(o.Devices)
+	if err != nil {
+		return nil, err
+	}
+	drop, err := o.droppedCapabilities()
+	if err != nil {
+		return nil, err
+	}
+	if o.Net == NetNone && len(o.Ports) > 0 {
+		return nil, errors.New("without a network, no ports can be published")
+	}
 	args, err := commandOrShell(files, o.Args)
 	if err != nil {
 		return nil, err
@@ -119,8 +132,9 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	_, err = os.Stat("/proc/self/ns/cgroup")
 	return &container{
 		Root:            r,
-		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user, Groups: o.Groups, Limits: o.Limits},
+		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user, Groups: o.Groups, Limits: o.Limits, Drop: drop},
 		Mounts:          volumes,
+		Devices:         devices,
 		Extra:           o.Mounts,
 		Hostname:        o.Hostname,
 		Hosts:           o.Hosts,

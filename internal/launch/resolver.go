@@ -17,22 +17,34 @@ const (
 	resolverFlags = "options"
 )
 
+// resolverKeywords are the keywords by docker's flags.
+var resolverKeywords = map[string]string{"dns": nameserver, "dns-search": searchDomains, "dns-option": resolverFlags}
+
+// ResolverValues returns the values of a flag of docker, such as dns-search, in lines that ParseResolver has
+// returned.
+func ResolverValues(lines []string, flag string) []string {
+	var values []string
+	for _, line := range lines {
+		if keyword, value, _ := strings.Cut(line, " "); keyword == resolverKeywords[flag] {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 // ParseResolver returns the line of resolv.conf(5) for a flag of docker, such as dns-search, and its
 // value. The domain "." means that none is searched.
 func ParseResolver(flag, value string) (string, error) {
 	if value == "" || strings.ContainsFunc(value, unicode.IsSpace) {
 		return "", errors.New("must be one word")
 	}
-	switch flag {
-	case "dns":
+	keyword := resolverKeywords[flag]
+	if keyword == nameserver {
 		if _, err := netip.ParseAddr(value); err != nil {
 			return "", fmt.Errorf("%q is not an IP address", value)
 		}
-		return nameserver + " " + value, nil
-	case "dns-search":
-		return searchDomains + " " + value, nil
 	}
-	return resolverFlags + " " + value, nil
+	return keyword + " " + value, nil
 }
 
 // resolverFor returns the container's resolv.conf(5): that of the host, in which lines replace those

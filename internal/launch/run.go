@@ -32,6 +32,10 @@ type RunOptions struct {
 	Resolver []string // lines of /etc/resolv.conf, as ParseResolver returns them, instead of the host's
 	Groups   []string // further groups of the user, names or ids, also of commands of Enter
 	Limits   []string // resource limits of all commands, as ParseLimit returns them
+	CapAdd   []string // capabilities, as ParseCapability returns them
+	CapDrop  []string // those that no command has, unless they are in CapAdd: see droppedCapabilities
+	Devices  []string // devices of the host, as ParseDevice accepts them
+	Ports    []string // ports of the host that must be free, as ParsePort returns them
 	ReadOnly bool     // mount the rootfs read-only
 	Dirs     []string // absolute paths of directories to create in the container if needed
 	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty
@@ -85,6 +89,9 @@ func Run(o RunOptions) (status int, err error) {
 	}
 	c, err := newContainer(o, o.interactive())
 	if err != nil {
+		return StatusFailed, err
+	}
+	if err := checkPorts(o.Ports); err != nil {
 		return StatusFailed, err
 	}
 	var sup *supervisor.Prepared

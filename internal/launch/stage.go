@@ -53,6 +53,7 @@ type stageAttr struct {
 	view          *View             // what the command sees of the host; nil: everything
 	user          *account          // the user to run the command as; nil: that of the stage
 	limits        []string          // resource limits of the command, see ParseLimit
+	drop          string            // capabilities that it does not have, see droppedCapabilities
 	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
 
@@ -87,7 +88,7 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		fd = len(attr.Files)
 		attr.Files = append(attr.Files, theirs)
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ",")}, args...)
+	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ","), a.drop}, args...)
 	start, pidfd := startProcess, -1
 	if a.entry != nil {
 		start = a.startEntered
@@ -233,12 +234,12 @@ func StageMain() int {
 	// The filter applies to this thread and to the program that it executes. Go does not
 	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7], os.Args[8:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter, view, user, root, limits string, args []string) (status int, err error) {
+func stageMain(number, filter, view, user, root, limits, drop string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
@@ -266,11 +267,20 @@ func stageMain(number, filter, view, user, root, limits string, args []string) (
 	if err == nil {
 		err = awaitRelease(socket)
 	}
+	// The supervisor leaves what the stage does to its capabilities to the kernel, and the command gets
+	// those that are left. Changing the user needs some of them, so they are dropped afterwards.
+	var dropped uint64
+	if err == nil {
+		dropped, err = dropBounding(drop)
+	}
 	if err == nil {
 		err = applyUser(user, filter == filterNone)
 	}
 	if err == nil {
 		err = applyLimits(limits)
+	}
+	if err == nil {
+		err = dropCapabilities(dropped)
 	}
 	if err != nil {
 		return StatusFailed, err

@@ -12,17 +12,18 @@ const (
 	ofNetwork    = "a container has the network of the host, so its ports are there, without being published"
 	ofRights     = "in a container, root has all capabilities over its own files and namespaces, and none over the host"
 	ofLimits     = "limits need a cgroup; systemd-run --user --scope -p MemoryMax=1G subuidless run ... gives one"
-	ofDevices    = "a container has only the devices that every user may use"
+	ofDevices    = "--device gives a container the devices that you can use yourself"
+	ofRun        = "RUN has only the devices that every user may use"
 	ofVolumes    = "a build has no volumes; RUN --mount=type=bind, --mount=type=cache and --build-context give it files"
 	ofNamespaces = "a container has namespaces of its own, except for the network, and every id without a map"
 )
 
 // refusedFlags says why run and create do not have flags of docker and podman, by their names.
 var refusedFlags = map[string]string{
-	"publish": ofNetwork, "p": ofNetwork, "publish-all": ofNetwork, "P": ofNetwork, "expose": ofNetwork, "network-alias": ofNetwork, "ip": ofNetwork, "link": ofNetwork,
-	"privileged": ofRights, "cap-add": ofRights, "cap-drop": ofRights, "security-opt": ofRights,
+	"publish-all": ofNetwork, "P": ofNetwork, "expose": ofNetwork, "network-alias": ofNetwork, "ip": ofNetwork, "link": ofNetwork,
+	"privileged": ofRights, "security-opt": ofRights,
 	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpus": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "pids-limit": ofLimits, "cgroup-parent": ofLimits,
-	"device": ofDevices, "gpus": ofDevices, "device-cgroup-rule": ofDevices,
+	"gpus": ofDevices, "device-cgroup-rule": ofDevices,
 	"userns": ofNamespaces, "pid": ofNamespaces, "ipc": ofNamespaces, "uts": ofNamespaces, "cgroupns": ofNamespaces, "uidmap": ofNamespaces, "gidmap": ofNamespaces,
 }
 
@@ -30,7 +31,7 @@ var refusedFlags = map[string]string{
 var refusedBuildFlags = map[string]string{
 	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpu-period": ofLimits, "cpu-quota": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "cpuset-mems": ofLimits, "cgroup-parent": ofLimits,
 	"security-opt": ofRights, "cap-add": ofRights, "cap-drop": ofRights, "allow": ofRights,
-	"device": ofDevices, "userns": ofNamespaces, "isolation": ofNamespaces,
+	"device": ofRun, "userns": ofNamespaces, "isolation": ofNamespaces,
 	"attest": "attestations are not supported, because they need an index beside the image",
 	"volume": ofVolumes, "v": ofVolumes,
 	"builder": "there is one builder, which needs no daemon", "timestamp": "--build-arg SOURCE_DATE_EPOCH=SECONDS sets the time of everything that is built",

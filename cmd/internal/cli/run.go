@@ -232,6 +232,10 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	addResolverFlag(flags, &o.Resolver, "dns-option", "use the `option` of resolv.conf(5) instead of those of the host; may be repeated")
 	flags.StringArrayVar(&o.Groups, "group-add", nil, "add a `group` to those of the user, a name in the rootfs or an id; may be repeated")
 	AddLimitFlag(flags, &o.Limits)
+	addParsedFlag(flags, &o.CapDrop, "cap-drop", "", "drop a `capability`, or ALL; root has all over the files and namespaces of the\ncontainer; may be repeated", launch.ParseCapability)
+	addParsedFlag(flags, &o.CapAdd, "cap-add", "", "keep a `capability` in spite of --cap-drop=ALL; may be repeated", launch.ParseCapability)
+	addParsedFlag(flags, &o.Devices, "device", "", "also have a device of the host that you can use: `SRC[:DST][:rwm]`; may be repeated", launch.ParseDevice)
+	addParsedFlag(flags, &o.Ports, "publish", "p", "require a `PORT:PORT[/udp]` of the host, whose network the container has, to be free;\nmay be repeated", launch.ParsePort)
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "network" {
@@ -267,22 +271,22 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 
 // addResolverFlag adds a flag whose values are in resolv.conf(5).
 func addResolverFlag(flags *pflag.FlagSet, lines *[]string, name, usage string) {
-	addParsedFlag(flags, lines, name, usage, func(text string) (string, error) { return launch.ParseResolver(name, text) })
+	addParsedFlag(flags, lines, name, "", usage, func(text string) (string, error) { return launch.ParseResolver(name, text) })
 }
 
 // AddLimitFlag adds --ulimit.
 func AddLimitFlag(flags *pflag.FlagSet, limits *[]string) {
-	addParsedFlag(flags, limits, "ulimit", "set a resource limit, `NAME=SOFT[:HARD]`, with -1 for none; may be repeated", launch.ParseLimit)
+	addParsedFlag(flags, limits, "ulimit", "", "set a resource limit, `NAME=SOFT[:HARD]`, with -1 for none; may be repeated", launch.ParseLimit)
 }
 
 // AddHostFlag adds --add-host.
 func AddHostFlag(flags *pflag.FlagSet, hosts *[]string) {
-	addParsedFlag(flags, hosts, "add-host", "add the host `NAME:ADDRESS` to /etc/hosts; may be repeated", launch.ParseHost)
+	addParsedFlag(flags, hosts, "add-host", "", "add the host `NAME:ADDRESS` to /etc/hosts; may be repeated", launch.ParseHost)
 }
 
 // addParsedFlag adds a flag that may be repeated, and that adds to list what parse returns for its value.
-func addParsedFlag(flags *pflag.FlagSet, list *[]string, name, usage string, parse func(text string) (string, error)) {
-	flags.Func(name, usage, func(text string) error {
+func addParsedFlag(flags *pflag.FlagSet, list *[]string, name, shorthand, usage string, parse func(text string) (string, error)) {
+	flags.FuncP(name, shorthand, usage, func(text string) error {
 		value, err := parse(text)
 		if err == nil {
 			*list = append(*list, value)

@@ -20,10 +20,15 @@ func TestIsPath(t *testing.T) {
 
 func TestRefusedFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-p 80:80 x":      "unknown shorthand flag: 'p' in -p: " + ofNetwork,
-		"-itp 80:80 x":    "unknown shorthand flag: 'p' in -p: " + ofNetwork,
-		"--cap-add=ALL x": "unknown flag: --cap-add: " + ofRights,
-		"--none x":        "unknown flag: --none",
+		"-P x":                   "unknown shorthand flag: 'P' in -P: " + ofNetwork,
+		"-itP x":                 "unknown shorthand flag: 'P' in -P: " + ofNetwork,
+		"--privileged x":         "unknown flag: --privileged: " + ofRights,
+		"--none x":               "unknown flag: --none",
+		"-p 80 x":                `invalid argument "80" for "-p, --publish" flag: a container has the network of the host, whose ports are not chosen at random: give 80:80`,
+		"-p 81:80 x":             `invalid argument "81:80" for "-p, --publish" flag: a container has the network of the host, so both ports must be the same: give 80:80, or let its program listen on port 81`,
+		"-p 1.2.3.4:8:8 x":       `invalid argument "1.2.3.4:8:8" for "-p, --publish" flag: a container has the network of the host, so the addresses are those on which its programs listen: give PORT:PORT`,
+		"--cap-add=CHOWM x":      `invalid argument "CHOWM" for "--cap-add" flag: "CHOWM": must be ALL or one of capabilities(7)`,
+		"--device /dev/null:r x": `invalid argument "/dev/null:r" for "--device" flag: the access "r": must be rw or rwm, because less needs a device cgroup, which only root can set`,
 	} {
 		cmd := NewCreateCommand(func(*cobra.Command, *Run) error { return nil }, nil)
 		cmd.SetArgs(strings.Fields(args))

@@ -163,6 +163,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
 		Hostname: l.Hostname, Hosts: l.Hosts, Resolver: l.Resolver, Groups: l.Groups, Limits: l.Limits, Net: l.Net, ReadOnly: l.ReadOnly,
+		CapAdd: l.CapAdd, CapDrop: l.CapDrop, Devices: l.Devices, Ports: l.Ports, VolumesFrom: o.VolumesFrom,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
 		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
 		Trace: l.Supervisor.Trace, TraceSummary: l.Summary, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,

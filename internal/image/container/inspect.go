@@ -2,12 +2,10 @@ package container
 
 import (
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
 
-	"github.com/docker/go-units"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/store"
@@ -27,21 +25,9 @@ type Inspected struct {
 	Mounts  []InspectedMount
 	Config  InspectedConfig
 
-	HostConfig struct {
-		Binds          []string
-		ExtraHosts     []string
-		GroupAdd       []string
-		Ulimits        []*units.Ulimit
-		NetworkMode    string
-		AutoRemove     bool
-		ReadonlyRootfs bool
-		LogConfig      struct {
-			Type   string
-			Config map[string]string
-		}
-		RestartPolicy struct{ Name string }
-	}
-	ImageName string // as podman names it
+	HostConfig      InspectedHost
+	NetworkSettings struct{ Ports InspectedPorts }
+	ImageName       string // as podman names it
 }
 
 // InspectedState is the state of a container.
@@ -111,23 +97,9 @@ func Inspect(c *store.Container) *Inspected {
 	if len(c.Layers) == 0 {
 		i.Driver = DriverCopy
 	}
-	i.HostConfig.NetworkMode, i.HostConfig.AutoRemove, i.HostConfig.ReadonlyRootfs = s.Net, c.AutoRemove, s.ReadOnly
-	i.HostConfig.ExtraHosts, i.HostConfig.GroupAdd = append([]string{}, s.Hosts...), append([]string{}, s.Groups...)
-	i.HostConfig.Ulimits = []*units.Ulimit{}
-	for _, text := range s.Limits {
-		if u, err := units.ParseUlimit(text); err == nil { // it has been checked
-			i.HostConfig.Ulimits = append(i.HostConfig.Ulimits, u)
-		}
-	}
-	i.HostConfig.LogConfig.Type, i.HostConfig.RestartPolicy.Name = "k8s-file", "no"
-	i.HostConfig.LogConfig.Config = map[string]string{}
-	if s.LogSize > 0 {
-		i.HostConfig.LogConfig.Config["max-size"] = strconv.FormatInt(s.LogSize, 10)
-		i.HostConfig.LogConfig.Config["max-file"] = strconv.Itoa(max(s.LogFiles, 1))
-	}
-	if s.NoLog {
-		i.HostConfig.LogConfig.Type = "none"
-	} else {
+	i.HostConfig = inspectHost(s, c.AutoRemove)
+	i.NetworkSettings.Ports = i.HostConfig.PortBindings
+	if !s.NoLog {
 		i.LogPath = filepath.Join(c.Dir, "log")
 	}
 	for _, m := range s.Mounts {
@@ -139,14 +111,6 @@ func Inspect(c *store.Container) *Inspected {
 			kind = "tmpfs"
 		}
 		i.Mounts = append(i.Mounts, InspectedMount{kind, m.Volume, m.Source, m.Destination, !m.ReadOnly})
-		if m.Tmpfs != nil {
-			continue
-		}
-		bind := m.Source + ":" + m.Destination
-		if m.ReadOnly {
-			bind += ":ro"
-		}
-		i.HostConfig.Binds = append(i.HostConfig.Binds, bind)
 	}
 	return i
 }

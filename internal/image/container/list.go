@@ -66,7 +66,7 @@ func RowOf(c *store.Container, full bool) Row {
 	r := Row{
 		ID: id, Image: c.Image, Command: strconv.Quote(command),
 		CreatedAt: c.Created.Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: Duration(time.Since(c.Created)) + " ago",
-		State: State(c), Status: Status(c), Names: c.Name, Networks: c.Settings.Net, Pid: c.State.Init, ExitCode: c.State.ExitCode,
+		State: State(c), Status: Status(c), Names: c.Name, Networks: c.Settings.Net, Ports: strings.Join(c.Settings.Ports, ", "), Pid: c.State.Init, ExitCode: c.State.ExitCode,
 	}
 	var labels, mounts []string
 	for _, k := range slices.Sorted(maps.Keys(c.Labels)) {

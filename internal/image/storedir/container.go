@@ -56,6 +56,11 @@ type Settings struct {
 	Resolver    []string            `json:",omitempty"` // lines of resolv.conf(5)
 	Groups      []string            `json:",omitempty"` // further ones of its users, names or ids
 	Limits      []string            `json:",omitempty"` // resource limits, NAME=SOFT:HARD
+	CapAdd      []string            `json:",omitempty"` // names of capabilities(7), or ALL
+	CapDrop     []string            `json:",omitempty"`
+	Devices     []string            `json:",omitempty"` // of the host, SRC[:DST][:rwm]
+	Ports       []string            `json:",omitempty"` // of the host, PORT/PROTOCOL or FROM-TO/PROTOCOL
+	VolumesFrom []string            `json:",omitempty"` // CONTAINER[:ro|rw]: whose mounts are among Mounts
 	Net         string              `json:",omitempty"`
 	ReadOnly    bool                `json:",omitempty"`
 	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
