@@ -111,7 +111,8 @@ func (s *Store) FindFor(text, platform string, aliases reference.Aliases) (*Imag
 func (s *Store) TagBeside(d v1.Descriptor, digest v1.Hash, name string) error {
 	return s.withIndex(func(index *v1.IndexManifest) (bool, error) {
 		named := find(index, name)
-		if named == nil || named.Digest == d.Digest || named.Annotations[digestAnnotation] != digest.String() || d.Platform.Architecture == runtime.GOARCH {
+		native := d.Platform == nil || d.Platform.Architecture == runtime.GOARCH
+		if native || named == nil || named.Digest == d.Digest || named.Annotations[digestAnnotation] != digest.String() {
 			return tag(index, d, digest, name), nil
 		}
 		for _, m := range index.Manifests {
