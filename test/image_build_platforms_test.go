@@ -181,7 +181,14 @@ WORKDIR /srv
 	if out := subuidless(t, "images", "-q", b.store); out != "" {
 		t.Errorf("after rmi -a: %s", out)
 	}
-	wantText(t, "--annotation", b.fails("--annotation=index:a=b", "."), "has no index")
+	for _, p := range []v1.Platform{foreign, native} {
+		b.write(map[string]string{"Dockerfile": "FROM scratch\nARG TARGETARCH\nCOPY <<EOF /arch\n$TARGETARCH\nEOF\n"})
+		b.build("--platform", p.String(), "--manifest=list", ".")
+	}
+	subuidless(t, "push", "-q", "--tls-verify=false", b.store, "list", reg.host+"/list:1")
+	if list, err := remote.Index(ref.Context().Registry.Repo("list").Tag("1")); err != nil || validate.Index(list) != nil {
+		t.Errorf("--manifest: %v", err)
+	}
 	wantText(t, "--platform", b.fails("--platform=linux", "."), "must be linux/ARCH")
 }
 

@@ -231,7 +231,7 @@ func TestBuildFailures(t *testing.T) {
 		{[]string{"-f", "none", "."}, "there is no file none"},
 		{[]string{"https://example.com/x.tar"}, "must be a directory"},
 		{[]string{"file:///no/such.git"}, "context file:///no/such.git: git"},
-		{[]string{"--annotation=index:a=b", "."}, "--annotation index:a=b: index is not supported"},
+		{[]string{"--annotation=index:a=b", "."}, "--annotation index:a=b: an image for one platform has no index"},
 		{[]string{"--platform=windows/amd64", "."}, "--platform=windows/amd64"},
 		{[]string{"-t", "UPPER", "."}, "UPPER"},
 		{[]string{"--secret", "src=none", "."}, "--secret src=none"},

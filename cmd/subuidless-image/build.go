@@ -36,6 +36,7 @@ type buildFlags struct {
 	labels   []string
 	notes    []string
 	targets  []string
+	list     string
 	secrets  []string
 	agents   []string
 	from     []string
@@ -82,6 +83,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 		},
 	}
 	flags, o := cmd.Flags(), &f.options
+	flags.StringVar(&f.list, "manifest", "", "also add the image to the index with this `name`, for its platforms")
 	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name` of the image; may be repeated")
 	flags.StringVarP(&o.Dockerfile, "file", "f", "", "`path` of the Dockerfile (default Dockerfile or Containerfile in CONTEXT); - is\nthe standard input")
 	flags.StringArrayVar(&f.contexts, "build-context", nil, "another context for FROM and from=, instead of a stage or image of this name:\n`NAME=DIR|URL|docker-image://IMAGE|oci-layout://DIR[:TAG]`; may be repeated")
@@ -140,14 +142,16 @@ func (f *buildFlags) run(cmd *cobra.Command) (err error) {
 	}
 	o := &f.options
 	for _, tag := range f.tags {
-		ref, err := reference.Parse(tag, known.Aliases)
+		name, err := newName("--tag", tag, known.Aliases)
 		if err != nil {
 			return err
 		}
-		if ref.Transport != reference.Registry || strings.Contains(ref.Name, "@") {
-			return fmt.Errorf("--tag %s: must be a name, such as app:1.0", tag)
+		o.Names = append(o.Names, name)
+	}
+	if f.list != "" {
+		if o.Manifest, err = newName("--manifest", f.list, known.Aliases); err != nil {
+			return err
 		}
-		o.Names = append(o.Names, ref.Name)
 	}
 	if err := f.parseCaches(known.Aliases); err != nil {
 		return err
@@ -209,6 +213,15 @@ func idOf(image *store.Image) v1.Hash {
 	return image.ID()
 }
 
+// newName returns the complete name that a flag gives an image.
+func newName(flag, text string, aliases reference.Aliases) (string, error) {
+	ref, err := reference.Parse(text, aliases)
+	if err == nil && (ref.Transport != reference.Registry || strings.Contains(ref.Name, "@")) {
+		err = fmt.Errorf("%s %s: must be a name, such as app:1.0", flag, text)
+	}
+	return ref.Name, err
+}
+
 // lint writes what the linter says about the Dockerfile, and returns an error if that is something.
 func (f *buildFlags) lint(ctx context.Context, w io.Writer, s *store.Store) error {
 	n := 0
@@ -262,7 +275,7 @@ func (f *buildFlags) parse() (err error) {
 	}
 	for _, flag := range [][2]string{{"provenance", f.provenance}, {"sbom", f.sbom}} {
 		if on, err := strconv.ParseBool(flag[1]); err != nil || on {
-			return fmt.Errorf("--%s=%s: attestations are not supported, because they need an index beside the image; only false is accepted", flag[0], flag[1])
+			return fmt.Errorf("--%s=%s: attestations are not supported; only false is accepted (scanners and signers of their own work with the image in a registry)", flag[0], flag[1])
 		}
 	}
 	if err := f.parseSecrets(); err != nil {

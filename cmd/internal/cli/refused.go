@@ -32,7 +32,7 @@ var refusedBuildFlags = map[string]string{
 	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpu-period": ofLimits, "cpu-quota": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "cpuset-mems": ofLimits, "cgroup-parent": ofLimits,
 	"security-opt": ofRights, "cap-add": ofRights, "cap-drop": ofRights, "allow": ofRights,
 	"device": ofRun, "userns": ofNamespaces, "isolation": ofNamespaces,
-	"attest": "attestations are not supported, because they need an index beside the image",
+	"attest": "attestations are not supported; scanners and signers of their own work with the image in a registry",
 	"volume": ofVolumes, "v": ofVolumes,
 	"builder": "there is one builder, which needs no daemon", "timestamp": "--build-arg SOURCE_DATE_EPOCH=SECONDS sets the time of everything that is built",
 }

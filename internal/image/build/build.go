@@ -42,6 +42,7 @@ type Options struct {
 	Annotations map[string]string // of the manifest
 	OfIndex     map[string]string // annotations of the index, if there are several platforms
 	Names       []string          // complete names for the image; none: it is dangling
+	Manifest    string            // complete name of an index to add the image to; empty: none
 	Platforms   []string          // OS/ARCH[/VARIANT], each once; none: that of this machine. Several: they get an index
 	Secrets     map[string]Secret
 	Agents      map[string]string   // paths of sockets of ssh-agent(1), by their ids

@@ -40,12 +40,8 @@ func (b *builder) exportAll(ctx context.Context, states []*state) (*store.Image,
 		}
 		index.Manifests = append(index.Manifests, d)
 	}
-	raw, err := json.Marshal(index)
+	d, err := b.store.PutIndex(&index)
 	if err != nil {
-		return nil, err
-	}
-	d := v1.Descriptor{MediaType: index.MediaType, Size: int64(len(raw))}
-	if d.Digest, err = b.store.PutBlob(raw); err != nil {
 		return nil, err
 	}
 	return b.store.LoadIndex(d, b.name())
@@ -122,7 +118,7 @@ func (b *builder) export(ctx context.Context, s *state) (*store.Image, error) {
 func (b *builder) tag(i *store.Image) error {
 	names := b.Names
 	// An image without a name need not be in the store if an output is all that the user wants.
-	if len(names) == 0 && !slices.ContainsFunc(b.Outputs, Output.complete) {
+	if len(names) == 0 && b.Manifest == "" && !slices.ContainsFunc(b.Outputs, Output.complete) {
 		names = []string{""}
 	}
 	for _, name := range names {
@@ -130,7 +126,14 @@ func (b *builder) tag(i *store.Image) error {
 			return err
 		}
 	}
-	return nil
+	if b.Manifest == "" {
+		return nil
+	}
+	var all []v1.Descriptor
+	for _, one := range i.All() {
+		all = append(all, one.Descriptor)
+	}
+	return b.store.AddPlatforms(b.Manifest, all)
 }
 
 func platformOf(config []byte) (*v1.Platform, error) {

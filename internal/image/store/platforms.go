@@ -2,10 +2,13 @@ package store
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/rootless-containers/subuidless/internal/image/reference"
 )
@@ -126,6 +129,41 @@ func (s *Store) TagBeside(d v1.Descriptor, digest v1.Hash, name string) error {
 		index.Manifests = append(index.Manifests, d)
 		return true, nil
 	})
+}
+
+// AddPlatforms adds images of the store to the index with this name, which it creates if there is none. They
+// replace images for the same platforms, which their descriptors say.
+func (s *Store) AddPlatforms(name string, images []v1.Descriptor) error {
+	return s.withIndex(func(index *v1.IndexManifest) (bool, error) {
+		next := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+		if d := find(index, name); d != nil {
+			if !d.MediaType.IsIndex() {
+				return false, fmt.Errorf("image %s is for one platform, and has no index to add others to: remove it, or choose another name", name)
+			}
+			if err := s.readBlobJSON(d.Digest, &next); err != nil {
+				return false, fmt.Errorf("image %s: %w", name, err)
+			}
+		}
+		next.Manifests = slices.DeleteFunc(next.Manifests, func(old v1.Descriptor) bool {
+			return slices.ContainsFunc(images, func(d v1.Descriptor) bool { return d.Platform.Equals(*old.Platform) })
+		})
+		next.Manifests = append(next.Manifests, images...)
+		d, err := s.PutIndex(&next)
+		if err != nil {
+			return false, err
+		}
+		return tag(index, d, d.Digest, name), nil
+	})
+}
+
+// PutIndex stores an index, and returns its descriptor.
+func (s *Store) PutIndex(index *v1.IndexManifest) (v1.Descriptor, error) {
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	digest, err := s.PutBlob(raw)
+	return v1.Descriptor{MediaType: index.MediaType, Size: int64(len(raw)), Digest: digest}, err
 }
 
 // platform returns the platform that the index says, or else the configuration.

@@ -69,6 +69,39 @@ func TestIndexWhole(t *testing.T) {
 	}
 }
 
+// TestAddPlatforms adds images to an index, one after the other.
+func TestAddPlatforms(t *testing.T) {
+	s := open(t)
+	const name = "docker.io/library/x:1"
+	for _, tt := range []struct {
+		author   string
+		platform v1.Platform
+		want     []string
+	}{{"a", foreign, []string{"a"}}, {"b", native, []string{"a", "b"}}, {"c", foreign, []string{"b", "c"}}} {
+		if err := s.AddPlatforms(name, []v1.Descriptor{putFor(t, s, tt.author, tt.platform)}); err != nil {
+			t.Fatal(err)
+		}
+		i, err := s.Find(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, one := range i.All() {
+			got = append(got, one.Config.Author)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("after %s: %q, want %q", tt.author, got, tt.want)
+		}
+	}
+	d := putFor(t, s, "d", native)
+	if err := s.Tag(d, d.Digest, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddPlatforms(name, []v1.Descriptor{d}); err == nil {
+		t.Error("an image without an index has got another platform")
+	}
+}
+
 // TestTagBeside has images that a registry has under one name: that of this machine gets it.
 func TestTagBeside(t *testing.T) {
 	s := open(t)
