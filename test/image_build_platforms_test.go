@@ -118,6 +118,11 @@ WORKDIR /srv
 		}
 		checkPlatforms(t, index, id)
 	}
+	if _, missing := unmet("skopeo"); !missing { // its copy has the same files
+		output(t, "skopeo", "--insecure-policy", "copy", "-q", "--all", "oci:"+out+"/saved:docker.io/library/multi:latest", "dir:"+out+"/skopeo")
+		subuidless(t, "save", b.store, "--format=docker-dir", "-o", out+"/ours", "multi")
+		output(t, "diff", "-r", out+"/skopeo", out+"/ours")
+	}
 	archive := output(t, "tar", "-tvf", out+"/tar", "--numeric-owner")
 	for _, p := range []v1.Platform{native, foreign} {
 		dir := "linux_" + p.Architecture

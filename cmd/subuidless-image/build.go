@@ -89,7 +89,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringVar(&o.Target, "target", "", "`stage` to build (default the last one)")
 	flags.StringArrayVar(&f.args, "build-arg", nil, "set an ARG with `K=V`, or pass K through from the environment; may be repeated")
 	flags.StringArrayVar(&f.labels, "label", nil, "label `K=V` of the image; may be repeated")
-	flags.StringArrayVar(&f.notes, "annotation", nil, "annotation `K=V` of the image's manifest; may be repeated")
+	flags.StringArrayVar(&f.notes, "annotation", nil, "annotation `K=V` of the image's manifest, or index:K=V of its index; may be\nrepeated")
 	flags.StringArrayVar(&f.secrets, "secret", nil, "secret for RUN --mount=type=secret: `id=ID[,src=FILE|,env=VARIABLE]`; may be\nrepeated")
 	flags.StringArrayVar(&f.agents, "ssh", nil, "agent for RUN --mount=type=ssh: `default|ID[=SOCKET|=KEY,...]` (default\n$SSH_AUTH_SOCK); may be repeated")
 	flags.BoolVar(&o.NoCache, "no-cache", false, "do not use cached layers of earlier builds")
