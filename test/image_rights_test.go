@@ -36,6 +36,14 @@ chown 5:6 /tmp/x 2>/dev/null; stat -c %u:%g /tmp/x; busybox hostname own 2>/dev/
 			}
 		}
 	}
+	// To the kernel, files that only a group may use belong to the user that uses them.
+	const ofGroup = "echo y >/d/h && cat /d/h && cat /f && /p"
+	subuidless(t, "run", "--name=g", store, "box", "sh", "-c", "mkdir /d; echo x >/f; printf '#!/bin/sh\necho ran\n' >/p; chown 0:33 /d /f /p; busybox chmod 70 /d /p; busybox chmod 40 /f")
+	subuidless(t, "commit", "-q", store, "g", "localhost/of-group")
+	if out := subuidless(t, "run", "--rm", "-q", "--cap-drop=all", "--user=33:33", store, "localhost/of-group", "sh", "-c", ofGroup); out != "y\nx\nran\n" {
+		t.Errorf("files of a group: %q", out)
+	}
+	wantText(t, "files of a group", fails(t, "run", "--rm", "--cap-drop=all", store, "localhost/of-group", "sh", "-c", ofGroup), "Permission denied")
 	subuidless(t, "run", "-d", "--name=c", "--cap-drop=ALL", "--cap-add=kill", "--device", "/dev/null:/dev/own", "--dns=9.9.9.9", "--dns-search=example.org", "--dns-option=ndots:2",
 		"--tmpfs=/t:size=1m,exec", store, "box", "sleep", "1000")
 	if out := subuidless(t, "exec", store, "c", "sh", "-c", "echo x >/dev/own; test -c /dev/own && "+script); out != caps(none, "0000000000000020", "0000000000000020")+"0:0\n" {

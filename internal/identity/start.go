@@ -20,6 +20,9 @@ type User struct {
 	UID            uint32   // emulated user id
 	GID            uint32   // emulated group id
 	AdditionalGids []uint32 // supplementary groups
+	// Without are capabilities that neither the program has nor those that it executes, even if the
+	// kernel grants them.
+	Without cred.Caps `json:",omitempty"`
 }
 
 // An element of shared.toStart is 0, or the index of the state that the program gets,
@@ -56,7 +59,7 @@ func (t *Table) Prepare(listener int, u *User) error {
 	return nil
 }
 
-// state returns the state of u, with all capabilities.
+// state returns the state of u, with all capabilities that it may have.
 func (u *User) state() (State, error) {
 	if u.UID == math.MaxUint32 || u.GID == math.MaxUint32 {
 		return State{}, fmt.Errorf("user %d:%d: no process can have the id -1", u.UID, u.GID)
@@ -69,7 +72,15 @@ func (u *User) state() (State, error) {
 		return State{}, fmt.Errorf("%d additional groups: %w", len(u.AdditionalGids), e)
 	}
 	s.Credentials = c
+	s.remove(u.Without)
 	return s, nil
+}
+
+// remove removes capabilities from all sets.
+func (s *State) remove(caps cred.Caps) {
+	for _, set := range []*cred.Caps{&s.Inheritable, &s.Permitted, &s.Effective, &s.Bounding, &s.Ambient} {
+		*set &^= caps
+	}
 }
 
 // Mark gives the process pid the identity of its container's first program, which it is
@@ -104,8 +115,9 @@ func (t *Table) Started(tid uint32, u *User) error {
 }
 
 // grantCaps sets the capabilities of s, the identity that the task tid gets when it
-// executes the program of a container.
+// executes the program of a container. Those that its bounding set lacks, it does not get.
 func (t *Table) grantCaps(tid uint32, s *State) error {
+	without := cred.AllCaps &^ s.Bounding
 	if err := t.readCaps(tid, s); err != nil {
 		return err
 	}
@@ -118,6 +130,7 @@ func (t *Table) grantCaps(tid uint32, s *State) error {
 		s.Permitted |= s.Bounding
 	}
 	s.Effective = s.Permitted
+	s.remove(without)
 	return nil
 }
 

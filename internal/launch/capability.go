@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/cred"
 )
 
 // allCapabilities is what --cap-add and --cap-drop call all capabilities.
@@ -29,43 +31,58 @@ func ParseCapability(text string) (string, error) {
 
 func capabilityName(c capability.Cap) string { return "CAP_" + strings.ToUpper(c.String()) }
 
-// droppedCapabilities returns which capabilities a container does not have, as a mask in hexadecimal; empty:
-// it has all. Add and drop are those of ParseCapability. Without them, it has all: the kernel limits them
-// to the container's own files and namespaces.
-func droppedCapabilities(add, drop []string) (string, error) {
+// droppedCapabilities returns which capabilities a container does not have. Add and drop are those of
+// ParseCapability. Without them, it has all: the kernel limits them to the container's own files and
+// namespaces.
+func droppedCapabilities(add, drop []string) (mask cred.Caps, err error) {
+	if len(drop) == 0 {
+		return 0, nil // without looking at the kernel
+	}
 	for _, name := range drop {
 		if slices.Contains(add, name) {
-			return "", fmt.Errorf("capability %s: cannot be added and dropped", name)
+			return 0, fmt.Errorf("capability %s: cannot be added and dropped", name)
 		}
 	}
 	all := slices.Contains(drop, allCapabilities)
 	supported, err := capability.ListSupported()
 	if err != nil {
-		return "", fmt.Errorf("the capabilities of this kernel: %w", err)
+		return 0, fmt.Errorf("the capabilities of this kernel: %w", err)
 	}
-	var mask uint64
 	for _, c := range supported {
 		if name := capabilityName(c); slices.Contains(drop, name) || all && !slices.Contains(add, name) {
 			mask |= 1 << c
 		}
 	}
-	if mask == 0 {
-		return "", nil
-	}
-	return strconv.FormatUint(mask, 16), nil
+	return mask, nil
 }
 
 // droppedCapabilities returns which capabilities the container of o does not have.
-func (o *RunOptions) droppedCapabilities() (string, error) {
+func (o *RunOptions) droppedCapabilities() (cred.Caps, error) {
 	mask, err := droppedCapabilities(o.CapAdd, o.CapDrop)
-	if mask != "" && o.Supervisor.NoPermissions {
-		return "", errors.New("capabilities cannot be dropped with --permissions=off, because nothing would check them")
+	if mask != 0 && o.Supervisor.NoPermissions {
+		return 0, errors.New("capabilities cannot be dropped with --permissions=off, because nothing would check them")
 	}
 	return mask, err
 }
 
-// dropBounding drops the capabilities in a mask, as droppedCapabilities returns it, from the bounding set of
-// this process: no program that it executes can get them.
+// ofFiles are the capabilities that tasks keep in the kernel, although the supervisor does not let them use
+// them: to the kernel, all files belong to one user, who needs them for files that others may use.
+const ofFiles cred.Caps = 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH
+
+// toDrop returns which capabilities the stage of a command drops, as a mask in hexadecimal; empty: none.
+// Supervised means that the supervisor of the container knows what else the command does not have.
+func toDrop(without cred.Caps, supervised bool) string {
+	if supervised {
+		without &^= ofFiles
+	}
+	if without == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(without), 16)
+}
+
+// dropBounding drops the capabilities in a mask, as toDrop returns it, from the bounding set of this process:
+// no program that it executes can get them.
 func dropBounding(text string) (mask uint64, err error) {
 	if text == "" {
 		return 0, nil

@@ -68,7 +68,6 @@ type process struct {
 
 	Groups []string // further ones of each user
 	Limits []string
-	Drop   string // capabilities that they do not have: see droppedCapabilities
 }
 
 // newContainer returns the configuration for o, and checks it against the host and the
@@ -109,8 +108,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	drop, err := o.droppedCapabilities()
-	if err != nil {
+	if user.Without, err = o.droppedCapabilities(); err != nil {
 		return nil, err
 	}
 	if o.Net == NetNone && len(o.Ports) > 0 {
@@ -132,7 +130,7 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	_, err = os.Stat("/proc/self/ns/cgroup")
 	return &container{
 		Root:            r,
-		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user, Groups: o.Groups, Limits: o.Limits, Drop: drop},
+		Process:         process{Args: args, Env: env, Cwd: o.Workdir, User: user, Groups: o.Groups, Limits: o.Limits},
 		Mounts:          volumes,
 		Devices:         devices,
 		Extra:           o.Mounts,

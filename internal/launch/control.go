@@ -190,6 +190,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	if err != nil {
 		return err
 	}
+	user.Without = c.Process.User.Without
 	env, err := environment(spec.Env, user.Home, false, os.LookupEnv)
 	if err != nil {
 		return err
@@ -218,7 +219,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	}
 	st, ended, err := r.start(func() (*stage, error) {
 		return startStage(spec.Args, stageAttr{
-			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user, limits: c.Process.Limits, drop: c.Process.Drop,
+			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user, limits: c.Process.Limits, drop: toDrop(user.Without, c.Supervised),
 			noPermissions: c.NoPermissions, accelerated: c.Accelerated, unfiltered: !c.Supervised,
 			sys: &syscall.SysProcAttr{Setsid: true, Setctty: spec.Terminal},
 		})

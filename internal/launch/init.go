@@ -90,7 +90,7 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		unfiltered:    !c.Supervised,
 		user:          &c.Process.User,
 		limits:        c.Process.Limits,
-		drop:          c.Process.Drop,
+		drop:          toDrop(c.Process.User.Without, c.Supervised),
 		chroot:        c.chroot(c.Process.Cwd, true),
 		// A new session keeps the command from injecting input into the terminal
 		// of the front (TIOCSTI(2const)), also if it gets no terminal of its own.

@@ -53,7 +53,7 @@ type stageAttr struct {
 	view          *View             // what the command sees of the host; nil: everything
 	user          *account          // the user to run the command as; nil: that of the stage
 	limits        []string          // resource limits of the command, see ParseLimit
-	drop          string            // capabilities that it does not have, see droppedCapabilities
+	drop          string            // capabilities that it does not have, see toDrop
 	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cred"
 	"github.com/rootless-containers/subuidless/internal/identity"
 )
 
@@ -22,6 +23,7 @@ type account struct {
 	GID            int
 	AdditionalGids []int
 	Home           string
+	Without        cred.Caps // see identity.User
 }
 
 // accountOf returns the account of a user, or nil. It has no home directory.
@@ -29,7 +31,7 @@ func accountOf(u *identity.User) *account {
 	if u == nil {
 		return nil
 	}
-	a := &account{UID: int(u.UID), GID: int(u.GID)}
+	a := &account{UID: int(u.UID), GID: int(u.GID), Without: u.Without}
 	for _, gid := range u.AdditionalGids {
 		a.AdditionalGids = append(a.AdditionalGids, int(gid))
 	}
@@ -38,7 +40,7 @@ func accountOf(u *identity.User) *account {
 
 // user returns a in the form that the supervisor uses.
 func (a *account) user() *identity.User {
-	u := &identity.User{UID: uint32(a.UID), GID: uint32(a.GID)}
+	u := &identity.User{UID: uint32(a.UID), GID: uint32(a.GID), Without: a.Without}
 	for _, gid := range a.AdditionalGids {
 		u.AdditionalGids = append(u.AdditionalGids, uint32(gid))
 	}
