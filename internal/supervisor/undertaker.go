@@ -90,12 +90,16 @@ func inode(path string) uint64 {
 	return st.Ino
 }
 
+// sayPatience is how long say waits for a pipe or terminal that is full.
+const sayPatience = 100 * time.Millisecond
+
 // say writes to the standard error of a process.
 func say(pid int, text string) error {
 	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/2", pid), os.O_WRONLY|os.O_APPEND|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
+	_ = f.SetWriteDeadline(time.Now().Add(sayPatience)) // files of the disk have none, and do not block
 	_, err = io.WriteString(f, text)
 	return errors.Join(err, f.Close())
 }
