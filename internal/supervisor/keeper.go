@@ -305,6 +305,7 @@ func (k *keeper) restartWorker(c conn, pid int) {
 // replaceWorker starts workers until one works, or until the container ends. Status is that of
 // the dead worker. The caller holds k.mu.
 func (k *keeper) replaceWorker(status string) {
+	collectEarly()
 	for wait := time.Millisecond; ; wait = min(2*wait, time.Second) {
 		home := k.namespaces()
 		if k.ended || home == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,10 @@ const (
 // maxMessage exceeds the size of every message.
 const maxMessage = 64 << 10
 
+// buffers are those of messages. A process that starts keepers again and again receives many, and the
+// garbage would take more memory than everything else that it has.
+var buffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+
 // socketpair returns two connected sockets: one for this process, and one that another
 // process will inherit.
 func socketpair() (conn, *os.File, error) {
@@ -137,8 +142,9 @@ func (c conn) send(m message, fds ...int) error {
 // receive returns the next message and its descriptors. The error wraps io.EOF if the
 // other side has closed its socket.
 func (c conn) receive() (m message, fds []int, err error) {
-	b := make([]byte, maxMessage)
-	n, control, err := fdpass.Read(c.UnixConn, b)
+	b := buffers.Get().(*[maxMessage]byte)
+	defer buffers.Put(b)
+	n, control, err := fdpass.Read(c.UnixConn, b[:])
 	if err != nil {
 		return message{}, nil, err
 	}
