@@ -150,8 +150,9 @@ func (c *Call) openProgram(p target.Path) (*inode, unix.Errno) {
 // execFile returns the properties of a program's file that execve(2) depends on.
 func (c *Call) execFile(i *inode, self *identity.State) cred.ExecFile {
 	f := cred.ExecFile{Mode: i.stat.Mode}
-	// Nothing can change: there are no capabilities to gain or to lose, and no set-id bits.
-	if i.stat.Mode&owner.SetIDBits == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 && self.Namespace == nil {
+	// Nothing can change: there are no capabilities to gain, to lose or to miss, and no set-id bits.
+	if i.stat.Mode&owner.SetIDBits == 0 && self.IsRoot() && self.Securebits == 0 && self.Ambient == 0 &&
+		self.Bounding&cred.AllCaps == cred.AllCaps && self.Namespace == nil {
 		return f
 	}
 	c.settleSetID(i)

@@ -196,7 +196,7 @@ func Written(c cred.Credentials, i Inode) uint32 {
 		return i.Mode
 	}
 	mode := i.Mode &^ unix.S_ISUID
-	if i.Mode&unix.S_IXGRP != 0 || !c.InGroup(i.GID) {
+	if i.Mode&unix.S_IXGRP != 0 || !maySetgid(c, i, i.GID) {
 		mode &^= unix.S_ISGID
 	}
 	return mode
