@@ -51,7 +51,7 @@ func (o *observer) report(container string, m message, fds ...int) {
 		return
 	}
 	if !fdpass.PeerGone(err) { // it has exited
-		slog.Warn("a process that watches the supervisor does not read; it will not start others if keeper and worker die together",
+		slog.Warn("a process that watches the supervisor does not read; until it does, it will not start others if keeper and worker die together",
 			"container", container, "err", err)
 	}
 	o.reads = false
@@ -70,6 +70,15 @@ func (k *keeper) reportAll(o *observer) {
 		if fds != nil {
 			o.report(k.cfg.ID, message{Index: i}, fds...)
 		}
+	}
+}
+
+// reportAgain reports everything to an observer that did not read, such as one that was stopped. The
+// caller holds k.mu.
+func (k *keeper) reportAgain(o *observer) {
+	if !o.reads {
+		o.reads = true
+		k.reportAll(o)
 	}
 }
 

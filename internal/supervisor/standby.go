@@ -155,6 +155,7 @@ func (k *keeper) shareStandby() error {
 	if err := k.passOn(message{Standby: true}, keeperStandby); err != nil {
 		return err
 	}
+	k.reportAgain(&k.witness)
 	k.witness.report(k.cfg.ID, message{Standby: true}, keeperStandby)
 	living, err := k.witnessLives()
 	if err == nil && living && !k.witness.reads {
