@@ -32,15 +32,15 @@ func newFlags() uint64 {
 	return known
 }
 
-// acceptedFlags returns emptyPathFlag if openat2(2) accepts it, be it that the kernel knows it or that,
-// as Linux 5.10, it drops the bit.
-func acceptedFlags() uint64 {
-	fd, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: unix.O_PATH | emptyPathFlag})
+// acceptedFlags returns flags if openat2(2) accepts them, be it that the kernel knows them or that it drops
+// them: Linux 5.10 drops emptyPathFlag, and 6.12 another bit that it uses itself.
+func acceptedFlags(flags uint64) uint64 {
+	fd, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: unix.O_PATH | flags})
 	if e != 0 {
 		return 0
 	}
 	unix.Close(fd)
-	return emptyPathFlag
+	return flags
 }
 
 // knowsCached reports whether the kernel knows RESOLVE_CACHED, of Linux 5.12.

@@ -62,8 +62,8 @@ func Openat2(c *Call) Result {
 		return c.refuseUnknown(e)
 	}
 	known := uint64(knownFlags)
-	if o.how.Flags&(emptyPathFlag|regularFlag) != 0 {
-		known |= newFlags() | acceptedFlags()
+	if unknown := o.how.Flags &^ known; unknown != 0 {
+		known |= newFlags() | acceptedFlags(unknown&^regularFlag)
 	}
 	switch {
 	// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns

@@ -171,7 +171,8 @@ static void pidfds(void) {
 		struct { uint64_t mask, cgroup; uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid; int32_t status; } info = {.mask = 3};
 		int fd = must(syscall(SYS_pidfd_open, processes[i], 0));
 		printf("process %d\n", i);
-		if (CALL(ioctl(fd, _IOWR(0xff, 11, char[64]), &info)) == 0)
+		int known = CALL(ioctl(fd, _IOWR(0xff, 11, char[64]), &info)) == 0;
+		if (known)
 			printf("  %d %d %u:%u %u:%u %u:%u %u:%u\n", info.pid == (uint32_t)processes[i], info.tgid == (uint32_t)processes[i],
 				info.ruid, info.rgid, info.euid, info.egid, info.suid, info.sgid, info.fsuid, info.fsgid);
 		CALL(ioctl(fd, _IOWR(0xff, 11, char[64]), 1));
@@ -181,7 +182,8 @@ static void pidfds(void) {
 			CALL(opened(ioctl(fd, _IO(0xff, command), 0)));
 		}
 		CALL(opened(ioctl(fd, _IO(0xff, 3), 1)));
-		CALL(opened(ioctl(fd, _IO(0xff, 99), 0)));
+		if (known) // older kernels may check the access first
+			CALL(opened(ioctl(fd, _IO(0xff, 99), 0)));
 		struct iovec page = {read_only(), 4096};
 		if (getuid() != 0) // root needs CAP_SYS_NICE outside of the container, too
 			CALL(syscall(SYS_process_madvise, fd, &page, 1, MADV_COLD, 0));
