@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/internal/accelerate"
+	"github.com/rootless-containers/subuidless/internal/isolation"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
 
@@ -55,7 +56,7 @@ func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() 
 		panic(err) // a mistake in this function: there is no such flag
 	}
 	return func() error {
-		if mode == accelerateOff || !flags.Changed("accelerate") && supervisor.Active() {
+		if mode == accelerateOff || !flags.Changed("accelerate") && (supervisor.Active() || isolation.Current() == isolation.Chroot) {
 			return nil
 		}
 		if err := accelerate.Supported(); err != nil {
