@@ -177,14 +177,23 @@ func TestAcceleratedAfterUsers(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
 	const program = "import os\nos.setegid(43); os.seteuid(42); os.seteuid(0); os.setegid(0)\nos.execvp('find', ['find', '.', '-ls'])"
 	want := walk(t, dir, "subuidless", "exec", "--accelerate=off", "--trace", trace, "--", "python3", "-c", program)
-	got := walk(t, dir, append(accelerated(t, "--trace", trace+"2"), "python3", "-c", program)...)
-	if !bytes.Equal(got, want) {
-		t.Errorf("sees something else:\n%.4000s", diff(want, got))
+	slow, fast := lines(t, trace), 0
+	for attempt := range busyAttempts {
+		trace := fmt.Sprint(trace, attempt)
+		got := walk(t, dir, append(accelerated(t, "--trace", trace), "python3", "-c", program)...)
+		if !bytes.Equal(got, want) {
+			t.Errorf("sees something else:\n%.4000s", diff(want, got))
+		}
+		if fast = lines(t, trace); fast <= slow/2 {
+			return
+		}
 	}
-	if slow, fast := lines(t, trace), lines(t, trace+"2"); fast > slow/2 {
-		t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
-	}
+	t.Errorf("%d notifications, otherwise %d: that is too many", fast, slow)
 }
+
+// busyAttempts is how often a test of short programs may start one until it is accelerated: on a busy
+// machine, it may have ended before.
+const busyAttempts = 10
 
 // TestAcceleratedGo runs a Go program, which has threads from its start, again and again: it gets the code
 // before, except for the second time, when it is observed.
@@ -244,6 +253,12 @@ func TestAcceleratedUnderFilter(t *testing.T) {
 		{slices.Concat(accelerated(t), []string{"filtered"}, script), ""},
 	} {
 		out, err := command(t, tt.argv...).CombinedOutput()
+		for range busyAttempts {
+			if tt.want == "" || len(out) > 0 || err != nil {
+				break
+			}
+			out, err = command(t, tt.argv...).CombinedOutput()
+		}
 		if err != nil || string(out) != tt.want {
 			t.Errorf("%v: %v\n%s", tt.argv[:2], err, out)
 		}
