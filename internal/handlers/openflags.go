@@ -7,7 +7,7 @@ import (
 )
 
 // Flags of the open family since Linux 7.3, which golang.org/x/sys/unix lacks. The kernel that runs
-// may not know them: see newFlags.
+// may not know them.
 const (
 	// emptyPathFlag is O_EMPTYPATH: an empty path means dirfd itself, as with AT_EMPTY_PATH. open(2)
 	// ignores unknown flags.
@@ -18,18 +18,20 @@ const (
 	eftype      = unix.Errno(134)
 )
 
-// newFlags returns which of emptyPathFlag and regularFlag the kernel knows. Few calls have one of
-// them, so the kernel is asked each time.
-func newFlags() uint64 {
-	var known uint64
-	if fd, e := sys.Openat(unix.AT_FDCWD, sys.Empty, unix.O_PATH|emptyPathFlag, 0); e == 0 {
+// knowsEmptyPath reports whether the kernel knows emptyPathFlag. Few calls have it, so the kernel is
+// asked each time.
+func knowsEmptyPath() bool {
+	fd, e := sys.Openat(unix.AT_FDCWD, sys.Empty, unix.O_PATH|emptyPathFlag, 0)
+	if e == 0 {
 		unix.Close(fd)
-		known |= emptyPathFlag
 	}
-	if _, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: regularFlag}); e == eftype {
-		known |= regularFlag
-	}
-	return known
+	return e == 0
+}
+
+// knowsRegular reports whether the kernel knows regularFlag.
+func knowsRegular() bool {
+	_, e := sys.Openat2(unix.AT_FDCWD, sys.Dot, &unix.OpenHow{Flags: regularFlag})
+	return e == eftype
 }
 
 // acceptedFlags returns flags if openat2(2) accepts them, be it that the kernel knows them or that it drops

@@ -62,8 +62,11 @@ func Openat2(c *Call) Result {
 		return c.refuseUnknown(e)
 	}
 	known := uint64(knownFlags)
-	if unknown := o.how.Flags &^ known; unknown != 0 {
-		known |= newFlags() | acceptedFlags(unknown&^regularFlag)
+	if o.how.Flags&regularFlag != 0 && knowsRegular() {
+		known |= regularFlag
+	}
+	if unknown := o.how.Flags &^ (known | regularFlag); unknown != 0 {
+		known |= acceptedFlags(unknown)
 	}
 	switch {
 	// "Whereas openat(2) ignores unknown bits in its flags argument, openat2() returns
@@ -125,7 +128,7 @@ func (c *Call) open(o *opening) Result {
 	if o.how.Flags&unix.O_PATH != 0 {
 		kind = 0 // open(2): "flag bits other than O_CLOEXEC, O_DIRECTORY, and O_NOFOLLOW are ignored"
 	}
-	if o.how.Flags&emptyPathFlag != 0 && c.addr(o.arg) != 0 && c.emptyString(o.arg) && newFlags()&emptyPathFlag != 0 {
+	if o.how.Flags&emptyPathFlag != 0 && c.addr(o.arg) != 0 && c.emptyString(o.arg) && knowsEmptyPath() {
 		o.byFD = true
 		kind &^= unix.O_CREAT // the file exists
 	}
