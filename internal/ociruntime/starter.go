@@ -13,6 +13,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/agentproto"
 	"github.com/rootless-containers/subuidless/internal/fdpass"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/userns"
 )
 
@@ -49,7 +50,7 @@ func (r *runtime) handOverLater(conn *net.UnixConn, s *state) error {
 		return err
 	}
 	defer pending.Close()
-	if err := unix.Flock(int(pending.Fd()), unix.LOCK_EX); err != nil {
+	if err := sys.Flock(int(pending.Fd()), unix.LOCK_EX); err != nil {
 		return os.NewSyscallError("flock", err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -86,11 +87,7 @@ func (s *state) awaitStarter() error {
 		return err
 	}
 	defer f.Close()
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != unix.EINTR {
-			return os.NewSyscallError("flock", err)
-		}
-	}
+	return os.NewSyscallError("flock", sys.Flock(int(f.Fd()), unix.LOCK_SH))
 }
 
 // StarterMain is the main function of the starter. It returns the exit status.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // suffix of the directory with the containers' state directories, after that of --root.
@@ -111,11 +113,7 @@ func lockState(dir string, how int) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		for {
-			if err = unix.Flock(int(f.Fd()), how); err != unix.EINTR {
-				break
-			}
-		}
+		err = sys.Flock(int(f.Fd()), how)
 		if err == unix.EWOULDBLOCK {
 			err = errBusy
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/supervisor"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // sessions is the directory of all sessions of the user.
@@ -39,15 +40,10 @@ func openSessions() (*sessions, error) {
 	if err := supervisor.CheckPrivate(s.lock); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
-	for {
-		err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX)
-		if err == nil {
-			return s, nil
-		}
-		if err != unix.EINTR {
-			return nil, errors.Join(s.explain(fmt.Errorf("flock: %w", err)), s.lock.Close())
-		}
+	if err := sys.Flock(int(s.lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(s.explain(fmt.Errorf("flock: %w", err)), s.lock.Close())
 	}
+	return s, nil
 }
 
 func (s *sessions) explain(err error) error {

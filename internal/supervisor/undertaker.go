@@ -41,7 +41,7 @@ func UndertakerMain() int {
 	}
 	users, err := userns.Inode(undertakerUserNS)
 	mounts, e := userns.Inode(undertakerMountNS)
-	if err != nil || e != nil || lock(undertakerJournal) != nil {
+	if err != nil || e != nil || sys.Flock(undertakerJournal, unix.LOCK_EX) != nil {
 		return 1
 	}
 	for said := false; !unotify.HungUp(undertakerListener); {
@@ -102,15 +102,6 @@ func say(pid int, text string) error {
 	_ = f.SetWriteDeadline(time.Now().Add(sayPatience)) // files of the disk have none, and do not block
 	_, err = io.WriteString(f, text)
 	return errors.Join(err, f.Close())
-}
-
-// lock waits for a lock on the file of a descriptor.
-func lock(fd int) error {
-	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); err != unix.EINTR {
-			return os.NewSyscallError("flock", err)
-		}
-	}
 }
 
 // startUndertaker starts the undertaker of a container whose first listener the witness holds.

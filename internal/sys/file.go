@@ -321,3 +321,13 @@ func InotifyAddWatch(fd int, path *byte, mask uint32) (int, unix.Errno) {
 	n, _, e := syscall.Syscall(unix.SYS_INOTIFY_ADD_WATCH, uintptr(fd), uintptr(unsafe.Pointer(path)), uintptr(mask))
 	return result(n, e)
 }
+
+// Flock is flock(2). It goes on waiting when a signal interrupts it. With LOCK_NB, the error is
+// EWOULDBLOCK if somebody else has the lock.
+func Flock(fd, how int) error {
+	for {
+		if err := unix.Flock(fd, how); err != unix.EINTR {
+			return err
+		}
+	}
+}

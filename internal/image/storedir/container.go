@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Container is a container of an image. Its directory is containers/ID:
@@ -186,18 +188,15 @@ func (c *Container) Share() (Lock, error) {
 		return Lock{}, err
 	}
 	l := Lock{f}
-	for {
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err {
-		case nil:
-			return l, nil
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			l.Unlock()
-			return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrRunning)
-		default:
-			l.Unlock()
-			return Lock{}, fmt.Errorf("container %s: flock: %w", c.Name, err)
-		}
+	switch err := sys.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err {
+	case nil:
+		return l, nil
+	case unix.EWOULDBLOCK:
+		l.Unlock()
+		return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrRunning)
+	default:
+		l.Unlock()
+		return Lock{}, fmt.Errorf("container %s: flock: %w", c.Name, err)
 	}
 }
 
@@ -232,14 +231,8 @@ func (c *Container) Waiter() (*Waiter, error) {
 // Wait waits until the container does not run, and returns its exit status: 137 if the process
 // that ran it was killed, and 0 if it has never run.
 func (w *Waiter) Wait() (status int, err error) {
-	for {
-		err := unix.Flock(int(w.lock.Fd()), unix.LOCK_SH)
-		if err == nil {
-			break
-		}
-		if err != unix.EINTR {
-			return 0, fmt.Errorf("waiting for the container: flock: %w", err)
-		}
+	if err := sys.Flock(int(w.lock.Fd()), unix.LOCK_SH); err != nil {
+		return 0, fmt.Errorf("waiting for the container: flock: %w", err)
 	}
 	defer unix.Flock(int(w.lock.Fd()), unix.LOCK_UN)
 	text := Lock{w.lock}.text()

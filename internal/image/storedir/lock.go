@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // Lock is a lock that flock(2) gives.
@@ -26,20 +28,15 @@ func LockFile(name string, how int) (Lock, error) {
 	if err != nil {
 		return Lock{}, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		switch err {
-		case nil:
-			return Lock{f}, nil
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			f.Close()
-			return Lock{}, err
-		default:
-			f.Close()
-			return Lock{}, fmt.Errorf("locking %s: %w", name, err)
-		}
+	err = sys.Flock(int(f.Fd()), how)
+	if err == nil {
+		return Lock{f}, nil
 	}
+	f.Close()
+	if err != unix.EWOULDBLOCK {
+		err = fmt.Errorf("locking %s: %w", name, err)
+	}
+	return Lock{}, err
 }
 
 // WriteFile makes content the content of the file name, durably and at once.
