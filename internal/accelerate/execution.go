@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // execution is what all receivers know about the programs that a process executes. Others
@@ -62,6 +64,6 @@ func processOf(tid uint32) (pid uint32, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(field(status, "Tgid"), 10, 32)
+	n, err := strconv.ParseUint(sys.StatusField(status, "Tgid"), 10, 32)
 	return uint32(n), err == nil
 }

@@ -96,11 +96,11 @@ func (p *process) checkAlone(filters int) error {
 		return err
 	}
 	// A filter of its own may know nothing of the calls that the code makes.
-	if field(status, "Threads") != "1" || field(status, "TracerPid") != "0" || field(status, "Seccomp_filters") != strconv.Itoa(filters) ||
-		field(status, "Tgid") != strconv.Itoa(int(p.pid)) {
+	if sys.StatusField(status, "Threads") != "1" || sys.StatusField(status, "TracerPid") != "0" || sys.StatusField(status, "Seccomp_filters") != strconv.Itoa(filters) ||
+		sys.StatusField(status, "Tgid") != strconv.Itoa(int(p.pid)) {
 		return errBusy
 	}
-	parent, err := strconv.ParseUint(field(status, "PPid"), 10, 32)
+	parent, err := strconv.ParseUint(sys.StatusField(status, "PPid"), 10, 32)
 	if err != nil {
 		return errBusy
 	}
@@ -133,13 +133,6 @@ func readStatus(pid uint32) ([]byte, error) {
 		}
 		status = slices.Grow(status[:len(status)+n], 1024)
 	}
-}
-
-// field returns a field of /proc/PID/status.
-func field(status []byte, name string) string {
-	_, rest, _ := bytes.Cut(status, []byte("\n"+name+":\t"))
-	value, _, _ := bytes.Cut(rest, []byte("\n"))
-	return string(value)
 }
 
 // maps returns the mappings of the process.

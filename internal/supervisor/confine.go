@@ -7,11 +7,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/filter"
+	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
@@ -76,9 +76,7 @@ func outerFilters() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(status), "\nSeccomp_filters:\t")
-	count, _, _ := strings.Cut(rest, "\n")
-	n, err := strconv.Atoi(count)
+	n, err := strconv.Atoi(sys.StatusField(status, "Seccomp_filters"))
 	if err != nil {
 		return 0, fmt.Errorf("/proc/self/status: Seccomp_filters: %w", err)
 	}

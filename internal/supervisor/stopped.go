@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/fdpass"
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // A keeper or worker that a signal stops would stop its container, or leave it without a
@@ -75,13 +75,8 @@ func condition(pid int) (stopped, dying bool) {
 	if err != nil {
 		return false, false // it has exited
 	}
-	field := func(name string) string {
-		_, after, _ := bytes.Cut(status, []byte("\n"+name+":\t"))
-		line, _, _ := bytes.Cut(after, []byte("\n"))
-		return string(line)
-	}
-	state := field("State")
-	pending, err := strconv.ParseUint(field("SigPnd"), 16, 64)
+	state := sys.StatusField(status, "State")
+	pending, err := strconv.ParseUint(sys.StatusField(status, "SigPnd"), 16, 64)
 	return strings.HasPrefix(state, "T "), strings.HasPrefix(state, "Z") || // other threads have not exited
 		err == nil && pending>>(unix.SIGKILL-1)&1 != 0
 }

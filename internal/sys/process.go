@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -189,4 +190,12 @@ func OverwritesConstants() error {
 		return fmt.Errorf("writing to constants with /proc/PID/mem: %w (requires the kernel's parameter proc_mem.force_override=always)", err)
 	}
 	return nil
+}
+
+// StatusField returns a field of the text of /proc/PID/status, except for the first one: see
+// proc_pid_status(5). It is empty if there is none.
+func StatusField(status []byte, name string) string {
+	_, rest, _ := bytes.Cut(status, []byte("\n"+name+":\t"))
+	value, _, _ := bytes.Cut(rest, []byte("\n"))
+	return string(value)
 }

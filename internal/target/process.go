@@ -1,9 +1,9 @@
 package target
 
 import (
-	"bytes"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -132,27 +132,24 @@ func (t *Task) HostGroup(pgid int32) (uint32, unix.Errno) {
 			continue
 		}
 		// A member in the task's PID namespace shows the group's id in that namespace.
-		if t.sharesNamespace(pid, "pid") && lastNumber(pid, "\nNSpgid:") == pgid {
+		if t.sharesNamespace(pid, "pid") && lastNumber(pid, "NSpgid") == pgid {
 			return group, 0
 		}
 	}
 	return 0, unix.ESRCH
 }
 
-// lastNumber returns the last number in the line of /proc/PID/status that starts with
-// name, which includes the newline before it. It returns 0 if there is none.
+// lastNumber returns the last number in a field of /proc/PID/status, or 0 if there is none.
 func lastNumber(pid uint32, name string) int32 {
 	status, err := os.ReadFile(strconv.Itoa(int(pid)) + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := bytes.Cut(status, []byte(name))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	fields := bytes.Fields(line)
+	fields := strings.Fields(sys.StatusField(status, name))
 	if len(fields) == 0 {
 		return 0
 	}
-	n, err := strconv.ParseInt(string(fields[len(fields)-1]), 10, 32)
+	n, err := strconv.ParseInt(fields[len(fields)-1], 10, 32)
 	if err != nil {
 		return 0
 	}
