@@ -61,6 +61,10 @@ type reaper struct {
 	// mu is held while a child is started, so that it is known before it is reaped.
 	mu      sync.Mutex
 	waiting map[int]chan int // by process id: gets the exit status
+
+	// answering is held from a signal to its answer. The signal may end the command, and the init
+	// with it, but not before the answer is sent.
+	answering sync.Mutex
 }
 
 // start starts a child, and returns a channel that gets its exit status.
@@ -77,7 +81,7 @@ func (r *reaper) start(start func() (*stage, error)) (*stage, <-chan int, error)
 }
 
 // until reaps children, including orphaned processes, until pid ends, and returns the exit
-// status of pid.
+// status of pid. No signal is sent any more after that.
 func (r *reaper) until(pid int) (status int, err error) {
 	for {
 		var ws unix.WaitStatus
@@ -88,6 +92,7 @@ func (r *reaper) until(pid int) (status int, err error) {
 		case err != nil:
 			return StatusFailed, fmt.Errorf("waiting for the command: %w", err)
 		case ended == pid:
+			r.answering.Lock() // for good
 			return exitStatus(ws), nil
 		}
 		r.mu.Lock()
@@ -124,9 +129,13 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 	text := string(packet[1:n])
 	if number, ok := strings.CutPrefix(text, requestSignal); ok {
 		fdpass.Close(m.FDs)
+		r.answering.Lock()
+		defer r.answering.Unlock()
 		err = signalProcess(command, number)
 	} else if number, ok := strings.CutPrefix(text, requestAll); ok {
 		fdpass.Close(m.FDs)
+		r.answering.Lock()
+		defer r.answering.Unlock()
 		err = signalProcess(-1, number)
 	} else if size, ok := strings.CutPrefix(text, requestResize); ok {
 		fdpass.Close(m.FDs)

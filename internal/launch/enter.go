@@ -177,11 +177,7 @@ func SignalAll(socket string, number unix.Signal) error {
 }
 
 func sendSignal(socket, kind string, number unix.Signal) error {
-	err := request(socket, kind+strconv.Itoa(int(number)))
-	if number == unix.SIGKILL && errors.Is(err, errNoAnswer) {
-		return nil // the signal may end the init before its answer
-	}
-	return err
+	return request(socket, kind+strconv.Itoa(int(number)))
 }
 
 // Resize gives the terminal of a container that Run runs a size in characters. The error wraps
@@ -189,9 +185,6 @@ func sendSignal(socket, kind string, number unix.Signal) error {
 func Resize(socket string, columns, rows uint16) error {
 	return request(socket, fmt.Sprintf("%s%d %d", requestResize, columns, rows))
 }
-
-// errNoAnswer means that the container has got a request, and has ended.
-var errNoAnswer = fmt.Errorf("%w any more", ErrNotRunning)
 
 // request sends a request whose answer is a text.
 func request(socket, text string) error {
@@ -204,10 +197,7 @@ func request(socket, text string) error {
 		return endedOr(err)
 	}
 	_, _, err = receive(c)
-	if err = endedOr(err); errors.Is(err, ErrNotRunning) {
-		return errNoAnswer
-	}
-	return err
+	return endedOr(err)
 }
 
 // jsonFile returns an anonymous file that holds v.
