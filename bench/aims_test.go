@@ -40,6 +40,8 @@ func TestAims(t *testing.T) {
 		"builds do not count":   {1, figures(map[cell]float64{{rowBuild1, "fakeroot"}: 1e-6}), "met"},
 		"build above the limit": {2, figures(map[cell]float64{{rowBuild2, columnSubuidless}: 3e-6}), "missed        the -j2 build is at most 1.2x native: 1.50x"},
 		"each has its base":     {8, figures(map[cell]float64{{rowInstall, columnNative}: 1e-6}), "missed        apt-get install is at most 1.25x native: 1.50x"},
+		"accelerated, ahead":    {9, figures(map[cell]float64{{"chown", columnAccelerated}: 2.5e-6}), "chown takes 1.25x of fakeroot"},
+		"accelerated":           {10, figures(map[cell]float64{{rowFind, columnNative}: 1e-6}), "missed        accelerated, find is at most 1.8x native: 2.00x"},
 		"nothing measured":      {1, newResults(rows, columns), "not measured"},
 	} {
 		t.Run(name, func(t *testing.T) {

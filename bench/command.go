@@ -46,64 +46,66 @@ func environment(w workdir, c column) []string {
 // cleanEnvironment is for a root file system, which does not contain the work directory.
 var cleanEnvironment = []string{"/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
 
-// timeOnce runs a row in a column from a fresh state and returns its figure, in seconds.
-func timeOnce(ctx context.Context, w workdir, c column, r row) (float64, error) {
+// cost is what a command took, in seconds: wall time, and the CPU time of everything that it started,
+// or 0 if that is not known.
+type cost struct{ wall, cpu float64 }
+
+// timeOnce runs a row in a column from a fresh state and returns what it took.
+func timeOnce(ctx context.Context, w workdir, c column, r row) (cost, error) {
 	if err := w.refresh(); err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	if r.warm != nil {
 		if _, err := runIn(ctx, w, c, r.warm, nil); err != nil {
-			return 0, err
+			return cost{}, err
 		}
 	}
 	if r.chroot {
-		elapsed, err := runWrapped(ctx, w, c, slices.Concat(c.chroot, cleanEnvironment), r.argv, nil)
-		return elapsed.Seconds(), err
+		return runWrapped(ctx, w, c, slices.Concat(c.chroot, cleanEnvironment), r.argv, nil)
 	}
 	if !r.printsNanoseconds {
-		elapsed, err := runIn(ctx, w, c, r.argv, nil)
-		return elapsed.Seconds(), err
+		return runIn(ctx, w, c, r.argv, nil)
 	}
 	printed, err := os.Create(filepath.Join(w.state(), "stdout"))
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer printed.Close()
 	if _, err := runIn(ctx, w, c, r.argv, printed); err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	text, err := os.ReadFile(printed.Name())
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	nanoseconds, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s did not print a figure: %w", r.argv[0], err)
+		return cost{}, fmt.Errorf("%s did not print a figure: %w", r.argv[0], err)
 	}
-	return nanoseconds / 1e9, nil
+	return cost{wall: nanoseconds / 1e9}, nil
 }
 
-// runIn runs a command in a column and returns its wall time. Afterwards it ends what the
-// column leaves behind.
-func runIn(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
+// runIn runs a command in a column and returns what it took. Afterwards it ends what the column
+// leaves behind.
+func runIn(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (cost, error) {
 	return runWrapped(ctx, w, c, c.wrap, argv, stdout)
 }
 
-func runWrapped(ctx context.Context, w workdir, c column, wrap, argv []string, stdout *os.File) (time.Duration, error) {
-	elapsed, err := runCommand(ctx, w, c, append(expand(w, c, wrap), expand(w, c, argv)...), stdout)
+func runWrapped(ctx context.Context, w workdir, c column, wrap, argv []string, stdout *os.File) (cost, error) {
+	took, err := runCommand(ctx, w, c, append(expand(w, c, wrap), expand(w, c, argv)...), stdout)
 	if err == nil && c.after != nil {
 		_, err = runCommand(ctx, w, c, expand(w, c, c.after), nil)
 	}
-	return elapsed, err
+	return took, err
 }
 
-func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (time.Duration, error) {
+func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout *os.File) (cost, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandLimit, fmt.Errorf("still running after %v", commandLimit))
 	defer cancel()
 	// A file, not a pipe: Wait would not return while a daemon has the pipe open.
 	stderr, err := os.CreateTemp(string(w), "stderr-")
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer os.Remove(stderr.Name())
 	defer stderr.Close()
@@ -121,6 +123,10 @@ func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout 
 	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
+	before, err := cpuTime(w)
+	if err != nil {
+		return cost{}, err
+	}
 	start := time.Now()
 	err = cmd.Run()
 	elapsed := time.Since(start)
@@ -129,9 +135,10 @@ func runCommand(ctx context.Context, w workdir, c column, argv []string, stdout 
 	}
 	if err != nil {
 		said, _ := os.ReadFile(stderr.Name())
-		return 0, fmt.Errorf("%s: %w\n%s", cmd, err, said)
+		return cost{}, fmt.Errorf("%s: %w\n%s", cmd, err, said)
 	}
-	return elapsed, nil
+	after, err := cpuTime(w)
+	return cost{wall: elapsed.Seconds(), cpu: (after - before).Seconds()}, err
 }
 
 // enterOneIDNamespace does what unshare -r does.

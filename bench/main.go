@@ -19,6 +19,7 @@ type options struct {
 	columns    pattern
 	dir        string
 	markdown   string
+	svg        string
 	subuidless string
 	compare    comparisons
 	aims       bool
@@ -51,6 +52,7 @@ func parseFlags() (options, error) {
 	flag.Var(&o.columns, "only", "measure only the columns that match this `regexp`")
 	flag.StringVar(&o.dir, "dir", "/dev/shm", "create the work directory in this `directory`, preferably a tmpfs")
 	flag.StringVar(&o.markdown, "md", "", "also write the table as Markdown to this `file`")
+	flag.StringVar(&o.svg, "svg", "", "also draw the ratios to native as SVG in this `file`")
 	flag.StringVar(&o.subuidless, "subuidless", "", "measure this `binary` instead of building one")
 	flag.Var(&o.compare, "compare", "also measure another binary of subuidless, given as `NAME=BINARY` (repeatable)")
 	flag.BoolVar(&o.aims, "aims", false, "after the table, list which aims are met")

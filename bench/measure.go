@@ -22,29 +22,41 @@ func measure(ctx context.Context, o options) error {
 	}
 	fmt.Println(heading)
 	fmt.Println()
-	fmt.Print(measured.text())
-	if comparison := measured.comparison(o.compare); comparison != "" {
+	fmt.Print(measured.wall.text())
+	if measured.cpu.any() {
+		fmt.Print("\n", cpuHeading, "\n\n", measured.cpu.text())
+	}
+	if comparison := measured.wall.comparison(o.compare); comparison != "" {
 		fmt.Print("\n", comparison)
 	}
 	if o.aims {
 		fmt.Println()
 		for _, aim := range aims {
-			fmt.Println(aim.judge(measured))
+			fmt.Println(aim.judge(measured.wall))
 		}
 	}
-	if o.markdown == "" {
-		return nil
+	tables := heading + "\n\n" + measured.wall.markdown()
+	if measured.cpu.any() {
+		tables += "\n" + cpuHeading + "\n\n" + measured.cpu.markdown()
 	}
-	return os.WriteFile(w.markdown(), []byte(heading+"\n\n"+measured.markdown()), 0o644)
+	return errors.Join(
+		os.WriteFile(w.markdown(), []byte(tables), 0o644),
+		os.WriteFile(w.svg(), []byte(measured.wall.plot()), 0o644))
 }
 
-func measureAll(ctx context.Context, w workdir, o options) (*results, error) {
+const cpuHeading = "CPU time of everything that a command starts, in seconds of one CPU:"
+
+// measurement is the wall time of all rows, and the CPU time of those that are whole commands.
+type measurement struct{ wall, cpu *results }
+
+func measureAll(ctx context.Context, w workdir, o options) (*measurement, error) {
 	columns := available(o.compare.columns(), func(c column) (string, string) { return c.name, missing(c.needs...) }, o.columns)
 	rows := available(rows, func(r row) (string, string) { return r.name, r.lacks(w) }, o.rows)
 	if len(rows) == 0 || len(columns) == 0 {
 		return nil, errors.New("nothing to measure")
 	}
-	measured := newResults(rows, columns)
+	commands := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.printsNanoseconds })
+	measured := &measurement{wall: newResults(rows, columns), cpu: newResults(commands, columns)}
 	for _, r := range rows {
 		if r.prepare != nil {
 			if err := r.prepare(w.fixtures()); err != nil {
@@ -85,21 +97,27 @@ func roundsOf(r row, rounds int) int {
 // measureRow alternates the columns, so that a slow minute of the machine affects all of
 // them. Each round begins with a different column, so that none always runs after the
 // same one.
-func measureRow(ctx context.Context, w workdir, r row, columns []column, rounds int, measured *results) error {
+func measureRow(ctx context.Context, w workdir, r row, columns []column, rounds int, measured *measurement) error {
 	columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return !r.runsIn(c) })
-	seconds := make([][]float64, len(columns))
+	wall, cpu := make([][]float64, len(columns)), make([][]float64, len(columns))
 	for round := range rounds {
 		for turn := range columns {
 			i := (round + turn) % len(columns)
-			figure, err := timeOnce(ctx, w, columns[i], r)
+			c, err := timeOnce(ctx, w, columns[i], r)
 			if err != nil {
 				return fmt.Errorf("%s in column %s: %w", r.name, columns[i].name, err)
 			}
-			seconds[i] = append(seconds[i], figure)
+			wall[i] = append(wall[i], c.wall)
+			if c.cpu > 0 {
+				cpu[i] = append(cpu[i], c.cpu)
+			}
 		}
 	}
 	for i, c := range columns {
-		measured.set(r.name, c.name, median(seconds[i]))
+		measured.wall.set(r.name, c.name, median(wall[i]))
+		if len(cpu[i]) > 0 {
+			measured.cpu.set(r.name, c.name, median(cpu[i]))
+		}
 	}
 	return nil
 }

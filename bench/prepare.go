@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -43,13 +44,22 @@ func prepare(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := runUnprivileged(ctx, w, self); err != nil {
+	cgroup, reason := makeCgroup(w)
+	if reason != nil {
+		fmt.Fprintf(os.Stderr, "bench: CPU time skipped: %v\n", reason)
+	} else {
+		defer func() { err = errors.Join(err, removeCgroup(cgroup)) }()
+	}
+	if err := runUnprivileged(ctx, w, self, cgroup); err != nil {
 		return err
 	}
-	if o.markdown == "" {
-		return nil
+	if o.markdown != "" {
+		err = copyFile(o.markdown, w.markdown(), 0o644)
 	}
-	return copyFile(o.markdown, w.markdown(), 0o644)
+	if err == nil && o.svg != "" {
+		err = copyFile(o.svg, w.svg(), 0o644)
+	}
+	return err
 }
 
 // copySelf copies this program, because another user may be unable to reach the
@@ -63,18 +73,22 @@ func copySelf(w workdir) (string, error) {
 	return copied, copyFile(copied, self, 0o755)
 }
 
-func runUnprivileged(ctx context.Context, w workdir, self string) error {
+func runUnprivileged(ctx context.Context, w workdir, self string, cgroup *os.File) error {
 	cmd := exec.CommandContext(ctx, self, append([]string{"-prepared", string(w)}, os.Args[1:]...)...)
 	cmd.Dir = string(w)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// On an interrupt, the second stage first ends the command that it is timing.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
+	cmd.SysProcAttr = new(syscall.SysProcAttr)
 	if os.Geteuid() == 0 {
 		if err := giveAway(w); err != nil {
 			return err
 		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivilegedID, Gid: unprivilegedID}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: unprivilegedID, Gid: unprivilegedID}
+	}
+	if cgroup != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(cgroup.Fd())
 	}
 	err := cmd.Run()
 	if failed := new(exec.ExitError); errors.As(err, &failed) {

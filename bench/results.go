@@ -23,6 +23,9 @@ func (m *results) set(row, column string, seconds float64) {
 	m.seconds[cell{row, column}] = seconds
 }
 
+// any reports whether there is a figure.
+func (m *results) any() bool { return len(m.seconds) > 0 }
+
 // ratio compares two columns of one row. It reports whether both were measured.
 func (m *results) ratio(row, column, to string) (float64, bool) {
 	figure, ok := m.seconds[cell{row, column}]

@@ -11,6 +11,10 @@ const (
 	rowStatus  = "git status, 10k files"
 	rowInside  = "the same, in a running container"
 	rowInstall = "apt-get install, 2k files"
+	rowFind    = "find -ls, 50k files"
+	rowExtract = "tar -x, 10k files"
+	rowCopy    = "cp -a, 10k files"
+	rowRemove  = "rm -r, 10k files"
 	rowBuild1  = "C build of 100 tiny files, make -j1"
 	rowBuild2  = "C build of 100 tiny files, make -j2"
 
@@ -109,28 +113,28 @@ var rows = []row{
 	micro("sendmsg and recvmsg", "message").unless("fakeroot", "proot -0", "pseudo"),
 	micro("echo by TCP: 2 sendmsg, 2 recvmsg", "echo").unless("fakeroot", "proot -0", "pseudo"),
 	{
-		name:    "find -ls, 50k files",
+		name:    rowFind,
 		needs:   []string{"find"},
 		prepare: once("tree50k", func(dir string) error { return makeTree(dir, 50_000, 0) }),
 		argv:    []string{"find", "{fixtures}/tree50k", "-ls"},
 		slow:    true,
 	},
 	{
-		name:    "tar -x, 10k files",
+		name:    rowExtract,
 		needs:   []string{"tar"},
 		prepare: once("archives", makeArchives),
 		argv:    []string{"tar", "--same-owner", "--numeric-owner", "-xpf", "{fixtures}/archives/{archive}", "-C", "{run}"},
 		slow:    true,
 	},
 	{
-		name:    "cp -a, 10k files",
+		name:    rowCopy,
 		needs:   []string{"cp"},
 		prepare: tree10k,
 		argv:    []string{"cp", "-a", "{fixtures}/tree10k", "{run}/copy"},
 		slow:    true,
 	},
 	{
-		name:    "rm -r, 10k files",
+		name:    rowRemove,
 		needs:   []string{"rm"},
 		prepare: tree10k,
 		warm:    []string{"cp", "-a", "{fixtures}/tree10k", "{run}/copy"},

@@ -28,6 +28,12 @@ func (w workdir) state() string { return filepath.Join(string(w), "state") }
 // which may write outside of the work directory.
 func (w workdir) markdown() string { return filepath.Join(string(w), "table.md") }
 
+// svg is the same for the plot.
+func (w workdir) svg() string { return filepath.Join(string(w), "plot.svg") }
+
+// cgroup is a link to the cgroup of the second stage, if it has one.
+func (w workdir) cgroup() string { return filepath.Join(string(w), "cgroup") }
+
 // refresh creates empty directories for the next command.
 func (w workdir) refresh() error {
 	for _, dir := range []string{w.run(), w.state()} {
