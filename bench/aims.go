@@ -33,6 +33,7 @@ var aims = []aim{
 	{"accelerated, every row except the builds is ahead of the other fakeroots (with the same exception)", aheadOfPeers(columnAccelerated)},
 	{"accelerated, find is at most 1.8x native", atMost(columnAccelerated, rowFind, columnNative, 1.8)},
 	{"accelerated, git status is at most 1.8x native", atMost(columnAccelerated, rowStatus, columnNative, 1.8)},
+	{"accelerated, tar -c is at most 1.6x native", atMost(columnAccelerated, rowArchive, columnNative, 1.6)},
 	{"accelerated, cp -a is at most 2x native", atMost(columnAccelerated, rowCopy, columnNative, 2)},
 	{"accelerated, tar -x is at most 2x native", atMost(columnAccelerated, rowExtract, columnNative, 2)},
 	{"accelerated, rm -r is at most 1.4x native", atMost(columnAccelerated, rowRemove, columnNative, 1.4)},

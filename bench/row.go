@@ -13,6 +13,7 @@ const (
 	rowInstall = "apt-get install, 2k files"
 	rowFind    = "find -ls, 50k files"
 	rowExtract = "tar -x, 10k files"
+	rowArchive = "tar -c, 10k files"
 	rowCopy    = "cp -a, 10k files"
 	rowRemove  = "rm -r, 10k files"
 	rowBuild1  = "C build of 100 tiny files, make -j1"
@@ -125,6 +126,14 @@ var rows = []row{
 		prepare: once("archives", makeArchives),
 		argv:    []string{"tar", "--same-owner", "--numeric-owner", "-xpf", "{fixtures}/archives/{archive}", "-C", "{run}"},
 		slow:    true,
+	},
+	{
+		name:    rowArchive,
+		needs:   []string{"tar"},
+		prepare: tree10k,
+		// tar does not read files for an archive that is /dev/null.
+		argv: []string{"sh", "-c", "tar -C {fixtures}/tree10k -cf - . | cat >/dev/null"},
+		slow: true,
 	},
 	{
 		name:    rowCopy,
