@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,7 +106,10 @@ func (o *EnterOptions) join(socket *os.File) (status int, ended bool, err error)
 		if err := json.Unmarshal([]byte(text), user); err != nil {
 			return StatusFailed, false, fmt.Errorf("the container's answer: %w", err)
 		}
-		err := joinSupervisor(o.Supervisor, supervisor.Process{Listener: listener, User: user})
+		err := supervisor.Join(o.Supervisor, supervisor.Process{Listener: listener, User: user})
+		if errors.Is(err, supervisor.ErrNoKeeper) { // it ends with the container
+			err = fmt.Errorf("%w: %w", ErrNotRunning, err)
+		}
 		if err != nil {
 			return StatusFailed, false, err
 		}
@@ -118,19 +120,6 @@ func (o *EnterOptions) join(socket *os.File) (status int, ended bool, err error)
 		return StatusFailed, false, endedOr(err)
 	}
 	return 0, false, nil
-}
-
-// supervisorPatience is how long a supervisor may take to replace a keeper that was killed.
-const supervisorPatience = 10 * time.Second
-
-// joinSupervisor is supervisor.Join, and waits for a keeper that is being replaced.
-func joinSupervisor(cfg supervisor.Config, p supervisor.Process) error {
-	for end := time.Now().Add(supervisorPatience); ; time.Sleep(20 * time.Millisecond) {
-		err := supervisor.Join(cfg, p)
-		if !errors.Is(err, supervisor.ErrNoKeeper) || time.Now().After(end) {
-			return err
-		}
-	}
 }
 
 // endedOr returns ErrNotRunning if err means that the container has ended.

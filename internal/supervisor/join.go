@@ -189,7 +189,10 @@ func (k *keeper) openSocket() error {
 			return err
 		}
 		l.SetUnlinkOnClose(false) // the descriptor in its address is closed
-		if err = os.Rename(addr.Name, last); err != nil {
+		if err = unix.Stat(addr.Name, &k.socketFile); err == nil {
+			err = os.Rename(addr.Name, last)
+		}
+		if err != nil {
 			l.Close()
 		}
 		return err
@@ -216,14 +219,18 @@ func (k *keeper) openSocket() error {
 
 // ownsDirectory reports whether Config.SocketDir is the directory in which the keeper has
 // created its socket. Somebody may have removed that, and others have created another one.
-func (k *keeper) ownsDirectory() bool {
+func (k *keeper) ownsDirectory() bool { return isFile(k.cfg.SocketDir, &k.socketDir) }
+
+// isFile reports whether name leads to the file whose status was st.
+func isFile(name string, st *unix.Stat_t) bool {
 	var now unix.Stat_t
-	return unix.Stat(k.cfg.SocketDir, &now) == nil && now.Dev == k.socketDir.Dev && now.Ino == k.socketDir.Ino
+	return unix.Stat(name, &now) == nil && now.Dev == st.Dev && now.Ino == st.Ino
 }
 
-// removeSocket removes the keeper's socket, if there is one.
+// removeSocket removes the keeper's socket, if there is one. The container may have been started again
+// before this keeper noticed its end: then the socket is that of another keeper.
 func (k *keeper) removeSocket() error {
-	if k.socket == "" || !k.ownsDirectory() {
+	if k.socket == "" || !isFile(k.socket, &k.socketFile) {
 		return nil
 	}
 	err := os.Remove(k.socket)

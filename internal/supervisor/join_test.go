@@ -94,6 +94,32 @@ func TestJoinErrors(t *testing.T) {
 	}
 }
 
+// A container may be started again before the keeper of its last run notices the end of that: the new
+// one can be reached nevertheless.
+func TestKeeperRemovesOwnSocket(t *testing.T) {
+	cfg, _ := joining(t)
+	late, next := &keeper{cfg: cfg}, &keeper{cfg: cfg}
+	for _, k := range []*keeper{late, next} {
+		if err := k.openSocket(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := late.removeSocket(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := dial(cfg)
+	if err != nil {
+		t.Fatal("the next keeper:", err)
+	}
+	c.Close()
+	if err := next.removeSocket(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dial(cfg); !errors.Is(err, ErrNoKeeper) {
+		t.Errorf("got %v, want ErrNoKeeper", err)
+	}
+}
+
 // If the worker is killed before it has answered, or before the keeper has noticed its end, a process
 // joins as soon as there is another worker.
 func TestJoinWaitsForWorker(t *testing.T) {

@@ -35,8 +35,8 @@ type keeper struct {
 	decoy   *os.File // descriptors 0 to 2 of the workers
 	maps    mapStore
 	socket  string // path of the socket, see listen; empty: none
-	// socketDir is the status of Config.SocketDir when the socket was created.
-	socketDir unix.Stat_t
+	// socketDir and socketFile are the status of Config.SocketDir and of the socket when that was created.
+	socketDir, socketFile unix.Stat_t
 
 	mu        sync.Mutex
 	worker    conn
