@@ -80,11 +80,18 @@ func Enter(o EnterOptions) (status int, err error) {
 	if err != nil || ended {
 		return status, err
 	}
+	var signals <-chan os.Signal
+	if o.Signals && !o.Detach { // before the command runs, and others can see that
+		signals = catchSignals(forwardable())
+	}
+	if err := sendText(socket, proceed); err != nil {
+		return StatusFailed, endedOr(err)
+	}
 	if o.Detach {
 		return 0, nil
 	}
 	if o.Signals {
-		go forwardOver(socket, catchSignals(forwardable()))
+		go forwardOver(socket, signals)
 	}
 	status, err = awaitStatus(socket)
 	if term != nil {
@@ -93,8 +100,8 @@ func Enter(o EnterOptions) (status int, err error) {
 	return status, err
 }
 
-// join passes the listener of the command to the container's supervisor, and lets the command
-// run. Ended means that it has ended before, with this status.
+// join passes the listener of the command, which does not run yet, to the container's supervisor.
+// Ended means that it has ended before, with this status.
 func (o *EnterOptions) join(socket *os.File) (status int, ended bool, err error) {
 	text, listener, err := receive(socket)
 	if err != nil {
@@ -115,9 +122,6 @@ func (o *EnterOptions) join(socket *os.File) (status int, ended bool, err error)
 		}
 	} else if status, err := strconv.Atoi(text); err == nil {
 		return status, true, nil
-	}
-	if err := sendText(socket, proceed); err != nil {
-		return StatusFailed, false, endedOr(err)
 	}
 	return 0, false, nil
 }

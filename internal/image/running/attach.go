@@ -37,6 +37,16 @@ func Attach(c *storedir.Container, o AttachOptions) (status int, err error) {
 		return 0, err
 	}
 	defer ended.Close()
+	if o.Signals && !c.Settings.Terminal { // before the user sees that it runs
+		received := make(chan os.Signal, 16)
+		signal.Notify(received, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
+		defer signal.Stop(received)
+		go func() {
+			for s := range received {
+				_ = Signal(c, s.(unix.Signal)) // an error means that it has ended
+			}
+		}()
+	}
 	followed, ready, detached := make(chan error, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		followed <- Logs(c, LogOptions{Follow: true, Out: o.Out, Err: o.Err, ready: func() { close(ready) }})
@@ -55,16 +65,6 @@ func Attach(c *storedir.Container, o AttachOptions) (status int, err error) {
 	}
 	if o.In != nil && c.Settings.Terminal {
 		defer followSize(c, o.In)()
-	}
-	if o.Signals && !c.Settings.Terminal {
-		received := make(chan os.Signal, 16)
-		signal.Notify(received, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
-		defer signal.Stop(received)
-		go func() {
-			for s := range received {
-				_ = Signal(c, s.(unix.Signal)) // an error means that it has ended
-			}
-		}()
 	}
 	select {
 	case <-detached:
