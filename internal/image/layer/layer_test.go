@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -128,5 +129,32 @@ func TestRemoveAll(t *testing.T) {
 	}
 	if err := RemoveAll(top); err != nil {
 		t.Errorf("once more: %v", err)
+	}
+}
+
+// TestRemoveAllTogether has several remove one tree, as prune does while a container of --rm ends.
+func TestRemoveAllTogether(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	for range 50 {
+		for _, dir := range []string{"/a/b/c", "/d/e", "/f"} {
+			if err := os.MkdirAll(top+dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(top+dir+"/file", nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if err := RemoveAll(top); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if _, err := os.Lstat(top); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("it is still there: %v", err)
+		}
 	}
 }

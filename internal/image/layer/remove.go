@@ -9,13 +9,21 @@ import (
 )
 
 // RemoveAll removes a file or a tree of the caller, with directories of any mode. It is no
-// error if there is none.
+// error if there is none, or if others remove it at the same time.
 func RemoveAll(name string) error { return RemoveAt(unix.AT_FDCWD, name) }
 
 // RemoveAt is RemoveAll for a name in the directory dir.
 func RemoveAt(dir int, name string) error {
+	err := removeAt(dir, name)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+func removeAt(dir int, name string) error {
 	switch err := unix.Unlinkat(dir, name, 0); err {
-	case nil, unix.ENOENT:
+	case nil:
 		return nil
 	case unix.EISDIR:
 	default:
@@ -30,7 +38,7 @@ func RemoveAt(dir int, name string) error {
 		return &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	if st.Mode&0o700 != 0o700 {
-		// The object is a directory of the caller, and nobody else changes the tree.
+		// The object is a directory of the caller, and nobody else makes it another one.
 		if err := unix.Fchmodat(dir, name, 0o700, 0); err != nil {
 			return &os.PathError{Op: "chmod", Path: name, Err: err}
 		}
