@@ -283,6 +283,9 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 	if err == nil {
 		err = st.release()
 	}
+	if errors.Is(err, errStageEnded) {
+		return sendStatus(peer, <-ended)
+	}
 	if err != nil {
 		return kill(err)
 	}

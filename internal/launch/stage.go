@@ -25,8 +25,8 @@ import (
 // StageName is argv[0] of the stage: a process with this name must call StageMain.
 const StageName = "subuidless-stage"
 
-// errStageEnded means that the stage ended before it had installed the filter. It has told
-// the user why, and its exit status is that of the command.
+// errStageEnded means that the stage ended before it was to execute the command: it has told the user
+// why, or a signal has ended it. Its exit status is that of the command.
 var errStageEnded = errors.New("the stage has ended")
 
 // stage is a stage as its parent sees it.
@@ -186,15 +186,19 @@ func (s *stage) listener() (*os.File, error) {
 	return s.duplicate(fd)
 }
 
-// release lets the stage execute the command.
+// release lets the stage execute the command. The error is errStageEnded if a signal has ended the
+// stage.
 func (s *stage) release() error {
+	var err error
 	if s.gated != nil {
-		return s.gated.Release()
+		err = s.gated.Release()
+	} else if err = sendText(s.socket, proceed); err == nil {
+		err = s.socket.Close()
 	}
-	if err := sendText(s.socket, proceed); err != nil {
-		return err
+	if fdpass.PeerGone(err) {
+		return errStageEnded
 	}
-	return s.socket.Close()
+	return err
 }
 
 // notReleased returns the exit status and the message for an error of release.
