@@ -342,7 +342,11 @@ func (c *Container) SaveState(durable bool) error {
 }
 
 // LoadState reads state.json, and whether the container runs.
-func (c *Container) LoadState() error {
+func (c *Container) LoadState() error { return c.loadState(time.Time{}) }
+
+// loadState is LoadState. If the state has said before that the container has started at the time
+// unfinished, and not that it has ended, and still says so while it does not run, it was killed.
+func (c *Container) loadState(unfinished time.Time) error {
 	c.Running = c.IsRunning()
 	c.State = State{}
 	name := filepath.Join(c.Dir, "state.json")
@@ -358,6 +362,9 @@ func (c *Container) LoadState() error {
 		}
 	}
 	if !c.Running && err == nil && !c.State.Started.IsZero() && c.State.Finished.Before(c.State.Started) {
+		if !c.State.Started.Equal(unfinished) {
+			return c.loadState(c.State.Started) // it may have been started after the first line
+		}
 		c.State.ExitCode, c.State.Error = exitKilled, "the process that ran the container was killed"
 		c.State.Finished, c.State.Health = c.State.Started, nil
 		if st, err := os.Stat(filepath.Join(c.Dir, "log")); err == nil {

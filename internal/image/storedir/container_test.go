@@ -8,7 +8,51 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
+
+// TestLoadStateStarting loads the state of a container that others start and that ends, again and
+// again. It never looks as if it had been killed.
+func TestLoadStateStarting(t *testing.T) {
+	c := &Container{Dir: t.TempDir()}
+	done, ended := make(chan struct{}), make(chan error)
+	go func() {
+		defer close(ended)
+		runs := &Container{Dir: c.Dir}
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			lock, err := LockFile(filepath.Join(c.Dir, "lock"), unix.LOCK_EX)
+			if err == nil {
+				runs.State = State{Started: time.Now()}
+				err = runs.SaveState(false)
+			}
+			if err == nil {
+				time.Sleep(100 * time.Microsecond) // it runs
+				runs.State.Finished = time.Now()
+				err = runs.SaveState(false)
+			}
+			lock.Unlock()
+			if err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for range 10000 {
+		if err := c.LoadState(); err != nil || c.State.Error != "" {
+			t.Errorf("%v, %+v", err, c.State)
+			break
+		}
+	}
+	close(done)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
 
 // A file that a power cut has left incomplete gives a clear error, or what is known without it; never
 // another container.
