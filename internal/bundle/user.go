@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -91,7 +90,7 @@ func AnnotatedUser(annotations map[string]string) (*specs.User, error) {
 // cannot be read or has no process.
 func User(bundle string) (*specs.User, error) {
 	name := filepath.Join(bundle, "config.json")
-	text, err := os.ReadFile(name)
+	text, _, err := Read(name)
 	if err != nil {
 		return nil, err
 	}

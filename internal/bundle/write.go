@@ -41,19 +41,12 @@ func Write(bundle string, opts Options, rows []syscalls.Row) error {
 
 // readSpec returns the configuration to start from, and the mode for the file.
 func readSpec(path string) ([]byte, fs.FileMode, error) {
-	config, err := os.ReadFile(path)
+	config, mode, err := Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		config, err = Default()
 		return config, 0o644, err
 	}
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	return config, info.Mode().Perm(), nil
+	return config, mode, err
 }
 
 // replaceFile replaces the content of a file atomically: readers see the old or the new

@@ -83,10 +83,13 @@ func readBundle(c *command) (config bundleConfig, dir string, err error) {
 		return config, "", fmt.Errorf("the bundle of container %s: %w", c.id, err)
 	}
 	path := c.value("config") // relative to the working directory
-	if path == "" {
+	if path != "" {
+		config.text, err = os.ReadFile(path) // also from a pipe
+	} else {
 		path = filepath.Join(dir, configName)
+		config.text, _, err = bundle.Read(path)
 	}
-	if config.text, err = os.ReadFile(path); err != nil {
+	if err != nil {
 		return config, "", fmt.Errorf("the configuration of container %s: %w", c.id, err)
 	}
 	if err := json.Unmarshal(config.text, &config.Spec); err != nil {
