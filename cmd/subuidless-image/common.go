@@ -70,6 +70,13 @@ func transferOptions(f cli.TransferFlags, known *reference.Registries) transfer.
 	}
 }
 
+// printDamaged names images or containers that cannot be read, which a list leaves out.
+func printDamaged[E error](damaged []E) {
+	for _, d := range damaged {
+		fmt.Fprintln(os.Stderr, "subuidless: warning:", d)
+	}
+}
+
 // printWaiting says why a command waits.
 func printWaiting() {
 	fmt.Fprintln(os.Stderr, "subuidless: waiting for other commands that use the store")
@@ -89,9 +96,12 @@ func imageNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDire
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	images, err := s.Images()
+	images, damaged, err := s.Images()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
+	}
+	for _, d := range damaged { // for rmi
+		images = append(images, d.Image)
 	}
 	var names []string
 	for _, i := range images {

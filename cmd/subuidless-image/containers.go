@@ -24,6 +24,7 @@ func newRmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rm [flags] CONTAINER...",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			which.damaged = force
 			return which.change(cmd, args, func(c *store.Container) error {
 				return running.Remove(c, force)
 			})
@@ -219,6 +220,12 @@ func newRenameCommand() *cobra.Command {
 
 // forContainers calls f with each of the containers that args name.
 func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *store.Container) error) error {
+	return eachContainer(where, args, false, f)
+}
+
+// eachContainer is forContainers, and with damaged set, also calls f with containers of which hardly anything
+// is known.
+func eachContainer(where cli.StoreFlags, args []string, damaged bool, f func(*store.Store, *store.Container) error) error {
 	s, err := openStore(where)
 	if err != nil {
 		return err
@@ -226,6 +233,9 @@ func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *st
 	var errs []error
 	for _, arg := range args {
 		c, err := s.FindContainer(arg)
+		if d := (*store.DamagedContainer)(nil); damaged && errors.As(err, &d) {
+			c, err = d.Container, nil
+		}
 		if err == nil {
 			err = f(s, c)
 		}
@@ -239,6 +249,8 @@ type containerFlags struct {
 	where cli.StoreFlags
 	all   bool
 	among func(*store.Container) bool // those of all that are meant; nil: each
+
+	damaged bool // as in eachContainer
 }
 
 // allRunning are the containers that --all means for most commands.
@@ -269,7 +281,7 @@ func (f *containerFlags) change(cmd *cobra.Command, args []string, change func(*
 		if err != nil {
 			return err
 		}
-		containers, err := s.Containers()
+		containers, damaged, err := s.Containers()
 		if err != nil {
 			return err
 		}
@@ -278,19 +290,28 @@ func (f *containerFlags) change(cmd *cobra.Command, args []string, change func(*
 				args = append(args, c.ID)
 			}
 		}
+		for _, d := range damaged {
+			if f.among == nil || d.Container.Running {
+				args = append(args, d.Container.ID)
+			}
+		}
 	}
-	return changeContainers(cmd, f.where, args, change)
+	return eachContainer(f.where, args, f.damaged, printChanged(cmd, change))
 }
 
 // changeContainers is forContainers, and prints the name of each container that f has changed.
 func changeContainers(cmd *cobra.Command, where cli.StoreFlags, args []string, f func(*store.Container) error) error {
-	return forContainers(where, args, func(_ *store.Store, c *store.Container) error {
+	return forContainers(where, args, printChanged(cmd, f))
+}
+
+func printChanged(cmd *cobra.Command, f func(*store.Container) error) func(*store.Store, *store.Container) error {
+	return func(_ *store.Store, c *store.Container) error {
 		err := f(c)
 		if err == nil {
 			fmt.Fprintln(cmd.OutOrStdout(), c.Name)
 		}
 		return err
-	})
+	}
 }
 
 // containerNames completes the names of containers.
@@ -299,9 +320,12 @@ func containerNames(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	containers, err := s.Containers()
+	containers, damaged, err := s.Containers()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
+	}
+	for _, d := range damaged { // for rm
+		containers = append(containers, d.Container)
 	}
 	var names []string
 	for _, c := range containers {

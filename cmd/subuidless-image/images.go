@@ -57,10 +57,11 @@ Size. The keys of --filter are before, dangling, label, reference and since.`,
 			if err != nil {
 				return err
 			}
-			images, err := s.Images()
+			images, damaged, err := s.Images()
 			if err != nil {
 				return err
 			}
+			printDamaged(damaged)
 			if len(args) > 0 {
 				if images, err = named(images, args[0], known); err != nil {
 					return err

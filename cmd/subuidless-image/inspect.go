@@ -100,7 +100,7 @@ func inspect(s *store.Store, text, kind string) (any, error) {
 }
 
 func inspectImage(s *store.Store, i *store.Image) (*inspected, error) {
-	images, err := s.Images()
+	images, _, err := s.Images()
 	if err != nil {
 		return nil, err
 	}

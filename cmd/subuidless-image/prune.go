@@ -52,6 +52,7 @@ nothing needs.`,
 			if err != nil {
 				return err
 			}
+			printKept(p)
 			for _, id := range p.Containers {
 				fmt.Fprintln(cmd.OutOrStdout(), "Deleted container:", id)
 			}
@@ -77,6 +78,14 @@ nothing needs.`,
 	addPruneFilter(cmd, &filters, "until, label and label!")
 	where.Add(cmd)
 	return cmd
+}
+
+// printKept names what is damaged, if that keeps files.
+func printKept(p *store.Pruned) {
+	printDamaged(p.Damaged)
+	if len(p.Damaged) > 0 {
+		fmt.Fprintln(os.Stderr, "subuidless: warning: all files of images are kept until nothing is damaged, because it may need them")
+	}
 }
 
 // confirm asks the user, if there is a terminal.
@@ -122,9 +131,10 @@ func newStoreCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Verify each file of the store, and that each image is complete",
-		Long: `Verify the digest of each file, and that each image has all of its files. Leftovers
-of interrupted commands are no damage; subuidless prune removes them. The exit
-status is 1 if something is damaged, even if it has been repaired.`,
+		Long: `Verify the digest of each file of images, that each image has all of its files, and
+that what is noted about each container can be read. Leftovers of interrupted commands
+are no damage; subuidless prune removes them. The exit status is 1 if something is
+damaged, even if it has been repaired.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := openStore(where)
@@ -143,9 +153,9 @@ status is 1 if something is damaged, even if it has been repaired.`,
 				fmt.Fprintln(cmd.OutOrStdout(), "The store is in order.")
 				return nil
 			case repair:
-				return fmt.Errorf("%d problems; what was damaged has been removed", len(problems))
+				return fmt.Errorf("%d problems; damaged files and incomplete images have been removed", len(problems))
 			}
-			return fmt.Errorf("%d problems; --repair removes what is damaged, so that it can be pulled again", len(problems))
+			return fmt.Errorf("%d problems; --repair removes damaged files and incomplete images, so that they can be pulled again", len(problems))
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged files, and images that are not complete")

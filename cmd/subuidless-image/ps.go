@@ -41,10 +41,11 @@ ancestor, before, exited, health, id, label, name, since, status and volume.`,
 			if err != nil {
 				return err
 			}
-			containers, err := s.Containers() // the newest first
+			containers, damaged, err := s.Containers() // the newest first
 			if err != nil {
 				return err
 			}
+			printDamaged(damaged)
 			if latest {
 				last = 1
 			}

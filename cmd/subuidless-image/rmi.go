@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/rootless-containers/subuidless/cmd/internal/cli"
@@ -31,13 +33,16 @@ Files that no other image and no container needs are removed, too.`,
 				return err
 			}
 			if all {
-				images, err := s.Images()
+				images, damaged, err := s.Images()
 				if err != nil {
 					return err
 				}
 				force = true
 				for _, i := range images {
 					args = append(args, i.ID().Hex)
+				}
+				for _, d := range damaged {
+					args = append(args, d.Image.Entry.Digest.Hex)
 				}
 			}
 			var errs []error
@@ -49,7 +54,10 @@ Files that no other image and no container needs are removed, too.`,
 				errs = append(errs, err)
 			}
 			if !noPrune {
-				_, err = s.Prune(store.PruneOptions{Waiting: printWaiting})
+				p, err := s.Prune(store.PruneOptions{Waiting: printWaiting})
+				if err == nil {
+					printKept(p)
+				}
 				errs = append(errs, err)
 			}
 			return errors.Join(errs...)
@@ -71,6 +79,9 @@ func removeImage(s *store.Store, w io.Writer, text string, force bool) error {
 		return err
 	}
 	image, err := s.Find(text, known.Aliases)
+	if damaged := (*store.DamagedImage)(nil); errors.As(err, &damaged) {
+		image, err = damaged.Image, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -91,7 +102,7 @@ func removeImage(s *store.Store, w io.Writer, text string, force bool) error {
 		}
 		fmt.Fprintln(w, "Untagged:", image.Name)
 		if gone {
-			fmt.Fprintln(w, "Deleted:", image.ID())
+			fmt.Fprintln(w, "Deleted:", idOrDigest(image))
 		}
 		return nil
 	}
@@ -105,15 +116,21 @@ func removeImage(s *store.Store, w io.Writer, text string, force bool) error {
 	for _, name := range removed {
 		fmt.Fprintln(w, "Untagged:", name)
 	}
-	fmt.Fprintln(w, "Deleted:", image.ID())
+	fmt.Fprintln(w, "Deleted:", idOrDigest(image))
 	return nil
 }
 
+// idOrDigest returns the id of the image, or the digest in index.json if a damaged one has none.
+func idOrDigest(image *store.Image) v1.Hash { return cmp.Or(image.ID(), image.Entry.Digest) }
+
 // namesOf returns the names of the image.
 func namesOf(s *store.Store, image *store.Image) ([]string, error) {
-	images, err := s.Images()
+	images, damaged, err := s.Images()
 	if err != nil {
 		return nil, err
+	}
+	for _, d := range damaged {
+		images = append(images, d.Image)
 	}
 	var names []string
 	for _, i := range images {
@@ -126,7 +143,7 @@ func namesOf(s *store.Store, image *store.Image) ([]string, error) {
 
 // unused returns an error if a container uses the image.
 func unused(s *store.Store, image *store.Image) error {
-	containers, err := s.Containers()
+	containers, _, err := s.Containers()
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (s *Store) ReadBlob(digest v1.Hash) ([]byte, error) {
 		return nil, err
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != digest.Hex {
-		return nil, fmt.Errorf("%s: %w (subuidless store check finds and removes damaged blobs)", s.BlobPath(digest), ErrDigest)
+		return nil, fmt.Errorf("%s: %w", s.BlobPath(digest), ErrDigest)
 	}
 	return b, nil
 }

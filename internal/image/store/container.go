@@ -62,7 +62,7 @@ func (s *Store) lockNames(name string) (Lock, error) {
 	if err != nil || name == "" {
 		return l, err
 	}
-	all, err := s.Containers()
+	all, _, err := s.Containers()
 	for _, o := range all {
 		if o.Name == name {
 			err = fmt.Errorf("container name %q: container %s has it (remove that one with subuidless rm %s, or choose another name)", name, o.ID[:12], name)
@@ -92,10 +92,16 @@ func (s *Store) Rename(c *Container, name string) error {
 	return c.Save()
 }
 
-// Containers returns all containers, the newest first.
-func (s *Store) Containers() ([]*Container, error) { return storedir.Containers(s.Dir) }
+// DamagedContainer is the error about a container of which a file is damaged.
+type DamagedContainer = storedir.Damaged
 
-// FindContainer returns the container with this name, or whose id begins with it.
+// Containers returns all containers, the newest first, and those that are damaged.
+func (s *Store) Containers() ([]*Container, []*DamagedContainer, error) {
+	return storedir.Containers(s.Dir)
+}
+
+// FindContainer returns the container with this name, or whose id begins with it. The error is a
+// DamagedContainer if that one is damaged.
 func (s *Store) FindContainer(text string) (*Container, error) {
 	return storedir.FindContainer(s.Dir, text)
 }

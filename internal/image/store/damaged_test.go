@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +44,7 @@ func TestDamagedIndex(t *testing.T) {
 	}
 	file := s.path(storedir.Index)
 	prefixes(t, file, func(whole bool, n int) {
-		images, err := s.Images()
+		images, _, err := s.Images()
 		if whole && (err != nil || len(images) != 1) || !whole && (err == nil || !strings.Contains(err.Error(), file)) {
 			t.Errorf("%d bytes: %d images, %v", n, len(images), err)
 		}
@@ -54,6 +56,131 @@ func TestDamagedIndex(t *testing.T) {
 	})
 	if !s.HasBlob(d) {
 		t.Error("the image is gone")
+	}
+}
+
+// An image of which a blob is damaged or missing is left out of the list, and can be found, kept and removed.
+func TestDamagedImage(t *testing.T) {
+	const name, other = "docker.io/library/damaged:1", "docker.io/library/other:1"
+	for what, damage := range map[string]func(manifest string, i *Image, s *Store) error{
+		"manifest":         func(m string, _ *Image, _ *Store) error { return os.WriteFile(m, []byte("{}"), 0o600) },
+		"no manifest":      func(m string, _ *Image, _ *Store) error { return os.Remove(m) },
+		"configuration":    func(_ string, i *Image, s *Store) error { return os.WriteFile(s.BlobPath(i.ID()), nil, 0o600) },
+		"no configuration": func(_ string, i *Image, s *Store) error { return os.Remove(s.BlobPath(i.ID())) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := open(t)
+			d, o := put(t, s, "damaged"), put(t, s, "other")
+			if err := errors.Join(s.Tag(d, d.Digest, name), s.Tag(o, o.Digest, other)); err != nil {
+				t.Fatal(err)
+			}
+			leftover, err := s.PutBlob([]byte("maybe a layer of it"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := s.Find(name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(s.BlobPath(d.Digest), whole, s); err != nil {
+				t.Fatal(err)
+			}
+			images, damaged, err := s.Images()
+			if err != nil || len(images) != 1 || images[0].Name != other || len(damaged) != 1 || damaged[0].Image.Name != name {
+				t.Fatalf("%v, %v, %v", images, damaged, err)
+			}
+			texts := []string{name, d.Digest.Hex[:12]}
+			if strings.Contains(what, "configuration") { // then, the id is known
+				texts = append(texts, whole.ID().Hex[:12])
+			}
+			for _, text := range texts {
+				_, err := s.Find(text, nil)
+				if found := (*DamagedImage)(nil); !errors.As(err, &found) || found.Image.Entry.Digest != d.Digest || !strings.Contains(err.Error(), "rmi "+name) {
+					t.Errorf("Find(%s): %v", text, err)
+				}
+			}
+			if i, err := s.Find(images[0].ID().Hex[:12], nil); err != nil || i.Name != other {
+				t.Errorf("the other one: %v, %v", i, err)
+			}
+			p, err := s.Prune(PruneOptions{Unused: true})
+			if err != nil || len(p.Damaged) != 1 || !slices.Equal(p.Images, []string{other}) || !s.HasBlob(v1.Descriptor{Digest: leftover, Size: -1}) {
+				t.Errorf("Prune: %+v, %v", p, err)
+			}
+			if problems, err := s.Check(false, nil); err != nil || len(problems) == 0 {
+				t.Errorf("Check: %v, %v", problems, err)
+			}
+			if gone, err := s.Untag(name); !gone || err != nil {
+				t.Errorf("Untag: %v, %v", gone, err)
+			}
+			p, err = s.Prune(PruneOptions{})
+			if err != nil || len(p.Damaged) > 0 || s.HasBlob(v1.Descriptor{Digest: leftover, Size: -1}) || len(list(t, s)) > 0 {
+				t.Errorf("Prune afterwards: %+v, %v", p, err)
+			}
+		})
+	}
+}
+
+// As long as a container is damaged, nothing that it may need is removed: neither images nor layers nor
+// volumes.
+func TestDamagedContainer(t *testing.T) {
+	s := open(t)
+	d := put(t, s, "image")
+	if err := s.Tag(d, d.Digest, "docker.io/library/image:1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateVolume("volume", nil); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, name := range []string{"damaged", "other"} {
+		c := &Container{Name: name}
+		l, err := s.NewContainer(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Unlock()
+		ids = append(ids, c.ID)
+	}
+	layer, dir := s.path("layers", strings.Repeat("a", layerIDSize)), s.path("containers", ids[0])
+	if err := os.Mkdir(layer, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "{}", `{"ID": 1}`, `{"ID": "` + ids[1] + `"}`} { // each is JSON of something else, or none
+		if err := os.WriteFile(filepath.Join(dir, storedir.Config), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		all, damaged, err := s.Containers()
+		if err != nil || len(all) != 1 || all[0].ID != ids[1] || len(damaged) != 1 || damaged[0].Container.ID != ids[0] {
+			t.Errorf("%q: %v, %v, %v", text, all, damaged, err)
+		}
+	}
+	if _, err := s.FindContainer("other"); err != nil {
+		t.Error(err)
+	}
+	p, err := s.Prune(PruneOptions{Unused: true, Containers: true})
+	if err != nil || len(p.Damaged) != 1 || !slices.Equal(p.Containers, ids[1:]) || len(p.Images) > 0 {
+		t.Errorf("Prune: %+v, %v", p, err)
+	}
+	if removed, err := s.PruneVolumes(nil); err == nil || len(removed) > 0 {
+		t.Errorf("PruneVolumes: %q, %v", removed, err)
+	}
+	if problems, err := s.Check(true, nil); err != nil || len(problems) != 1 || !strings.Contains(problems[0].Message, "rm -f "+ids[0][:12]) {
+		t.Errorf("Check: %v, %v", problems, err)
+	}
+	for _, name := range []string{layer, filepath.Join(dir, "upper"), s.path("volumes", "volume", "_data")} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := storedir.RemoveContainer(dir); err != nil {
+		t.Fatal(err)
+	}
+	p, err = s.Prune(PruneOptions{Unused: true})
+	if err != nil || len(p.Damaged) > 0 || len(p.Images) != 1 {
+		t.Errorf("Prune afterwards: %+v, %v", p, err)
+	}
+	if _, err := os.Stat(layer); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the layer: %v", err)
 	}
 }
 

@@ -32,6 +32,10 @@ type Pruned struct {
 	Images     []string // names or ids
 	Containers []string // ids
 	Bytes      int64    // disk space
+
+	// Damaged are the images and containers that cannot be read. As long as there are any, all files
+	// that one of them may need stay.
+	Damaged []error
 }
 
 // Prune removes images and containers as o says, and all blobs, layers and other files that
@@ -43,11 +47,15 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 	}
 	defer l.Unlock()
 	p := new(Pruned)
-	containers, err := s.Containers()
+	containers, damaged, err := s.Containers()
 	if err != nil {
 		return nil, err
 	}
 	var kept []*Container
+	for _, d := range damaged {
+		p.Damaged = append(p.Damaged, d)
+		kept = append(kept, d.Container)
+	}
 	for _, c := range containers {
 		lock, err := c.Lock()
 		if errors.Is(err, ErrNotFound) {
@@ -85,12 +93,16 @@ func (s *Store) Prune(o PruneOptions) (*Pruned, error) {
 
 // pruneImages removes images as o says.
 func (s *Store) pruneImages(o PruneOptions, kept []*Container, p *Pruned) error {
-	images, err := s.Images()
+	images, damaged, err := s.Images()
 	if err != nil {
 		return err
 	}
+	unknown := len(p.Damaged) > 0 // which images damaged containers use
+	for _, d := range damaged {
+		p.Damaged = append(p.Damaged, d)
+	}
 	for _, i := range images {
-		used := slices.ContainsFunc(kept, func(c *Container) bool { return i.HasID(c.ImageID) })
+		used := unknown || slices.ContainsFunc(kept, func(c *Container) bool { return i.HasID(c.ImageID) })
 		if used || !o.Unused && (i.Name != "" || !o.Dangling) || !o.Match.fits(i.Config.Config.Labels, i.Config.Created.Time) {
 			continue
 		}
@@ -114,7 +126,9 @@ func (s *Store) sweep(containers []*Container, p *Pruned) error {
 	if err != nil {
 		return err
 	}
-	if err := s.sweepCache(func(hex string) bool { return blobs[hex] }); err != nil {
+	unknown := len(p.Damaged) > 0 // what those need
+	neededBlob := func(hex string) bool { return unknown || blobs[hex] }
+	if err := s.sweepCache(neededBlob); err != nil {
 		return err
 	}
 	ids := map[string]bool{}
@@ -125,8 +139,8 @@ func (s *Store) sweep(containers []*Container, p *Pruned) error {
 		dir    string
 		needed func(name string) bool
 	}{
-		{"blobs/sha256", func(name string) bool { return blobs[name] }},
-		{"layers", func(name string) bool { return layers[name] }},
+		{"blobs/sha256", neededBlob},
+		{"layers", func(name string) bool { return unknown || layers[name] }},
 		{"containers", func(name string) bool { return ids[name] }},
 		{"tmp", func(string) bool { return false }},
 		{"locks", func(name string) bool { return !isLayerID(name) }},
@@ -159,7 +173,7 @@ func isLayerID(name string) bool {
 // needed returns the blobs, by their digests in hexadecimal, and the layers that an image or
 // one of the containers needs.
 func (s *Store) needed(containers []*Container) (blobs, layers map[string]bool, err error) {
-	images, err := s.Images()
+	images, _, err := s.Images()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,12 +228,13 @@ func diskUsage(name string) int64 {
 
 // Problem is something that Check has found.
 type Problem struct {
-	Object  string // a blob, layer or image
+	Object  string // a blob, layer, image or container
 	Message string
 }
 
-// Check verifies each blob and that each image is complete. With repair, it removes damaged
-// blobs, so that the next pull fetches them again, and images that are not complete.
+// Check verifies each blob and that each image is complete, and that each container can be read. With
+// repair, it removes damaged blobs, so that the next pull fetches them again, and images that are not
+// complete; never a container, whose files exist only once.
 func (s *Store) Check(repair bool, waiting func()) ([]Problem, error) {
 	l, err := s.exclusive(waiting)
 	if err != nil {
@@ -247,6 +262,13 @@ func (s *Store) Check(repair bool, waiting func()) ([]Problem, error) {
 			}
 		}
 	}
+	_, damaged, err := s.Containers()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range damaged {
+		report("container "+d.Container.Name, "%s", d.Reason())
+	}
 	index, err := s.readIndex()
 	if err != nil {
 		report("index.json", "%v", err)
@@ -256,6 +278,9 @@ func (s *Store) Check(repair bool, waiting func()) ([]Problem, error) {
 		err := s.checkImage(d)
 		if err == nil {
 			continue
+		}
+		if broken := (*DamagedImage)(nil); errors.As(err, &broken) {
+			err = broken.Err
 		}
 		report("image "+describe(d), "%v", err)
 		if repair {

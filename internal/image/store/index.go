@@ -104,24 +104,43 @@ func (s *Store) readIndex() (*v1.IndexManifest, error) {
 	return nil, err
 }
 
-// Images returns all images, sorted by name; those with several names once for each.
-func (s *Store) Images() ([]*Image, error) {
+// DamagedImage is the error about an image that cannot be read: its manifest or configuration is missing
+// or damaged.
+type DamagedImage struct {
+	// Image has only what index.json says, and the manifest if that is whole.
+	Image *Image
+	Err   error
+}
+
+func (d *DamagedImage) Error() string {
+	name := d.Label()
+	return fmt.Sprintf("image %s is damaged: %v (subuidless store check --repair removes what is damaged, so that it can be pulled again; subuidless rmi %s removes the image)", name, d.Err, name)
+}
+
+func (d *DamagedImage) Unwrap() error { return d.Err }
+
+// Label returns the name of the image, or else the beginning of the id that Find knows it by.
+func (d *DamagedImage) Label() string { return cmp.Or(d.Image.Name, d.Image.shortID()) }
+
+// Images returns all images, sorted by name; those with several names once for each. It also returns
+// those that are damaged.
+func (s *Store) Images() (all []*Image, damaged []*DamagedImage, err error) {
 	index, err := s.readIndex()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []*Image
 	for _, d := range index.Manifests {
 		i, err := s.load(d)
-		if err != nil {
-			return nil, err
+		if broken := (*DamagedImage)(nil); errors.As(err, &broken) {
+			damaged = append(damaged, broken)
+			continue
 		}
 		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b *Image) int {
 		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Entry.Digest.Hex, b.Entry.Digest.Hex))
 	})
-	return all, nil
+	return all, damaged, nil
 }
 
 // Load returns the image with this manifest or index, by this name if it has that.
@@ -141,7 +160,7 @@ func (s *Store) Load(digest v1.Hash, name string) (*Image, error) {
 	return s.load(index.Manifests[n])
 }
 
-// load reads the image that a descriptor of the index describes.
+// load reads the image that a descriptor of the index describes. The error is a DamagedImage.
 func (s *Store) load(d v1.Descriptor) (*Image, error) {
 	i := &Image{Name: d.Annotations[nameAnnotation], Repository: d.Annotations[repositoryAnnotation], Digest: d.Digest, Entry: d}
 	if i.Name != "" {
@@ -157,7 +176,7 @@ func (s *Store) load(d v1.Descriptor) (*Image, error) {
 		err = s.loadManifest(i, d)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("image %s: %w", cmp.Or(i.Name, d.Digest.String()), err)
+		return nil, &DamagedImage{i, err}
 	}
 	return i, nil
 }
@@ -165,7 +184,8 @@ func (s *Store) load(d v1.Descriptor) (*Image, error) {
 // ErrNotFound is wrapped by errors about images and containers that the store does not have.
 var ErrNotFound = storedir.ErrNotFound
 
-// Find returns the image that text names: by a name, or by its id or the beginning of it.
+// Find returns the image that text names: by a name, or by its id or the beginning of it. The error is
+// a DamagedImage if that one is damaged.
 func (s *Store) Find(text string, aliases reference.Aliases) (*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
@@ -220,10 +240,11 @@ func find(index *v1.IndexManifest, full string) *v1.Descriptor {
 
 func (s *Store) findByID(index *v1.IndexManifest, text, prefix string) (*Image, error) {
 	var found *Image
+	var damage error // of found
 	for _, d := range index.Manifests {
 		i, err := s.load(d)
-		if err != nil {
-			return nil, err
+		if broken := (*DamagedImage)(nil); errors.As(err, &broken) {
+			i = broken.Image
 		}
 		if !strings.HasPrefix(d.Digest.Hex, prefix) {
 			n := slices.IndexFunc(i.All(), func(one *Image) bool {
@@ -234,17 +255,24 @@ func (s *Store) findByID(index *v1.IndexManifest, text, prefix string) (*Image, 
 			}
 			i = i.All()[n]
 		}
-		if found != nil && found.ID() != i.ID() {
-			return nil, fmt.Errorf("image %s: several images have an id that begins with it: %s and %s", text, found.ID().Hex[:12], i.ID().Hex[:12])
+		// Two that are damaged may both have no ID.
+		if found != nil && found.Entry.Digest != i.Entry.Digest && (found.ID() != i.ID() || i.ID() == v1.Hash{}) {
+			return nil, fmt.Errorf("image %s: several images have an id that begins with it: %s and %s", text, found.shortID(), i.shortID())
 		}
-		if found == nil {
-			found = i
+		if found == nil || damage != nil {
+			found, damage = i, err
 		}
 	}
 	if found == nil {
 		return nil, fmt.Errorf("image %s: %w in the store (subuidless images lists those that are there)", text, ErrNotFound)
 	}
-	return found, nil
+	return found, damage
+}
+
+// shortID returns the beginning of the ID, or of the digest in index.json if a damaged image has none.
+func (i *Image) shortID() string {
+	hex := cmp.Or(i.ID().Hex, i.Entry.Digest.Hex)
+	return hex[:min(12, len(hex))]
 }
 
 // Tag gives the image with the manifest or index d the name, which its previous image loses. Digest is

@@ -93,7 +93,7 @@ func (s *Store) FindFor(text, platform string, aliases reference.Aliases) (*Imag
 	if one := named.For(platform); one != nil {
 		return one, nil
 	}
-	images, err := s.Images()
+	images, _, err := s.Images()
 	if err != nil {
 		return nil, err
 	}

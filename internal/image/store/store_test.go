@@ -50,9 +50,9 @@ func put(t *testing.T, s *Store, author string) v1.Descriptor {
 // list returns the images as "name author", and those without a name as "repository? author".
 func list(t *testing.T, s *Store) []string {
 	t.Helper()
-	images, err := s.Images()
-	if err != nil {
-		t.Fatal(err)
+	images, damaged, err := s.Images()
+	if err != nil || len(damaged) > 0 {
+		t.Fatal(err, damaged)
 	}
 	all := []string{}
 	for _, i := range images {

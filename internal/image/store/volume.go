@@ -126,6 +126,16 @@ func (v *Volume) Users(containers []*Container) []string {
 	return names
 }
 
+// volumeUsers returns the containers, which may use volumes. It is an error if one of them is damaged: its
+// volumes are unknown.
+func (s *Store) volumeUsers() ([]*Container, error) {
+	containers, damaged, err := s.Containers()
+	if len(damaged) > 0 {
+		err = fmt.Errorf("which volumes containers use is unknown: %w", damaged[0])
+	}
+	return containers, err
+}
+
 // RemoveVolume removes a volume that no container uses, and its files.
 func (s *Store) RemoveVolume(v *Volume) error {
 	l, err := s.LockVolumes()
@@ -133,7 +143,7 @@ func (s *Store) RemoveVolume(v *Volume) error {
 		return err
 	}
 	defer l.Unlock()
-	containers, err := s.Containers()
+	containers, err := s.volumeUsers()
 	if err != nil {
 		return err
 	}
@@ -155,7 +165,7 @@ func (s *Store) PruneVolumes(match Match) (removed []string, err error) {
 		return nil, err
 	}
 	for _, v := range volumes {
-		containers, err := s.Containers()
+		containers, err := s.volumeUsers()
 		if err != nil {
 			return removed, err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -351,14 +350,14 @@ func (c *Container) loadState(unfinished time.Time) error {
 	c.State = State{}
 	name := filepath.Join(c.Dir, "state.json")
 	err := ReadJSON(name, &c.State)
-	var damaged *json.SyntaxError
+	var unreadable *os.PathError
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		err = nil
-	case errors.As(err, &damaged) && !c.Running:
+	case err != nil && !errors.As(err, &unreadable) && !c.Running:
 		var st os.FileInfo
 		if st, err = os.Stat(name); err == nil {
-			c.State = State{Started: st.ModTime(), Finished: st.ModTime(), ExitCode: exitKilled, Error: "its state was lost when the machine lost power"}
+			c.State = State{Started: st.ModTime(), Finished: st.ModTime(), ExitCode: exitKilled, Error: "its state was lost, maybe when the machine lost power"}
 		}
 	}
 	if !c.Running && err == nil && !c.State.Started.IsZero() && c.State.Finished.Before(c.State.Started) {
@@ -383,40 +382,6 @@ func (c *Container) Save() error {
 	return WriteFile(filepath.Join(c.Dir, Config), append(b, '\n'))
 }
 
-// Containers returns all containers of the store in dir, which need not exist, the newest first.
-func Containers(dir string) ([]*Container, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, containersDir))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []*Container
-	for _, e := range entries {
-		c, err := ReadContainer(filepath.Join(dir, containersDir, e.Name()))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // being created or removed, or left by a process that was killed then
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	slices.SortFunc(all, func(a, b *Container) int { return b.Created.Compare(a.Created) })
-	return all, nil
-}
-
-// ReadContainer reads the container in the directory dir. The error is os.ErrNotExist if there is
-// none.
-func ReadContainer(dir string) (*Container, error) {
-	c := &Container{Dir: dir}
-	if err := ReadJSON(filepath.Join(dir, Config), c); err != nil {
-		return nil, err
-	}
-	return c, c.LoadState()
-}
-
 // IsRunning reports whether the container runs now.
 func (c *Container) IsRunning() bool { return isLocked(filepath.Join(c.Dir, "lock")) }
 
@@ -428,51 +393,4 @@ func isLocked(name string) bool {
 	}
 	defer f.Close()
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
-}
-
-// FindContainer returns the container of the store in dir with this name, or whose id begins with
-// it.
-func FindContainer(dir, text string) (*Container, error) {
-	all, err := Containers(dir)
-	if err != nil {
-		return nil, err
-	}
-	var found []*Container
-	for _, c := range all {
-		if c.Name == text || c.ID == text {
-			return c, nil
-		}
-		if strings.HasPrefix(c.ID, text) {
-			found = append(found, c)
-		}
-	}
-	switch {
-	case text == "" || len(found) == 0:
-		return nil, fmt.Errorf("container %q: %w (subuidless ps -a lists all)", text, ErrNotFound)
-	case len(found) > 1:
-		return nil, fmt.Errorf("container %q: several containers have an id that begins with it", text)
-	}
-	return found[0], nil
-}
-
-// minID is the number of digits with which an id counts as one for IsContainer.
-const minID = 12
-
-// IsContainer reports whether the store in dir, which need not exist, has a container with this
-// name or id, or whose id begins with it, if it has at least 12 digits.
-func IsContainer(dir, text string) bool {
-	entries, err := os.ReadDir(filepath.Join(dir, containersDir))
-	if err != nil {
-		return false
-	}
-	for _, e := range entries {
-		var c struct{ ID, Name string }
-		if ReadJSON(filepath.Join(dir, containersDir, e.Name(), Config), &c) != nil {
-			continue
-		}
-		if c.Name == text || len(text) >= minID && strings.HasPrefix(c.ID, text) {
-			return true
-		}
-	}
-	return false
 }

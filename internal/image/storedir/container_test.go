@@ -81,11 +81,17 @@ func TestTruncatedContainer(t *testing.T) {
 			if err := os.WriteFile(file, whole[:n], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			all, err := Containers(store)
+			all, damaged, err := Containers(store)
 			switch {
 			case err != nil:
-				if name != Config || !strings.Contains(err.Error(), file) {
-					t.Errorf("%s, %d bytes: %v", name, n, err)
+				t.Fatal(err)
+			case len(damaged) > 0:
+				d := damaged[0]
+				if name != Config || !strings.Contains(d.Error(), file) || d.Container.ID != c.ID || d.Container.Dir != dir || len(all) > 0 {
+					t.Errorf("%s, %d bytes: %v, %+v", name, n, d, d.Container)
+				}
+				if found, err := FindContainer(store, "0123"); err != error(d) && !strings.Contains(err.Error(), file) {
+					t.Errorf("%s, %d bytes: FindContainer: %+v, %v", name, n, found, err)
 				}
 			case len(all) != 1:
 				t.Errorf("%s, %d bytes: %d containers", name, n, len(all))

@@ -226,7 +226,7 @@ func TestBadRegistry(t *testing.T) {
 					_, err := Pull(t.Context(), s, parsed, nil, o)
 					return err
 				}
-				images, err := s.Images()
+				images, _, err := s.Images()
 				if err != nil || len(images) != 1 {
 					return fmt.Errorf("the store has %d images: %w", len(images), err)
 				}
@@ -250,7 +250,7 @@ func TestBadRegistry(t *testing.T) {
 					t.Errorf("%d requests, want %d", n, tt.requests)
 				}
 			})
-			images, err := s.Images()
+			images, _, err := s.Images()
 			if err != nil || !tt.push && len(images) != 0 {
 				t.Errorf("the store has %d images (%v)", len(images), err)
 			}
