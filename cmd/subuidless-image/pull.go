@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 func newPullCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var how cli.TransferFlags
-	var all bool
+	var all, platforms bool
 	cmd := &cobra.Command{
 		Use: "pull [flags] IMAGE...",
 		Long: `Fetch images, verify their digests, and unpack them with their owners, without
@@ -33,9 +34,12 @@ IMAGE is a name as in docker, or TRANSPORT:PLACE as in skopeo:
   dir:DIR                    a directory of skopeo copy
 
 Short names mean the same as in docker, unless a table [aliases] in registries.conf
-has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
+has them. With --all-platforms, the image is fetched for all platforms, with whatever
+else its index has, such as attestations, and push passes on all of that; the one for
+this machine runs. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 		Example: `  subuidless pull alpine
-  subuidless pull --platform linux/arm64 docker.io/library/postgres:17`,
+  subuidless pull --platform linux/arm64 docker.io/library/postgres:17
+  subuidless pull --all-platforms alpine`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, known, err := openStoreAndRegistries(where)
@@ -44,6 +48,9 @@ has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 			}
 			ctx, stop := interruptible()
 			defer stop()
+			if platforms && how.Platform != "" {
+				return errors.New("pull: --all-platforms and --platform cannot be combined")
+			}
 			for _, arg := range args {
 				refs, err := pullReferences(ctx, arg, all, how, known)
 				if err != nil {
@@ -51,18 +58,24 @@ has them. Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.`,
 				}
 				for _, ref := range refs {
 					o := transferOptions(how, known)
+					o.All = platforms
 					image, err := transfer.Pull(ctx, s, ref, nil, o)
 					o.Progress.Wait()
 					if err != nil {
 						return explainInterrupt(ctx, err, fetchedIsKept)
 					}
-					fmt.Fprintln(cmd.OutOrStdout(), image.ID().Hex)
+					id := image.ID()
+					if image.Platforms != nil {
+						id = image.Top().Digest
+					}
+					fmt.Fprintln(cmd.OutOrStdout(), id.Hex)
 				}
 			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all-tags", "a", false, "pull all tags of the repository IMAGE")
+	cmd.Flags().BoolVar(&platforms, "all-platforms", false, "pull the image for all platforms")
 	where.Add(cmd)
 	how.Add(cmd, true)
 	return cmd

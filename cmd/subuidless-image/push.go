@@ -18,8 +18,8 @@ func newPushCommand() *cobra.Command {
 		Use: "push [flags] IMAGE [DESTINATION]",
 		Long: `Copy an image of the store to DESTINATION (default: the name IMAGE), in one of the
 forms that subuidless pull --help lists. The digest of the image is printed. An image
-that has been built for several platforms is pushed with all of them, unless
---platform chooses one.`,
+that the store has for several platforms is pushed with all of them, unless --platform
+chooses one.`,
 		Example: `  subuidless push my/tool registry.example/my/tool:1.0
   subuidless push my/tool oci:./layout:1.0`,
 		Args: cobra.RangeArgs(1, 2),

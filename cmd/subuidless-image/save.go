@@ -18,7 +18,7 @@ func newSaveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "save [flags] IMAGE...",
 		Long: `Write images to a file, or to the standard output if that is no terminal. Docker,
-podman and subuidless load can read it. An image that has been built for several
+podman and subuidless load can read it. An image that the store has for several
 platforms needs --format oci-archive, oci-dir or docker-dir, or --platform.`,
 		Example: `  subuidless save -o alpine.tar alpine
   subuidless save --format oci-dir -o ./layout alpine debian`,

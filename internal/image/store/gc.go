@@ -200,7 +200,7 @@ func (s *Store) needed(containers []*Container) (blobs, layers map[string]bool, 
 // may be among them, and need not exist.
 func (i *Image) blobs() []v1.Hash {
 	all := []v1.Hash{i.Entry.Digest, i.Digest}
-	for _, one := range i.All() {
+	for _, one := range i.Manifests() {
 		all = append(all, one.Descriptor.Digest, one.Manifest.Config.Digest)
 		for _, l := range one.Manifest.Layers {
 			all = append(all, l.Digest)
@@ -306,7 +306,10 @@ func (s *Store) checkImage(d v1.Descriptor) error {
 		return err
 	}
 	var errs []error
-	for _, one := range i.All() {
+	for _, one := range i.Manifests() {
+		if c := one.Manifest.Config; !s.HasBlob(c) {
+			errs = append(errs, fmt.Errorf("configuration %s is missing or has another size", c.Digest))
+		}
 		for _, l := range one.Manifest.Layers {
 			if !s.HasBlob(l) {
 				errs = append(errs, fmt.Errorf("layer %s is missing or has another size", l.Digest))

@@ -43,6 +43,9 @@ type Image struct {
 
 	// Platforms are the images of the index, in its order. Nil: Entry is that of a manifest.
 	Platforms []*Image
+	// Others are those manifests of the index that are not of images for linux, such as attestations. They
+	// have no Config.
+	Others []*Image
 }
 
 // ID returns what identifies the image for users: the digest of the configuration.

@@ -27,15 +27,23 @@ func (s *Store) loadIndex(i *Image) error {
 	if err := s.readBlobJSON(i.Entry.Digest, &index); err != nil {
 		return err
 	}
-	if len(index.Manifests) == 0 {
-		return fmt.Errorf("index %s has no images", i.Entry.Digest)
-	}
 	for _, d := range index.Manifests {
 		p := &Image{Name: i.Name, Repository: i.Repository, Digest: i.Digest, Entry: i.Entry}
+		if !IsForLinux(d) {
+			p.Descriptor = d
+			if err := s.readBlobJSON(d.Digest, &p.Manifest); err != nil {
+				return err
+			}
+			i.Others = append(i.Others, p)
+			continue
+		}
 		if err := s.loadManifest(p, d); err != nil {
 			return fmt.Errorf("%s: %w", d.Platform, err)
 		}
 		i.Platforms = append(i.Platforms, p)
+	}
+	if len(i.Platforms) == 0 {
+		return fmt.Errorf("index %s has no images for linux", i.Entry.Digest)
 	}
 	one := cmp.Or(i.For("linux/"+runtime.GOARCH), i.Platforms[0])
 	i.Descriptor, i.Manifest, i.Config = one.Descriptor, one.Manifest, one.Config
@@ -65,6 +73,14 @@ func (i *Image) All() []*Image {
 		return i.Platforms
 	}
 	return []*Image{i}
+}
+
+// Manifests returns all manifests of an index, or else i itself.
+func (i *Image) Manifests() []*Image { return slices.Concat(i.All(), i.Others) }
+
+// IsForLinux reports whether d, of an index, is an image for linux.
+func IsForLinux(d v1.Descriptor) bool {
+	return d.MediaType.IsImage() && d.Platform != nil && d.Platform.OS == "linux"
 }
 
 // For returns the image for the platform OS/ARCH[/VARIANT], or nil if there is none. An empty platform
@@ -145,7 +161,7 @@ func (s *Store) AddPlatforms(name string, images []v1.Descriptor) error {
 			}
 		}
 		next.Manifests = slices.DeleteFunc(next.Manifests, func(old v1.Descriptor) bool {
-			return slices.ContainsFunc(images, func(d v1.Descriptor) bool { return d.Platform.Equals(*old.Platform) })
+			return old.Platform != nil && slices.ContainsFunc(images, func(d v1.Descriptor) bool { return d.Platform.Equals(*old.Platform) })
 		})
 		next.Manifests = append(next.Manifests, images...)
 		d, err := s.PutIndex(&next)

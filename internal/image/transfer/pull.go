@@ -23,7 +23,8 @@ import (
 // Options are the options of Pull, Load and Push.
 type Options struct {
 	Platform   string                // OS/ARCH[/VARIANT]; empty: that of this machine
-	Whole      bool                  // keep an index with all its images, if they are all there
+	Whole      bool                  // keep an index with all its images, if it has several and they are all there
+	All        bool                  // keep an index with all its images; it is an error if one is not there
 	Beside     bool                  // keep a name that the image for another platform has: see Store.TagBeside
 	Insecure   bool                  // accept all registries without TLS or a valid certificate
 	AuthFile   string                // the only file with credentials; empty: those of podman and docker
@@ -94,20 +95,23 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	if o.Whole {
-		all, err := wholeIndex(ctx, src, top)
-		if err != nil {
-			return nil, err
+	if (o.Whole || o.All) && top.mediaType.IsIndex() {
+		all, err := readIndex(ctx, src, top)
+		if err == nil && (o.All || all.isForSeveral()) {
+			var i *store.Image
+			if i, err = addIndex(ctx, s, use, src, top, all, names, o); err == nil {
+				return i, nil
+			}
 		}
-		if all != nil {
-			return addIndex(ctx, s, use, src, top, all, names, o)
+		if err != nil && (o.All || !errors.Is(err, errNotWhole) && !errors.Is(err, fs.ErrNotExist)) {
+			return nil, err
 		}
 	}
 	m, err := choose(ctx, s, src, top, o.Platform)
 	if err != nil {
 		return nil, err
 	}
-	config, err := addManifest(ctx, s, use, src, m, o)
+	config, err := addManifest(ctx, s, use, src, m, true, o)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +132,9 @@ func add(ctx context.Context, s *store.Store, use store.Lock, src source, names 
 	return s.Load(m.digest, names[0])
 }
 
-// addManifest adds the image with the manifest m to the store, unpacked and without a name, and returns its
-// configuration.
-func addManifest(ctx context.Context, s *store.Store, use store.Lock, src source, m *manifest, o Options) (*v1.ConfigFile, error) {
+// addManifest adds the image with the manifest m to the store, without a name, and returns its configuration.
+// Ready means that it is unpacked, too.
+func addManifest(ctx context.Context, s *store.Store, use store.Lock, src source, m *manifest, ready bool, o Options) (*v1.ConfigFile, error) {
 	parsed, err := v1.ParseManifest(bytes.NewReader(m.raw))
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", m.digest, err)
@@ -150,56 +154,16 @@ func addManifest(ctx context.Context, s *store.Store, use store.Lock, src source
 	if err := checkOS(config); err != nil {
 		return nil, err
 	}
-	if err := fetchAndUnpack(ctx, s, use, src, parsed.Layers, config.RootFS.DiffIDs, o); err != nil {
+	if ready {
+		err = fetchAndUnpack(ctx, s, use, src, parsed.Layers, config.RootFS.DiffIDs, o)
+	} else {
+		err = fetchLayers(ctx, s, src, parsed.Layers, o, waitForAll)
+	}
+	if err != nil {
 		return nil, err
 	}
 	_, err = s.PutBlob(m.raw)
 	return config, err
-}
-
-// wholeIndex returns the images of the index top, or nil if that is none, or if src lacks some of them, or if
-// they are not all of OCI's type, or if there is something else, such as an attestation.
-func wholeIndex(ctx context.Context, src source, top *manifest) ([]*manifest, error) {
-	if top.mediaType != types.OCIImageIndex {
-		return nil, nil
-	}
-	index, err := v1.ParseIndexManifest(bytes.NewReader(top.raw))
-	if err != nil {
-		return nil, fmt.Errorf("index %s: %w", top.digest, err)
-	}
-	var all []*manifest
-	for _, d := range index.Manifests {
-		if d.MediaType != types.OCIManifestSchema1 || d.Platform == nil || d.Platform.OS != "linux" {
-			return nil, nil
-		}
-		m, err := src.manifest(ctx, &d.Digest)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, m)
-	}
-	return all, nil
-}
-
-// addIndex adds an index with all its images to the store, under names.
-func addIndex(ctx context.Context, s *store.Store, use store.Lock, src source, top *manifest, all []*manifest, names []string, o Options) (*store.Image, error) {
-	for _, m := range all {
-		if _, err := addManifest(ctx, s, use, src, m, o); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := s.PutBlob(top.raw); err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if err := s.Tag(top.descriptor(), top.digest, name); err != nil {
-			return nil, err
-		}
-	}
-	return s.Load(top.digest, names[0])
 }
 
 func checkOS(config *v1.ConfigFile) error {
@@ -299,9 +263,33 @@ func fetchConfigBlob(ctx context.Context, s *store.Store, src source, d v1.Descr
 	return s.ReadBlob(d.Digest)
 }
 
-// fetchAndUnpack fetches the layers, several at a time, and unpacks each once it and those
-// below it are there.
+// fetchAndUnpack fetches the layers, and unpacks each once it and those below it are there.
 func fetchAndUnpack(ctx context.Context, s *store.Store, use store.Lock, src source, layers []v1.Descriptor, diffIDs []v1.Hash, o Options) error {
+	return fetchLayers(ctx, s, src, layers, o, func(ctx context.Context, fetched []chan error) error {
+		return unpackAll(ctx, s, use, layers, diffIDs, fetched, o)
+	})
+}
+
+// waitForAll waits until all layers are there.
+func waitForAll(_ context.Context, fetched []chan error) error {
+	for i := range fetched {
+		if err := waitFor(fetched, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitFor waits until the layer i is there, or cannot be fetched.
+func waitFor(fetched []chan error, i int) error {
+	err := <-fetched[i]
+	fetched[i] <- err // for the next one who waits
+	return err
+}
+
+// fetchLayers fetches the layers, several at a time, and calls use meanwhile. When a layer is there, its
+// channel in fetched has the error.
+func fetchLayers(ctx context.Context, s *store.Store, src source, layers []v1.Descriptor, o Options, use func(ctx context.Context, fetched []chan error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	slots := make(chan struct{}, parallel)
@@ -324,7 +312,7 @@ func fetchAndUnpack(ctx context.Context, s *store.Store, use store.Lock, src sou
 			fetched[i] <- err
 		}()
 	}
-	err := unpackAll(ctx, s, use, layers, diffIDs, fetched, o)
+	err := use(ctx, fetched)
 	cancel()
 	for _, done := range fetched {
 		// After an error, the others end soon. Their errors are its consequence, except for
@@ -350,19 +338,9 @@ func fetchLayer(ctx context.Context, s *store.Store, src source, d v1.Descriptor
 
 // unpackAll unpacks the layers as they arrive.
 func unpackAll(ctx context.Context, s *store.Store, use store.Lock, layers []v1.Descriptor, diffIDs []v1.Hash, fetched []chan error, o Options) (err error) {
-	wait := func(i int) error {
-		e := <-fetched[i]
-		fetched[i] <- e
-		return e
-	}
 	ids := store.LayerIDs(diffIDs)
 	if !slices.ContainsFunc(ids, func(id string) bool { return !s.HasLayer(id) }) {
-		for i := range layers {
-			if err := wait(i); err != nil {
-				return err
-			}
-		}
-		return nil
+		return waitForAll(ctx, fetched)
 	}
 	p, err := unpack.Start(s, use, isolation.Current().NativeOwners())
 	if err != nil {
@@ -375,7 +353,7 @@ func unpackAll(ctx context.Context, s *store.Store, use store.Lock, layers []v1.
 	}()
 	p.Warn = o.Warn
 	for i, d := range layers {
-		if err := wait(i); err != nil {
+		if err := waitFor(fetched, i); err != nil {
 			return err
 		}
 		bar := o.Progress.Start("Unpacking "+shortDigest(d.Digest), d.Size)

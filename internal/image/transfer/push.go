@@ -78,7 +78,7 @@ func (x *storedIndex) IndexManifest() (*v1.IndexManifest, error) { return x.m, n
 func (x *storedIndex) RawManifest() ([]byte, error)              { return x.raw, nil }
 
 func (x *storedIndex) Image(h v1.Hash) (v1.Image, error) {
-	for _, one := range x.image.Platforms {
+	for _, one := range x.image.Manifests() {
 		if one.Descriptor.Digest == h {
 			return openStored(x.store, one)
 		}

@@ -251,10 +251,14 @@ func writeLayout(out sink, s *store.Store, images []*store.Image, name string) e
 
 // writeOCI writes the blobs of an image that are not among those written, and returns its descriptor.
 func writeOCI(out sink, s *store.Store, i *store.Image, written map[v1.Hash]bool) (v1.Descriptor, error) {
-	for _, one := range i.All() {
+	converted := map[v1.Hash]v1.Descriptor{} // by the digest in the store
+	for _, one := range i.Manifests() {
 		raw, d, err := ociManifest(s, one)
 		if err != nil {
 			return d, err
+		}
+		if d.Digest != one.Descriptor.Digest {
+			converted[one.Descriptor.Digest] = d
 		}
 		if !written[d.Digest] {
 			written[d.Digest] = true
@@ -275,12 +279,42 @@ func writeOCI(out sink, s *store.Store, i *store.Image, written map[v1.Hash]bool
 			return d, nil
 		}
 	}
-	d := v1.Descriptor{MediaType: i.Entry.MediaType, Size: i.Entry.Size, Digest: i.Entry.Digest}
-	if written[d.Digest] {
-		return d, nil
+	raw, d, err := ociIndex(s, i, converted)
+	if err != nil || written[d.Digest] {
+		return d, err
 	}
 	written[d.Digest] = true
-	return d, putBlob(out, blobName(d.Digest), s, d.Digest)
+	return d, putBytes(out, blobName(d.Digest), raw)
+}
+
+// ociIndex returns the index of an image for a layout, and its descriptor. Converted are those manifests that
+// ociManifest has changed, by their digest in the store.
+func ociIndex(s *store.Store, i *store.Image, converted map[v1.Hash]v1.Descriptor) ([]byte, v1.Descriptor, error) {
+	raw, err := s.ReadBlob(i.Entry.Digest)
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	if i.Entry.MediaType != types.OCIImageIndex || len(converted) > 0 {
+		index, err := v1.ParseIndexManifest(bytes.NewReader(raw))
+		if err != nil {
+			return nil, v1.Descriptor{}, err
+		}
+		index.MediaType = types.OCIImageIndex
+		for n, d := range index.Manifests {
+			if to, ok := converted[d.Digest]; ok {
+				d.MediaType, d.Size, d.Digest = to.MediaType, to.Size, to.Digest
+				index.Manifests[n] = d
+			}
+		}
+		if raw, err = json.Marshal(index); err != nil {
+			return nil, v1.Descriptor{}, err
+		}
+	}
+	m, err := newManifest(raw, types.OCIImageIndex, nil)
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	return raw, m.descriptor(), nil
 }
 
 // ociManifest returns the manifest of an image for a layout, and its descriptor. Layouts cannot have
@@ -340,7 +374,7 @@ func writeDir(out sink, s *store.Store, i *store.Image) error {
 		return err
 	}
 	written := map[v1.Hash]bool{}
-	for _, one := range i.All() {
+	for _, one := range i.Manifests() {
 		for _, digest := range blobsOf(one) {
 			if written[digest] {
 				continue
