@@ -46,6 +46,7 @@ var (
 
 // ipcObject is a System V IPC object: its status, by the kernel, and its record.
 type ipcObject struct {
+	ns       target.IPCNamespace
 	key      svipc.Key
 	status   svipc.Status
 	record   svipc.Record // the container's root if recorded is false
@@ -105,7 +106,7 @@ func (c *Call) loadIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32, cmd i
 		if e != 0 || o.status.UID() != mapped.UID || o.status.CUID() != mapped.UID {
 			return nil, false
 		}
-		o.key = svipc.Key{Namespace: ns.ID, Kind: kind, ID: id}
+		o.ns, o.key = ns, svipc.Key{Namespace: ns.ID, Kind: kind, ID: id}
 		if cmd != unix.IPC_STAT {
 			o.key.ID = int32(r)
 		}
@@ -144,24 +145,56 @@ func (c *Call) checksIPC() bool {
 	return !c.NoPermissions && c.lacksCapInContainer(unix.CAP_IPC_OWNER)
 }
 
-// recordIPC stores r for the object k.
-func (c *Call) recordIPC(k svipc.Key, r *svipc.Record) unix.Errno {
-	if c.IPC.HasRoom() {
-		return c.IPC.Set(k, *r)
+// recordIPC stores r for the object k of the namespace ns, which the caller has entered.
+func (c *Call) recordIPC(ns target.IPCNamespace, k svipc.Key, r *svipc.Record) unix.Errno {
+	if !c.IPC.HasRoom() {
+		c.reclaimIPC(ns.ID)
 	}
-	used, e := c.Target.IPCNamespaces()
-	if e != 0 {
-		return unix.ENOSPC
+	if ns.Reusable && !c.IPC.Holds(ns.ID) {
+		// A good time to end those that are gone, and to free their objects.
+		c.reclaimIPC(ns.ID)
+		fd, e := c.Target.OpenIPC()
+		if e != 0 {
+			return unix.ENOSPC
+		}
+		c.IPC.Hold(ns.ID, fd)
 	}
-	c.IPC.Reclaim(func(other svipc.Key) bool {
-		if other.Namespace != k.Namespace {
-			return !used[other.Namespace]
+	return c.IPC.Set(k, *r)
+}
+
+// reclaimIPC removes the records of objects that no longer exist, and of namespaces without a
+// process. The caller has entered the namespace own.
+func (c *Call) reclaimIPC(own uint64) {
+	used := map[uint64]bool{own: true}
+	if !c.Target.IPCNamespaces(func(ns target.IPCNamespace, _ int) { used[ns.ID] = true }) {
+		used = nil // unknown
+	}
+	c.IPC.Reclaim(func(ns uint64) bool { return used != nil && !used[ns] }, func(k svipc.Key) bool {
+		if k.Namespace != own {
+			return false
 		}
 		var status sys.IPCStatus
-		_, e := c.Target.IPCControl(other.Kind, other.ID, unix.IPC_STAT, &status)
+		_, e := c.Target.IPCControl(k.Kind, k.ID, unix.IPC_STAT, &status)
 		return e == unix.EINVAL || e == unix.EIDRM
 	})
-	return c.IPC.Set(k, *r)
+}
+
+// AdoptIPC makes the records of a dead worker those of this one, which has just begun: it holds
+// their namespaces if the kernel may give the IDs again. Namespaces that are gone lose their records.
+func (c *Call) AdoptIPC() {
+	held, reusable := map[uint64]int{}, false
+	c.Target.IPCNamespaces(func(ns target.IPCNamespace, fd int) {
+		reusable = ns.Reusable
+		if _, ok := held[ns.ID]; ok || !reusable {
+			return
+		}
+		if copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			held[ns.ID] = copied
+		}
+	})
+	if reusable {
+		c.IPC.Adopt(held)
+	}
 }
 
 // createsIPCAsRoot reports whether an object that the kernel creates for the caller has the

@@ -131,7 +131,7 @@ func (c *Call) ipcChange(o *ipcObject, to svipc.Change) unix.Errno {
 	}
 	// If the worker dies between the change and the record of its time, the old record remains.
 	old.Changed = 0
-	if e := c.recordIPC(o.key, &old); e != 0 {
+	if e := c.recordIPC(o.ns, o.key, &old); e != 0 {
 		return e
 	}
 	o.status.Set(&to)
@@ -146,10 +146,10 @@ func (c *Call) ipcChange(o *ipcObject, to svipc.Change) unix.Errno {
 		if _, e := c.Target.IPCControl(o.key.Kind, o.key.ID, unix.IPC_STAT, &o.status.Raw); e == 0 {
 			fresh.Changed = o.status.Changed()
 		}
-		return c.recordIPC(o.key, &fresh)
+		return c.recordIPC(o.ns, o.key, &fresh)
 	}
 	if recorded {
-		c.recordIPC(o.key, &o.record)
+		c.recordIPC(o.ns, o.key, &o.record)
 	} else {
 		c.IPC.Delete(o.key)
 	}

@@ -76,7 +76,7 @@ func (c *Call) ipcGetOrCreate(ns target.IPCNamespace, kind sys.IPCKind, key int3
 			switch {
 			case e == unix.ENOENT:
 			case e == 0 && c.hasMadeIPC(ns, kind, int32(id)):
-				return c.recordNewIPC(svipc.Key{Namespace: ns.ID, Kind: kind, ID: int32(id)})
+				return c.recordNewIPC(ns, svipc.Key{Namespace: ns.ID, Kind: kind, ID: int32(id)})
 			case flags&unix.IPC_EXCL == 0 && e != 0:
 				return Errno(e)
 			case flags&unix.IPC_EXCL == 0:
@@ -111,7 +111,7 @@ func (c *Call) createIPC(ns target.IPCNamespace, kind sys.IPCKind, key int32, si
 	if e != 0 {
 		return Errno(e)
 	}
-	return c.recordNewIPC(svipc.Key{Namespace: ns.ID, Kind: kind, ID: int32(id)})
+	return c.recordNewIPC(ns, svipc.Key{Namespace: ns.ID, Kind: kind, ID: int32(id)})
 }
 
 // permittedIPC returns the id of an object that exists, if the caller has the permissions.
@@ -144,8 +144,9 @@ func (c *Call) hasMadeIPC(ns target.IPCNamespace, kind sys.IPCKind, id int32) bo
 	return created >= c.Intent.Began-granularity && created <= c.Before
 }
 
-// recordNewIPC records that the caller has created the object k, and returns its id.
-func (c *Call) recordNewIPC(k svipc.Key) Result {
+// recordNewIPC records that the caller has created the object k of the namespace ns, and returns its
+// id.
+func (c *Call) recordNewIPC(ns target.IPCNamespace, k svipc.Key) Result {
 	uid, gid := c.identity().UID.Effective, c.identity().GID.Effective
 	r := svipc.Record{UID: uid, GID: gid, CUID: uid, CGID: gid}
 	if k.Kind == sys.SharedMemory {
@@ -155,7 +156,7 @@ func (c *Call) recordNewIPC(k svipc.Key) Result {
 	if _, e := c.Target.IPCControl(k.Kind, k.ID, unix.IPC_STAT, &status.Raw); e == 0 {
 		r.Changed = status.Changed()
 	}
-	if e := c.recordIPC(k, &r); e != 0 {
+	if e := c.recordIPC(ns, k, &r); e != 0 {
 		c.Target.IPCControl(k.Kind, k.ID, unix.IPC_RMID, nil)
 		return Errno(e)
 	}

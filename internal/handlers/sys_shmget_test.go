@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +80,71 @@ func TestCreateIPCAgain(t *testing.T) {
 				t.Errorf("the object belongs to %d (recorded: %v), want recorded: %v", uid, ok, test.owned)
 			}
 		})
+	}
+}
+
+// Before Linux 6.18, a namespace is known by its inode number, which the kernel gives again. The
+// time of semaphores does not say that they are others than those of the namespace before.
+func TestIPCOfANamespaceThatIsGone(t *testing.T) {
+	c := newCaller(t)
+	c.call.Target.NoNamespaceIDs = true
+	c.restrict()
+	var before uint64
+	for namespace := range 50 {
+		c.newIPC()
+		ns, e := c.call.Target.EnterIPC()
+		if e != 0 {
+			t.Fatal(e)
+		}
+		if before == 0 {
+			before = ns.ID
+			c.call.Begin()
+			if r := c.do(Semget, unix.IPC_PRIVATE, 1, 0o600); r.Errno != 0 || r.Val != 0 {
+				t.Fatalf("the first object: %+v", r)
+			}
+			continue
+		}
+		c.object(sys.Semaphores, unix.IPC_PRIVATE, 0o600)
+		if uid, ok := c.owner(sys.Semaphores, 0); ok {
+			t.Fatalf("namespace %d has the number %d again, and root's object belongs to %d", namespace, before, uid)
+		}
+		time.Sleep(time.Millisecond) // the kernel ends namespaces in the background
+	}
+	// A record in another namespace ends the first one, unless so many processes end meanwhile that
+	// nobody knows who is in it.
+	for attempt := 0; c.call.IPC.Holds(before); attempt++ {
+		if attempt == 100 {
+			t.Fatal("a namespace without a process is held")
+		}
+		c.newIPC()
+		c.call.Begin()
+		if r := c.do(Semget, unix.IPC_PRIVATE, 1, 0o600); r.Errno != 0 {
+			t.Fatal(r.Errno)
+		}
+	}
+}
+
+// After the death of a worker, the next one holds the namespaces that have records.
+func TestAdoptIPC(t *testing.T) {
+	c := newCaller(t)
+	c.call.Target.NoNamespaceIDs = true
+	c.newIPC()
+	ns, e := c.call.Target.EnterIPC()
+	if e != 0 {
+		t.Fatal(e)
+	}
+	here, gone := svipc.Key{Namespace: ns.ID, Kind: sys.Semaphores}, svipc.Key{Namespace: 1, Kind: sys.Semaphores}
+	for _, k := range []svipc.Key{here, gone} {
+		if e := c.call.IPC.Set(k, svipc.Record{UID: 7}); e != 0 {
+			t.Fatal(e)
+		}
+	}
+	c.call.AdoptIPC()
+	if r, ok := c.call.IPC.Get(here); !ok || r.UID != 7 || !c.call.IPC.Holds(ns.ID) {
+		t.Errorf("the record is %+v (found: %v, held: %v)", r, ok, c.call.IPC.Holds(ns.ID))
+	}
+	if r, ok := c.call.IPC.Get(gone); ok {
+		t.Errorf("a namespace that is gone has the record %+v", r)
 	}
 }
 

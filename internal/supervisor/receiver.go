@@ -52,6 +52,12 @@ func (l *listener) newReceiver(s *slot) (*receiver, error) {
 		Network: &l.worker.network, ShowMaps: l.worker.cfg.Session != nil,
 	}
 	t.Guard = &r.call
+	// Nothing has been answered before the first receiver: the records are those of a dead worker.
+	l.worker.adoptIPC.Do(func() {
+		if l.worker.ipc.InUse() {
+			r.call.AdoptIPC()
+		}
+	})
 	if a := l.worker.acceleration; a != nil {
 		r.injector = a.NewInjector()
 	}

@@ -59,6 +59,7 @@ type worker struct {
 	trace     *trace    // nil: no trace
 	proc      int       // O_PATH descriptor of the supervisor's /proc
 	reported  sync.Once // a call without a row
+	adoptIPC  sync.Once // see handlers.Call.AdoptIPC
 
 	identities *identity.Table
 	ipc        *svipc.Table

@@ -46,7 +46,7 @@ type Record struct {
 	PIDNamespace           uint64
 	// Changed is the object's time of creation or of the last IPC_SET, in seconds, or 0 if it
 	// is not known. Another time means that the record belongs to an earlier object with the
-	// same Key.
+	// same Key: while no worker held the namespace, another one may have been given its ID.
 	Changed int64
 }
 
@@ -56,6 +56,7 @@ type Table struct {
 	creating sync.Mutex
 	mu       sync.Mutex
 	shared   *shared
+	held     map[uint64]int // descriptors, by namespace: see Hold
 
 	// limit is how many entries may be used before those of removed objects are reclaimed:
 	// look-ups are linear.
@@ -163,21 +164,22 @@ func (t *Table) HasRoom() bool {
 	return t.firstFree() < int(t.limit)
 }
 
-// Reclaim removes the records of objects that gone reports as removed. It calls gone with the
-// table locked.
-func (t *Table) Reclaim(gone func(Key) bool) {
+// Reclaim removes the records of namespaces that goneNamespace reports as removed, and of objects
+// that gone does. It calls them with the table locked.
+func (t *Table) Reclaim(goneNamespace func(uint64) bool, gone func(Key) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, kept := t.shared, uint32(0)
 	for i := range s.hashes[:s.top] {
-		switch {
+		switch k := s.entries[i].Key; {
 		case s.hashes[i] == 0:
-		case gone(s.entries[i].Key):
+		case goneNamespace(k.Namespace), gone(k):
 			atomic.StoreUint32(&s.hashes[i], 0)
 		default:
 			kept++
 		}
 	}
+	t.release(goneNamespace)
 	for t.limit < 2*kept && t.limit < maxRecords {
 		t.limit *= 2
 	}

@@ -96,7 +96,7 @@ func TestReclaim(t *testing.T) {
 	if table.HasRoom() {
 		t.Error("room for more records than the first limit")
 	}
-	table.Reclaim(func(k Key) bool { return k.ID%4 == 0 })
+	table.Reclaim(func(uint64) bool { return false }, func(k Key) bool { return k.ID%4 == 0 })
 	table.wantNone(t, Key{1, sys.Semaphores, 4})
 	table.want(t, Key{1, sys.Semaphores, 5}, 5)
 	if !table.HasRoom() {

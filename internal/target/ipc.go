@@ -20,12 +20,13 @@ type IPCNamespace struct {
 }
 
 // ipcNamespaceOf returns the namespace that fd refers to.
-func ipcNamespaceOf(fd int) (IPCNamespace, unix.Errno) {
-	id, e := sys.NamespaceID(fd)
-	if e == 0 {
-		return IPCNamespace{ID: id}, 0
+func (t *Task) ipcNamespaceOf(fd int) (IPCNamespace, unix.Errno) {
+	if !t.NoNamespaceIDs {
+		if id, e := sys.NamespaceID(fd); e == 0 {
+			return IPCNamespace{ID: id}, 0
+		}
 	}
-	id, e = inodeNumber(fd, sys.Empty)
+	id, e := inodeNumber(fd, sys.Empty)
 	return IPCNamespace{ID: id, Reusable: true}, e
 }
 
@@ -39,7 +40,7 @@ func (t *Task) threadIPC() (IPCNamespace, unix.Errno) {
 		return IPCNamespace{}, e
 	}
 	defer unix.Close(fd)
-	return ipcNamespaceOf(fd)
+	return t.ipcNamespaceOf(fd)
 }
 
 // EnterIPC makes IPCGet and IPCControl work in the task's IPC namespace, and returns that
@@ -60,7 +61,7 @@ func (t *Task) EnterIPC() (IPCNamespace, unix.Errno) {
 		return IPCNamespace{}, e
 	}
 	defer unix.Close(fd)
-	theirs, e := ipcNamespaceOf(fd)
+	theirs, e := t.ipcNamespaceOf(fd)
 	if e != 0 {
 		return IPCNamespace{}, e
 	}
@@ -123,6 +124,9 @@ func (t *Task) ipcControlElsewhere(kind sys.IPCKind, id int32, cmd int, status *
 	return r, e
 }
 
+// OpenIPC opens the namespace of the last EnterIPC.
+func (t *Task) OpenIPC() (int, unix.Errno) { return t.OpenSysvipc(threadIPCNS) }
+
 // OpenSysvipc opens a file of /proc/sysvipc, which shows the objects of the namespace of the
 // last EnterIPC, for reading. Path is relative to /proc.
 func (t *Task) OpenSysvipc(path *byte) (int, unix.Errno) {
@@ -148,28 +152,53 @@ func (t *Task) onNewThread(f func() unix.Errno) unix.Errno {
 	return <-done
 }
 
-// IPCNamespaces returns the IDs of the IPC namespaces that threads in the supervisor's /proc
-// are in, as far as the supervisor may inspect them.
-func (t *Task) IPCNamespaces() (map[uint64]bool, unix.Errno) {
-	found := map[uint64]bool{t.ipcHome.ID: true}
-	processes, e := t.Processes()
-	if e != 0 {
-		return nil, e
-	}
-	for _, process := range processes {
-		threads, _ := t.Threads(process) // none: it has exited
-		for _, thread := range threads {
-			fd, e := openNamespace(thread, "ipc")
-			if e != 0 {
-				continue
-			}
-			if ns, e := ipcNamespaceOf(fd); e == 0 {
-				found[ns.ID] = true
-			}
-			unix.Close(fd)
+// scans is how often IPCNamespaces looks at all threads before it gives up.
+const scans = 10
+
+// IPCNamespaces calls f with each IPC namespace that threads in the supervisor's /proc are in, as
+// far as the supervisor may inspect them, and a descriptor of it, which ends with the call. All
+// reports whether none is missing: a thread that ends during the scan may leave behind another
+// one, which the scan has missed, so IPCNamespaces starts again.
+func (t *Task) IPCNamespaces(f func(ns IPCNamespace, fd int)) (all bool) {
+	ended := map[uint32]bool{}
+	for range scans {
+		before := len(ended)
+		if !t.scanIPCNamespaces(f, ended) {
+			return false
+		}
+		if len(ended) == before {
+			return true
 		}
 	}
-	return found, 0
+	return false
+}
+
+// scanIPCNamespaces is IPCNamespaces without starting again. It adds the ids of threads that have
+// ended, which zombies are, too, to ended. It reports whether /proc can be read.
+func (t *Task) scanIPCNamespaces(f func(IPCNamespace, int), ended map[uint32]bool) bool {
+	processes, e := t.Processes()
+	if e != 0 {
+		return false
+	}
+	for _, process := range processes {
+		threads, e := t.Threads(process)
+		if e != 0 {
+			ended[process] = true
+		}
+		for _, thread := range threads {
+			fd, e := openNamespace(thread, "ipc")
+			switch e {
+			case 0:
+				if ns, e := t.ipcNamespaceOf(fd); e == 0 {
+					f(ns, fd)
+				}
+				unix.Close(fd)
+			case unix.ENOENT, unix.ESRCH:
+				ended[thread] = true
+			}
+		}
+	}
+	return true
 }
 
 // ProcessID returns the id of the task's process in the supervisor's PID namespace, its id in

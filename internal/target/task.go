@@ -20,6 +20,10 @@ type Task struct {
 	TID   uint32 // thread id in the supervisor's PID namespace; set by Reset
 	Guard Guard  // decides where the task may walk; nil allows everything
 
+	// NoNamespaceIDs makes the Task do without the ids of namespaces, which kernels before
+	// Linux 6.18 lack. Tests set it.
+	NoNamespaceIDs bool
+
 	proc    int // O_PATH descriptor of the supervisor's /proc
 	longDir int // directory that the last Path starts from (see shorten), or -1
 
