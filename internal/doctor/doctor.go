@@ -131,7 +131,7 @@ func (f Finding) lines() []string {
 	if f.Check.Since != "" {
 		lines = append(lines, "available since "+f.Check.Since)
 	}
-	if f.Check.Without != "" {
+	if _, ok := f.Err.(passing); f.Check.Without != "" && !ok {
 		lines = append(lines, "without it, "+f.Check.Without)
 	}
 	return lines

@@ -2,9 +2,12 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain also is the main function of the processes that checks start.
@@ -106,5 +109,20 @@ func TestNoXattrs(t *testing.T) {
 	_, err := workDirectory(NewMachine("/proc"))
 	if err == nil || !strings.Contains(err.Error(), "/proc is on proc") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An error of the moment says nothing about what the file system can store.
+func TestPassingError(t *testing.T) {
+	for err, remedy := range map[error]string{
+		fmt.Errorf("setting: %w", unix.EDQUOT): "quota", fmt.Errorf("setting: %w", unix.ESTALE): "mount", unix.ENOTSUP: "", errDropped: "",
+	} {
+		if got := passes(err); !strings.Contains(got, remedy) || (got == "") != (remedy == "") {
+			t.Errorf("%v: %q", err, got)
+		}
+	}
+	f := Finding{Check: Check{Without: "something is missing"}, Err: passing{unix.EDQUOT}}
+	if got := strings.Join(f.lines(), "\n"); got != "disk quota exceeded" {
+		t.Errorf("prints %q", got)
 	}
 }

@@ -26,11 +26,30 @@ func workDirectory(m *Machine) (string, error) {
 	switch err := tryXattr(m.Dir); {
 	case err == nil:
 		return fmt.Sprintf("%s is on %s", m.Dir, fsType), nil
+	case passes(err) != "":
+		return "", passing{fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)}
 	case errors.Is(err, unix.ENOTSUP):
 		return "", fmt.Errorf("%s is on %s, which does not support user.* extended attributes here", m.Dir, fsType)
 	default:
 		return "", fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)
 	}
+}
+
+// passing is an error that does not mean that the feature is missing.
+type passing struct{ error }
+
+// passes returns what to do about an error that may pass and says nothing about the file system's
+// attributes, or an empty string.
+func passes(err error) string {
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return "remove files, or ask for a larger disk or quota"
+	case errors.Is(err, unix.EROFS):
+		return "mount the file system so that it can be written to"
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.ESTALE):
+		return "mount the file system again, and see what its server or the kernel has logged"
+	}
+	return ""
 }
 
 // isReadOnly reports whether the file system of dir is mounted read-only.
@@ -45,9 +64,15 @@ func recordsHere(m *Machine) (string, error) {
 		return "recorded owners are shown, and chown fails with EROFS; as the lower layer of an overlay, they can change", nil
 	}
 	var lines []string
-	if err := tryXattr(m.Dir); err == nil {
+	var create *fs.PathError
+	switch err := tryXattr(m.Dir); {
+	case err == nil:
 		lines = append(lines, "owners of files and directories stay with them: through renames, remounts and reboots, and on other machines")
-	} else {
+	case passes(err) != "":
+		return fmt.Sprintf("chown fails here as this did: %v\n%s", err, passes(err)), nil
+	case errors.As(err, &create):
+		return fmt.Sprintf("unknown, because no file can be created here: %v\nname a directory that you can write to", create.Err), nil
+	default:
 		lines = append(lines, "owners are in the sidecar only: machines that share the directory see them if they share the sidecar, too")
 	}
 	switch lasting, err := owner.HowLong(m.Dir); {
