@@ -78,6 +78,18 @@ var fileSystems = []struct {
 	{"mergerfs", false, "mergerfs", func(m *mounted, work string) error {
 		return m.serve("mergerfs", "-f", work+"/upper", m.dir)
 	}},
+	{"unionfs-fuse", false, "unionfs", func(m *mounted, work string) error {
+		return m.serve("unionfs", "-f", "-o", "cow", work+"/upper=RW:"+work+"/lower=RO", m.dir)
+	}},
+	{"ntfs-3g", false, "ntfs-3g", func(m *mounted, work string) error {
+		image := work + "/image"
+		if _, err := os.Stat(image); err != nil {
+			if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 32<<20), run("mkfs.ntfs", "-q", "-F", image)); err != nil {
+				return err
+			}
+		}
+		return m.serve("ntfs-3g", "-o", "no_detach", image, m.dir)
+	}},
 	{"sshfs", false, "sshfs", sftp},
 	{"fuse-overlayfs", false, "fuse-overlayfs", func(m *mounted, work string) error {
 		return m.serve("fuse-overlayfs", "-f", "-o", "lowerdir="+work+"/lower,upperdir="+work+"/upper,workdir="+work+"/work", m.dir)
