@@ -17,8 +17,8 @@ import (
 
 // Of <linux/quota.h>.
 const (
-	setQuota  = 0x800008<<8 | 0 // QCMD(Q_SETQUOTA, USRQUOTA)
-	setLimits = 1<<0 | 1<<2     // QIF_BLIMITS | QIF_ILIMITS
+	setQuota  = 0x800008 << 8 // QCMD(Q_SETQUOTA, USRQUOTA), which is 0
+	setLimits = 1<<0 | 1<<2   // QIF_BLIMITS | QIF_ILIMITS
 )
 
 // limits is struct if_dqblk of <linux/quota.h>.
