@@ -74,6 +74,21 @@ func TestAccelerated(t *testing.T) {
 	}
 }
 
+// TestAcceleratedFilters has accelerated programs install filters that allow no call of the code: for all
+// threads, while these make calls, and with calls of i386.
+func TestAcceleratedFilters(t *testing.T) {
+	prefix := accelerated(t)
+	program := compileWithRoom(t, filepath.Join(openDirectory(t), "filters"), "testdata/src/filters.c", "gcc", "-pthread")
+	for _, test := range []string{"threads", "i386"} {
+		t.Run(test, func(t *testing.T) {
+			cmd := command(t, append(prefix, program, test, "0.2")...)
+			cmd.Dir = openDirectory(t)
+			cmd.Env = append(os.Environ(), "SUBUIDLESS_ACCELERATED=1")
+			checkOK(t, cmd)
+		})
+	}
+}
+
 // compileWithRoom compiles a C program so that there is room for a bootstrap at the end of its text,
 // and returns its path.
 func compileWithRoom(t *testing.T, program, source string, compiler ...string) string {

@@ -508,14 +508,18 @@ func (i *Injector) patchAll(h *hint, p *process, b *bootstrap) error {
 // threads do so cannot be found out.
 func (i *Injector) Dispatches(c *Call) {
 	i.sharing.Store(1)
-	i.Restricts(c)
+	i.Restricts(c, false)
 }
 
-// Restricts is called before a process restricts its own calls, with a filter of its own,
-// which may know nothing of the calls that the code makes.
-func (i *Injector) Restricts(c *Call) {
+// Restricts is called before a process restricts its own calls, with a filter of its own, which may
+// know nothing of the calls that the code makes. Others means that the filter is for all of its threads.
+func (i *Injector) Restricts(c *Call, others bool) {
 	i.execution(c.PID).forget()
-	if err := stop(c.PID, true); err != nil {
+	mappings, err := stop(c.PID, true)
+	if err == nil && others && len(mappings) > 0 {
+		err = i.letPass(c.PID, mappings)
+	}
+	if err != nil {
 		slog.Warn("a process that restricts its own system calls may be killed", "pid", c.PID, "err", err)
 	}
 }

@@ -10,11 +10,14 @@ import (
 //
 // It reads no memory that a file system in the container would have to provide, so that its caller
 // may hold locks. The working directory is the supervisor's /proc.
-func Stop(pid uint32) error { return stop(pid, false) }
+func Stop(pid uint32) error {
+	_, err := stop(pid, false)
+	return err
+}
 
 // stop is Stop; with plain, all calls are made by the program's own instructions, and bootstraps do
-// nothing from then on, either.
-func stop(pid uint32, plain bool) error {
+// nothing from then on, either. It returns the addresses at which the code is mapped.
+func stop(pid uint32, plain bool) (mappings []uint64, err error) {
 	off := []byte{1}
 	if plain {
 		off = []byte{1, 1}
@@ -22,17 +25,18 @@ func stop(pid uint32, plain bool) error {
 	header, _ := blob.ParseHeader(blob.Code())
 	p, err := open(pid, header)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.close()
 	all, err := p.maps()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for k := range all {
 		m := &all[k]
 		switch {
 		case m.code && p.isMapped(m.start):
+			mappings = append(mappings, m.start)
 			err = p.write(m.start+blob.OffOffset, off)
 		case plain && m.executable && m.private && m.file != (file{}):
 			t := tail{m.end - pageSize, make([]byte, pageSize)}
@@ -46,8 +50,8 @@ func stop(pid uint32, plain bool) error {
 			}
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return mappings, nil
 }

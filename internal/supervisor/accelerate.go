@@ -10,12 +10,14 @@ import (
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
 	"github.com/rootless-containers/subuidless/internal/handlers"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
+	"github.com/rootless-containers/subuidless/internal/unotify"
 )
 
 // acceleration is what the receivers of a worker share to accelerate processes.
 type acceleration struct {
 	*accelerate.Accelerator
-	concerns [512]concern // by the number of a call on x86-64
+	concerns [512]concern     // by the number of a call on x86-64
+	i386     [512]concernKind // of calls that a process of x86-64 makes as one of i386
 }
 
 // concern is why a call concerns package accelerate. The zero value is that it does not.
@@ -63,27 +65,42 @@ func newAcceleration(after uint32, sharing *atomic.Uint32) (*acceleration, error
 		"execve": executes, "execveat": executes, "prctl": options, "seccomp": filters, "clone": clones, "clone3": clones3,
 	} {
 		a.concern(name).kind = kind
+		a.i386[number(name, syscalls.I386)] = kind
 	}
 	return a, nil
 }
 
 // concern returns the place for the call of this name.
 func (a *acceleration) concern(name string) *concern {
-	nr, ok := (&syscalls.Row{Name: name}).Number(syscalls.X8664)
+	return &a.concerns[number(name, syscalls.X8664)]
+}
+
+// number returns the number of the call of this name.
+func number(name string, arch syscalls.Arch) int {
+	nr, ok := (&syscalls.Row{Name: name}).Number(arch)
 	if !ok {
 		panic("there is no " + name) // a mistake in the table
 	}
-	return &a.concerns[nr]
+	return nr
+}
+
+// about returns why a call concerns package accelerate.
+func (a *acceleration) about(d *unotify.Data) concern {
+	switch nr := uint32(d.NR); {
+	case nr >= uint32(len(a.concerns)):
+	case d.Arch == unix.AUDIT_ARCH_X86_64:
+		return a.concerns[nr]
+	case d.Arch == unix.AUDIT_ARCH_I386:
+		return concern{kind: a.i386[nr]}
+	}
+	return concern{}
 }
 
 // accelerate is called for each notification. Done is true for the calls of the code in a
 // process, which have no handler.
 func (r *receiver) accelerate() (result handlers.Result, done bool) {
 	d := &r.call.Data
-	if d.Arch != unix.AUDIT_ARCH_X86_64 || uint32(d.NR) >= uint32(len(r.worker.acceleration.concerns)) {
-		return handlers.Result{}, false
-	}
-	about := &r.worker.acceleration.concerns[d.NR]
+	about := r.worker.acceleration.about(d)
 	if about.answers == nil && about.kind == noConcern || r.worker.identities.InRuntime(r.index) {
 		return handlers.Result{}, false
 	}
@@ -111,12 +128,12 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 			}
 		case unix.PR_SET_SECCOMP:
 			if restricts(uint32(d.Args[1])-unix.SECCOMP_MODE_STRICT, d.Args[2]) {
-				r.injector.Restricts(&call)
+				r.injector.Restricts(&call, false)
 			}
 		}
 	case filters:
 		if restricts(uint32(d.Args[0]), d.Args[2]) {
-			r.injector.Restricts(&call)
+			r.injector.Restricts(&call, d.Args[1]&unix.SECCOMP_FILTER_FLAG_TSYNC != 0)
 		}
 	case clones:
 		r.noteSharing(d.Args[0])

@@ -143,10 +143,10 @@ long answer(long nr, const struct arguments *a, u64 stack) {
 		r = list_directory(a->rdi, a->rsi, a->rdx);
 		break;
 	case __NR_access:
-		r = fast(__NR_faccessat, AT_FDCWD, a->rdi, a->rsi, 0, 0);
+		r = ask(__NR_faccessat, AT_FDCWD, a->rdi, a->rsi, 0, 0);
 		break;
 	case __NR_readlink:
-		r = fast(__NR_readlinkat, AT_FDCWD, a->rdi, a->rsi, a->rdx, 0);
+		r = ask(__NR_readlinkat, AT_FDCWD, a->rdi, a->rsi, a->rdx, 0);
 		break;
 	case __NR_faccessat:
 	case __NR_faccessat2:
@@ -159,7 +159,7 @@ long answer(long nr, const struct arguments *a, u64 stack) {
 	case __NR_getgid:
 	case __NR_getegid:
 		// Only permissions matter, and the caller has all.
-		r = fast(nr, a->rdi, a->rsi, a->rdx, a->r10, a->r8);
+		r = ask(nr, a->rdi, a->rsi, a->rdx, a->r10, a->r8);
 		break;
 	}
 	return r == NOTIFY ? notify(nr, a) : r;

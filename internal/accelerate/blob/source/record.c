@@ -15,11 +15,9 @@ static inline __attribute__((always_inline)) long fast_getxattrat(u32 dirfd, u64
 		"	or %%rcx, %%rdx\n"
 		"	shr $32, %%r11\n"
 		"	shl $32, %%r11\n"
-		"	or %%r11, %%rdi\n"
-		"	syscall\n"
-		"1:"
+		"	or %%r11, %%rdi\n" TAGGED
 		: "=a"(r), "+D"(rdi), "+d"(rdx)
-		: "0"((long)__NR_getxattrat), "S"(path), "r"(r10), "r"(r8), "r"(r9)
+		: "0"((long)__NR_getxattrat), "S"(path), "r"(r10), "r"(r8), "r"(r9), [plain] "m"(header.plain)
 		: "rcx", "r11", "memory", "cc");
 	return r;
 }

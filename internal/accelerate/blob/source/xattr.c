@@ -18,7 +18,7 @@ long get_attribute(long nr, u64 object, u64 name, u64 value, u64 size) {
 			return NOTIFY;
 	} else
 		return NOTIFY;
-	return r < 0 ? r : fast(nr, object, name, value, size, 0);
+	return r < 0 ? r : ask(nr, object, name, value, size, 0);
 }
 
 // struct posix_acl_xattr_header and _entry of <linux/posix_acl_xattr.h>, for an ACL without named
