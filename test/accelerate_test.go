@@ -89,6 +89,17 @@ func TestAcceleratedFilters(t *testing.T) {
 	}
 }
 
+// TestAcceleratedServers makes calls on file systems whose servers say other things than the kernel's.
+func TestAcceleratedServers(t *testing.T) {
+	needs(t, "fuse")
+	prefix := accelerated(t)
+	program := compileWithRoom(t, filepath.Join(openDirectory(t), "servers"), "testdata/src/servers.c", "gcc")
+	cmd := command(t, append(prefix, program, "interrupted")...)
+	cmd.Dir = openDirectory(t)
+	cmd.Env = append(os.Environ(), "SUBUIDLESS_ACCELERATED=1")
+	checkOK(t, cmd)
+}
+
 // compileWithRoom compiles a C program so that there is room for a bootstrap at the end of its text,
 // and returns its path.
 func compileWithRoom(t *testing.T, program, source string, compiler ...string) string {
