@@ -91,13 +91,19 @@ func TestAcceleratedFilters(t *testing.T) {
 
 // TestAcceleratedServers makes calls on file systems whose servers say other things than the kernel's.
 func TestAcceleratedServers(t *testing.T) {
-	needs(t, "fuse")
-	prefix := accelerated(t)
+	needs(t, "answers", "fuse")
+	prefix := accelerated(t, "--sidecar="+filepath.Join(openDirectory(t), "sidecar")) // knows of no such file system
 	program := compileWithRoom(t, filepath.Join(openDirectory(t), "servers"), "testdata/src/servers.c", "gcc")
-	cmd := command(t, append(prefix, program, "interrupted")...)
-	cmd.Dir = openDirectory(t)
-	cmd.Env = append(os.Environ(), "SUBUIDLESS_ACCELERATED=1")
-	checkOK(t, cmd)
+	for _, test := range []string{"interrupted", "refused"} {
+		t.Run(test, func(t *testing.T) {
+			cmd := command(t, append(prefix, program, test)...)
+			cmd.Dir = openDirectory(t)
+			cmd.Env = append(os.Environ(), "SUBUIDLESS_ACCELERATED=1", "REFUSING="+work("answers", "EPERM-ENODATA"))
+			if out, err := cmd.Output(); err != nil || string(out) != "ok\n" { // there is a warning about this file system
+				t.Errorf("%v\n%.4000s", err, out)
+			}
+		})
+	}
 }
 
 // compileWithRoom compiles a C program so that there is room for a bootstrap at the end of its text,

@@ -52,10 +52,10 @@ type Accelerator struct {
 
 // New returns an Accelerator that gives processes the code after so many calls, on a machine for which
 // Supported returns no error. Answered has the numbers of the calls that the code may answer. Sharing
-// is memory that outlives this worker: not 0 if a task of the container may share the memory of
-// another process, or dispatch calls by their addresses. Outer is the number of seccomp filters under
-// which subuidless has been started; they let the supervisor, and thus processes, make the calls of the
-// code.
+// is memory that outlives this worker: not 0 if no code changes in the container, because a task may
+// share the memory of another process, or dispatch calls by their addresses, or after StopAll. Outer is
+// the number of seccomp filters under which subuidless has been started; they let the supervisor, and
+// thus processes, make the calls of the code.
 func New(after uint32, answered []uint32, sharing *atomic.Uint32, outer int) (*Accelerator, error) {
 	header, _ := blob.ParseHeader(blob.Code())
 	code, err := unix.MemfdCreate(memfdName, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
@@ -75,10 +75,17 @@ func New(after uint32, answered []uint32, sharing *atomic.Uint32, outer int) (*A
 	return &Accelerator{code: code, header: header, after: after, sharing: sharing, outer: outer}, nil
 }
 
+// The bits of Accelerator.sharing.
+const (
+	shares   = 1 << iota // code may be shared, or calls be dispatched
+	stopping             // StopAll has begun
+	stopped              // StopAll has ended
+)
+
 // NoteSharing notes that a task is about to share the memory of another process, without
 // being its thread. From then on, no code changes in the container: it is rare, and which
 // processes share memory is hard to find out.
-func (a *Accelerator) NoteSharing() { a.sharing.Store(1) }
+func (a *Accelerator) NoteSharing() { a.sharing.Or(shares) }
 
 // Injector is what one receiver knows about processes. It belongs to its thread, whose
 // working directory is the supervisor's /proc.
@@ -169,7 +176,7 @@ func (i *Injector) Counts(c *Call) {
 		return
 	}
 	h := i.hint(c.PID)
-	if h.mapping == 0 && c.After&(pageSize-1) == uint64(i.header.AfterSlow)&(pageSize-1) {
+	if h.mapping == 0 && i.isFromCode(c) {
 		i.adopt(h, c)
 	}
 	early := false
@@ -191,6 +198,11 @@ func (i *Injector) Counts(c *Call) {
 	if err := i.change(h, c, early); err != nil {
 		i.note(h, c, err)
 	}
+}
+
+// isFromCode reports whether c may be a call of the code.
+func (i *Injector) isFromCode(c *Call) bool {
+	return c.After&(pageSize-1) == uint64(i.header.AfterSlow)&(pageSize-1)
 }
 
 // isTime counts a call, and reports whether it is time to give the process the code. Early is true if
@@ -501,25 +513,4 @@ func (i *Injector) patchAll(h *hint, p *process, b *bootstrap) error {
 		return err
 	}
 	return nil
-}
-
-// Dispatches is called before a thread lets the kernel report system calls by their addresses, with
-// PR_SET_SYSCALL_USER_DISPATCH. From then on, no code changes in the container: it is rare, and which
-// threads do so cannot be found out.
-func (i *Injector) Dispatches(c *Call) {
-	i.sharing.Store(1)
-	i.Restricts(c, false)
-}
-
-// Restricts is called before a process restricts its own calls, with a filter of its own, which may
-// know nothing of the calls that the code makes. Others means that the filter is for all of its threads.
-func (i *Injector) Restricts(c *Call, others bool) {
-	i.execution(c.PID).forget()
-	mappings, err := stop(c.PID, true)
-	if err == nil && others && len(mappings) > 0 {
-		err = i.letPass(c.PID, mappings)
-	}
-	if err != nil {
-		slog.Warn("a process that restricts its own system calls may be killed", "pid", c.PID, "err", err)
-	}
 }

@@ -1,6 +1,8 @@
 package accelerate
 
 import (
+	"log/slog"
+
 	"github.com/rootless-containers/subuidless/internal/accelerate/blob"
 )
 
@@ -54,4 +56,25 @@ func stop(pid uint32, plain bool) (mappings []uint64, err error) {
 		}
 	}
 	return mappings, nil
+}
+
+// Dispatches is called before a thread lets the kernel report system calls by their addresses, with
+// PR_SET_SYSCALL_USER_DISPATCH. From then on, no code changes in the container: it is rare, and which
+// threads do so cannot be found out.
+func (i *Injector) Dispatches(c *Call) {
+	i.sharing.Or(shares)
+	i.Restricts(c, false)
+}
+
+// Restricts is called before a process restricts its own calls, with a filter of its own, which may
+// know nothing of the calls that the code makes. Others means that the filter is for all of its threads.
+func (i *Injector) Restricts(c *Call, others bool) {
+	i.execution(c.PID).forget()
+	mappings, err := stop(c.PID, true)
+	if err == nil && others && len(mappings) > 0 {
+		err = i.letPass(c.PID, mappings)
+	}
+	if err != nil {
+		slog.Warn("a process that restricts its own system calls may be killed", "pid", c.PID, "err", err)
+	}
 }

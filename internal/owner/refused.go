@@ -37,6 +37,9 @@ func (o *object) refuses(e unix.Errno) bool {
 func (s *Store) noteRefusal(o *object) {
 	if _, e := o.getxattr(attributeName, nil); e != unix.EOPNOTSUPP {
 		s.noteLasting(hintRefused)
+		if s.Refused != nil {
+			s.Refused()
+		}
 	}
 }
 

@@ -33,6 +33,11 @@ type Store struct {
 	// hold locks of inodes. Set it before the first use of the Store.
 	ReportPassing func(file string)
 
+	// Refused, if not nil, is called when RefusalsInUse has become true by an inode of the container,
+	// before its record is made. It may be called by several threads at the same time, also while they
+	// hold locks of inodes. Set it before the first use of the Store.
+	Refused func()
+
 	// Host, if not nil, holds the owners that SetHost records. Set it before the first use of
 	// the Store.
 	Host *HostOwners

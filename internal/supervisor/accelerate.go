@@ -145,8 +145,10 @@ func (r *receiver) accelerate() (result handlers.Result, done bool) {
 			r.noteSharing(binary.NativeEndian.Uint64(flags[:]))
 		}
 	default:
-		// The code takes a file without the attribute for one without a record.
-		if about.answers.Allows(&d.Args) && !r.worker.owners.RefusalsInUse() {
+		switch {
+		case r.worker.owners.RefusalsInUse(): // the code takes a file without the attribute for one without a record
+			r.injector.Refused(&call)
+		case about.answers.Allows(&d.Args):
 			r.injector.Counts(&call)
 		}
 	}

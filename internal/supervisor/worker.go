@@ -195,6 +195,8 @@ func (w *worker) setUp(cfg *Config) error {
 		w.identities.Leaves = accelerate.Stop
 		if w.acceleration, err = newAcceleration(cfg.Accelerate, &w.journal.sharing); err != nil {
 			slog.Warn("processes are not accelerated", "err", err)
+		} else {
+			w.owners.Refused = w.acceleration.StopAll
 		}
 	}
 	if cfg.Trace != "" {

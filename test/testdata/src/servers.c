@@ -3,7 +3,9 @@
 #include "accelerated.h"
 
 #include <linux/fuse.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
@@ -55,6 +57,45 @@ static void test_interrupted(double seconds) {
 	CHECK(umount2("served", MNT_DETACH) == 0);
 }
 
-static const struct test tests[] = {{"interrupted", test_interrupted}};
+// The directory REFUSING is on a file system that refuses the attribute for records, and says of none
+// that it has it. Accelerated processes see the first owner that is recorded somewhere else.
+static void test_refused(double seconds) {
+	(void)seconds;
+	struct {
+		volatile int ready, recorded;
+	} *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char name[500];
+	struct stat st;
+	pid_t children[3];
+	CHECK(shared != MAP_FAILED);
+	snprintf(name, sizeof(name), "%s/refused-%d", getenv("REFUSING"), getpid());
+	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0644);
+	CHECK(fd >= 0 && close(fd) == 0);
+	for (int i = 0; i < 3; i++)
+		if ((children[i] = fork()) == 0) {
+			warm_up();
+			__atomic_add_fetch(&shared->ready, 1, __ATOMIC_SEQ_CST);
+			while (!shared->recorded)
+				CHECK(site(name, &st) == 0 && (st.st_uid == 0 || st.st_uid == 42));
+			for (int k = 0; k < 20; k++)
+				CHECK(site(name, &st) == 0 && st.st_uid == 42);
+			pid_t pid = fork();
+			if (pid == 0)
+				_exit(site(name, &st) != 0 || st.st_uid != 42);
+			CHECK(succeeds(pid));
+			_exit(wrong);
+		}
+	warm_up();
+	while (shared->ready < 3)
+		sched_yield();
+	CHECK(syscall(SYS_chown, name, 42, 42) == 0);
+	shared->recorded = 1;
+	CHECK(site(name, &st) == 0 && st.st_uid == 42);
+	for (int i = 0; i < 3; i++)
+		CHECK(succeeds(children[i]));
+	CHECK(unlink(name) == 0);
+}
+
+static const struct test tests[] = {{"interrupted", test_interrupted}, {"refused", test_refused}};
 
 int main(int argc, char **argv) { return run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv); }
