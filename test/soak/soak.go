@@ -102,7 +102,7 @@ func awaitStandbys(ctx context.Context, places []*place) error {
 				return ctx.Err()
 			}
 			if time.Now().After(end) {
-				return fmt.Errorf("%s has no standby:\n%s", p.name, p.said())
+				return fmt.Errorf("%s has no standby, and process %d is its witness (0: the first one):\n%s\n%s", p.name, p.watchedBy, p.said(), describeTasks())
 			}
 		}
 	}
