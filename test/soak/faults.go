@@ -166,6 +166,11 @@ func (f *faults) killThree(p *place) error {
 		p.frontKilled = true
 	}
 	killsAgent := p.watchedBy == 0 && p.agent != nil
+	// Stopped ones cannot start another one when the first of them dies: then, the standby would not
+	// become the witness.
+	for _, pid := range victims {
+		_ = unix.Kill(pid, unix.SIGSTOP) // it may have ended
+	}
 	f.signal(p, threeKilled, unix.SIGKILL, f.shuffle(victims))
 	p.watchedBy = standby
 	if killsAgent {
