@@ -82,11 +82,7 @@ func (k *keeper) forkUndertaker(i int, fds []int) (pid int, err error) {
 		Mark:  undertakerDecoy,
 		At:    int64(i),
 	}
-	pid, err = d.Start()
-	if errors.Is(err, unix.EAGAIN) {
-		return 0, nil // one that a keeper had forked before it was killed
-	}
-	return pid, err
+	return d.Start()
 }
 
 // endUndertaker ends the undertaker of the index i, if there is one. The caller holds k.mu, or is the

@@ -45,7 +45,7 @@ func Marked(fd int, at int64) (pid int, err error) {
 }
 
 // Start starts the child, in a process group of its own, and returns its process id when it has its
-// mark. The caller must wait for it: wait(2). The error wraps EAGAIN if another process has the mark.
+// mark. The caller must wait for it: wait(2).
 func (d *Dormant) Start() (pid int, err error) {
 	a := dormantArgs{until: d.Until, mark: d.Mark, lock: markLock(d.At)}
 	if a.path, err = syscall.BytePtrFromString(d.Path); err != nil {
@@ -166,7 +166,13 @@ func forkDormant(a *dormantArgs) (int, syscall.Errno) {
 	if _, _, e = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(a.reports+1), ^uintptr(0)>>32, 0); e != 0 {
 		goto fail
 	}
-	if _, _, e = syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(a.mark), unix.F_SETLK, uintptr(unsafe.Pointer(&a.lock))); e != 0 {
+	for {
+		_, _, e = syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(a.mark), unix.F_SETLKW, uintptr(unsafe.Pointer(&a.lock)))
+		if e != syscall.EINTR {
+			break
+		}
+	}
+	if e != 0 {
 		goto fail
 	}
 	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(a.reports), 0, 0)
