@@ -20,7 +20,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/ociruntime"
 	"github.com/rootless-containers/subuidless/internal/program"
-	"github.com/rootless-containers/subuidless/internal/session"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
@@ -61,7 +60,7 @@ var helpers = map[string]func() int{
 	supervisor.KeeperName:     supervisor.KeeperMain,
 	supervisor.WorkerName:     supervisor.WorkerMain,
 	supervisor.StandbyName:    supervisor.StandbyMain,
-	supervisor.UndertakerName: session.UndertakerMain,
+	supervisor.UndertakerName: supervisor.UndertakerMain,
 	agent.DeputyName:          agent.DeputyMain,
 	launch.StageName:          launch.StageMain,
 	launch.InitName:           launch.InitMain,
