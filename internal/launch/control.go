@@ -129,14 +129,12 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 	text := string(packet[1:n])
 	if number, ok := strings.CutPrefix(text, requestSignal); ok {
 		fdpass.Close(m.FDs)
-		r.answering.Lock()
-		defer r.answering.Unlock()
-		err = signalProcess(command, number)
+		r.signal(peer, command, number)
+		return
 	} else if number, ok := strings.CutPrefix(text, requestAll); ok {
 		fdpass.Close(m.FDs)
-		r.answering.Lock()
-		defer r.answering.Unlock()
-		err = signalProcess(-1, number)
+		r.signal(peer, -1, number)
+		return
 	} else if size, ok := strings.CutPrefix(text, requestResize); ok {
 		fdpass.Close(m.FDs)
 		err = c.resize(size)
@@ -146,12 +144,23 @@ func (c *container) serve(peer *os.File, r *reaper, command int) {
 		fdpass.Close(m.FDs)
 		err = fmt.Errorf("the container has been started by another version of subuidless, which does not know the request %q", text)
 	}
+	answer(peer, err)
+}
+
+// answer answers a request. If the peer is gone, nobody wants to know.
+func answer(peer *os.File, err error) {
 	if err != nil {
-		// If the peer is gone, nobody wants to know.
 		_ = sendError(peer, err)
 		return
 	}
 	_ = sendText(peer, ready)
+}
+
+// signal sends a signal as signalProcess does, and answers the request.
+func (r *reaper) signal(peer *os.File, pid int, number string) {
+	r.answering.Lock()
+	defer r.answering.Unlock()
+	answer(peer, signalProcess(pid, number))
 }
 
 // signalProcess sends a signal to a process, or with -1 to all except the init: kill(2).
@@ -282,9 +291,6 @@ func (c *container) superviseExec(peer *os.File, st *stage, ended <-chan int, sp
 	}
 	if err == nil {
 		err = st.release()
-	}
-	if errors.Is(err, errStageEnded) {
-		return sendStatus(peer, <-ended)
 	}
 	if err != nil {
 		return kill(err)

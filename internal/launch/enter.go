@@ -160,17 +160,13 @@ func forwardOver(socket *os.File, received <-chan os.Signal) {
 // Signal sends a signal to the command of a container that Run runs, as a process in its PID
 // namespace. The error wraps ErrNotRunning if the container does not run.
 func Signal(socket string, number unix.Signal) error {
-	return sendSignal(socket, requestSignal, number)
+	return request(socket, requestSignal+strconv.Itoa(int(number)))
 }
 
 // SignalAll is Signal for all processes of the container except its init. Not even a process that
 // is being created is left out.
 func SignalAll(socket string, number unix.Signal) error {
-	return sendSignal(socket, requestAll, number)
-}
-
-func sendSignal(socket, kind string, number unix.Signal) error {
-	return request(socket, kind+strconv.Itoa(int(number)))
+	return request(socket, requestAll+strconv.Itoa(int(number)))
 }
 
 // Resize gives the terminal of a container that Run runs a size in characters. The error wraps

@@ -151,10 +151,7 @@ func (c *Command) Detach() (ended <-chan struct{}, err error) {
 	if c.ended {
 		return done, nil
 	}
-	if err := c.stage.release(); !errors.Is(err, errStageEnded) {
-		return done, err
-	}
-	return done, nil
+	return done, c.stage.release()
 }
 
 // Run lets the command run, forwards signals to it, and returns its exit status: see Exec.
@@ -172,7 +169,7 @@ func (c *Command) Run() (status int, err error) {
 		skip = sentByTerminal
 	}
 	go forwardSignals(catchSignals(append(forwardable(), unix.SIGTSTP)), pid, skip...)
-	if err := c.stage.release(); err != nil && !errors.Is(err, errStageEnded) {
+	if err := c.stage.release(); err != nil {
 		status, err := c.stage.notReleased(err)
 		return status, errors.Join(err, killAndReap(pid))
 	}

@@ -25,7 +25,7 @@ import (
 // StageName is argv[0] of the stage: a process with this name must call StageMain.
 const StageName = "subuidless-stage"
 
-// errStageEnded means that the stage ended before it was to execute the command: it has told the user
+// errStageEnded means that the stage ended before it had installed the filter: it has told the user
 // why, or a signal has ended it. Its exit status is that of the command.
 var errStageEnded = errors.New("the stage has ended")
 
@@ -186,8 +186,8 @@ func (s *stage) listener() (*os.File, error) {
 	return s.duplicate(fd)
 }
 
-// release lets the stage execute the command. The error is errStageEnded if a signal has ended the
-// stage.
+// release lets the stage execute the command. It is no error if a signal has ended the stage: its exit
+// status is that of the command.
 func (s *stage) release() error {
 	var err error
 	if s.gated != nil {
@@ -196,7 +196,7 @@ func (s *stage) release() error {
 		err = s.socket.Close()
 	}
 	if fdpass.PeerGone(err) {
-		return errStageEnded
+		return nil
 	}
 	return err
 }
