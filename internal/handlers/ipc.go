@@ -147,12 +147,11 @@ func (c *Call) checksIPC() bool {
 
 // recordIPC stores r for the object k of the namespace ns, which the caller has entered.
 func (c *Call) recordIPC(ns target.IPCNamespace, k svipc.Key, r *svipc.Record) unix.Errno {
-	if !c.IPC.HasRoom() {
+	hold := ns.Reusable && !c.IPC.Holds(ns.ID)
+	if hold || !c.IPC.HasRoom() { // before another one is held, those that are gone are released
 		c.reclaimIPC(ns.ID)
 	}
-	if ns.Reusable && !c.IPC.Holds(ns.ID) {
-		// A good time to end those that are gone, and to free their objects.
-		c.reclaimIPC(ns.ID)
+	if hold {
 		fd, e := c.Target.OpenIPC()
 		if e != 0 {
 			return unix.ENOSPC
