@@ -131,7 +131,7 @@ func (f Finding) lines() []string {
 	if f.Check.Since != "" {
 		lines = append(lines, "available since "+f.Check.Since)
 	}
-	if _, ok := f.Err.(passing); f.Check.Without != "" && !ok {
+	if _, ok := f.Err.(transient); f.Check.Without != "" && !ok {
 		lines = append(lines, "without it, "+f.Check.Without)
 	}
 	return lines

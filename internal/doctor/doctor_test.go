@@ -113,15 +113,15 @@ func TestNoXattrs(t *testing.T) {
 }
 
 // An error of the moment says nothing about what the file system can store.
-func TestPassingError(t *testing.T) {
+func TestTransientError(t *testing.T) {
 	for err, remedy := range map[error]string{
 		fmt.Errorf("setting: %w", unix.EDQUOT): "quota", fmt.Errorf("setting: %w", unix.ESTALE): "mount", unix.ENOTSUP: "", errDropped: "",
 	} {
-		if got := passes(err); !strings.Contains(got, remedy) || (got == "") != (remedy == "") {
+		if got := transientRemedy(err); !strings.Contains(got, remedy) || (got == "") != (remedy == "") {
 			t.Errorf("%v: %q", err, got)
 		}
 	}
-	f := Finding{Check: Check{Without: "something is missing"}, Err: passing{unix.EDQUOT}}
+	f := Finding{Check: Check{Without: "something is missing"}, Err: transient{unix.EDQUOT}}
 	if got := strings.Join(f.lines(), "\n"); got != "disk quota exceeded" {
 		t.Errorf("prints %q", got)
 	}

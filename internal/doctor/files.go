@@ -26,8 +26,8 @@ func workDirectory(m *Machine) (string, error) {
 	switch err := tryXattr(m.Dir); {
 	case err == nil:
 		return fmt.Sprintf("%s is on %s", m.Dir, fsType), nil
-	case passes(err) != "":
-		return "", passing{fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)}
+	case transientRemedy(err) != "":
+		return "", transient{fmt.Errorf("%s is on %s: %w", m.Dir, fsType, err)}
 	case errors.Is(err, unix.ENOTSUP):
 		return "", fmt.Errorf("%s is on %s, which does not support user.* extended attributes here", m.Dir, fsType)
 	default:
@@ -35,12 +35,12 @@ func workDirectory(m *Machine) (string, error) {
 	}
 }
 
-// passing is an error that does not mean that the feature is missing.
-type passing struct{ error }
+// transient is an error that may pass: it does not mean that the feature is missing.
+type transient struct{ error }
 
-// passes returns what to do about an error that may pass and says nothing about the file system's
+// transientRemedy returns what to do about a transient error, which says nothing about the file system's
 // attributes, or an empty string.
-func passes(err error) string {
+func transientRemedy(err error) string {
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return "remove files, or ask for a larger disk or quota"
@@ -68,8 +68,8 @@ func recordsHere(m *Machine) (string, error) {
 	switch err := tryXattr(m.Dir); {
 	case err == nil:
 		lines = append(lines, "owners of files and directories stay with them: through renames, remounts and reboots, and on other machines")
-	case passes(err) != "":
-		return fmt.Sprintf("chown fails here as this did: %v\n%s", err, passes(err)), nil
+	case transientRemedy(err) != "":
+		return fmt.Sprintf("chown fails here as this did: %v\n%s", err, transientRemedy(err)), nil
 	case errors.As(err, &create):
 		return fmt.Sprintf("unknown, because no file can be created here: %v\nname a directory that you can write to", create.Err), nil
 	default:
