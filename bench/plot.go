@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/xml"
 	"fmt"
+	"html"
 	"math"
 	"strings"
 )
@@ -82,11 +82,11 @@ func (m *results) plot() string {
 	}
 	for i, c := range marked {
 		x := plotMargin + 6 + i*150
-		fmt.Fprintf(&b, "%s<text x=\"%d\" y=\"%d\">%s</text>\n", plotMark(i, float64(x), plotMargin+plotLine/2, ""), x+12, plotMargin+plotLine/2+5, escapeXML(c.name))
+		fmt.Fprintf(&b, "%s<text x=\"%d\" y=\"%d\">%s</text>\n", plotMark(i, float64(x), plotMargin+plotLine/2, ""), x+12, plotMargin+plotLine/2+5, html.EscapeString(c.name))
 	}
 	for i, r := range plotted {
 		y := top + plotLine*i + plotLine/2
-		fmt.Fprintf(&b, "<text text-anchor=\"end\" x=\"%d\" y=\"%d\">%s</text>\n", plotLeft-plotMargin, y+5, escapeXML(r.name))
+		fmt.Fprintf(&b, "<text text-anchor=\"end\" x=\"%d\" y=\"%d\">%s</text>\n", plotLeft-plotMargin, y+5, html.EscapeString(r.name))
 		for j, c := range marked {
 			if ratio, ok := m.ratio(r.name, c.name, columnNative); ok && ratio > 0 {
 				fmt.Fprintln(&b, plotMark(j, at(ratio), y, c.name+": "+m.word(r.name, c.name)))
@@ -102,14 +102,7 @@ func (m *results) plot() string {
 // plotMark returns the mark of a column at a place, with a tooltip unless it is empty.
 func plotMark(column int, x float64, y int, tooltip string) string {
 	if tooltip != "" {
-		tooltip = "<title>" + escapeXML(tooltip) + "</title>"
+		tooltip = "<title>" + html.EscapeString(tooltip) + "</title>"
 	}
 	return fmt.Sprintf("<path class=\"m%d\" transform=\"translate(%.1f,%d)\" d=\"%s\">%s</path>", column, x, y, plotMarks[column], tooltip)
-}
-
-// escapeXML returns a text as character data of XML.
-func escapeXML(text string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a Builder has no errors
-	return b.String()
 }

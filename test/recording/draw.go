@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/xml"
 	"fmt"
+	"html"
 	"strings"
 )
 
@@ -66,26 +66,19 @@ func draw(lines []string) string {
 	}
 	width, height := 2*margin+charWidth*float64(columns), 2*margin+lineHeight*len(lines)
 	return fmt.Sprintf("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %d\" width=\"%.0[1]f\" height=\"%[2]d\" role=\"img\" xml:space=\"preserve\">\n<title>%[3]s</title>\n<style>\n%[4]s%[5]s</style>\n<rect x=\".5\" y=\".5\" width=\"%.0[6]f\" height=\"%[7]d\" rx=\"8\"/>\n%[8]s</svg>\n",
-		width, height, escape(strings.Join(lines, "\n")), style, &animations, width-1, height-1, &text)
+		width, height, html.EscapeString(strings.Join(lines, "\n")), style, &animations, width-1, height-1, &text)
 }
 
 // colored returns a line of a transcript as the content of a text element.
 func colored(line string) string {
 	command, ok := strings.CutPrefix(line, "$ ")
 	if !ok {
-		return escape(line)
+		return html.EscapeString(line)
 	}
 	command, comment, found := strings.Cut(command, "   #")
-	colored := `<tspan class="p">$ </tspan><tspan class="c">` + escape(command) + "</tspan>"
+	colored := `<tspan class="p">$ </tspan><tspan class="c">` + html.EscapeString(command) + "</tspan>"
 	if found {
-		colored += `<tspan class="n">` + escape("   #"+comment) + "</tspan>"
+		colored += `<tspan class="n">` + html.EscapeString("   #"+comment) + "</tspan>"
 	}
 	return colored
-}
-
-// escape returns a text as character data of XML.
-func escape(text string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(text)) // a Builder has no errors
-	return strings.ReplaceAll(b.String(), "&#xA;", "\n")
 }
