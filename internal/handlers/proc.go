@@ -48,6 +48,17 @@ func (c *Call) procOwner(i *inode) (_ owner.ID, ok bool) {
 	return id, id != c.Owners.Mapped
 }
 
+// isTaskFile reports whether the inode is a file of procfs that belongs to a task. The kernel
+// sets the owner of such a file anew whenever it looks the file up: pid_revalidate of
+// fs/proc/base.c.
+func (c *Call) isTaskFile(i *inode) bool {
+	if i.stat.Blocks != 0 { // not on procfs
+		return false
+	}
+	_, e := c.taskOf(i)
+	return e == 0
+}
+
 // dumpOwner returns the owner of the files of an undumpable process whose memory belongs to the
 // user namespace n.
 //
