@@ -213,8 +213,9 @@ func (c *Call) openForReading(o *opening) Result {
 // pathToOpen reads the path of o.
 func (c *Call) pathToOpen(o *opening) (target.Path, unix.Errno) {
 	var flags uint32
-	// open(2), O_EXCL: "symbolic links are not followed".
-	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL {
+	// open(2), O_EXCL: "symbolic links are not followed". O_PATH ignores it.
+	const exclusive = unix.O_CREAT | unix.O_EXCL
+	if o.how.Flags&unix.O_NOFOLLOW != 0 || o.how.Flags&(exclusive|unix.O_PATH) == exclusive {
 		flags = unix.AT_SYMLINK_NOFOLLOW
 	}
 	if o.byFD {

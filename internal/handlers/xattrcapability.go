@@ -86,6 +86,9 @@ func (c *Call) namesUnmappedRoot(value []byte) bool {
 // root. Where the kernel stores capabilities there is a mark, which vanishes whenever the
 // kernel would remove capabilities; while it is there, the stored attribute counts.
 func setUnmappedRootCaps(i *inode, a *xattrName, value []byte, flags uint32) unix.Errno {
+	if i.isProc() {
+		return unix.EOPNOTSUPP
+	}
 	stored := *a
 	if !i.hasUserXattrs() || !stored.toStored() {
 		return unix.EINVAL
