@@ -247,11 +247,7 @@ func (k *keeper) startWorker(ns int) error {
 		Env:   append([]string{"GODEBUG=asyncpreemptoff=1", workerProcs}, os.Environ()...), // the first one of a name counts
 		Files: []int{decoy, decoy, decoy, int(theirs.Fd()), int(k.journal.Fd()), int(k.log.Fd()), keeperWitness, k.maps.out, k.maps.in, keeperRecords, keeperStandby},
 	}
-	var pid int
-	err = withTimerSlack(workerSlack, func() (err error) {
-		pid, err = cmd.Start()
-		return err
-	})
+	pid, err := startPatient(&cmd)
 	if err == nil {
 		k.worker, k.workerPID = ours, pid
 		err = ours.send(message{Config: &k.cfg})

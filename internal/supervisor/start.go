@@ -186,7 +186,7 @@ func startKeeper(cfg Config, conn, log, witness, standby *os.File) (pid int, err
 		Env:       os.Environ(),
 		Files:     []int{int(null.Fd()), int(null.Fd()), int(null.Fd()), int(conn.Fd()), int(log.Fd()), int(witness.Fd()), int(records.Fd()), int(standby.Fd())},
 	}
-	return cmd.Start()
+	return startPatient(&cmd)
 }
 
 // openRequest returns the descriptors of a request for p: see requestFDs. The first
