@@ -3,11 +3,11 @@ package main
 import "slices"
 
 const (
-	columnNative      = "native"
-	columnSubuidless  = "subuidless"
-	columnUnchecked   = "subuidless, permissions off"
-	columnAccelerated = "accelerated"
-	columnBare        = "bare"
+	columnNative     = "native"
+	columnSubuidless = "subuidless"
+	columnUnchecked  = "subuidless, permissions off"
+	columnNotified   = "subuidless, accelerate off"
+	columnBare       = "bare"
 )
 
 // column is one way to run a command. Its strings may contain the placeholders of expand.
@@ -36,7 +36,7 @@ var columns = []column{
 	{name: columnNative, oneID: true, chroot: []string{"chroot", "{run}/root"}},
 	subuidlessColumn(columnSubuidless, "subuidless"),
 	subuidlessColumn(columnUnchecked, "subuidless", unchecked),
-	subuidlessColumn(columnAccelerated, "subuidless", "--accelerate=on"),
+	subuidlessColumn(columnNotified, "subuidless", "--accelerate=off"),
 	{name: "fakeroot", needs: []string{"fakeroot"}, wrap: []string{"fakeroot", "--"}, peer: true, preload: true},
 	{name: "proot -0", needs: []string{"proot"}, wrap: []string{"proot", "-0"},
 		// proot unpacks its loader there for each exec. On a disk, that would measure the

@@ -42,7 +42,7 @@ var plotTicks = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 
 // without the rows of calls that preloaded libraries answer themselves.
 func (m *results) plot() string {
 	shown := func(c column) bool {
-		return c.peer || c.name == columnSubuidless || c.name == columnAccelerated || c.name == columnBare
+		return c.peer || c.name == columnSubuidless || c.name == columnNotified || c.name == columnBare
 	}
 	var marked []column
 	for _, c := range m.columns {
@@ -82,7 +82,7 @@ func (m *results) plot() string {
 	}
 	for i, c := range marked {
 		x := plotMargin + 6 + i*150
-		fmt.Fprintf(&b, "%s<text x=\"%d\" y=\"%d\">%s</text>\n", plotMark(i, float64(x), plotMargin+plotLine/2, ""), x+12, plotMargin+plotLine/2+5, html.EscapeString(c.name))
+		fmt.Fprintf(&b, "%s<text x=\"%d\" y=\"%d\">%s</text>\n", plotMark(i, float64(x), plotMargin+plotLine/2, ""), x+12, plotMargin+plotLine/2+5, html.EscapeString(strings.TrimPrefix(c.name, columnSubuidless+", ")))
 	}
 	for i, r := range plotted {
 		y := top + plotLine*i + plotLine/2

@@ -31,7 +31,7 @@ func buildPrograms(ctx context.Context, w workdir, o options) error {
 			return fmt.Errorf("-compare: %w", err)
 		}
 	}
-	if o.columns.matches(columnSubuidless) || o.columns.matches(columnUnchecked) || o.columns.matches(columnAccelerated) {
+	if o.columns.matches(columnSubuidless) || o.columns.matches(columnUnchecked) || o.columns.matches(columnNotified) {
 		if err := provideSubuidless(ctx, w, o.subuidless); err != nil {
 			return err
 		}

@@ -10,17 +10,17 @@ import (
 
 func TestCutFlags(t *testing.T) {
 	for _, tt := range []struct{ args, name, accelerate, rest string }{
-		{"", session.DefaultName, "off", ""},
-		{"ps -a", session.DefaultName, "off", "ps -a"},
-		{"--session x ps -a", "x", "off", "ps -a"},
-		{"--session=x ps", "x", "off", "ps"},
-		{"--session= ps", "", "off", "ps"}, // not a valid name
-		{"run image --session x", session.DefaultName, "off", "run image --session x"},
-		{"--sessions x", session.DefaultName, "off", "--sessions x"},
+		{"", session.DefaultName, "auto", ""},
+		{"ps -a", session.DefaultName, "auto", "ps -a"},
+		{"--session x ps -a", "x", "auto", "ps -a"},
+		{"--session=x ps", "x", "auto", "ps"},
+		{"--session= ps", "", "auto", "ps"}, // not a valid name
+		{"run image --session x", session.DefaultName, "auto", "run image --session x"},
+		{"--sessions x", session.DefaultName, "auto", "--sessions x"},
 		{"--accelerate on ps", session.DefaultName, "on", "ps"},
-		{"--accelerate=auto --session=x --log-level debug ps --session y", "x", "auto", "--log-level debug ps --session y"},
-		{"--session x --session y --help", "y", "off", "--help"},
-		{"-- --session x", session.DefaultName, "off", "-- --session x"},
+		{"--accelerate=off --session=x --log-level debug ps --session y", "x", "off", "--log-level debug ps --session y"},
+		{"--session x --session y --help", "y", "auto", "--help"},
+		{"-- --session x", session.DefaultName, "auto", "-- --session x"},
 	} {
 		flags := newPodmanCommand().Flags()
 		rest, err := cutFlags(flags, strings.Fields(tt.args))

@@ -88,7 +88,9 @@ func addSessionFlags(cmd *cobra.Command, o *session.Options) (set func() error) 
 	accelerate := cli.AddAccelerateFlags(cmd, &o.Supervisor)
 	return func() error {
 		err := accelerate()
-		o.NotAccelerated = flags.Changed("accelerate") && o.Supervisor.Accelerate == 0
+		if flag := flags.Lookup("accelerate"); flag.Changed {
+			o.Accelerate = flag.Value.String()
+		}
 		return err
 	}
 }

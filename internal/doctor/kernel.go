@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/accelerate"
 	"github.com/rootless-containers/subuidless/internal/sys"
 	"github.com/rootless-containers/subuidless/internal/syscalls"
 )
@@ -44,6 +45,14 @@ func overwritesConstants(*Machine) (string, error) {
 		return "", err
 	}
 	return "proc_mem.force_override allows it, or is unknown to this kernel", nil
+}
+
+// accelerated checks whether processes can answer system calls themselves.
+func accelerated(*Machine) (string, error) {
+	if err := accelerate.Supported(); err != nil {
+		return "", err
+	}
+	return "they answer most system calls on files themselves", nil
 }
 
 // newCalls reports system calls of this kernel that this version of subuidless does not know.

@@ -30,9 +30,9 @@ type Options struct {
 	// Supervisor is the configuration of a new session's supervisor. Exec sets the ID,
 	// the directory and the session.
 	Supervisor supervisor.Config
-	// NotAccelerated says that the user wants no accelerated processes: Exec warns if the session
-	// has them.
-	NotAccelerated bool
+	// Accelerate is what the user has asked for with --accelerate: Exec warns if the session differs
+	// from on or off.
+	Accelerate string
 	// Etc are files that a new session shows in place of those in /etc: names and contents.
 	Etc map[string]string
 	// Notice is shown to the user if the command starts the session; empty: nothing.
@@ -224,19 +224,19 @@ func list(names []string, introduction string) string {
 // warnOfDifferences warns the user about options that have no effect, because the supervisor
 // of the session has been started with others.
 func warnOfDifferences(o Options, has supervisor.Config) {
+	accelerated := has.Accelerate > 0
 	for _, d := range []struct {
-		flag  string
-		given bool
-		has   string // how the session has been started
+		flag    string
+		differs bool
 	}{
-		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace, "without it"},
-		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions, "without it"},
-		{"--accelerate=on", o.Supervisor.Accelerate > 0 && has.Accelerate == 0, "without it"},
-		{"--accelerate=off", o.NotAccelerated && has.Accelerate > 0, "with --accelerate=on"},
-		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar, "without it"},
+		{"--trace", o.Supervisor.Trace != "" && o.Supervisor.Trace != has.Trace},
+		{"--permissions=off", o.Supervisor.NoPermissions && !has.NoPermissions},
+		{"--accelerate=on", o.Accelerate == "on" && !accelerated},
+		{"--accelerate=off", o.Accelerate == "off" && accelerated},
+		{"--sidecar", o.Supervisor.Sidecar != "" && o.Supervisor.Sidecar != has.Sidecar},
 	} {
-		if d.given {
-			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect: session %s has been started %s; stop that session first (subuidless session stop %[2]s), or choose another one with --session\n", d.flag, o.Name, d.has)
+		if d.differs {
+			fmt.Fprintf(os.Stderr, "subuidless: %s has no effect: session %s has been started without it; stop that session first (subuidless session stop %[2]s), or choose another one with --session\n", d.flag, o.Name)
 		}
 	}
 }

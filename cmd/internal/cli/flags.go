@@ -34,8 +34,8 @@ func AddSummaryFlag(cmd *cobra.Command, summary *bool) {
 	cmd.Flags().BoolVar(summary, "trace-summary", false, "at the end, print how often each system call was emulated, and how long that\ntook, in the style of strace -c")
 }
 
-// accelerateFrom makes --accelerate=on the default, with this --accelerate-after. It is set by
-// the linker, for tests that run everything accelerated:
+// accelerateFrom makes --accelerate=on the default, with this --accelerate-after, or off if it is 0.
+// It is set by the linker, for tests that run everything in one of these ways:
 //
 //	go build -ldflags "-X github.com/rootless-containers/subuidless/cmd/internal/cli.accelerateFrom=1"
 var accelerateFrom string
@@ -43,20 +43,27 @@ var accelerateFrom string
 // AddAccelerateFlags adds the flags about accelerated processes. Set sets cfg.Accelerate when
 // they have been parsed; it fails if this machine cannot accelerate processes, but must.
 func AddAccelerateFlags(cmd *cobra.Command, cfg *supervisor.Config) (set func() error) {
-	mode := accelerateOff
+	mode := accelerateAuto
 	after := uint32(accelerate.DefaultAfter)
 	if n, err := strconv.ParseUint(accelerateFrom, 10, 32); err == nil {
 		mode, after = accelerateOn, uint32(n)
+		if n == 0 {
+			mode = accelerateOff
+		}
 	}
 	flags := cmd.Flags()
-	flags.Var(&mode, "accelerate", "let processes answer some system calls themselves: on, off, or auto, where\nthis machine can (experimental)")
+	flags.Var(&mode, "accelerate", "let processes answer some system calls themselves: on, off, or auto, where\nthis machine can and nothing is traced")
 	CompleteFlag(cmd, "accelerate", string(accelerateOn), string(accelerateOff), string(accelerateAuto))
 	flags.Uint32Var(&after, "accelerate-after", after, "with --accelerate, from the `N`th of such calls on")
 	if err := flags.MarkHidden("accelerate-after"); err != nil {
 		panic(err) // a mistake in this function: there is no such flag
 	}
 	return func() error {
-		if mode == accelerateOff || !flags.Changed("accelerate") && (supervisor.Active() || isolation.Current() == isolation.Chroot) {
+		asked := flags.Changed("accelerate") && mode == accelerateOn
+		switch {
+		case mode == accelerateOff,
+			mode == accelerateAuto && (flags.Changed("trace") || flags.Changed("trace-summary")),
+			!asked && (supervisor.Active() || isolation.Current() == isolation.Chroot):
 			return nil
 		}
 		if err := accelerate.Supported(); err != nil {
