@@ -53,6 +53,7 @@ func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged)
 	if err != nil {
 		return nil, err
 	}
+	decisions := decide(rows)
 	prog := append(make([]bpf.Instruction, 0, unix.BPF_MAXINSNS), bpf.LoadAbsolute{Off: offArch, Size: 4})
 	for _, a := range arches {
 		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.Audit(), SkipTrue: 1}, nil)
@@ -60,7 +61,7 @@ func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged)
 		if a == syscalls.X8664 {
 			prog = append(prog, compileTagged(tagged)...)
 		}
-		prog = appendArch(prog, a, rows)
+		prog = appendArch(prog, a, decisions)
 		prog[section-1] = bpf.Jump{Skip: uint32(len(prog) - section)}
 	}
 	prog = append(prog, notify)
@@ -71,17 +72,30 @@ func CompileTagged(goarch string, rows []syscalls.Row, tagged []syscalls.Tagged)
 	return raw, nil
 }
 
+// decision is a row whose calls are not always allowed, and the instructions that decide about them.
+type decision struct {
+	row     *syscalls.Row
+	verdict []bpf.Instruction
+}
+
+// decide returns the decisions about rows, which are the same for each ABI.
+func decide(rows []syscalls.Row) []decision {
+	decisions := make([]decision, 0, len(rows))
+	for i := range rows {
+		if verdict := compileRow(&rows[i]); verdict != nil {
+			decisions = append(decisions, decision{&rows[i], verdict})
+		}
+	}
+	return decisions
+}
+
 // appendArch appends the instructions for one ABI. Each path through them ends in a
 // verdict.
-func appendArch(prog []bpf.Instruction, a syscalls.Arch, rows []syscalls.Row) []bpf.Instruction {
-	var calls []call
-	for i := range rows {
-		nr, ok := rows[i].Number(a)
-		if !ok {
-			continue
-		}
-		if verdict := compileRow(&rows[i]); verdict != nil {
-			calls = append(calls, call{uint32(nr), verdict})
+func appendArch(prog []bpf.Instruction, a syscalls.Arch, decisions []decision) []bpf.Instruction {
+	calls := make([]call, 0, len(decisions))
+	for _, d := range decisions {
+		if nr, ok := d.row.Number(a); ok {
+			calls = append(calls, call{uint32(nr), d.verdict})
 		}
 	}
 	slices.SortFunc(calls, func(x, y call) int { return cmp.Compare(x.nr, y.nr) })
@@ -119,23 +133,55 @@ type call struct {
 
 // appendSearch appends the instructions that look up the number that has been loaded in
 // calls, which are sorted. They allow other numbers below the last of calls, and
-// leave those above it to rest. It is a binary search, because a notified call pays
-// for each comparison.
+// leave those above it to rest.
 func appendSearch(prog []bpf.Instruction, calls []call, rest []bpf.Instruction) []bpf.Instruction {
-	switch len(calls) {
-	case 0:
-		return append(prog, rest...)
-	case 1:
-		c := calls[0]
-		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: c.nr, SkipTrue: uint8(len(c.verdict))})
-		return append(append(prog, c.verdict...), rest...)
+	return appendRanges(prog, ranges(calls, rest))
+}
+
+// ranges returns the verdicts on all numbers, each with the first number to which it applies. Neighbours
+// have different ones: the kernel translates each instruction whenever a command starts.
+func ranges(calls []call, rest []bpf.Instruction) []call {
+	all := []call{{0, []bpf.Instruction{allow}}}
+	add := func(c call) {
+		last := &all[len(all)-1]
+		switch {
+		case slices.Equal(last.verdict, c.verdict):
+		case last.nr == c.nr:
+			last.verdict = c.verdict
+		default:
+			all = append(all, c)
+		}
 	}
-	half := len(calls) / 2
-	prog = append(prog, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: calls[half].nr, SkipFalse: 1}, nil)
-	lower := len(prog)
-	prog = appendSearch(prog, calls[:half], []bpf.Instruction{allow})
-	prog[lower-1] = bpf.Jump{Skip: uint32(len(prog) - lower)}
-	return appendSearch(prog, calls[half:], rest)
+	next := uint32(0)
+	for _, c := range calls {
+		if c.nr > next {
+			add(call{next, []bpf.Instruction{allow}})
+		}
+		add(c)
+		next = c.nr + 1
+	}
+	add(call{next, rest})
+	return all
+}
+
+// appendRanges appends the instructions that look up the number that has been loaded in all. It is a
+// binary search, because a notified call pays for each comparison.
+func appendRanges(prog []bpf.Instruction, all []call) []bpf.Instruction {
+	if len(all) == 1 {
+		return append(prog, all[0].verdict...)
+	}
+	half := len(all) / 2
+	start := len(prog)
+	prog = appendRanges(append(prog, nil), all[:half])
+	compare := bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: all[half].nr}
+	if skip := len(prog) - start - 1; skip <= math.MaxUint8 {
+		compare.SkipTrue = uint8(skip)
+	} else {
+		compare.SkipFalse = 1
+		prog = slices.Insert(prog, start+1, bpf.Instruction(bpf.Jump{Skip: uint32(skip)}))
+	}
+	prog[start] = compare
+	return appendRanges(prog, all[half:])
 }
 
 // compileRow returns the instructions that decide about one system call, or nil if
