@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -33,11 +34,15 @@ func main() {
 	if description := program.Inherited(); description != nil {
 		cli.Exit(prepared.Run(description))
 	}
-	root := newRootCommand()
 	args := expandShortForm(os.Args[1:])
 	if command, ok := linkNames[filepath.Base(os.Args[0])]; ok {
 		args = append([]string{command}, os.Args[1:]...)
 	}
+	first := ""
+	if len(args) > 0 {
+		first = args[0]
+	}
+	root := newRootCommand(first)
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "subuidless:", err)
@@ -72,7 +77,34 @@ var helpers = map[string]func() int{
 	ociruntime.StarterName:    ociruntime.StarterMain,
 }
 
-func newRootCommand() *cobra.Command {
+// command is a command of this program: its name, and the function that makes it.
+type command struct {
+	name string
+	make func() *cobra.Command
+}
+
+var commands = []command{
+	{"agent", newAgentCommand},
+	{"buildah", newBuildahCommand},
+	{"docker", newDockerCommand},
+	{"dockerd", newDockerdCommand},
+	{"doctor", newDoctorCommand},
+	{"exec", newExecCommand},
+	{"fakeroot", newFakerootCommand},
+	{"podman", newPodmanCommand},
+	{"profile", newProfileCommand},
+	{"proot", newProotCommand},
+	{"run", newRunCommand},
+	{"runtime", newRuntimeCommand},
+	{"session", newSessionCommand},
+	{"sidecar", newSidecarCommand},
+	{"spec", newSpecCommand},
+}
+
+// newRootCommand returns the command line for arguments that begin with first: with the command of that
+// name only, because making all takes longer than parsing the arguments, or with all if it is none of
+// them, such as help.
+func newRootCommand(first string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "subuidless",
 		Short: "Run rootless containers with every user id, without /etc/subuid",
@@ -95,25 +127,16 @@ files, so it persists between runs.`,
 	root.AddGroup(cli.Groups...)
 	root.SetHelpCommandGroupID(cli.GroupOther)
 	root.SetCompletionCommandGroupID(cli.GroupOther)
-	root.AddCommand(
-		newAgentCommand(),
-		newBuildahCommand(),
-		newDockerCommand(),
-		newDockerdCommand(),
-		newDoctorCommand(),
-		newExecCommand(),
-		newFakerootCommand(),
-		newPodmanCommand(),
-		newProfileCommand(),
-		newProotCommand(),
-		newRunCommand(),
-		newSessionCommand(),
-		newSidecarCommand(),
-		newRuntimeCommand(),
-		newSpecCommand(),
-	)
-	for _, c := range cli.ImageCommands {
-		root.AddCommand(newImageCommand(c))
+	one := slices.ContainsFunc(commands, func(c command) bool { return c.name == first })
+	for _, c := range commands {
+		if !one || c.name == first {
+			root.AddCommand(c.make())
+		}
+	}
+	if !one {
+		for _, c := range cli.ImageCommands {
+			root.AddCommand(newImageCommand(c))
+		}
 	}
 	return root
 }

@@ -15,7 +15,7 @@ var manDir = flag.String("man", "", "write the man pages of the main program to 
 
 // TestManPages generates the man pages of the commands of this program, from their help.
 func TestManPages(t *testing.T) {
-	root := newRootCommand()
+	root := newRootCommand("")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	clitest.ManPages(t, root, *manDir, func(cmd *cobra.Command) bool {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestMentions(t *testing.T) {
-	root := newRootCommand()
+	root := newRootCommand("")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	clitest.Mentions(t, root, func(string) bool { return true })

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -74,16 +72,25 @@ func directory() (string, error) {
 	return "/tmp/subuidless-" + uid, nil
 }
 
-// validName matches what a session may be called: the name of a file that no shell expands,
-// and that fits into the address of a socket. It is compiled when it is needed, because every
-// process of a supervisor would do it at its start.
-var validName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,39}$`)
-})
+// isValid reports whether a session may be called that: it is the name of a file that no shell expands,
+// and fits into the address of a socket.
+func isValid(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '_' || c == '.' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return len(name) > 0 && len(name) <= maxName
+}
+
+const maxName = 40
 
 func checkName(name string) error {
-	if !validName().MatchString(name) {
-		return fmt.Errorf("session name %q: must be 1 to 40 letters, digits, and _ . - after the first character", name)
+	if !isValid(name) {
+		return fmt.Errorf("session name %q: must be 1 to %d letters, digits, and _ . - after the first character", name, maxName)
 	}
 	return nil
 }
@@ -96,7 +103,7 @@ func (s *sessions) names() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && validName().MatchString(e.Name()) {
+		if e.IsDir() && isValid(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
