@@ -41,7 +41,7 @@ var engines = []engine{
 		line: `BinaryName = "/usr/local/bin/subuidless-runtime"`,
 	},
 	{
-		program: "crun", oldest: "0.15", works: "works, behind subuidless runtime or with an agent",
+		program: "crun", oldest: "0.19", works: "works, behind subuidless runtime or with an agent",
 		line: "subuidless agent ~/.subuidless.sock & subuidless spec --bundle DIR --socket ~/.subuidless.sock",
 	},
 	{

@@ -3,6 +3,8 @@ package doctor
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -54,4 +56,24 @@ func TestEngine(t *testing.T) {
 	expect("motor 1.2 (" + path + ")\ndrives\nuse: alias m=motor\nwithout tyres or rails, it stays")
 	install("rails", "")
 	expect("motor 1.2 (" + path + ")\ndrives\nuse: alias m=motor")
+}
+
+// A runtime that does not know listenerPath is too old, as it is for subuidless runtime.
+func TestOldRuntimes(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	for _, tt := range []struct{ program, version, want string }{
+		{"crun", "0.18", "too old: install 0.19 or later"},
+		{"crun", "0.19", "works, behind subuidless runtime"},
+		{"runc", "1.0.3", "too old: install 1.1.0 or later"},
+		{"runc", "1.1.0", "works, behind subuidless runtime"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, tt.program), []byte("#!/bin/sh\necho "+tt.program+" version "+tt.version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(engines, func(e engine) bool { return e.program == tt.program })
+		if got, err := engines[i].probe(nil); err != nil || !strings.Contains(got, tt.want) {
+			t.Errorf("%s %s: %q, %v, want %q", tt.program, tt.version, got, err, tt.want)
+		}
+	}
 }
