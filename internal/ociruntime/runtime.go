@@ -137,6 +137,9 @@ func (r *runtime) use(id string) (rec record, ok bool, err error) {
 	if err != nil {
 		return rec, false, err
 	}
+	if _, err := os.Stat(rec.Runtime); err != nil {
+		return rec, false, fmt.Errorf("container %s has been created by %s, which is gone: %w (install it again)", id, rec.Runtime, errors.Unwrap(err))
+	}
 	if r.backend.path != rec.Runtime {
 		if r.backend, err = identify(rec.Runtime); err != nil {
 			return rec, false, err
