@@ -87,7 +87,7 @@ func (h holder) Close() error { return errors.Join(h.stdin.Close(), h.cmd.Wait()
 
 // engineTests are the tests that also pass in Debian 13, as the flag -test.run takes them.
 var engineTests = []string{
-	"TestPodman", "TestPodmanNamespaces", "TestPodmanTerminal", "TestPodmanNetwork", "TestPodmanKilled", "TestPodmanVFS",
+	"TestPodman", "TestPodmanNamespaces", "TestPodmanTerminal", "TestPodmanNetwork", "TestPodmanKilled", "TestPodmanStorage", "TestPodmanVFS",
 	"TestBuild", "TestCommit", "TestDocker", "TestDockerd", "TestCRI",
 	"TestScript/^(runtime_crun|runtime_errors|runtime_podman|runtime_runc)",
 }
