@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"golang.org/x/net/bpf"
@@ -198,10 +199,30 @@ func compileRow(r *syscalls.Row) []bpf.Instruction {
 		return []bpf.Instruction{notify}
 	}
 	var prog []bpf.Instruction
+	// Of each argument, the bits that conditions of one bit test, and the values for which none of them
+	// holds: one comparison decides about all.
+	var none [6]syscalls.ArgTest
 	for _, c := range r.When {
+		if t := c[0]; len(c) == 1 && isBit(t.Mask) && none[t.Index].Mask&t.Mask == 0 {
+			none[t.Index].Mask |= t.Mask
+			none[t.Index].Value |= t.Mask &^ t.Value
+			continue
+		}
 		prog = append(prog, compileCondition(c)...)
 	}
+	for i, t := range none {
+		if t.Mask != 0 {
+			prog = append(prog, load(uint(i)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: t.Value, SkipTrue: 1}, notify)
+		}
+	}
 	return append(prog, allow)
+}
+
+func isBit(mask uint32) bool { return bits.OnesCount32(mask) == 1 }
+
+// load loads the lower half of an argument. All ABIs are little-endian: it comes first.
+func load(argument uint) bpf.Instruction {
+	return bpf.LoadAbsolute{Off: offArgs + 8*uint32(argument), Size: 4}
 }
 
 // compileCondition returns instructions that notify the call if c holds, and otherwise lead behind
@@ -209,8 +230,7 @@ func compileRow(r *syscalls.Row) []bpf.Instruction {
 func compileCondition(c syscalls.Condition) []bpf.Instruction {
 	prog := []bpf.Instruction{notify}
 	for _, t := range slices.Backward(c) {
-		// All ABIs are little-endian: the lower half of an argument comes first.
-		test := []bpf.Instruction{bpf.LoadAbsolute{Off: offArgs + 8*uint32(t.Index), Size: 4}}
+		test := []bpf.Instruction{load(t.Index)}
 		if t.Mask != math.MaxUint32 {
 			test = append(test, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.Mask})
 		}
