@@ -90,6 +90,16 @@ var fileSystems = []struct {
 		}
 		return m.serve("ntfs-3g", "-o", "no_detach", image, m.dir)
 	}},
+	{"gocryptfs", false, "gocryptfs", func(m *mounted, work string) error {
+		encrypted := work + "/upper"
+		if _, err := os.Stat(encrypted + "/gocryptfs.conf"); err != nil {
+			if err := run("gocryptfs", "-q", "-init", "-scryptn", "10", "-extpass", "echo password", encrypted); err != nil {
+				return err
+			}
+		}
+		// In the background: it has a file of its own open there until it says that it is mounted.
+		return run("gocryptfs", "-q", "-extpass", "echo password", encrypted, m.dir)
+	}},
 	{"sshfs", false, "sshfs", sftp},
 	{"fuse-overlayfs", false, "fuse-overlayfs", func(m *mounted, work string) error {
 		return m.serve("fuse-overlayfs", "-f", "-o", "lowerdir="+work+"/lower,upperdir="+work+"/upper,workdir="+work+"/work", m.dir)
