@@ -2,10 +2,18 @@
 # container of the user what it prints as root. Prints "ok program NAME", or
 # "FAIL program NAME: DIFFERENCES".
 umask 022
+# What differs on some kernels: on 6.1, users cannot create files on an overlay of a tmpfs, whose
+# attributes user.* overlayfs needs; on 7.3, pivot_root of paths that do not exist fails with ENOENT also
+# for callers without capabilities, in a container with EPERM.
+case $(uname -r) in
+6.1.*) without=userns ;;
+7.*) without=guard ;;
+*) without= ;;
+esac
 mkdir /disk/root
 for program in /programs/*; do
-	[ -x "$program" ] || continue # there are none for this architecture
 	name=${program##*/}
+	if [ "$name" = "$without" ]; then continue; fi
 	mkdir "/disk/root/$name" "/disk/user/$name"
 	chown 12345:12345 "/disk/user/$name"
 	(cd "/disk/root/$name" && timeout 300 unshare -p -f --mount-proc sh -c '"$0"; exit $?' "$program") >/tmp/want 2>&1 </dev/null ||

@@ -80,16 +80,19 @@ static void mounts(void) {
 	CALL(syscall(SYS_LISTMOUNT, BAD, &r, 1, 0));
 }
 
-static void chrooted(void) {
+static void enter_jail(void) {
 	must(chroot("jail"));
 	must(chdir("/"));
+}
+
+static void chrooted(void) {
+	enter_jail();
 	become((struct someone){21000, 21000, 21000});
 	mounts();
 }
 
 static void root_chrooted(void) {
-	must(chroot("jail"));
-	must(chdir("/"));
+	enter_jail();
 	mounts();
 }
 
@@ -107,12 +110,43 @@ static void elsewhere(void) {
 	chrooted();
 }
 
+// Two root directories have a file of the same name: fchroot decides which of them later calls mean.
+static void fchroots(void) {
+	int inner = must(open("inner", O_RDONLY | O_DIRECTORY)), where = must(open("where", O_RDONLY));
+	CALL(syscall(SYS_FCHROOT, where, 0));
+	CALL(syscall(SYS_FCHROOT, inner, 1));
+	CALL(syscall(SYS_FCHROOT, inner, 0));
+	CALL(chown("/where", 7, 8));
+	CALL(chown("where", 9, 10));
+	show("/where");
+	show("where");
+	CALL(access("/inner/where", F_OK));
+}
+
+static void root_fchroots(void) {
+	enter_jail();
+	fchroots();
+}
+
+static void user_fchroots(void) {
+	enter_jail();
+	become((struct someone){21000, 21000, 21000});
+	fchroots();
+}
+
+static void show_roots(void) {
+	show("jail/where");
+	show("jail/inner/where");
+}
+
 // What only later kernels know: fchroot and failfs (7.3), empty mount namespaces (7.1) and
 // OPEN_TREE_NAMESPACE (7.0).
 static void later(void) {
 	CALL(syscall(SYS_FCHROOT, -1, 0));
 	CALL(syscall(SYS_FCHROOT, -10004, 0));
 	CALL(unshare(0x00100000));
+	show("own");
+	CALL(chown("own", 21000, 7));
 	CALL(unshare(0x00100000 | CLONE_NEWNS));
 	CALL(syscall(SYS_open_tree, AT_FDCWD, ".", 0) >= 0);
 	CALL(syscall(SYS_open_tree, AT_FDCWD, ".", 1) >= 0);
@@ -151,6 +185,9 @@ int main(void) {
 	make_file("tmpfs/own", 0666);
 	make_file("tmpfs/roots", 0666);
 	must(chown("tmpfs/own", 21000, 21000));
+	must(mkdir("jail/inner", 0755));
+	make_file("jail/where", 0644);
+	make_file("jail/inner/where", 0644);
 	must(mount("none", "readonly", "tmpfs", 0, "mode=755"));
 	make_file("readonly/roots", 0666);
 	must(mount("none", "readonly", "tmpfs", MS_REMOUNT | MS_RDONLY, NULL));
@@ -164,6 +201,11 @@ int main(void) {
 	finish(start(root, -1, chrooted));
 	printf("in a jail in another namespace\n");
 	finish(start(root, -1, elsewhere));
+	printf("fchroot\n");
+	finish(start(root, -1, root_fchroots));
+	show_roots();
+	finish(start(root, -1, user_fchroots));
+	show_roots();
 	finish(start(root, -1, later));
 	finish(start(user, -1, later));
 	return 0;
