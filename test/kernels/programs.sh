@@ -2,9 +2,9 @@
 # container of the user what it prints as root. Prints "ok program NAME", or
 # "FAIL program NAME: DIFFERENCES".
 umask 022
-# What differs on some kernels: on 6.1, users cannot create files on an overlay of a tmpfs, whose
-# attributes user.* overlayfs needs; on 7.3, pivot_root of paths that do not exist fails with ENOENT also
-# for callers without capabilities, in a container with EPERM.
+# What differs on some kernels: on 6.1, which has no attributes user.* on tmpfs, creating a file on an
+# overlay of tmpfs in a nested user namespace fails with EACCES; on 7.3, pivot_root of paths that do not
+# exist fails with ENOENT also for callers without a capability, in a container with EPERM.
 case $(uname -r) in
 6.1.*) without=userns ;;
 7.*) without=guard ;;
