@@ -35,7 +35,7 @@ func least(name string, rounds, n int, f func(i int) error) {
 func main() {
 	log.SetFlags(0)
 	if argv := os.Args[1:]; len(argv) > 0 {
-		least("start", 5, 1, func(int) error { return exec.Command(argv[0], argv[1:]...).Run() })
+		least("start", 10, 1, func(int) error { return exec.Command(argv[0], argv[1:]...).Run() })
 		return
 	}
 	const file = "cost"
@@ -44,6 +44,6 @@ func main() {
 	}
 	defer os.Remove(file)
 	var st unix.Stat_t
-	least("stat", 100, 10, func(int) error { return unix.Lstat(file, &st) })
-	least("chown", 100, 5, func(i int) error { return unix.Lchown(file, 1+i%2, 1) })
+	least("stat", 300, 4, func(int) error { return unix.Lstat(file, &st) })
+	least("chown", 200, 2, func(i int) error { return unix.Lchown(file, 1+i%2, 1) })
 }
