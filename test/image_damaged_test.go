@@ -52,6 +52,22 @@ func TestImageDamaged(t *testing.T) {
 	if out := subuidless(t, "rm", "-f", store, removed[:12]); out != removed[:12]+"\n" {
 		t.Errorf("rm -f: %s", out)
 	}
+	// One whose lock is lost may run.
+	subuidless(t, "run", "-d", store, "--name=lost", whole, "sleep", "1000")
+	lost := inspectField(t, store, "lost", ".Id")
+	if err := os.Remove(filepath.Join(dir, "containers", lost, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	cause := []string{"container " + lost[:12] + " is damaged: ", "/lock is missing", "rm -f " + lost[:12]}
+	wantText(t, "ps", subuidless(t, "ps", "-a", store), cause...)
+	wantText(t, "start", fails(t, "start", store, lost), cause...)
+	wantText(t, "store check", fails(t, "store", "check", store), append(cause[1:], "container "+lost[:12])...)
+	if out := subuidless(t, "rm", "-f", store, lost[:12]); out != lost[:12]+"\n" {
+		t.Errorf("rm -f: %s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "containers", lost)); !os.IsNotExist(err) {
+		t.Errorf("the container without a lock is still there: %v", err)
+	}
 	wantText(t, "rmi", subuidless(t, "rmi", store, broken), "Untagged: "+broken, "Deleted: sha256:"+id)
 	if out := subuidless(t, "store", "check", store) + subuidless(t, "prune", "-f", store); strings.Contains(out, "damaged") {
 		t.Errorf("afterwards: %s", out)

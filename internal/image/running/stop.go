@@ -192,7 +192,7 @@ func Remove(c *storedir.Container, force bool) error {
 	lock, err := c.Lock() // so that nobody starts it
 	switch {
 	case errors.Is(err, storedir.ErrNotFound) && force:
-		return nil // it has removed itself
+		return removeWithoutLock(c)
 	case errors.Is(err, storedir.ErrRunning):
 		return fmt.Errorf("container %s is running; stop it first (subuidless stop %s), or use --force", c.Name, c.Name)
 	case err != nil:
@@ -200,4 +200,15 @@ func Remove(c *storedir.Container, force bool) error {
 	}
 	defer lock.Unlock()
 	return storedir.RemoveContainer(c.Dir)
+}
+
+// removeWithoutLock removes what is left of a container that has been killed, and either removes itself or
+// has lost its lock. Nothing can tell when its last process has ended; until then, it may create files.
+func removeWithoutLock(c *storedir.Container) error {
+	for end := time.Now().Add(killPatience); ; time.Sleep(20 * time.Millisecond) {
+		err := storedir.RemoveContainer(c.Dir)
+		if !errors.Is(err, unix.ENOTEMPTY) || time.Now().After(end) {
+			return err
+		}
+	}
 }

@@ -144,7 +144,7 @@ var ErrBusy = errors.New("another command is creating it or using its files: try
 // Lock makes the container count as running until the caller unlocks the Lock. The error wraps
 // ErrRunning if it runs, ErrBusy, or ErrNotFound if it has been removed.
 func (c *Container) Lock() (Lock, error) {
-	name := filepath.Join(c.Dir, "lock")
+	name := c.lockFile()
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
@@ -179,7 +179,7 @@ func (c *Container) Lock() (Lock, error) {
 // Share keeps the container from running until the caller unlocks the Lock. The error wraps
 // ErrRunning if it runs, and ErrNotFound if it has been removed.
 func (c *Container) Share() (Lock, error) {
-	f, err := os.Open(filepath.Join(c.Dir, "lock"))
+	f, err := os.Open(c.lockFile())
 	if errors.Is(err, os.ErrNotExist) {
 		return Lock{}, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
 	}
@@ -220,7 +220,7 @@ type Waiter struct{ lock *os.File }
 
 // Waiter returns what waits for the end of the container, even if it is removed then.
 func (c *Container) Waiter() (*Waiter, error) {
-	f, err := os.Open(filepath.Join(c.Dir, "lock"))
+	f, err := os.Open(c.lockFile())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("container %s: %w", c.Name, ErrNotFound)
 	}
@@ -284,6 +284,8 @@ func (c *Container) SetPaused(on bool) error {
 	}
 	return err
 }
+
+func (c *Container) lockFile() string { return filepath.Join(c.Dir, "lock") }
 
 func (c *Container) pausedFile() string { return filepath.Join(c.Dir, "paused") }
 
@@ -383,7 +385,7 @@ func (c *Container) Save() error {
 }
 
 // IsRunning reports whether the container runs now.
-func (c *Container) IsRunning() bool { return isLocked(filepath.Join(c.Dir, "lock")) }
+func (c *Container) IsRunning() bool { return isLocked(c.lockFile()) }
 
 // isLocked reports whether a process holds the lock of the file name.
 func isLocked(name string) bool {

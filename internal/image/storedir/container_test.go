@@ -71,6 +71,9 @@ func TestTruncatedContainer(t *testing.T) {
 	if err := c.SaveState(false); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(c.lockFile(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{Config, "state.json"} {
 		file := filepath.Join(dir, name)
 		whole, err := os.ReadFile(file)

@@ -68,7 +68,17 @@ func ReadContainer(dir string) (*Container, error) {
 	if c.ID != filepath.Base(dir) {
 		return nil, fmt.Errorf("%s: it is that of container %q", name, c.ID)
 	}
-	return c, c.LoadState()
+	if err := c.LoadState(); err != nil {
+		return c, err
+	}
+	// RemoveContainer removes it after the configuration.
+	_, err := os.Lstat(c.lockFile())
+	if errors.Is(err, os.ErrNotExist) {
+		if _, e := os.Lstat(name); e == nil {
+			return c, fmt.Errorf("%s is missing", c.lockFile())
+		}
+	}
+	return c, err
 }
 
 // FindContainer returns the container of the store in dir with this name, or whose id begins with
