@@ -47,6 +47,7 @@ var commands = map[string]func() *cobra.Command{
 	"export":  newExportCommand,
 	"history": newHistoryCommand,
 	"images":  newImagesCommand,
+	"info":    newInfoCommand,
 	"inspect": newInspectCommand,
 	"kill":    newKillCommand,
 	"load":    newLoadCommand,

@@ -37,7 +37,7 @@ failed.`,
   dpkg-buildpackage -b -r'subuidless fakeroot'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if version {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "fakeroot version %s (subuidless %s)\n", fakerootVersion, buildVersion())
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "fakeroot version %s (subuidless %s)\n", fakerootVersion, cli.BuildVersion())
 				return err
 			}
 			o.Args = args

@@ -118,7 +118,7 @@ files, so it persists between runs.`,
   subuidless run ./rootfs -- sh                        # one of a root file system
   subuidless podman run -it docker.io/library/debian   # podman, without subuids
   subuidless agent ~/.subuidless.sock                  # for crun, runc, podman`,
-		Version:       buildVersion(),
+		Version:       cli.BuildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

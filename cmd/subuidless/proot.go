@@ -54,7 +54,7 @@ failed.`,
   subuidless proot -r ./rootfs -b /proc -b "$PWD:/src" -w /src make`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if version {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "proot %s (subuidless %s)\n", prootVersion, buildVersion())
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "proot %s (subuidless %s)\n", prootVersion, cli.BuildVersion())
 				return err
 			}
 			for name, why := range refusedByProot {

@@ -43,7 +43,7 @@ Global options of the runtime:
 		// expects.
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			os.Exit(ociruntime.Main(args, buildVersion(), cmd.Help))
+			os.Exit(ociruntime.Main(args, cli.BuildVersion(), cmd.Help))
 			return nil
 		},
 	}

@@ -38,6 +38,7 @@ var ImageCommands = []ImageCommand{
 	{"export", GroupContainers, "Write the files of a container, except for volumes, to a tar archive"},
 	{"history", GroupImages, "Show how an image was built"},
 	{"images", GroupImages, "List the images of the store"},
+	{"info", GroupImages, "Show the store, what it has, and this machine"},
 	{"inspect", GroupImages, "Print details of images and containers"},
 	{"kill", GroupContainers, "Send a signal to the commands of containers"},
 	{"load", GroupImages, "Read images from an archive or directory"},

@@ -1,20 +1,30 @@
-package main
+package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
 )
 
-// buildVersion returns the version of this program, as the Go linker recorded it:
+// BuildVersion returns the version of this program, as the Go linker recorded it:
 // "v1.2.3 (commit 0123456789ab, go1.26.8, linux/amd64)".
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{GoVersion: runtime.Version()}
+func BuildVersion() string { return formatVersion(buildInfo(), runtime.GOOS+"/"+runtime.GOARCH) }
+
+// Version is the first word of BuildVersion.
+func Version() string { return versionOf(buildInfo()) }
+
+func buildInfo() *debug.BuildInfo {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info
 	}
-	return formatVersion(info, runtime.GOOS+"/"+runtime.GOARCH)
+	return &debug.BuildInfo{GoVersion: runtime.Version()}
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	// "(devel)" if the build had no version control information.
+	return cmp.Or(strings.Trim(info.Main.Version, "()"), "unknown")
 }
 
 // commitDigits is how much of a commit's hash is shown: as much as Go's pseudo-versions show.
@@ -24,11 +34,6 @@ const commitDigits = 12
 // is omitted if the build recorded none, and has the suffix "-dirty" if the work tree had
 // uncommitted changes. Platform is GOOS/GOARCH.
 func formatVersion(info *debug.BuildInfo, platform string) string {
-	// "(devel)" if the build had no version control information.
-	version := strings.Trim(info.Main.Version, "()")
-	if version == "" {
-		version = "unknown"
-	}
 	commit, dirty := "", ""
 	for _, s := range info.Settings {
 		switch {
@@ -42,5 +47,5 @@ func formatVersion(info *debug.BuildInfo, platform string) string {
 	if commit != "" {
 		details = append([]string{"commit " + commit + dirty}, details...)
 	}
-	return fmt.Sprintf("%s (%s)", version, strings.Join(details, ", "))
+	return fmt.Sprintf("%s (%s)", versionOf(info), strings.Join(details, ", "))
 }
