@@ -85,14 +85,13 @@ func (l *listFlags) add(flags *pflag.FlagSet, quiet string) {
 	flags.StringVar(&l.format, "format", "", "print json, or use a Go `template`; \"table TEMPLATE\" prints a table with headings")
 }
 
-// isJSON reports whether the list shall be JSON.
-func (l *listFlags) isJSON() bool { return l.format == "json" && !l.quiet }
-
 // template returns the format for formatList. Table is the default.
 func (l *listFlags) template(table string) string {
 	switch {
 	case l.quiet:
 		return "{{.ID}}"
+	case l.format == "json": // as docker: an object a line
+		return "{{json .}}"
 	case l.format == "" || l.format == "table":
 		return table
 	}

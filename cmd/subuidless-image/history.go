@@ -45,9 +45,6 @@ The fields of --format are ID, CreatedSince, CreatedAt, CreatedBy, Size and Comm
 			for _, step := range steps(image) {
 				rows = append(rows, step.row(full, human))
 			}
-			if out.isJSON() {
-				return writeJSON(cmd.OutOrStdout(), rows)
-			}
 			return formatList(cmd.OutOrStdout(), rows, out.template(historyTable), historyHeaders)
 		},
 		ValidArgsFunction: imageNames,

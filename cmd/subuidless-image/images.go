@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,16 +11,6 @@ import (
 	"github.com/rootless-containers/subuidless/internal/image/store"
 	"github.com/rootless-containers/subuidless/internal/image/transfer"
 )
-
-// listed is an image as images prints it in JSON.
-type listed struct {
-	Repository string
-	Tag        string
-	Digest     string
-	ID         string
-	Created    time.Time
-	Size       int64 // of the compressed layers, in bytes
-}
 
 // imageRow is an image for templates, by the names of docker's fields.
 type imageRow struct{ ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size string }
@@ -33,11 +23,21 @@ const (
 // imageHeaders are the headers of the columns, by field.
 var imageHeaders = map[string]string{"ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT"}
 
+// imageOrders are those of podman.
+var imageOrders = orders[*store.Image]{
+	"created":    func(a, b *store.Image) int { return b.Config.Created.Compare(a.Config.Created.Time) },
+	"id":         by(func(i *store.Image) string { return i.ID().Hex }),
+	"repository": by(func(i *store.Image) string { return i.Repository }),
+	"size":       by((*store.Image).Size),
+	"tag":        by(tagOf),
+}
+
 func newImagesCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var all, digests, full bool
 	var out listFlags
 	var filters []string
+	var order string
 	cmd := &cobra.Command{
 		Use: "images [flags] [NAME]",
 		Long: `List the images of the store, or those with the repository or complete name NAME.
@@ -68,17 +68,12 @@ Size. The keys of --filter are before, dangling, label, reference and since.`,
 				}
 			}
 			images = slices.DeleteFunc(images, func(i *store.Image) bool { return !wanted(i) })
-			list := []listed{}
+			if err := imageOrders.sort(images, cmp.Or(order, "created")); err != nil {
+				return err
+			}
 			rows := []imageRow{}
 			for _, i := range images {
-				l := describeImage(i, full)
-				list = append(list, l)
-				rows = append(rows, imageRow{
-					l.ID, l.Repository, l.Tag, l.Digest, ago(l.Created), l.Created.Format("2006-01-02 15:04:05 -0700 MST"), transfer.Bytes(l.Size),
-				})
-			}
-			if out.isJSON() {
-				return writeJSON(cmd.OutOrStdout(), list)
+				rows = append(rows, rowOf(i, full))
 			}
 			table := imagesTable
 			if digests {
@@ -94,6 +89,7 @@ Size. The keys of --filter are before, dangling, label, reference and since.`,
 	flags.BoolVar(&digests, "digests", false, "show the digests by which registries know the images")
 	flags.BoolVar(&full, "no-trunc", false, "do not shorten ids")
 	flags.StringArrayVarP(&filters, "filter", "f", nil, "list only images with `KEY=VALUE`; may be repeated")
+	imageOrders.add(cmd, &order, "created, the newest first")
 	where.Add(cmd)
 	return cmd
 }
@@ -113,16 +109,22 @@ func named(images []*store.Image, text string, known *reference.Registries) ([]*
 	return found, nil
 }
 
-func describeImage(i *store.Image, full bool) listed {
-	l := listed{Repository: i.Repository, Tag: "<none>", Digest: i.Digest.String(), ID: i.ID().String(), Created: i.Config.Created.Time, Size: i.Size()}
-	if l.Repository == "" {
-		l.Repository = "<none>"
-	}
-	if rest := i.Name[min(len(i.Name), len(i.Repository)):]; len(rest) > 1 && rest[0] == ':' {
-		l.Tag = rest[1:]
+func rowOf(i *store.Image, full bool) imageRow {
+	created := i.Config.Created.Time
+	r := imageRow{
+		ID: i.ID().String(), Repository: cmp.Or(i.Repository, "<none>"), Tag: cmp.Or(tagOf(i), "<none>"), Digest: i.Digest.String(),
+		CreatedSince: ago(created), CreatedAt: created.Format("2006-01-02 15:04:05 -0700 MST"), Size: transfer.Bytes(i.Size()),
 	}
 	if !full {
-		l.ID = i.ID().Hex[:12]
+		r.ID = i.ID().Hex[:12]
 	}
-	return l
+	return r
+}
+
+// tagOf returns the tag of the image's name; empty: it has none.
+func tagOf(i *store.Image) string {
+	if rest := i.Name[min(len(i.Name), len(i.Repository)):]; len(rest) > 1 && rest[0] == ':' {
+		return rest[1:]
+	}
+	return ""
 }

@@ -18,6 +18,7 @@ import (
 type Row struct {
 	ID         string
 	Image      string
+	ImageID    string
 	Command    string
 	CreatedAt  string
 	RunningFor string
@@ -30,7 +31,13 @@ type Row struct {
 	Networks   string
 	Pid        int
 	ExitCode   int
+	Size       string
+
+	labels map[string]string
 }
+
+// Label returns the value of a label, for templates.
+func (r Row) Label(key string) string { return r.labels[key] }
 
 // The states of a container, as docker names them.
 const (
@@ -56,15 +63,15 @@ func State(c *store.Container) string {
 // RowOf returns the row of a container. Full means that nothing is shortened.
 func RowOf(c *store.Container, full bool) Row {
 	command := strings.Join(c.Command, " ")
-	id := c.ID
+	id, image := c.ID, strings.TrimPrefix(c.ImageID, "sha256:")
 	if !full {
-		id = id[:12]
+		id, image = id[:12], image[:min(12, len(image))]
 		if runes := []rune(command); len(runes) > 20 {
 			command = string(runes[:19]) + "…"
 		}
 	}
 	r := Row{
-		ID: id, Image: c.Image, Command: strconv.Quote(command),
+		ID: id, Image: c.Image, ImageID: image, labels: c.Labels, Command: strconv.Quote(command),
 		CreatedAt: c.Created.Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: Duration(time.Since(c.Created)) + " ago",
 		State: State(c), Status: Status(c), Names: c.Name, Networks: c.Settings.Net, Ports: strings.Join(c.Settings.Ports, ", "), Pid: c.State.Init, ExitCode: c.State.ExitCode,
 	}

@@ -28,6 +28,7 @@ const (
 type Change struct {
 	Kind ChangeKind
 	Path string // absolute
+	Size int64  `json:",omitempty"` // of a regular file that is there, in bytes, without further links to it
 }
 
 // Changed says where changes to layers are. Exactly one of Upper, Copy and Layers is set.
@@ -48,11 +49,21 @@ type Changed struct {
 // Each calls f with each change, directories before what is in them. Owners reads the records;
 // nil: see the package comment.
 func (c *Changed) Each(owners *owner.Store, f func(Change) error) error {
+	links := map[uint64]bool{} // inodes with several that have been reported
 	return c.each(owners, func(d *difference) error {
 		if d.path == "." {
 			return nil
 		}
-		return f(Change{Kind: d.kind, Path: "/" + d.path})
+		change := Change{Kind: d.kind, Path: "/" + d.path}
+		if d.object != nil && d.object.node.kind() == unix.S_IFREG {
+			if st := &d.object.node.stat; !links[st.Ino] {
+				change.Size = st.Size
+				if st.Nlink > 1 {
+					links[st.Ino] = true
+				}
+			}
+		}
+		return f(change)
 	})
 }
 
