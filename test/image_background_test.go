@@ -315,6 +315,19 @@ func TestBackgroundHealth(t *testing.T) {
 		return strings.Contains(inspectField(t, store, "slow", "json .State.Health"), "exceeded its timeout of 50ms")
 	})
 	eventually(t, "its processes have ended", func() bool { return strings.Count(subuidless(t, "top", store, "slow"), "sleep 1000") <= 2 })
+	// In the start period, there are more checks.
+	context := t.TempDir()
+	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte("FROM box\nHEALTHCHECK --interval=1h --start-period=1h --start-interval=50ms CMD test -e /ok"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	subuidless(t, "build", "-q", "--pull=never", "-t=starting", store, context)
+	subuidless(t, "run", "-d", store, "--name=image", "starting", "sleep", "1000")
+	subuidless(t, "run", "-d", store, "--name=flag", "--health-interval=1h", "--health-start-period=1h", "--health-start-interval=50ms", "box", "sleep", "1000")
+	for _, name := range []string{"image", "flag"} {
+		eventually(t, "three checks", func() bool { return inspectField(t, store, name, "ge (len .State.Health.Log) 3") == "true" })
+		subuidless(t, "exec", store, name, "touch", "/ok")
+		eventually(t, "healthy", func() bool { return inspectField(t, store, name, ".State.Health.Status") == "healthy" })
+	}
 	subuidless(t, "run", "-d", store, "--name=none", "--no-healthcheck", "box", "sleep", "1000")
 	if got := inspectField(t, store, "none", "json .State.Health"); got != "null" {
 		t.Errorf("--no-healthcheck: %s", got)

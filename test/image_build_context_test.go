@@ -63,15 +63,15 @@ func TestBuildPush(t *testing.T) {
 // TestBuildFlags checks a Dockerfile, limits what RUN may do, and refuses what cannot be done.
 func TestBuildFlags(t *testing.T) {
 	b := newBuildDir(t, map[string]string{
-		"Dockerfile": "FROM localhost/base\nRUN ulimit -n > /limit\n", "warnings": "FROM localhost/base\nENV a b\nCMD x\n", "errors": "FROM localhost/base\nNONSENSE\n", "values": "FROM localhost/base AS a\nLABEL x=$PATH y=$PAHT\nFROM a\nCOPY hidden /\n",
+		"Dockerfile": "FROM localhost/base\nRUN ulimit -n > /limit; busybox df -k /dev/shm | busybox grep -c ' 1024 ' > /shm || true\n", "warnings": "FROM localhost/base\nENV a b\nCMD x\n", "errors": "FROM localhost/base\nNONSENSE\n", "values": "FROM localhost/base AS a\nLABEL x=$PATH y=$PAHT\nFROM a\nCOPY hidden /\n",
 		".dockerignore": "hidden\n",
 	})
 	id, _ := b.build("--ulimit=nofile=64", "--layers", "--provenance=false", "--sbom=false", ".")
 	if out := b.run(id, "cat /limit"); out != "64\n" {
 		t.Errorf("the limit is %q", out)
 	}
-	other, _ := b.build("--ulimit=nofile=65:66", ".")
-	if out := b.run(other, "cat /limit"); out != "65\n" {
+	other, _ := b.build("--ulimit=nofile=65:66", "--shm-size=1m", ".")
+	if out := b.run(other, "cat /limit /shm"); out != "65\n1\n" {
 		t.Errorf("with another limit: %q", out)
 	}
 	if out := subuidless(t, "build", "--check", b.store, b.dir); out != "Check complete, no warnings found.\n" {

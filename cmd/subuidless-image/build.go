@@ -101,6 +101,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.StringVar(&o.Network, "network", "", "`network` of RUN: host (default), or none for a loopback interface only")
 	cli.AddHostFlag(flags, &o.Hosts)
 	cli.AddLimitFlag(flags, &o.Limits)
+	cli.AddShmFlag(flags, &o.ShmSize)
 	flags.StringVar(&f.progress, "progress", progress.Auto, "`style` of the progress: auto, plain, tty or quiet")
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, "also write the image: `type=oci|docker|local|tar,dest=PATH`; may be repeated")
 	flags.BoolVar(&f.check, "check", false, "do not build: check the Dockerfile by the rules of BuildKit")

@@ -37,6 +37,7 @@ type inspected struct {
 func newInspectCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var format, kind string
+	var size bool
 	cmd := &cobra.Command{
 		Use: "inspect [flags] NAME...",
 		Long: `Print details of containers and images, as JSON. NAME is the name, or the beginning
@@ -50,7 +51,7 @@ of the id, of a container or image.`,
 			}
 			all := []any{}
 			for _, arg := range args {
-				object, err := inspect(s, arg, kind)
+				object, err := inspect(s, arg, kind, size)
 				if err != nil {
 					return err
 				}
@@ -70,19 +71,21 @@ of the id, of a container or image.`,
 	}
 	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or use a Go `template`: {{.FIELD.FIELD}}, {{json .FIELD}}")
 	cmd.Flags().StringVarP(&kind, "type", "t", "", "look only for this `type`: image or container")
+	cmd.Flags().BoolVarP(&size, "size", "s", false, "of containers, also show how large the files are that each has changed (SizeRw), and\nall of its files (SizeRootFs)")
 	where.Add(cmd)
 	return cmd
 }
 
-// inspect returns the container or image that text names. Kind is image, container or empty.
-func inspect(s *store.Store, text, kind string) (any, error) {
+// inspect returns the container or image that text names. Kind is image, container or empty. Size says
+// whether the sizes of a container are wanted.
+func inspect(s *store.Store, text, kind string, size bool) (any, error) {
 	if kind != "" && kind != "image" && kind != "container" {
 		return nil, fmt.Errorf("type %q: must be image or container", kind)
 	}
 	if kind != "image" {
 		c, err := s.FindContainer(text)
 		if err == nil {
-			return container.Inspect(c), nil
+			return inspectContainer(s, c, size)
 		}
 		if kind == "container" || !errors.Is(err, store.ErrNotFound) {
 			return nil, err
@@ -97,6 +100,17 @@ func inspect(s *store.Store, text, kind string) (any, error) {
 		return nil, err
 	}
 	return inspectImage(s, i)
+}
+
+func inspectContainer(s *store.Store, c *store.Container, size bool) (*container.Inspected, error) {
+	i := container.Inspect(c)
+	if !size {
+		return i, nil
+	}
+	sizes := container.Sizes{Store: s}
+	changed, all, err := sizes.Of(c)
+	i.SizeRw, i.SizeRootFs = &changed, &all
+	return i, err
 }
 
 func inspectImage(s *store.Store, i *store.Image) (*inspected, error) {

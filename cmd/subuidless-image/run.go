@@ -107,14 +107,30 @@ func obtainAndCreate(ctx context.Context, s *store.Store, known *reference.Regis
 	if err != nil {
 		return nil, store.Lock{}, err
 	}
+	if r.Image.Replace {
+		if err := removeNamed(s, o.Name); err != nil {
+			return nil, store.Lock{}, fmt.Errorf("--replace: %w", err)
+		}
+	}
 	return container.Create(ctx, s, use, image, o)
+}
+
+// removeNamed removes the container with the name, if there is one.
+func removeNamed(s *store.Store, name string) error {
+	all, _, err := s.Containers()
+	for _, c := range all {
+		if c.Name == name {
+			return running.Remove(c, true)
+		}
+	}
+	return err
 }
 
 // createOptions checks what the user has set.
 func createOptions(r *cli.Run) (o container.CreateOptions, err error) {
 	i := &r.Image
 	o = container.CreateOptions{
-		Image: r.Target, Args: r.Command, Entrypoint: i.Entrypoint, Name: i.Name, Labels: i.Labels, VolumesFrom: i.Sources, Remove: i.Remove,
+		Image: r.Target, Args: r.Command, Entrypoint: i.Entrypoint, Name: i.Name, Labels: i.Labels, Notes: i.Notes, VolumesFrom: i.Sources, Remove: i.Remove,
 		Terminal: i.Terminal, OpenStdin: i.OpenStdin, StopSignal: i.StopSignal, StopTime: i.StopTime,
 		Health: container.Health(i.Health), Launch: r.Launch,
 	}

@@ -54,7 +54,7 @@ failed.`,
 					cli.Exit(launch.StatusFailed, errors.New("exec: no COMMAND given; see subuidless exec --help"))
 				}
 				in.Args = args[1:]
-				env, err := cli.ReadEnvFiles(envFiles)
+				env, err := cli.ReadFiles("--env-file", envFiles)
 				if err != nil {
 					cli.Exit(launch.StatusFailed, fmt.Errorf("exec: %w", err))
 				}

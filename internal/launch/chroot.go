@@ -33,6 +33,8 @@ func RefuseMounts(o *RunOptions) error {
 		{"--device", len(o.Devices) > 0},
 		{"--hostname", o.Hostname != ""},
 		{"--read-only", o.ReadOnly},
+		{"--sysctl", len(o.Sysctls) > 0},
+		{"--shm-size", o.ShmSize > 0},
 		{"a mount in a RUN instruction", len(o.Mounts) > 0},
 		{"a root file system of overlayfs", o.Layers != nil},
 	} {
@@ -112,8 +114,7 @@ func enterChroot(text string) error {
 // setUp makes devices, files and directories in the root directory. Apart from what it makes, the
 // directories keep their times.
 func (c *chroot) setUp(files []networkFile) error {
-	unix.Umask(0)
-	defer unix.Umask(0o022)
+	defer unix.Umask(unix.Umask(0))
 	err := keepTimes([]string{"/", "/etc"}, func() error {
 		if err := makeDevices(); err != nil {
 			return err
@@ -214,7 +215,7 @@ func replaceFile(name string, content []byte) error {
 
 // setUpChroot prepares the init of a container without namespaces.
 func (c *container) setUpChroot() error {
-	unix.Umask(0o022)
+	unix.Umask(c.Umask)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl(PR_SET_CHILD_SUBREAPER): %w", err)
 	}

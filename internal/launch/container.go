@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,9 @@ type container struct {
 	Hosts    []string
 	Resolver []string
 	Net      string
+	Sysctls  []string
+	Umask    int
+	ShmSize  int64 // see RunOptions
 	// Dirs are the directories to create if they do not exist.
 	Dirs []string
 	// Terminal requests a new terminal for the command.
@@ -111,6 +115,13 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if user.Without, err = o.droppedCapabilities(); err != nil {
 		return nil, err
 	}
+	if err := o.CheckSysctls(); err != nil {
+		return nil, err
+	}
+	umask, err := parseUmask(cmp.Or(o.Umask, DefaultUmask))
+	if err != nil {
+		return nil, err
+	}
 	if o.Net == NetNone && len(o.Ports) > 0 {
 		return nil, errors.New("without a network, no ports can be published")
 	}
@@ -138,6 +149,9 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Hosts:           o.Hosts,
 		Resolver:        o.Resolver,
 		Net:             o.Net,
+		Sysctls:         o.Sysctls,
+		Umask:           umask,
+		ShmSize:         o.ShmSize,
 		Dirs:            o.Dirs,
 		Terminal:        interactive,
 		Control:         o.Socket != "",

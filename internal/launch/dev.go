@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,8 +43,8 @@ func openDevices() ([]*bind, error) {
 	return nodes, nil
 }
 
-// mountDev mounts /dev, with nodes as its device nodes.
-func mountDev(nodes []*bind) error {
+// mountDev mounts /dev, with nodes as its device nodes. See RunOptions.ShmSize for shmSize.
+func mountDev(nodes []*bind, shmSize int64) error {
 	if err := mountNew("tmpfs", "/dev", unix.MS_NOSUID|unix.MS_STRICTATIME, "mode=755"); err != nil {
 		return err
 	}
@@ -55,7 +56,11 @@ func mountDev(nodes []*bind) error {
 		return err
 	}
 	const data = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	if err := mountNew("tmpfs", "/dev/shm", data, "mode=1777"); err != nil {
+	shm := "mode=1777"
+	if shmSize > 0 {
+		shm += ",size=" + strconv.FormatInt(shmSize, 10)
+	}
+	if err := mountNew("tmpfs", "/dev/shm", data, shm); err != nil {
 		return err
 	}
 	if err := mountNew("mqueue", "/dev/mqueue", data, ""); err != nil {

@@ -13,7 +13,10 @@ func (c *container) mountAll(b *binds) error {
 	if err := b.proc.attach(); err != nil {
 		return err
 	}
-	if err := mountDev(b.devices); err != nil {
+	if err := setSysctls(c.Sysctls); err != nil {
+		return err
+	}
+	if err := mountDev(b.devices, c.ShmSize); err != nil {
 		return err
 	}
 	if err := c.mountSys(b); err != nil {

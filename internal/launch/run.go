@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +38,9 @@ type RunOptions struct {
 	CapDrop  []string // those that no command has, unless they are in CapAdd: see droppedCapabilities
 	Devices  []string // devices of the host, as ParseDevice accepts them
 	Ports    []string // ports of the host that must be free, as ParsePort returns them
+	Sysctls  []string // of the new namespaces, as ParseSysctl returns them
+	Umask    string   // of all commands, as ParseUmask returns it; empty: 022
+	ShmSize  int64    // of /dev/shm in bytes; 0: the default of the kernel, half of the memory
 	ReadOnly bool     // mount the rootfs read-only
 	Dirs     []string // absolute paths of directories to create in the container if needed
 	Layers   *Layers  // if not nil, mount them on Rootfs, which is empty
@@ -43,6 +48,8 @@ type RunOptions struct {
 
 	// Stdio are the standard streams of the command; nil: those of the caller.
 	Stdio []*os.File `json:"-"`
+	// Timeout is how long the container may run; 0: no limit.
+	Timeout time.Duration
 	// Socket, if not empty, is the absolute path of the control socket, for Enter and Signal.
 	Socket string
 	// Started, if not nil, is called with the process id of the init when the container is
@@ -56,6 +63,9 @@ type RunOptions struct {
 
 	Supervisor supervisor.Config // Run sets the ID if it is empty
 }
+
+// statusTimeout is the exit status of a container that RunOptions.Timeout has ended, as in podman.
+const statusTimeout = 255
 
 // TTY says which terminal a container's command gets.
 type TTY string
@@ -137,9 +147,20 @@ func Run(o RunOptions) (status int, err error) {
 	if err != nil && !errors.Is(err, errStageEnded) {
 		return StatusFailed, errors.Join(err, killAndReap(pid))
 	}
+	var expired atomic.Bool
+	if o.Timeout > 0 {
+		timer := time.AfterFunc(o.Timeout, func() {
+			expired.Store(true)
+			_ = unix.Shutdown(int(socket.Fd()), unix.SHUT_RDWR) // the init takes it for the end of this process
+		})
+		defer timer.Stop()
+	}
 	status, err = waitFor(pid, false)
 	if term != nil {
 		term.drain()
+	}
+	if expired.Load() && status == StatusFailed {
+		status, err = statusTimeout, errors.Join(err, fmt.Errorf("killed after %v, as --timeout says", o.Timeout))
 	}
 	return status, errors.Join(err, sum.print(o.Stdio[2]))
 }

@@ -57,7 +57,7 @@ func (c *container) setUp() error {
 			return err
 		}
 	}
-	unix.Umask(0o022)
+	unix.Umask(c.Umask)
 	return nil
 }
 

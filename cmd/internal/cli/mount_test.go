@@ -59,12 +59,12 @@ func TestMountFlags(t *testing.T) {
 	}
 }
 
-func TestReadEnvFiles(t *testing.T) {
+func TestReadFiles(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "env")
 	if err := os.WriteFile(name, []byte("\ufeff# comment\n\nA=1\r\n  B= x \"y\" # z\nPASSED\nC="), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadEnvFiles([]string{name})
+	got, err := ReadFiles("--env-file", []string{name})
 	if want := []string{"A=1", "B= x \"y\" # z", "PASSED", "C="}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
@@ -72,7 +72,7 @@ func TestReadEnvFiles(t *testing.T) {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadEnvFiles([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadFiles("--env-file", []string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", content, err, want)
 		}
 	}

@@ -22,8 +22,9 @@ type Run struct {
 
 	Image ImageRun
 
-	envFiles []string
-	mounts   mountFlags
+	envFiles   []string
+	labelFiles []string
+	mounts     mountFlags
 }
 
 // complete sets what follows from several flags or from files.
@@ -31,9 +32,17 @@ func (r *Run) complete() error {
 	if err := MakeAbsolute(&r.Launch.Supervisor.Trace, &r.Launch.Supervisor.Sidecar); err != nil {
 		return err
 	}
-	env, err := ReadEnvFiles(r.envFiles)
+	env, err := ReadFiles("--env-file", r.envFiles)
 	if err != nil {
 		return err
+	}
+	labels, err := ReadFiles("--label-file", r.labelFiles)
+	if err != nil {
+		return err
+	}
+	r.Image.Labels = append(labels, r.Image.Labels...)
+	if r.Image.Replace && r.Image.Name == "" {
+		return errors.New("--replace needs --name, the container to replace")
 	}
 	r.Launch.Env = append(env, r.Launch.Env...)
 	return r.mounts.apply(&r.Launch)
@@ -43,8 +52,10 @@ func (r *Run) complete() error {
 type ImageRun struct {
 	Entrypoint *string // nil: that of the image
 	Name       string
+	Replace    bool
 	Sources    []string // CONTAINER[:ro]: others whose volumes to mount
 	Labels     []string
+	Notes      []string // annotations, K=V
 	Remove     bool
 	Detach     bool
 	Pull       string
@@ -64,12 +75,13 @@ type ImageRun struct {
 
 // HealthFlags are the flags about health checks.
 type HealthFlags struct {
-	Off         bool
-	Command     string
-	Interval    time.Duration
-	Timeout     time.Duration
-	StartPeriod time.Duration
-	Retries     int
+	Off           bool
+	Command       string
+	Interval      time.Duration
+	Timeout       time.Duration
+	StartPeriod   time.Duration
+	StartInterval time.Duration
+	Retries       int
 }
 
 // IsPath reports whether target is the path of a root file system by its form, and not the
@@ -94,7 +106,8 @@ func (r *Run) Rootfs(cmd *cobra.Command) (launch.RunOptions, error) {
 
 // imageFlags are the names of the flags that need an image.
 var imageFlags = []string{"detach", "entrypoint", "name", "label", "rm", "pull", "platform", "storage-driver", "cidfile", "volumes-from", "restart", "log-driver", "log-opt",
-	"stop-signal", "stop-timeout", "health-cmd", "health-interval", "health-timeout", "health-start-period", "health-retries", "no-healthcheck"}
+	"stop-signal", "stop-timeout", "health-cmd", "health-interval", "health-timeout", "health-start-period", "health-start-interval", "health-retries", "no-healthcheck",
+	"replace", "label-file", "annotation"}
 
 // NewRunCommand returns the command run. Names completes the names of images.
 func NewRunCommand(run func(*cobra.Command, *Run) error, names cobra.CompletionFunc) *cobra.Command {
@@ -175,6 +188,7 @@ func (r *Run) addFlags(cmd *cobra.Command, entrypoint *string) (accelerate func(
 	flags := cmd.Flags()
 	addLaunchFlags(flags, &r.Launch)
 	flags.StringArrayVar(&r.envFiles, "env-file", nil, "set variables from the lines of a `file`; may be repeated")
+	flags.StringArrayVar(&r.labelFiles, "label-file", nil, "label the container with the lines K=V of a `file`; may be repeated")
 	r.mounts.add(flags)
 	flags.StringVar(entrypoint, "entrypoint", "", "`command` to run instead of the image's ENTRYPOINT and CMD")
 	addImageFlags(flags, &r.Image)
@@ -236,6 +250,7 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	addParsedFlag(flags, &o.CapAdd, "cap-add", "", "keep a `capability` in spite of --cap-drop=ALL; may be repeated", launch.ParseCapability)
 	addParsedFlag(flags, &o.Devices, "device", "", "also have a device of the host that you can use: `SRC[:DST][:rwm]`; may be repeated", launch.ParseDevice)
 	addParsedFlag(flags, &o.Ports, "publish", "p", "require a `PORT:PORT[/udp]` of the host, whose network the container has, to be free;\nmay be repeated", launch.ParsePort)
+	addKernelFlags(flags, o)
 	flags.BoolVar(&o.ReadOnly, "read-only", false, "mount the rootfs read-only")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "network" {
@@ -247,8 +262,10 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 
 func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.StringVar(&o.Name, "name", "", "`name` of the container")
+	flags.BoolVar(&o.Replace, "replace", false, "remove the container that has the --name, even if it runs")
 	flags.Bool("init", true, "accepted as in docker: the first process is always an init")
 	flags.StringArrayVarP(&o.Labels, "label", "l", nil, "label `K=V` of the container; may be repeated")
+	flags.StringArrayVar(&o.Notes, "annotation", nil, "annotation `K=V` of the container, which inspect shows; may be repeated")
 	flags.StringArrayVar(&o.Sources, "volumes-from", nil, "also mount what is mounted in another `container`, NAME[:ro]; may be repeated")
 	flags.BoolVar(&o.Remove, "rm", false, "remove the container when it ends")
 	flags.StringVar(&o.Pull, "pull", "missing", "`when` to pull the image: missing, always or never")
@@ -265,6 +282,7 @@ func addImageFlags(flags *pflag.FlagSet, o *ImageRun) {
 	flags.DurationVar(&o.Health.Interval, "health-interval", 0, "`time` between two checks (default that of the image, or 30s)")
 	flags.DurationVar(&o.Health.Timeout, "health-timeout", 0, "`time` that a check may take (default that of the image, or 30s)")
 	flags.DurationVar(&o.Health.StartPeriod, "health-start-period", 0, "`time` in which failures do not count (default that of the image, or 0s)")
+	flags.DurationVar(&o.Health.StartInterval, "health-start-interval", 0, "`time` between two checks in the start period, until one succeeds (default that of\nthe image, or --health-interval)")
 	flags.IntVar(&o.Health.Retries, "health-retries", 0, "`number` of consecutive failures that mean unhealthy (default that of the\nimage, or 3)")
 	flags.BoolVar(&o.Health.Off, "no-healthcheck", false, "disable health checks")
 }

@@ -55,6 +55,7 @@ type Options struct {
 	Network     string   // of RUN without one of its own: dockerfile's default, none or host
 	Hosts       []string // further lines of RUN's /etc/hosts, as launch.ParseHost returns them
 	Limits      []string // resource limits of RUN, as launch.ParseLimit returns them
+	ShmSize     int64    // of /dev/shm of RUN: see launch.RunOptions
 	Driver      container.Driver
 	Outputs     []Output // where to write the image, besides the store
 	Push        bool     // push the image by its names

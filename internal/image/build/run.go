@@ -98,7 +98,7 @@ func (m *runMaker) make(ctx context.Context, out output) (_ *store.CachedLayer, 
 	}
 	l := &launch.RunOptions{
 		Rootfs: d.rootfs, Args: m.run.Args, User: m.run.User, Workdir: m.run.Dir, Dirs: []string{m.run.Dir},
-		Net: launch.NetHost, Hostname: hostname, Hosts: m.k.Hosts, Limits: m.k.Limits,
+		Net: launch.NetHost, Hostname: hostname, Hosts: m.k.Hosts, Limits: m.k.Limits, ShmSize: m.k.ShmSize,
 		Env:        append(append([]string{}, m.run.Proxies...), m.run.Env...),
 		Supervisor: m.k.Supervisor,
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -32,6 +33,7 @@ type CreateOptions struct {
 	Entrypoint *string  // if not nil, it replaces Entrypoint and Cmd; empty: none
 	Name       string   // of the container
 	Labels     []string // K=V
+	Notes      []string // annotations, K=V
 
 	VolumesFrom []string // CONTAINER[:ro|rw]: other containers whose mounts this one gets, too
 
@@ -58,7 +60,9 @@ type Health struct {
 	Interval    time.Duration
 	Timeout     time.Duration
 	StartPeriod time.Duration
-	Retries     int
+	// StartInterval is between two checks in the start period.
+	StartInterval time.Duration
+	Retries       int
 }
 
 // docker's defaults for health checks.
@@ -68,7 +72,7 @@ const (
 	healthRetries  = 3
 )
 
-// over returns the health check of the image, with what the user has set instead.
+// over returns the health check of the image, with what the user has set instead, except for StartInterval.
 func (h *Health) over(image *v1.HealthConfig) *storedir.HealthCheck {
 	c := new(storedir.HealthCheck)
 	if image != nil {
@@ -85,6 +89,25 @@ func (h *Health) over(image *v1.HealthConfig) *storedir.HealthCheck {
 	c.StartPeriod = cmp.Or(h.StartPeriod, c.StartPeriod)
 	c.Retries = cmp.Or(h.Retries, c.Retries, healthRetries)
 	return c
+}
+
+// healthOf returns the health check of a container; nil: it has none.
+func healthOf(s *store.Store, image *store.Image, h *Health) (*storedir.HealthCheck, error) {
+	check := h.over(image.Config.Config.Healthcheck)
+	if check == nil {
+		return nil, nil
+	}
+	if check.StartInterval = h.StartInterval; check.StartInterval > 0 {
+		return check, nil
+	}
+	var c struct { // package v1 does not know it
+		Config struct {
+			Healthcheck struct{ StartInterval time.Duration }
+		} `json:"config"`
+	}
+	err := storedir.ReadJSON(s.BlobPath(image.ID()), &c)
+	check.StartInterval = c.Config.Healthcheck.StartInterval
+	return check, err
 }
 
 // imageHealth returns a health check as images have it.
@@ -119,13 +142,8 @@ func Create(ctx context.Context, s *store.Store, use store.Lock, image *store.Im
 // add adds the container to the store.
 func add(s *store.Store, image *store.Image, o *CreateOptions, settings *storedir.Settings) (*store.Container, store.Lock, error) {
 	labels := map[string]string{}
-	for k, v := range image.Config.Config.Labels {
-		labels[k] = v
-	}
-	for _, l := range o.Labels {
-		k, v, _ := strings.Cut(l, "=")
-		labels[k] = v
-	}
+	maps.Copy(labels, image.Config.Config.Labels)
+	maps.Copy(labels, keyValues(o.Labels))
 	signal := cmp.Or(o.StopSignal, image.Config.Config.StopSignal)
 	if signal != "" {
 		if _, err := running.ParseSignal(signal); err != nil && o.StopSignal != "" {
@@ -139,6 +157,16 @@ func add(s *store.Store, image *store.Image, o *CreateOptions, settings *storedi
 	}
 	lock, err := s.NewContainer(c)
 	return c, lock, err
+}
+
+// keyValues returns the map that texts K=V describe.
+func keyValues(texts []string) map[string]string {
+	m := map[string]string{}
+	for _, text := range texts {
+		k, v, _ := strings.Cut(text, "=")
+		m[k] = v
+	}
+	return m
 }
 
 // command returns Entrypoint and Cmd of the container, as docker composes them.
@@ -159,13 +187,18 @@ func command(c *v1.Config, o *CreateOptions) (entrypoint, cmd []string) {
 // settingsOf returns the settings of the image and those of the user, which take precedence.
 func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir.Settings, error) {
 	config := &image.Config.Config
+	health, err := healthOf(s, image, &o.Health)
+	if err != nil {
+		return nil, err
+	}
 	l := &o.Launch
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
 		Hostname: l.Hostname, Hosts: l.Hosts, Resolver: l.Resolver, Groups: l.Groups, Limits: l.Limits, Net: l.Net, ReadOnly: l.ReadOnly,
+		Sysctls: l.Sysctls, Umask: l.Umask, ShmSize: l.ShmSize, Timeout: l.Timeout, Annotations: keyValues(o.Notes),
 		CapAdd: l.CapAdd, CapDrop: l.CapDrop, Devices: l.Devices, Ports: l.Ports, VolumesFrom: o.VolumesFrom,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
-		Health: o.Health.over(config.Healthcheck), Exposed: config.ExposedPorts,
+		Health: health, Exposed: config.ExposedPorts,
 		Trace: l.Supervisor.Trace, TraceSummary: l.Summary, Sidecar: l.Supervisor.Sidecar, NoPermissions: l.Supervisor.NoPermissions, Accelerate: l.Supervisor.Accelerate,
 	}
 	if r.Entrypoint, r.Cmd = command(config, o); len(r.Entrypoint)+len(r.Cmd) == 0 {
@@ -175,6 +208,9 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 		if err := checkChroot(l); err != nil {
 			return nil, err
 		}
+	}
+	if err := l.CheckSysctls(); err != nil {
+		return nil, err
 	}
 	if !path.IsAbs(r.Workdir) {
 		return nil, fmt.Errorf("working directory %q: must be an absolute path in the container", r.Workdir)

@@ -26,7 +26,10 @@ type InspectedHost struct {
 	Ulimits        []*units.Ulimit
 	PortBindings   InspectedPorts
 	NetworkMode    string
-	Privileged     bool // never
+	Sysctls        map[string]string
+	ShmSize        int64             // bytes; 0: half of the memory
+	Annotations    map[string]string `json:",omitempty"`
+	Privileged     bool              // never
 	AutoRemove     bool
 	ReadonlyRootfs bool
 	LogConfig      struct {
@@ -51,6 +54,7 @@ func inspectHost(s *storedir.Settings, autoRemove bool) InspectedHost {
 	h := InspectedHost{
 		VolumesFrom: list(s.VolumesFrom), ExtraHosts: list(s.Hosts), GroupAdd: list(s.Groups), CapAdd: list(s.CapAdd), CapDrop: list(s.CapDrop),
 		Dns: []string{}, DnsOptions: []string{}, DnsSearch: []string{}, Devices: []InspectedDevice{}, Ulimits: []*units.Ulimit{}, PortBindings: inspectPorts(s),
+		Sysctls: keyValues(s.Sysctls), ShmSize: s.ShmSize, Annotations: s.Annotations,
 		NetworkMode: s.Net, AutoRemove: autoRemove, ReadonlyRootfs: s.ReadOnly,
 	}
 	for flag, to := range map[string]*[]string{"dns": &h.Dns, "dns-option": &h.DnsOptions, "dns-search": &h.DnsSearch} {

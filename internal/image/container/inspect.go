@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"path/filepath"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/rootless-containers/subuidless/internal/image/store"
+	"github.com/rootless-containers/subuidless/internal/launch"
 )
 
 // Inspected is a container as docker inspect prints it.
@@ -28,6 +30,9 @@ type Inspected struct {
 	HostConfig      InspectedHost
 	NetworkSettings struct{ Ports InspectedPorts }
 	ImageName       string // as podman names it
+
+	SizeRw     *int64 `json:",omitempty"` // see Sizes; nil: not wanted
+	SizeRootFs *int64 `json:",omitempty"`
 }
 
 // InspectedState is the state of a container.
@@ -69,9 +74,13 @@ type InspectedConfig struct {
 	WorkingDir   string
 	Entrypoint   []string
 	Labels       map[string]string
-	StopSignal   string           `json:",omitempty"`
-	StopTimeout  int              `json:",omitempty"`
-	Healthcheck  *v1.HealthConfig `json:",omitempty"`
+	StopSignal   string `json:",omitempty"`
+	StopTimeout  int    `json:",omitempty"`
+	Umask        string // as podman shows it
+	Timeout      int    `json:",omitempty"` // seconds, as podman shows it
+
+	Annotations map[string]string `json:",omitempty"` // as podman shows them
+	Healthcheck *v1.HealthConfig  `json:",omitempty"`
 }
 
 // Inspect returns what is known about a container.
@@ -86,7 +95,7 @@ func Inspect(c *store.Container) *Inspected {
 		},
 		Config: InspectedConfig{
 			Hostname: s.Hostname, User: s.User, ExposedPorts: s.Exposed, Tty: s.Terminal, OpenStdin: s.OpenStdin, Env: s.Env, Cmd: s.Cmd,
-			Image: c.Image, WorkingDir: s.Workdir, Entrypoint: s.Entrypoint, Labels: c.Labels, StopSignal: c.StopSignal, StopTimeout: s.StopTimeout, Healthcheck: imageHealth(s.Health),
+			Image: c.Image, WorkingDir: s.Workdir, Entrypoint: s.Entrypoint, Labels: c.Labels, StopSignal: c.StopSignal, StopTimeout: s.StopTimeout, Umask: cmp.Or(s.Umask, launch.DefaultUmask), Timeout: int(s.Timeout.Seconds()), Annotations: s.Annotations, Healthcheck: imageHealth(s.Health),
 		},
 	}
 	if i.State.Running {

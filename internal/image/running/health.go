@@ -52,7 +52,7 @@ func (c *container) startHealthChecks() (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(config.Interval):
+			case <-time.After(c.healthInterval(time.Since(started))):
 			}
 			if c.Paused() {
 				continue
@@ -71,6 +71,17 @@ func (c *container) startHealthChecks() (stop func()) {
 		cancel()
 		running.Wait()
 	}
+}
+
+// healthInterval returns the time until the next check of the container, which has been running for a while.
+func (c *container) healthInterval(runs time.Duration) time.Duration {
+	config := c.Settings.Health
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if config.StartInterval > 0 && runs < config.StartPeriod && c.State.Health.Status == Starting {
+		return config.StartInterval
+	}
+	return config.Interval
 }
 
 // note adds the result of a check. Failures in the start period do not count.

@@ -100,6 +100,7 @@ func launchOptions(c *storedir.Container) (*launch.RunOptions, error) {
 		Rootfs: filepath.Join(c.Dir, "rootfs"), Args: c.Command, User: settings.User, Env: settings.Env, Workdir: settings.Workdir,
 		Net: settings.Net, Hostname: settings.Hostname, Hosts: settings.Hosts, Resolver: settings.Resolver, Groups: settings.Groups, Limits: settings.Limits, ReadOnly: settings.ReadOnly, Dirs: settings.Dirs,
 		CapAdd: settings.CapAdd, CapDrop: settings.CapDrop, Devices: settings.Devices, Ports: settings.Ports,
+		Sysctls: settings.Sysctls, Umask: settings.Umask, ShmSize: settings.ShmSize, Timeout: settings.Timeout,
 		Socket: socket(c), Summary: settings.TraceSummary,
 		Supervisor: supervisor.Config{
 			ID: c.ID, SocketDir: c.Dir, Trace: settings.Trace, Sidecar: settings.Sidecar, NoPermissions: settings.NoPermissions,

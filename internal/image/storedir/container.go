@@ -63,6 +63,11 @@ type Settings struct {
 	Ports       []string            `json:",omitempty"` // of the host, PORT/PROTOCOL or FROM-TO/PROTOCOL
 	VolumesFrom []string            `json:",omitempty"` // CONTAINER[:ro|rw]: whose mounts are among Mounts
 	Net         string              `json:",omitempty"`
+	Sysctls     []string            `json:",omitempty"` // NAME=VALUE
+	Umask       string              `json:",omitempty"` // octal; empty: the default
+	ShmSize     int64               `json:",omitempty"` // bytes of /dev/shm; 0: the default
+	Timeout     time.Duration       `json:",omitempty"` // after which it is killed; 0: never
+	Annotations map[string]string   `json:",omitempty"`
 	ReadOnly    bool                `json:",omitempty"`
 	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
 	OpenStdin   bool                `json:",omitempty"` // its standard input stays open in the background
@@ -89,6 +94,8 @@ type HealthCheck struct {
 	Timeout     time.Duration `json:",omitempty"`
 	StartPeriod time.Duration `json:",omitempty"`
 	Retries     int           `json:",omitempty"`
+
+	StartInterval time.Duration `json:",omitempty"` // instead of Interval until the start period is over; 0: none
 }
 
 // Mount is a bind mount or a tmpfs of a container.
