@@ -116,7 +116,7 @@ func formatList[T any](w io.Writer, objects []T, format string, headers map[stri
 		}
 		return nil
 	}
-	columns := map[string]string{}
+	columns := headings{}
 	for field := range reflect.TypeFor[T]().Fields() {
 		columns[field.Name] = strings.ToUpper(field.Name)
 		if h, ok := headers[field.Name]; ok {
@@ -133,6 +133,14 @@ func formatList[T any](w io.Writer, objects []T, format string, headers map[stri
 		}
 	}
 	return table.Flush()
+}
+
+// headings are those of columns, by field.
+type headings map[string]string
+
+// Label returns the heading of a column with the label, as docker does.
+func (headings) Label(name string) string {
+	return strings.ToUpper(name[strings.LastIndexByte(name, '.')+1:])
 }
 
 // writeJSON writes v as JSON for people.

@@ -21,11 +21,14 @@ type inspected struct {
 	RepoDigests  []string
 	Digest       string
 	Created      time.Time
+	Comment      string
 	Author       string
 	Architecture string
 	Variant      string
 	Os           string
 	Size         int64
+	VirtualSize  int64
+	Labels       map[string]string // as podman shows them
 	Config       v1.Config
 	RootFS       struct {
 		Type   string
@@ -122,6 +125,10 @@ func inspectImage(s *store.Store, i *store.Image) (*inspected, error) {
 		Id: i.ID().String(), Digest: i.Digest.String(), Created: i.Config.Created.Time, Author: i.Config.Author,
 		Architecture: i.Config.Architecture, Variant: i.Config.Variant, Os: i.Config.OS, Size: i.Size(),
 		Config: i.Config.Config, History: i.Config.History, RepoTags: []string{}, RepoDigests: []string{},
+	}
+	v.VirtualSize, v.Labels = v.Size, v.Config.Labels
+	if n := len(v.History); n > 0 {
+		v.Comment = v.History[n-1].Comment
 	}
 	v.RootFS.Type, v.RootFS.Layers = i.Config.RootFS.Type, i.Config.RootFS.DiffIDs
 	digests := map[string]bool{}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,9 +27,9 @@ func newVolumeCreateCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var labels []string
 	cmd := &cobra.Command{
-		Use:   "create [flags] NAME",
-		Short: "Create a volume",
-		Args:  cobra.ExactArgs(1),
+		Use:   "create [flags] [NAME]",
+		Short: "Create a volume, and print its name (default a random one)",
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := openStore(where)
 			if err != nil {
@@ -40,7 +40,11 @@ func newVolumeCreateCommand() *cobra.Command {
 				k, v, _ := strings.Cut(l, "=")
 				all[k] = v
 			}
-			v, err := s.CreateVolume(args[0], all)
+			name := rand.Text()
+			if len(args) > 0 {
+				name = args[0]
+			}
+			v, err := s.CreateVolume(name, all)
 			if err != nil {
 				return err
 			}
@@ -63,6 +67,10 @@ type inspectedVolume struct {
 	Scope      string
 }
 
+func inspectVolume(v *store.Volume) inspectedVolume {
+	return inspectedVolume{v.Name, "local", v.Data, v.Created, v.Labels, "local"}
+}
+
 func newVolumeInspectCommand() *cobra.Command {
 	var where cli.StoreFlags
 	var format string
@@ -81,7 +89,7 @@ func newVolumeInspectCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				all = append(all, inspectedVolume{v.Name, "local", v.Data, v.Created, v.Labels, "local"})
+				all = append(all, inspectVolume(v))
 			}
 			if format != "" && format != "json" {
 				return formatList(cmd.OutOrStdout(), all, format, nil)
@@ -96,12 +104,15 @@ func newVolumeInspectCommand() *cobra.Command {
 
 func newVolumeListCommand() *cobra.Command {
 	var where cli.StoreFlags
-	var quiet bool
+	var out listFlags
 	cmd := &cobra.Command{
 		Use:     "ls [flags]",
 		Aliases: []string{"list"},
 		Short:   "List the volumes",
-		Args:    cobra.NoArgs,
+		Long: `List the volumes.
+
+The fields of --format are Name, Driver, Mountpoint, CreatedAt, Labels and Scope.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := openStore(where)
 			if err != nil {
@@ -111,21 +122,18 @@ func newVolumeListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
-			if !quiet {
-				fmt.Fprintln(w, "DRIVER\tVOLUME NAME")
-			}
+			var rows []inspectedVolume
 			for _, v := range all {
-				if quiet {
-					fmt.Fprintln(w, v.Name)
-				} else {
-					fmt.Fprintf(w, "local\t%s\n", v.Name)
-				}
+				rows = append(rows, inspectVolume(v))
 			}
-			return w.Flush()
+			format := out.template("table {{.Driver}}\t{{.Name}}")
+			if out.quiet {
+				format = "{{.Name}}"
+			}
+			return formatList(cmd.OutOrStdout(), rows, format, map[string]string{"Name": "VOLUME NAME"})
 		},
 	}
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print names only")
+	out.add(cmd.Flags(), "print names only")
 	where.Add(cmd)
 	return cmd
 }

@@ -3,6 +3,7 @@ package container
 import (
 	"cmp"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
@@ -27,12 +28,27 @@ type Inspected struct {
 	Mounts  []InspectedMount
 	Config  InspectedConfig
 
+	RestartCount    int // always 0: nothing starts a container again
+	GraphDriver     InspectedDriver
 	HostConfig      InspectedHost
-	NetworkSettings struct{ Ports InspectedPorts }
+	NetworkSettings InspectedNetwork
 	ImageName       string // as podman names it
 
 	SizeRw     *int64 `json:",omitempty"` // see Sizes; nil: not wanted
 	SizeRootFs *int64 `json:",omitempty"`
+}
+
+// InspectedDriver is the driver with its directories.
+type InspectedDriver struct {
+	Name Driver
+	Data map[string]string // by the names of overlayfs's options
+}
+
+// InspectedNetwork is the network of a container, which has no address of its own.
+type InspectedNetwork struct {
+	IPAddress string // always empty
+	Networks  map[string]struct{ IPAddress string }
+	Ports     InspectedPorts
 }
 
 // InspectedState is the state of a container.
@@ -83,6 +99,18 @@ type InspectedConfig struct {
 	Healthcheck *v1.HealthConfig  `json:",omitempty"`
 }
 
+// directories returns where the files of a container are.
+func directories(c *store.Container) map[string]string {
+	if len(c.Layers) == 0 {
+		return map[string]string{"RootDir": filepath.Join(c.Dir, "rootfs")}
+	}
+	var lower []string
+	for _, id := range c.Layers {
+		lower = append(lower, filepath.Join(storedir.LayersDir(storedir.StoreOf(c.Dir)), id))
+	}
+	return map[string]string{"LowerDir": strings.Join(lower, ":"), "UpperDir": filepath.Join(c.Dir, "upper"), "WorkDir": filepath.Join(c.Dir, "work")}
+}
+
 // Inspect returns what is known about a container.
 func Inspect(c *store.Container) *Inspected {
 	s := &c.Settings
@@ -106,6 +134,8 @@ func Inspect(c *store.Container) *Inspected {
 	if len(c.Layers) == 0 {
 		i.Driver = DriverCopy
 	}
+	i.GraphDriver = InspectedDriver{Name: i.Driver, Data: directories(c)}
+	i.NetworkSettings.Networks = map[string]struct{ IPAddress string }{s.Net: {}}
 	i.HostConfig = inspectHost(s, c.AutoRemove)
 	i.NetworkSettings.Ports = i.HostConfig.PortBindings
 	if !s.NoLog {
