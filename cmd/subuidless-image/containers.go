@@ -24,13 +24,13 @@ func newRmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rm [flags] CONTAINER...",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			which.damaged = force
+			which.forced = force
 			return which.change(cmd, args, func(c *store.Container) error {
 				return running.Remove(c, force)
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill running containers")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill running containers, and do not fail if there is no such container")
 	cmd.Flags().BoolP("volumes", "v", true, "accepted as in docker: volumes without a name always go with their container")
 	which.add(cmd, "all containers", nil)
 	return cmd
@@ -223,9 +223,9 @@ func forContainers(where cli.StoreFlags, args []string, f func(*store.Store, *st
 	return eachContainer(where, args, false, f)
 }
 
-// eachContainer is forContainers, and with damaged set, also calls f with containers of which hardly anything
-// is known.
-func eachContainer(where cli.StoreFlags, args []string, damaged bool, f func(*store.Store, *store.Container) error) error {
+// eachContainer is forContainers. With forced set, it also calls f with damaged containers, of which hardly
+// anything is known, and it is no error if there is no such container.
+func eachContainer(where cli.StoreFlags, args []string, forced bool, f func(*store.Store, *store.Container) error) error {
 	s, err := openStore(where)
 	if err != nil {
 		return err
@@ -233,8 +233,11 @@ func eachContainer(where cli.StoreFlags, args []string, damaged bool, f func(*st
 	var errs []error
 	for _, arg := range args {
 		c, err := s.FindContainer(arg)
-		if d := (*store.DamagedContainer)(nil); damaged && errors.As(err, &d) {
+		if d := (*store.DamagedContainer)(nil); forced && errors.As(err, &d) {
 			c, err = d.Container, nil
+		}
+		if forced && errors.Is(err, store.ErrNotFound) {
+			continue
 		}
 		if err == nil {
 			err = f(s, c)
@@ -250,7 +253,7 @@ type containerFlags struct {
 	all   bool
 	among func(*store.Container) bool // those of all that are meant; nil: each
 
-	damaged bool // as in eachContainer
+	forced bool // as in eachContainer
 }
 
 // allRunning are the containers that --all means for most commands.
@@ -296,7 +299,7 @@ func (f *containerFlags) change(cmd *cobra.Command, args []string, change func(*
 			}
 		}
 	}
-	return eachContainer(f.where, args, f.damaged, printChanged(cmd, change))
+	return eachContainer(f.where, args, f.forced, printChanged(cmd, change))
 }
 
 // changeContainers is forContainers, and prints the name of each container that f has changed.

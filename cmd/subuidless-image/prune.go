@@ -48,28 +48,8 @@ nothing needs.`,
 					return err
 				}
 			}
-			p, err := s.Prune(store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting, Match: match})
-			if err != nil {
-				return err
-			}
-			printKept(p)
-			for _, id := range p.Containers {
-				fmt.Fprintln(cmd.OutOrStdout(), "Deleted container:", id)
-			}
-			for _, name := range p.Images {
-				fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
-			}
-			if volumes {
-				removed, err := s.PruneVolumes(match)
-				if err != nil {
-					return err
-				}
-				for _, name := range removed {
-					fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
-				}
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "Total reclaimed space:", transfer.Bytes(p.Bytes))
-			return nil
+			o := store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting, Match: match}
+			return prune(cmd, s, o, volumes)
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
@@ -78,6 +58,32 @@ nothing needs.`,
 	addPruneFilter(cmd, &filters, "until, label and label!")
 	where.Add(cmd)
 	return cmd
+}
+
+// prune removes what o says, and with volumes also volumes that no container uses.
+func prune(cmd *cobra.Command, s *store.Store, o store.PruneOptions, volumes bool) error {
+	p, err := s.Prune(o)
+	if err != nil {
+		return err
+	}
+	printKept(p)
+	for _, id := range p.Containers {
+		fmt.Fprintln(cmd.OutOrStdout(), "Deleted container:", id)
+	}
+	for _, name := range p.Images {
+		fmt.Fprintln(cmd.OutOrStdout(), "Deleted image:", name)
+	}
+	if volumes {
+		removed, err := s.PruneVolumes(o.Match)
+		if err != nil {
+			return err
+		}
+		for _, name := range removed {
+			fmt.Fprintln(cmd.OutOrStdout(), "Deleted volume:", name)
+		}
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "Total reclaimed space:", transfer.Bytes(p.Bytes))
+	return nil
 }
 
 // printKept names what is damaged, if that keeps files.

@@ -48,8 +48,8 @@ Files that no other image and no container needs are removed, too.`,
 			var errs []error
 			for _, arg := range args {
 				err := removeImage(s, cmd.OutOrStdout(), arg, force)
-				if all && errors.Is(err, store.ErrNotFound) {
-					err = nil // a name of one that is removed already
+				if force && errors.Is(err, store.ErrNotFound) {
+					err = nil // with --all, a name of one that is removed already
 				}
 				errs = append(errs, err)
 			}
@@ -66,7 +66,7 @@ Files that no other image and no container needs are removed, too.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&all, "all", "a", false, "remove all images")
-	flags.BoolVarP(&force, "force", "f", false, "also remove images with several names, and those that containers use")
+	flags.BoolVarP(&force, "force", "f", false, "also remove images with several names, and those that containers use; do not fail\nif there is no such image")
 	flags.BoolVar(&noPrune, "no-prune", false, "keep the files, for subuidless prune")
 	where.Add(cmd)
 	return cmd

@@ -15,8 +15,14 @@ func newImageCommand(c cli.ImageCommand) *cobra.Command {
 		GroupID:            c.Group,
 		Short:              c.Short,
 		DisableFlagParsing: true,
-		RunE:               func(*cobra.Command, []string) error { return program.ExecImage() },
-		ValidArgsFunction:  completeByImageProgram,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.Name == "container" && len(args) > 0 && args[0] == "exec" { // which is a command of this program
+				cmd.Root().SetArgs(args)
+				return cmd.Root().Execute()
+			}
+			return program.ExecImage()
+		},
+		ValidArgsFunction: completeByImageProgram,
 	}
 	cmd.SetHelpFunc(func(*cobra.Command, []string) { cli.Exit(1, program.ExecImage()) })
 	return cmd
