@@ -19,31 +19,31 @@ func TestManagement(t *testing.T) {
 		}
 		return status
 	}
-	subuidless(t, "container", "run", "-d", store, "--name=c", "box", "sleep", "1000")
-	if out := subuidless(t, "container", "exec", store, "c", "echo", "in it"); out != "in it\n" {
+	subuidless(t, "container", "run", "-d", store, "--name=web", "box", "sleep", "1000")
+	if out := subuidless(t, "container", "exec", store, "web", "echo", "in it"); out != "in it\n" {
 		t.Errorf("container exec: %q", out)
 	}
 	for _, tt := range []struct {
 		args string
 		want int
 	}{
-		{"container exists c", 0}, {"container exists box", 1}, {"image exists box", 0}, {"image exists c", 1},
-		{"rm -f c nothing", 0}, {"container exists c", 1}, {"rmi -f localhost/nothing", 0}, {"volume rm -f nothing", 0},
+		{"container exists web", 0}, {"container exists box", 1}, {"image exists box", 0}, {"image exists web", 1},
+		{"rm -f web nothing", 0}, {"container exists web", 1}, {"rmi -f localhost/nothing", 0}, {"volume rm -f nothing", 0},
 	} {
 		if got := status(append(strings.Fields(tt.args), store)...); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.args, got, tt.want)
 		}
 	}
 	id := strings.TrimSpace(subuidless(t, "container", "create", store, "box", "true"))
-	subuidless(t, "tag", store, "box", "c") // the name of an image, and of no container
-	wantText(t, "container inspect", fails(t, "container", "inspect", store, "c"), `container "c": not found`)
-	if out := subuidless(t, "image", "inspect", store, "-f", "{{.Os}}", "c"); out != "linux\n" {
+	subuidless(t, "tag", store, "box", "web") // the name of an image, and of no container
+	wantText(t, "container inspect", fails(t, "container", "inspect", store, "web"), `container "web": not found`)
+	if out := subuidless(t, "image", "inspect", store, "-f", "{{.Os}}", "web"); out != "linux\n" {
 		t.Errorf("image inspect: %q", out)
 	}
 	if out := subuidless(t, "container", "ls", "-a", store, "--format", `table {{.ID}}\t{{.Label "org.example.from"}}`); out != "CONTAINER ID   FROM\n"+id[:12]+"   image\n" {
 		t.Errorf("container ls: %q", out)
 	}
-	wantText(t, "image rm", subuidless(t, "image", "rm", store, "c"), "Untagged: docker.io/library/c:latest")
+	wantText(t, "image rm", subuidless(t, "image", "rm", store, "web"), "Untagged: docker.io/library/web:latest")
 	if out := subuidless(t, "image", "prune", "-af", store); strings.Contains(out, "Deleted") {
 		t.Errorf("image prune removes what a container needs, or containers: %s", out)
 	}
@@ -80,6 +80,11 @@ func TestInspectFields(t *testing.T) {
 			}
 		}
 	}
+	out, errs, status := outputs(t, "inspect", store, "nothing", "-f", "{{.Id}}", "c") // what is found is shown
+	if len(out) != 65 || !strings.Contains(errs, "image nothing: not found") || status != 1 {
+		t.Errorf("inspect of one that does not exist: %q, %q, %d", out, errs, status)
+	}
+	wantText(t, "no arguments", fails(t, "build"), "received 0; usage: subuidless build [flags] CONTEXT")
 	if out := subuidless(t, "inspect", store, "-f", "{{.Labels.a}} {{eq .Size .VirtualSize}} {{.Comment}}", "box"); out != "b true \n" {
 		t.Errorf("inspect of an image: %q", out)
 	}

@@ -53,22 +53,21 @@ of the id, of a container or image.`,
 				return err
 			}
 			all := []any{}
+			var errs []error
 			for _, arg := range args {
 				object, err := inspect(s, arg, kind, size)
-				if err != nil {
-					return err
+				if err == nil {
+					all = append(all, object)
 				}
-				all = append(all, object)
+				errs = append(errs, err)
 			}
 			if format == "" || format == "json" {
-				return writeJSON(cmd.OutOrStdout(), all)
+				return errors.Join(append(errs, writeJSON(cmd.OutOrStdout(), all))...)
 			}
 			for _, object := range all {
-				if err := formatObject(cmd.OutOrStdout(), object, format); err != nil {
-					return err
-				}
+				errs = append(errs, formatObject(cmd.OutOrStdout(), object, format))
 			}
-			return nil
+			return errors.Join(errs...)
 		},
 		ValidArgsFunction: imageNames,
 	}

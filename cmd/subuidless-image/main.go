@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -90,5 +91,22 @@ func newRootCommand() *cobra.Command {
 		root.AddCommand(cmd)
 	}
 	root.AddCommand(newRunCommand())
+	explainArguments(root)
 	return root
+}
+
+// explainArguments adds to errors about the number of arguments which ones a command has.
+func explainArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil && cmd.HasParent() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if err != nil {
+				err = fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
+			}
+			return err
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explainArguments(sub)
+	}
 }
