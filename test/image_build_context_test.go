@@ -70,7 +70,7 @@ func TestBuildFlags(t *testing.T) {
 	if out := b.run(id, "cat /limit"); out != "64\n" {
 		t.Errorf("the limit is %q", out)
 	}
-	other, _ := b.build("--ulimit=nofile=65:66", "--shm-size=1m", ".")
+	other, _ := b.build("--ulimit=nofile=65:66", "--shm-size=1m", "--jobs=2", ".")
 	if out := b.run(other, "cat /limit /shm"); out != "65\n1\n" {
 		t.Errorf("with another limit: %q", out)
 	}
@@ -83,6 +83,7 @@ func TestBuildFlags(t *testing.T) {
 		{"--check", "--file=" + b.dir + "/errors", "errors:2: unknown instruction: NONSENSE"},
 		{"--provenance", "--quiet", "attestations are not supported"},
 		{"--memory=1g", "--quiet", "systemd-run --user --scope"},
+		{"--format=docker", "--quiet", "unknown flag: --format: images that are built have the media types of OCI"},
 		{"--sbom=true", "--quiet", "attestations are not supported"},
 	} {
 		out := fails(t, "build", b.store, tt[0], tt[1], b.dir)

@@ -115,6 +115,7 @@ image is the last line of --quiet, and of the standard output otherwise.`,
 	flags.Lookup("provenance").NoOptDefVal = "true"
 	flags.StringVar(&f.sbom, "sbom", "false", "only `false` is supported: there are no attestations")
 	flags.Lookup("sbom").NoOptDefVal = "true"
+	flags.Uint("jobs", 0, "accepted as in podman: a `number` of stages; independent ones are always built in\nparallel")
 	flags.BoolVar(&f.ignored, "layers", true, "accepted as in podman: layers are always cached")
 	flags.BoolVar(&f.ignored, "load", true, "accepted as in docker: the image is always in the store")
 	cli.CompleteFlag(cmd, "network", "host", "none")

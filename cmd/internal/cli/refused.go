@@ -34,6 +34,7 @@ var refusedBuildFlags = map[string]string{
 	"device": ofRun, "userns": ofNamespaces, "isolation": ofNamespaces,
 	"attest": "attestations are not supported; scanners and signers of their own work with the image in a registry",
 	"volume": ofVolumes, "v": ofVolumes,
+	"format":  "images that are built have the media types of OCI; --output type=docker writes an archive of docker",
 	"builder": "there is one builder, which needs no daemon", "timestamp": "--build-arg SOURCE_DATE_EPOCH=SECONDS sets the time of everything that is built",
 }
 
