@@ -214,6 +214,12 @@ func TestInfo(t *testing.T) {
 	}
 	out := subuidless(t, "info", store)
 	wantText(t, "info", out, "\n Running:", "\nKernel Version:", "\nStorage Driver:   "+driver+"\n", "\nDocker Root Dir:  "+strings.TrimPrefix(store, "--root=")+"\n")
+	if out, want := subuidless(t, "version"), subuidless(t, "--version"); out != want {
+		t.Errorf("version: %q, and --version: %q", out, want)
+	}
+	if out, want := subuidless(t, "version", "--format={{.Client.Version}} {{.Server.Version}}"), subuidless(t, "info", store, "-f", "{{.ServerVersion}} {{.ServerVersion}}"); out != want {
+		t.Errorf("version: %q, and info: %q", out, want)
+	}
 	if out := subuidless(t, "info", store, "--format=json"); !strings.Contains(out, `"ContainersStopped":1,"Images":1,`) {
 		t.Errorf("json: %s", out)
 	}

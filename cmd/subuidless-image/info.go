@@ -76,6 +76,36 @@ func newInfoCommand() *cobra.Command {
 	return cmd
 }
 
+// versions is what version prints, by docker's and podman's names.
+type versions struct {
+	Version        string
+	Client, Server struct{ Version string }
+}
+
+func newVersionCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "version [flags]",
+		Long: `Print the version, as subuidless --version does. The fields of --format are Version,
+Client.Version and Server.Version, which are the same: there is no daemon.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := versions{Version: cli.Version()}
+			v.Client.Version, v.Server.Version = v.Version, v.Version
+			switch format {
+			case "":
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "subuidless version", cli.BuildVersion())
+				return err
+			case "json":
+				format = "{{json .}}"
+			}
+			return formatObject(cmd.OutOrStdout(), v, format)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "", "print json, or use a Go `template`: {{.FIELD}}")
+	return cmd
+}
+
 // inform returns what is known about the store and the machine.
 func inform(s *store.Store) (*information, error) {
 	i := &information{DockerRootDir: s.Dir, OSType: runtime.GOOS, NCPU: runtime.NumCPU(), ServerVersion: cli.Version()}

@@ -77,6 +77,7 @@ func init() { // they refer to each other
 		"tag":       newTagCommand,
 		"top":       newTopCommand,
 		"unpause":   newUnpauseCommand,
+		"version":   newVersionCommand,
 		"volume":    newVolumeCommand,
 		"wait":      newWaitCommand,
 	}

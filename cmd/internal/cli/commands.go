@@ -64,6 +64,7 @@ var ImageCommands = []ImageCommand{
 	{"tag", GroupImages, "Give an image further names"},
 	{"top", GroupContainers, "Show containers and their emulated calls, or the processes of one"},
 	{"unpause", GroupContainers, "Continue the processes of paused containers"},
+	{"version", GroupImages, "Print the version"},
 	{"volume", GroupContainers, "Create, list and remove named volumes of containers"},
 	{"wait", GroupContainers, "Wait until containers have ended, and print their exit statuses"},
 }
