@@ -56,7 +56,10 @@ func adopt(activated []net.Listener, path string) (*Socket, error) {
 		return nil, fmt.Errorf("systemd passed %d sockets: the agent's .socket unit must have exactly one ListenStream=", len(activated))
 	}
 	ln, ok := activated[0].(*net.UnixListener)
-	if !ok {
+	switch {
+	case activated[0] == nil, ok && ln.Addr().Network() != "unix":
+		return nil, errors.New("systemd passed a socket that does not listen for connections: set ListenStream=%t/subuidless.sock")
+	case !ok:
 		return nil, fmt.Errorf("systemd passed a %s socket, but OCI runtimes connect to a unix stream socket: set ListenStream=%%t/subuidless.sock", activated[0].Addr().Network())
 	}
 	name := ln.Addr().String()

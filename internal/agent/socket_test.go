@@ -57,7 +57,12 @@ func TestActivation(t *testing.T) {
 		t.Cleanup(func() { f.Close() })
 		return f
 	}
-	unixFile, tcpFile := file(ln.File()), file(tcp.(*net.TCPListener).File())
+	datagrams, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "d")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	unixFile, tcpFile, datagramFile := file(ln.File()), file(tcp.(*net.TCPListener).File()), file(datagrams.File())
 	for _, tt := range []struct {
 		name, argument string
 		sockets        []*os.File
@@ -68,6 +73,7 @@ func TestActivation(t *testing.T) {
 		{"another on the command line", "/other", []*os.File{unixFile}, "omit one"},
 		{"two sockets", "", []*os.File{unixFile, unixFile}, "passed 2 sockets"},
 		{"tcp", "", []*os.File{tcpFile}, "passed a tcp socket"},
+		{"datagrams", "", []*os.File{datagramFile}, "does not listen for connections"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe")
