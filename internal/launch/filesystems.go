@@ -44,12 +44,17 @@ func (c *container) mountSys(b *binds) error {
 	if !b.cgroup2 || !c.CgroupNamespace {
 		return nil
 	}
-	err := mount("cgroup2", "/sys/fs/cgroup", "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "")
+	// Not by mount(2), which mounts no file system on itself: the host's view is there.
+	tree, err := newTree("cgroup2", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC|unix.MOUNT_ATTR_RDONLY)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
 		// The kernel forbids it. The host's view stays, read-only as well.
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	return attach(tree, "/sys/fs/cgroup")
 }
 
 // protectKernel masks the files by which a container of the host's real root could control
