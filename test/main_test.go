@@ -98,7 +98,7 @@ func stageArgs() []string {
 
 // rootStages store in the work directory what real root sees, makes or builds.
 var rootStages = []func(work string) error{
-	runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, listOwnedAsRoot, livesAsRoot, podAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot,
+	runProgramsAsRoot, buildAsRoot, buildCasesAsRoot, listOwnedAsRoot, livesAsRoot, podAsRoot, limitsAsRoot, bootstrapAsRoot, runServicesAsRoot, runSuitesAsRoot,
 }
 
 // prepareAndRun creates the work directory, runs the tests in it, and fails if they

@@ -64,6 +64,7 @@ var requirements = map[string]requirement{
 	"squashfs":       {file("squashfs"), "load the kernel's squashfs and loop, apt-get install squashfs-tools, and run the tests as root"},
 	"strace":         {program("strace"), "apt-get install strace"},
 	"suites":         {file(suitesTar), builtByPrepare},
+	"systemd":        {program("systemd-run"), "apt-get install systemd"},
 	"tun":            {openable("/dev/net/tun"), "load the kernel's tun, and run the tests as root"},
 	"umoci":          {program("umoci"), "apt-get install umoci"},
 	"xfs":            {file("xfs"), "load the kernel's xfs and loop, apt-get install xfsprogs, and run the tests as root"},

@@ -93,6 +93,7 @@ var Checks = append([]Check{
 		Without: "no program can switch to a non-root user: setuid fails with EAGAIN",
 		Probe:   unlimitedLocks,
 	},
+	{Name: "limits of containers", Weight: Informative, Probe: limits},
 	{Name: "new system calls", Weight: Informative, Probe: newCalls},
 	{Name: "io_uring", Weight: Informative, Probe: ioUring},
 	{Name: "/etc/subuid", Weight: Informative, Probe: subordinateIDs},

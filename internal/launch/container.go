@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cgroup"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/isolation"
 )
@@ -56,6 +57,10 @@ type container struct {
 	CgroupNamespace bool
 	// HostRoot means that the mapped id is uid 0 of the host.
 	HostRoot bool
+	// Cgroup means that the container has a cgroup of its own.
+	Cgroup bool
+
+	procs *os.File // initProcs; nil: see Cgroup
 }
 
 type root struct {
@@ -115,6 +120,9 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 	if user.Without, err = o.droppedCapabilities(); err != nil {
 		return nil, err
 	}
+	if err := o.Resources.Check(); err != nil {
+		return nil, err
+	}
 	if err := o.CheckSysctls(); err != nil {
 		return nil, err
 	}
@@ -161,15 +169,23 @@ func newContainer(o RunOptions, interactive bool) (*container, error) {
 		Accelerated:     o.Supervisor.Accelerate > 0,
 		CgroupNamespace: err == nil,
 		HostRoot:        hostRoot,
+		Cgroup:          o.Resources.Limited(),
 	}, nil
 }
 
-// procAttr returns the attributes of the init.
-func (c *container) procAttr() *syscall.SysProcAttr {
-	if c.Chroot {
-		return new(syscall.SysProcAttr)
+// procAttr returns the attributes of the init, whose cgroup is group, or nil.
+func (c *container) procAttr(group *cgroup.Group) *syscall.SysProcAttr {
+	attr := new(syscall.SysProcAttr)
+	if !c.Chroot {
+		attr = newProcAttr(c.namespaces())
 	}
-	return newProcAttr(c.namespaces())
+	if group != nil {
+		group.Place(attr)
+		// The root of a new cgroup namespace is the cgroup of the caller: not that of the front.
+		attr.Unshareflags |= attr.Cloneflags & unix.CLONE_NEWCGROUP
+		attr.Cloneflags &^= unix.CLONE_NEWCGROUP
+	}
+	return attr
 }
 
 // namespaces returns the clone(2) flags for the container's namespaces, except for the user

@@ -237,7 +237,7 @@ func (c *container) exec(peer *os.File, fds []int, r *reaper) (err error) {
 	}
 	st, ended, err := r.start(func() (*stage, error) {
 		return startStage(spec.Args, stageAttr{
-			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user, limits: c.Process.Limits, drop: toDrop(user.Without, c.Supervised),
+			env: env, dir: c.dirOf(&spec), chroot: c.chroot(spec.Cwd, false), stdio: stdio, user: &user, limits: c.Process.Limits, procs: c.procs, drop: toDrop(user.Without, c.Supervised),
 			noPermissions: c.NoPermissions, accelerated: c.Accelerated, unfiltered: !c.Supervised,
 			sys: &syscall.SysProcAttr{Setsid: true, Setctty: spec.Terminal},
 		})

@@ -19,6 +19,7 @@ const (
 	initSocket = 3 // connects to the front: see socket.go
 	initSpec   = 4 // holds the container as JSON
 	initListen = 5 // the control socket, if container.Control: see control.go
+	initProcs  = 6 // lets commands enter the container's cgroup, if container.Cgroup: see cgroup.go
 )
 
 // InitMain is the main function of the init, pid 1 of the container. It sets up the
@@ -37,6 +38,9 @@ func InitMain() int {
 }
 
 func initMain(socket *os.File) (status int, err error) {
+	if len(os.Args) > 1 {
+		return StatusFailed, startAgain(socket)
+	}
 	unix.CloseOnExec(initSocket)
 	signals := catchSignals(forwardable())
 	c, err := readSpec()
@@ -54,6 +58,10 @@ func initMain(socket *os.File) (status int, err error) {
 	if c.Control {
 		unix.CloseOnExec(initListen)
 		control = os.NewFile(initListen, "control socket")
+	}
+	if c.Cgroup {
+		unix.CloseOnExec(initProcs)
+		c.procs = os.NewFile(initProcs, "cgroup.procs")
 	}
 	children := &reaper{waiting: map[int]chan int{}}
 	st, err := c.startCommand(stdio)
@@ -90,6 +98,7 @@ func (c *container) startCommand(stdio []*os.File) (*stage, error) {
 		unfiltered:    !c.Supervised,
 		user:          &c.Process.User,
 		limits:        c.Process.Limits,
+		procs:         c.procs,
 		drop:          toDrop(c.Process.User.Without, c.Supervised),
 		chroot:        c.chroot(c.Process.Cwd, true),
 		// A new session keeps the command from injecting input into the terminal

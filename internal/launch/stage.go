@@ -54,6 +54,7 @@ type stageAttr struct {
 	user          *account          // the user to run the command as; nil: that of the stage
 	limits        []string          // resource limits of the command, see ParseLimit
 	drop          string            // capabilities that it does not have, see toDrop
+	procs         *os.File          // lets the command enter the container's cgroup; nil: it stays in that of the caller
 	chroot        *chroot           // where to execute the command; nil: in the root directory of the stage
 }
 
@@ -88,7 +89,12 @@ func startStage(args []string, a stageAttr) (*stage, error) {
 		fd = len(attr.Files)
 		attr.Files = append(attr.Files, theirs)
 	}
-	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ","), a.drop}, args...)
+	procs := ""
+	if a.procs != nil && args[0] != TopName { // which starts threads
+		procs = strconv.Itoa(len(attr.Files))
+		attr.Files = append(attr.Files, a.procs)
+	}
+	argv := append([]string{StageName, strconv.Itoa(fd), a.filter(), a.view.String(), a.user.String(), a.chroot.String(), strings.Join(a.limits, ","), a.drop, procs}, args...)
 	start, pidfd := startProcess, -1
 	if a.entry != nil {
 		start = a.startEntered
@@ -238,12 +244,12 @@ func StageMain() int {
 	// The filter applies to this thread and to the program that it executes. Go does not
 	// start threads from a locked one, so no other thread inherits the filter.
 	runtime.LockOSThread()
-	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7], os.Args[8:])
+	status, err := stageMain(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7], os.Args[8], os.Args[9:])
 	fmt.Fprintln(os.Stderr, "subuidless:", err)
 	return status
 }
 
-func stageMain(number, filter, view, user, root, limits, drop string, args []string) (status int, err error) {
+func stageMain(number, filter, view, user, root, limits, drop, procs string, args []string) (status int, err error) {
 	socket, err := strconv.Atoi(number)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("%q is not the number of a descriptor: %w", number, err)
@@ -285,6 +291,9 @@ func stageMain(number, filter, view, user, root, limits, drop string, args []str
 	}
 	if err == nil {
 		err = dropCapabilities(dropped)
+	}
+	if err == nil {
+		err = enterCgroup(procs)
 	}
 	if err != nil {
 		return StatusFailed, err

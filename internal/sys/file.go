@@ -219,6 +219,13 @@ func Write(fd int, b []byte) (int, unix.Errno) {
 	return result(n, e)
 }
 
+// RawWrite is Write for a process that must not start a thread meanwhile, as Go does for calls that
+// take long.
+func RawWrite(fd int, b []byte) (int, unix.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return result(n, e)
+}
+
 // Lseek is lseek(2). It returns the new offset in bytes.
 func Lseek(fd int, offset int64, whence int) (int64, unix.Errno) {
 	r, _, e := syscall.Syscall(unix.SYS_LSEEK, uintptr(fd), uintptr(offset), uintptr(whence))

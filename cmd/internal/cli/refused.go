@@ -11,7 +11,8 @@ import (
 const (
 	ofNetwork    = "a container has the network of the host, so its ports are there, without being published"
 	ofRights     = "in a container, root has all capabilities over its own files and namespaces, and none over the host"
-	ofLimits     = "limits need a cgroup; systemd-run --user --scope -p MemoryMax=1G subuidless run ... gives one"
+	ofCgroup     = "a container has a cgroup below that of its caller, or one of systemd"
+	ofLimits     = "RUN has the limits of the build itself; systemd-run --user --scope -p MemoryMax=1G subuidless build ... sets some"
 	ofDevices    = "--device gives a container the devices that you can use yourself"
 	ofRun        = "RUN has only the devices that every user may use"
 	ofVolumes    = "a build has no volumes; RUN --mount=type=bind, --mount=type=cache and --build-context give it files"
@@ -22,7 +23,7 @@ const (
 var refusedFlags = map[string]string{
 	"publish-all": ofNetwork, "P": ofNetwork, "expose": ofNetwork, "network-alias": ofNetwork, "ip": ofNetwork, "link": ofNetwork,
 	"privileged": ofRights, "security-opt": ofRights,
-	"memory": ofLimits, "m": ofLimits, "memory-swap": ofLimits, "cpus": ofLimits, "cpu-shares": ofLimits, "c": ofLimits, "cpuset-cpus": ofLimits, "pids-limit": ofLimits, "cgroup-parent": ofLimits,
+	"cgroup-parent": ofCgroup, "cgroups": ofCgroup,
 	"gpus": ofDevices, "device-cgroup-rule": ofDevices,
 	"userns": ofNamespaces, "pid": ofNamespaces, "ipc": ofNamespaces, "uts": ofNamespaces, "cgroupns": ofNamespaces, "uidmap": ofNamespaces, "gidmap": ofNamespaces,
 }

@@ -246,6 +246,7 @@ func addLaunchFlags(flags *pflag.FlagSet, o *launch.RunOptions) {
 	addResolverFlag(flags, &o.Resolver, "dns-option", "use the `option` of resolv.conf(5) instead of those of the host; may be repeated")
 	flags.StringArrayVar(&o.Groups, "group-add", nil, "add a `group` to those of the user, a name in the rootfs or an id; may be repeated")
 	AddLimitFlag(flags, &o.Limits)
+	addResourceFlags(flags, &o.Resources)
 	addParsedFlag(flags, &o.CapDrop, "cap-drop", "", "drop a `capability`, or ALL; root has all over the files and namespaces of the\ncontainer; may be repeated", launch.ParseCapability)
 	addParsedFlag(flags, &o.CapAdd, "cap-add", "", "keep a `capability` in spite of --cap-drop=ALL; may be repeated", launch.ParseCapability)
 	addParsedFlag(flags, &o.Devices, "device", "", "also have a device of the host that you can use: `SRC[:DST][:rwm]`; may be repeated", launch.ParseDevice)

@@ -194,7 +194,7 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	l := &o.Launch
 	r := &storedir.Settings{
 		User: cmp.Or(l.User, config.User), Workdir: cmp.Or(l.Workdir, path.Join("/", config.WorkingDir)),
-		Hostname: l.Hostname, Hosts: l.Hosts, Resolver: l.Resolver, Groups: l.Groups, Limits: l.Limits, Net: l.Net, ReadOnly: l.ReadOnly,
+		Hostname: l.Hostname, Hosts: l.Hosts, Resolver: l.Resolver, Groups: l.Groups, Limits: l.Limits, Resources: l.Resources, Net: l.Net, ReadOnly: l.ReadOnly,
 		Sysctls: l.Sysctls, Umask: l.Umask, ShmSize: l.ShmSize, Timeout: l.Timeout, Annotations: keyValues(o.Notes),
 		CapAdd: l.CapAdd, CapDrop: l.CapDrop, Devices: l.Devices, Ports: l.Ports, VolumesFrom: o.VolumesFrom,
 		Terminal: o.Terminal, OpenStdin: o.OpenStdin, NoLog: o.NoLog, LogSize: o.LogSize, LogFiles: o.LogFiles, StopTimeout: o.StopTime,
@@ -203,6 +203,9 @@ func settingsOf(s *store.Store, image *store.Image, o *CreateOptions) (*storedir
 	}
 	if r.Entrypoint, r.Cmd = command(config, o); len(r.Entrypoint)+len(r.Cmd) == 0 {
 		return nil, fmt.Errorf("image %s has no command of its own, and none is given", o.Image)
+	}
+	if err := l.Resources.Check(); err != nil {
+		return nil, err
 	}
 	if isolation.Current() == isolation.Chroot {
 		if err := checkChroot(l); err != nil {

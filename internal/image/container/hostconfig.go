@@ -32,7 +32,20 @@ type InspectedHost struct {
 	Privileged     bool              // never
 	AutoRemove     bool
 	ReadonlyRootfs bool
-	LogConfig      struct {
+
+	Memory            int64
+	MemorySwap        int64
+	MemoryReservation int64
+	NanoCpus          int64
+	CpuShares         int64 //nolint:revive // docker's name
+	CpuPeriod         int64 //nolint:revive // docker's name
+	CpuQuota          int64 //nolint:revive // docker's name
+	CpusetCpus        string
+	CpusetMems        string
+	PidsLimit         *int64            // nil: none
+	CgroupConf        map[string]string `json:",omitempty"` // as podman names it
+
+	LogConfig struct {
 		Type   string
 		Config map[string]string
 	}
@@ -51,11 +64,20 @@ type InspectedPort struct{ HostIp, HostPort string } //nolint:revive // docker's
 // inspectHost returns what the user has set for a container.
 func inspectHost(s *storedir.Settings, autoRemove bool) InspectedHost {
 	list := func(l []string) []string { return append([]string{}, l...) } // in JSON not null
+	r := &s.Resources
 	h := InspectedHost{
 		VolumesFrom: list(s.VolumesFrom), ExtraHosts: list(s.Hosts), GroupAdd: list(s.Groups), CapAdd: list(s.CapAdd), CapDrop: list(s.CapDrop),
 		Dns: []string{}, DnsOptions: []string{}, DnsSearch: []string{}, Devices: []InspectedDevice{}, Ulimits: []*units.Ulimit{}, PortBindings: inspectPorts(s),
 		Sysctls: keyValues(s.Sysctls), ShmSize: s.ShmSize, Annotations: s.Annotations,
+		Memory: r.Memory, MemorySwap: r.MemorySwap, MemoryReservation: r.MemoryReservation, NanoCpus: r.NanoCpus, CpuShares: r.CpuShares,
+		CpuPeriod: r.CpuPeriod, CpuQuota: r.CpuQuota, CpusetCpus: r.CpusetCpus, CpusetMems: r.CpusetMems, CgroupConf: r.Conf,
 		NetworkMode: s.Net, AutoRemove: autoRemove, ReadonlyRootfs: s.ReadOnly,
+	}
+	if r.PidsLimit > 0 {
+		h.PidsLimit = &r.PidsLimit
+	}
+	if r.MemorySwap == 0 { // what it then is
+		h.MemorySwap = 2 * r.Memory
 	}
 	for flag, to := range map[string]*[]string{"dns": &h.Dns, "dns-option": &h.DnsOptions, "dns-search": &h.DnsSearch} {
 		*to = append(*to, launch.ResolverValues(s.Resolver, flag)...)

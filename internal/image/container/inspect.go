@@ -65,6 +65,7 @@ type InspectedState struct {
 	Error      string
 	StartedAt  time.Time
 	FinishedAt time.Time
+	CgroupPath string           `json:",omitempty"` // as podman names it
 	Health     *storedir.Health `json:",omitempty"`
 }
 
@@ -119,7 +120,7 @@ func Inspect(c *store.Container) *Inspected {
 		Driver: DriverOverlay, Mounts: []InspectedMount{},
 		State: InspectedState{
 			Status: State(c), Running: State(c) == StateRunning || State(c) == StatePaused, Paused: State(c) == StatePaused, Pid: c.State.Init, ExitCode: c.State.ExitCode, Error: c.State.Error,
-			StartedAt: c.State.Started, FinishedAt: c.State.Finished, Health: c.State.Health,
+			StartedAt: c.State.Started, FinishedAt: c.State.Finished, OOMKilled: c.State.OOMKilled, CgroupPath: c.State.Cgroup, Health: c.State.Health,
 		},
 		Config: InspectedConfig{
 			Hostname: s.Hostname, User: s.User, ExposedPorts: s.Exposed, Tty: s.Terminal, OpenStdin: s.OpenStdin, Env: s.Env, Cmd: s.Cmd,

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rootless-containers/subuidless/internal/cgroup"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 	"github.com/rootless-containers/subuidless/internal/image/overlay"
 	"github.com/rootless-containers/subuidless/internal/image/storedir"
@@ -51,14 +52,21 @@ func (c *container) run(l *launch.RunOptions, started, ended func()) (status int
 	if err := errors.Join(c.SetPaused(false), c.lock.Begin()); err != nil {
 		return launch.StatusFailed, err
 	}
+	if c.State.Cgroup != "" { // of processes that were killed
+		if err := cgroup.Remove(c.State.Cgroup); err != nil {
+			return launch.StatusFailed, err
+		}
+	}
 	c.State = storedir.State{}
 	c.State.SetProcesses(os.Getpid())
 	if c.stdin != nil {
 		c.State.Stdin = int(c.stdin.Fd())
 	}
 	stopChecks := func() {}
-	l.Started = func(pid int) error {
-		c.State.Init, c.State.Started = pid, time.Now()
+	oomKilled := false
+	l.OOMKilled = func() { oomKilled = true }
+	l.Started = func(pid int, group string) error {
+		c.State.Init, c.State.Cgroup, c.State.Started = pid, group, time.Now()
 		stopChecks = c.startHealthChecks()
 		if err := c.saveState(); err != nil {
 			return err
@@ -76,7 +84,8 @@ func (c *container) run(l *launch.RunOptions, started, ended func()) (status int
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state := &c.State
-	state.Pid, state.Init, state.Stdin, state.Finished, state.ExitCode = 0, 0, 0, time.Now(), status
+	state.Pid, state.Init, state.Stdin, state.Cgroup, state.Finished, state.ExitCode = 0, 0, 0, "", time.Now(), status
+	state.OOMKilled = oomKilled
 	if state.Started.IsZero() {
 		state.Started = state.Finished
 	}
@@ -98,7 +107,7 @@ func launchOptions(c *storedir.Container) (*launch.RunOptions, error) {
 	settings := &c.Settings
 	l := &launch.RunOptions{
 		Rootfs: filepath.Join(c.Dir, "rootfs"), Args: c.Command, User: settings.User, Env: settings.Env, Workdir: settings.Workdir,
-		Net: settings.Net, Hostname: settings.Hostname, Hosts: settings.Hosts, Resolver: settings.Resolver, Groups: settings.Groups, Limits: settings.Limits, ReadOnly: settings.ReadOnly, Dirs: settings.Dirs,
+		Net: settings.Net, Hostname: settings.Hostname, Hosts: settings.Hosts, Resolver: settings.Resolver, Groups: settings.Groups, Limits: settings.Limits, Resources: settings.Resources, ReadOnly: settings.ReadOnly, Dirs: settings.Dirs,
 		CapAdd: settings.CapAdd, CapDrop: settings.CapDrop, Devices: settings.Devices, Ports: settings.Ports,
 		Sysctls: settings.Sysctls, Umask: settings.Umask, ShmSize: settings.ShmSize, Timeout: settings.Timeout,
 		Socket: socket(c), Summary: settings.TraceSummary,

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rootless-containers/subuidless/internal/cgroup"
 	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
@@ -68,6 +69,7 @@ type Settings struct {
 	ShmSize     int64               `json:",omitempty"` // bytes of /dev/shm; 0: the default
 	Timeout     time.Duration       `json:",omitempty"` // after which it is killed; 0: never
 	Annotations map[string]string   `json:",omitempty"`
+	Resources   cgroup.Resources    `json:",omitzero"` // what its processes may use
 	ReadOnly    bool                `json:",omitempty"`
 	Terminal    bool                `json:",omitempty"` // it gets a terminal in the background, too
 	OpenStdin   bool                `json:",omitempty"` // its standard input stays open in the background
@@ -126,6 +128,9 @@ type State struct {
 	ExitCode int       `json:",omitempty"`
 	Error    string    `json:",omitempty"` // why it could not be started
 	Health   *Health   `json:",omitempty"`
+
+	Cgroup    string `json:",omitempty"` // directory of the one that limits its processes
+	OOMKilled bool   `json:",omitempty"` // the kernel has killed a process because the memory was used up
 }
 
 // Health is the result of health checks.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rootless-containers/subuidless/internal/cgroup"
 	"github.com/rootless-containers/subuidless/internal/image/layer"
 )
 
@@ -43,8 +44,15 @@ func StoreOf(dir string) string { return filepath.Dir(filepath.Dir(dir)) }
 // ErrNotFound is wrapped by errors about images and containers that the store does not have.
 var ErrNotFound = errors.New("not found")
 
-// RemoveContainer removes the directory of a container that does not run, and its files.
+// RemoveContainer removes the directory of a container that does not run, and its files. If its processes
+// have been killed, its cgroup is still there.
 func RemoveContainer(dir string) error {
+	var s State
+	if err := ReadJSON(filepath.Join(dir, "state.json"), &s); err == nil && s.Cgroup != "" { // if damaged, the next start of a container removes it
+		if err := cgroup.Remove(s.Cgroup); err != nil {
+			return err
+		}
+	}
 	// First the file that makes it a container, so that nobody sees a part of one.
 	if err := os.Remove(filepath.Join(dir, Config)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
