@@ -48,5 +48,8 @@ check 'a volume' '42:43' subuidless run -v /disk/user/shared:/v rootfs -- sh -c 
 check 'a read-only volume' 'touch: /v/g: Read-only file system status 1' subuidless run -v /disk/user/shared:/v:ro rootfs -- touch /v/g
 check 'descriptors of the caller' '0 1 2 3' sh -c 'subuidless run rootfs -- ls /proc/self/fd 9</etc/passwd'
 check 'no network' 'lo' sh -c 'subuidless run --net none rootfs -- ls /sys/class/net'
+check 'a limit of memory' ' status 137' subuidless run -m 64m rootfs -- busybox dd if=/dev/zero of=/dev/null bs=200M count=1
+check 'a limit of processes' "sh: can't fork: Resource temporarily unavailable status 2" subuidless run --pids-limit 3 rootfs -- sh -c 'for i in 1 2 3; do busybox sleep 9 & done; wait'
+check 'a limit of CPU' '0::/ 50000 100000' subuidless run --cpus 0.5 rootfs -- cat /proc/self/cgroup /sys/fs/cgroup/cpu.max
 if subuidless doctor >doctor.out 2>&1; then echo 'ok doctor'; else echo "FAIL doctor: $(grep -e missing -e cannot doctor.out | tr '\n' ' ')"; fi
 sed 's/^/DOCTOR /' doctor.out
