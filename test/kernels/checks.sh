@@ -28,7 +28,7 @@ inside 'owners on tmpfs' 'b 42:43 d 42:43 f 42:43 l 42:43 p 42:43 z 42:43' '
 	mkdir /tmp/t; cd /tmp/t; touch f; mkdir d; ln -s x l; mkfifo p; mknod z c 1 5; mknod b b 8 1; chown -h 42:43 *; stat -c "%n %u:%g" *; rm -r /tmp/t'
 check 'a killed worker' '1:2 3:4' sh -c '
 	subuidless exec -- sh -c "touch k; chown 1:2 k; stat -c %u:%g k; touch begun; until [ -e killed ]; do sleep 0.1; done; chown 3:4 k; stat -c %u:%g k" &
-	until [ -e begun ]; do sleep 0.1; done; pkill -KILL -f "[s]ubuidless-worker exec" || echo none; touch killed; wait'
+	until [ -e begun ]; do sleep 0.1; done; killall -KILL subuidless-worker || echo none; touch killed; wait'
 inside identities '33 33 0' 'su -s /bin/sh www -c "id -u; id -g"; id -u'
 inside 'files of other users' '33:33' 'chmod 777 .; su -s /bin/sh www -c "touch w"; stat -c %u:%g w'
 inside 'a closed file' "cat: can't open 'key': Permission denied status 1" 'echo secret >key; chmod 600 key; su -s /bin/sh www -c "cat key"'
