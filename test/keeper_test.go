@@ -2,6 +2,7 @@ package test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // TestKeeperKilled repeatedly kills the keeper, also before it has taken over from the previous
@@ -145,11 +148,16 @@ func TestStandbyKilled(t *testing.T) {
 // killTogether stops processes, so that none replaces another, and kills them.
 func killTogether(t *testing.T, pids ...int) {
 	t.Helper()
-	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-		for _, pid := range pids {
-			if err := unix.Kill(pid, s); err != nil {
-				t.Errorf("process %d: %v: %v", pid, s, err)
-			}
+	signalAll(t, unix.SIGSTOP, pids...)
+	signalAll(t, unix.SIGKILL, pids...)
+}
+
+// signalAll sends a signal to processes.
+func signalAll(t *testing.T, s unix.Signal, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := unix.Kill(pid, s); err != nil {
+			t.Errorf("process %d: %v: %v", pid, s, err)
 		}
 	}
 }
@@ -174,9 +182,85 @@ func TestStopped(t *testing.T) {
 		c.chown(fmt.Sprintf("%d:2", i+1))
 		keeper := c.kill("subuidless-keeper", 0) // now the worker is not the keeper's child
 		c.await("subuidless-keeper", keeper)
+		if i == 0 {
+			stop("subuidless-worker") // it has not handed everything to the new keeper
+		}
 		c.chown(fmt.Sprintf("%d:3", i+1))
 	}
 	c.end()
+}
+
+// TestStoppedOrphan stops a keeper and its parent, a worker, which is killed before it can continue it.
+func TestStoppedOrphan(t *testing.T) {
+	// Otherwise, the keeper's process group would be an orphan, and get SIGHUP and SIGCONT if the keeper
+	// was stopped already when its parent ended: setpgid(2).
+	reap := adoptOrphans(t)
+	c := startChowner(t)
+	keeper := c.await("subuidless-keeper", c.kill("subuidless-keeper", 0))
+	eventually(t, "the keeper has taken over", func() bool { return hasOpen(keeper, "anon_inode:seccomp notify") })
+	worker := c.await("subuidless-worker", 0)
+	stopForGood(t, worker, keeper)
+	signalAll(t, unix.SIGKILL, worker)
+	c.await("subuidless-worker", worker)
+	c.chown("3:4")
+	c.end()
+	reap(worker)
+	reap(keeper)
+}
+
+// adoptOrphans makes this process the parent of its descendants whose parents end, until the end of the
+// test, which must reap them.
+func adoptOrphans(t *testing.T) (reap func(pid int)) {
+	t.Helper()
+	set := func(on uintptr) {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, on, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(1)
+	t.Cleanup(func() { set(0) })
+	return func(pid int) {
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// stopForGood stops keeper and worker of a container whose keeper has no parent that would continue it.
+// Each of the two continues the other one.
+func stopForGood(t *testing.T, keeper, worker int) {
+	t.Helper()
+	eventually(t, "keeper and worker are stopped", func() bool {
+		signalAll(t, unix.SIGSTOP, keeper, worker)
+		return statusField(t, keeper, "State") == "T (stopped)" && statusField(t, worker, "State") == "T (stopped)"
+	})
+}
+
+// statusField returns a field of /proc/PID/status.
+func statusField(t *testing.T, pid int, name string) string {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sys.StatusField(status, name)
+}
+
+// TestStoppedForGood stops a keeper that nobody continues: top ends, and names it.
+func TestStoppedForGood(t *testing.T) {
+	c := startChowner(t)
+	keeper, worker := c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0)
+	signalAll(t, unix.SIGKILL, c.front)
+	eventually(t, "the keeper has another parent", func() bool { return statusField(t, keeper, "PPid") != strconv.Itoa(c.front) })
+	stopForGood(t, keeper, worker)
+	out, err := command(t, "subuidless", "top", "-d", "10ms").CombinedOutput()
+	want := fmt.Sprintf("\nsubuidless: the supervisor of %s does not answer: a signal has stopped process %d (kill -CONT %[2]d continues it)\n", c.id, keeper)
+	if !strings.Contains(string(out), want) || err != nil {
+		t.Errorf("%s%v", out, err)
+	}
+	signalAll(t, unix.SIGCONT, keeper)
+	c.chown("3:4") // the keeper has continued the worker
+	c.endAfterFront()
 }
 
 // chowner is a command under supervision that changes owners when it is asked to.
@@ -285,11 +369,24 @@ func supervisors(t *testing.T, name, id string) (pids []int) {
 		if err != nil || string(cmdline) != name+"\x00"+id+"\x00" {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && executed(pid) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// executed reports whether a process has executed a program since it was forked. Until then, it shows the
+// command line of its parent.
+func executed(pid int) bool {
+	const forkNoExec = 0x40 // PF_FORKNOEXEC in <linux/sched.h>
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	return err == nil && flags&forkNoExec == 0
 }
 
 // end ends the command, and waits for the end of its keeper.

@@ -84,3 +84,24 @@ func TestSessionStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppedSession stops the keeper of a session, which has no parent: the next command continues it.
+func TestStoppedSession(t *testing.T) {
+	session := newSession(t)
+	keeper := supervisors(t, "subuidless-keeper", session)
+	worker := supervisors(t, "subuidless-worker", session)
+	if len(keeper) != 1 || len(worker) != 1 {
+		t.Fatalf("keepers %v, workers %v", keeper, worker)
+	}
+	stopForGood(t, keeper[0], worker[0])
+	var stderr strings.Builder
+	cmd := command(t, "subuidless", "session", "ls")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if row := fmt.Sprintf("\n%s   %d   ", session, keeper[0]); !strings.Contains(string(out), row) || err != nil {
+		t.Errorf("%s%v", out, err)
+	}
+	if said := stderr.String(); !strings.Contains(said, "continuing it") || !strings.Contains(said, session) {
+		t.Errorf("it says %q", said)
+	}
+}

@@ -16,7 +16,8 @@ import (
 type Info struct {
 	Name       string
 	Keeper     int           // process id of the keeper; 0: it was killed
-	Started    time.Time     // zero if the keeper was killed
+	Silent     bool          // the keeper does not answer
+	Started    time.Time     // zero if the keeper was killed, or does not answer
 	Containers []string      // names of the containers that are running
 	Processes  int           // all processes in the session
 	Idle       time.Duration // how long there has been none
@@ -49,8 +50,12 @@ func (s *sessions) info(name string) (Info, error) {
 	info := Info{Name: name}
 	var userNS uint64
 	entry, err := s.enter(name)
+	var silent *supervisor.Silent
+	if errors.As(err, &silent) {
+		info.Keeper, info.Silent = silent.Keeper, true
+	}
 	switch {
-	case errors.Is(err, supervisor.ErrNoKeeper):
+	case errors.Is(err, supervisor.ErrNoKeeper) || info.Silent:
 		r, ok, err := s.readRecord(name)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "subuidless: %v: what is in session %s is unknown (subuidless session stop %[2]s removes it)\n", err, name)
@@ -84,7 +89,10 @@ func Print(w io.Writer, infos []Info) error {
 	for _, i := range infos {
 		pid, started := "-", "-"
 		if i.Keeper != 0 {
-			pid, started = fmt.Sprint(i.Keeper), i.Started.Format(time.DateTime)
+			pid = fmt.Sprint(i.Keeper)
+		}
+		if !i.Started.IsZero() {
+			started = i.Started.Format(time.DateTime)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\n", i.Name, pid, started, len(i.Containers), i.Processes, i.state())
 	}
@@ -96,6 +104,8 @@ func (i *Info) state() string {
 	switch {
 	case i.Keeper == 0:
 		return "dead (the supervisor was killed)"
+	case i.Silent:
+		return fmt.Sprintf("hangs (the supervisor does not answer; kill -KILL %d has another one take its place)", i.Keeper)
 	case i.Idle > 0:
 		return fmt.Sprintf("idle, ends in %v", max(i.Linger-i.Idle, 0).Round(time.Second))
 	}

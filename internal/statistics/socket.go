@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -79,106 +77,8 @@ func mayRead(peer *unix.Ucred) bool {
 	return err == nil && same
 }
 
-const (
-	// patience is for a peer that does not run: one that has ended closes the connection at once, and
-	// a busy machine may need seconds for a live one.
-	patience    = 10 * time.Second
-	acceptAgain = 100 * time.Millisecond
-)
+// patience is for a peer that does not run: one that has ended closes the connection at once, and a busy
+// machine may need seconds for a live one. A test has less.
+var patience = 10 * time.Second
 
-// addresses returns the addresses at which keepers serve counters.
-func addresses() ([]string, error) {
-	list, err := os.ReadFile("/proc/net/unix")
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for line := range strings.Lines(string(list)) {
-		fields := strings.Fields(line)
-		if len(fields) == 8 && strings.HasPrefix(fields[7], prefix) {
-			found = append(found, fields[7])
-		}
-	}
-	return found, nil
-}
-
-// OpenAll opens the counters of all containers of the caller, or if that is root, of all. The caller
-// must close the readers.
-func OpenAll() ([]*Reader, error) { return openWith(prefix) }
-
-// Open opens the counters of the container whose keeper has the process id pid. The caller must
-// close the reader. The error is ErrNoCounters if there is none.
-func Open(pid int) (*Reader, error) {
-	list, err := openWith(prefix + strconv.Itoa(pid) + "/")
-	if err != nil {
-		return nil, err
-	}
-	var found *Reader
-	for _, r := range list {
-		if found == nil && r.Keeper == pid {
-			found = r
-		} else {
-			r.Close()
-		}
-	}
-	if found == nil {
-		return nil, ErrNoCounters
-	}
-	return found, nil
-}
-
-// openWith opens the counters at the addresses that begin with start.
-func openWith(start string) ([]*Reader, error) {
-	names, err := addresses()
-	if err != nil {
-		return nil, err
-	}
-	var list []*Reader
-	for _, name := range names {
-		if !strings.HasPrefix(name, start) {
-			continue
-		}
-		if r, err := dial(name); err == nil { // it may have just ended, or belong to another user
-			list = append(list, r)
-		}
-	}
-	return list, nil
-}
-
-// dial opens the counters at an address.
-func dial(address string) (*Reader, error) {
-	c, err := net.DialUnix(network, nil, &net.UnixAddr{Net: network, Name: address})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	peer, err := fdpass.Peer(c)
-	if err != nil {
-		return nil, err
-	}
-	if uid := os.Geteuid(); uid != 0 && int(peer.Uid) != uid {
-		return nil, fmt.Errorf("%s: %w", address, unix.EPERM)
-	}
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
-	}
-	b := make([]byte, 64<<10)
-	n, m, err := fdpass.Read(c, b)
-	if err != nil {
-		return nil, err
-	}
-	defer fdpass.Close(m.FDs)
-	var d Description
-	if err := json.Unmarshal(b[:n], &d); err != nil {
-		return nil, err
-	}
-	if len(m.FDs) != 1 {
-		return nil, ErrNoCounters
-	}
-	r, err := open(m.FDs[0])
-	if err != nil {
-		return nil, err
-	}
-	r.Keeper, r.Description = int(peer.Pid), d
-	return r, nil
-}
+const acceptAgain = 100 * time.Millisecond

@@ -2,6 +2,8 @@ package statistics
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -105,5 +107,37 @@ func TestPrintSummary(t *testing.T) {
 	b.Reset()
 	if err := PrintSummary(&b, nil); err != nil || !strings.HasSuffix(b.String(), "100.00    0.000000           0         0                     total\n") {
 		t.Errorf("without calls: %v\n%s", err, b.String())
+	}
+}
+
+// A keeper that does not answer is named, and does not keep the others from being seen. What has already
+// asked it does not make the next one wait longer.
+func TestSilent(t *testing.T) {
+	address := fmt.Sprintf("%s%d/silent", prefix, os.Getpid())
+	l, err := net.ListenUnix(network, &net.UnixAddr{Net: network, Name: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 3 { // connections that nobody accepts
+		c, err := net.DialUnix(network, nil, l.Addr().(*net.UnixAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	names, err := addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(strings.Join(names, "\n")+"\n", address+"\n"); n != 1 {
+		t.Errorf("the address is listed %d times", n)
+	}
+	defer func(before time.Duration) { patience = before }(patience)
+	patience = time.Nanosecond
+	c, err := dial(address)
+	var s *Silent
+	if !errors.As(err, &s) || s.Keeper != os.Getpid() || s.Stopped || !strings.Contains(err.Error(), "hangs") {
+		t.Errorf("%v, %v", c, err)
 	}
 }

@@ -28,7 +28,7 @@ import (
 // Join passes a further process of a running container, which a runtime's exec has
 // started, to the container's keeper. If p.Pid is 0, as crun does not pass it, the
 // process must be in the namespaces of the container's other processes. If the keeper has
-// been killed, Join waits for the next one. The error is ErrNoKeeper if there is none.
+// been killed, Join waits for the next one. The error is ErrNoKeeper if there is none, or a *Silent.
 func Join(cfg Config, p Process) error {
 	var fds []int
 	for end := time.Now().Add(restartPatience); ; time.Sleep(joinEvery) {
@@ -41,7 +41,7 @@ func Join(cfg Config, p Process) error {
 				}
 				defer fdpass.Close(fds[1:])
 			}
-			err = c.request(message{User: p.User}, fds...)
+			err = c.requestOf(cfg.ID, message{User: p.User}, fds...)
 			c.Close()
 			if err == nil {
 				return nil
@@ -84,7 +84,10 @@ func Wait(ctx context.Context, cfg Config) error {
 	defer stop()
 	defer c.Close()
 	var b [1]byte
-	_, _ = c.Read(b[:]) // until the keeper exits: it sends nothing
+	_ = c.awaitKeeper(cfg.ID, time.Time{}, func() error { // until the keeper exits: it sends nothing
+		_, err := c.Read(b[:])
+		return err
+	})
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("processes of container %s are still running: %w", cfg.ID, err)
 	}

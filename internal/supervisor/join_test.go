@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -92,6 +93,25 @@ func TestJoinErrors(t *testing.T) {
 	if err := <-result; err == nil || errors.Is(err, ErrNoKeeper) {
 		t.Errorf("got %v, want the keeper's answer", err)
 	}
+}
+
+// Nobody waits for ever for a keeper that does not answer.
+func TestSilentKeeper(t *testing.T) {
+	defer func(before time.Duration) { keeperPatience = before }(keeperPatience)
+	keeperPatience = time.Nanosecond
+	cfg, p := joining(t)
+	l := listenAs(t, cfg)
+	for name, ask := range map[string]func() error{
+		"Join":  func() error { return Join(cfg, p) },
+		"Enter": func() error { _, err := Enter(cfg); return err },
+		"Watch": func() error { _, err := requestToWatch(cfg.SocketDir, cfg.socketName()); return err },
+	} {
+		var silent *Silent
+		if err := ask(); !errors.As(err, &silent) || silent.ID != cfg.ID || silent.Keeper != os.Getpid() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	l.Close()
 }
 
 // A container may be started again before the keeper of its last run notices the end of that: the new

@@ -63,6 +63,7 @@ func KeeperMain() int {
 		return 1
 	}
 	leaveCaller()
+	go c.continueParent(os.Args[1])
 	k := &keeper{log: log, done: make(chan struct{})}
 	k.witness, err = inheritedObserver(keeperWitness)
 	if err == nil && isSocket(keeperStandby) {
@@ -240,6 +241,7 @@ func (k *keeper) startWorker(ns int) error {
 	decoy := int(k.decoy.Fd())
 	cmd := userns.Command{
 		Namespace: ns,
+		Continued: true,
 		Path:      "/proc/self/exe",
 		Args:      []string{WorkerName, k.cfg.ID},
 		// The Go runtime preempts goroutines with signals. Receivers, which make system

@@ -60,8 +60,8 @@ type Entry struct {
 }
 
 // Enter asks the keeper of the session cfg.ID for its namespaces. The caller must close the
-// entry. The error is ErrNoKeeper if none listens. It is an error if another user's process
-// does.
+// entry. The error is ErrNoKeeper if none listens, or a *Silent. It is an error if another user's
+// process does.
 func Enter(cfg Config) (*Entry, error) {
 	c, err := dial(cfg)
 	if err != nil {
@@ -76,7 +76,7 @@ func Enter(cfg Config) (*Entry, error) {
 		return nil, err
 	}
 	e := &Entry{conn: c}
-	if err := e.receive(); err != nil {
+	if err := e.receive(cfg.ID); err != nil {
 		c.Close()
 		if fdpass.PeerGone(err) {
 			return nil, ErrNoKeeper // it was killed just now
@@ -87,12 +87,12 @@ func Enter(cfg Config) (*Entry, error) {
 	return e, nil
 }
 
-// receive requests and receives the namespaces.
-func (e *Entry) receive() error {
+// receive requests and receives the namespaces of a session.
+func (e *Entry) receive(id string) error {
 	if err := e.conn.send(message{Request: requestEnter}); err != nil {
 		return err
 	}
-	m, fds, err := e.conn.receive()
+	m, fds, err := e.conn.receiveFrom(id)
 	switch {
 	case err != nil:
 		return err
@@ -115,7 +115,7 @@ func (e *Entry) Join(p Process) error {
 		return err
 	}
 	defer fdpass.Close(fds[1:])
-	err = e.conn.request(message{User: p.User}, fds...)
+	err = e.conn.requestOf(e.Config.ID, message{User: p.User}, fds...)
 	if fdpass.PeerGone(err) { // and another keeper takes its place, if the session has tasks
 		return Join(e.Config, p)
 	}
@@ -126,7 +126,7 @@ func (e *Entry) Join(p Process) error {
 }
 
 // End ends the session. It is an error if a task is left.
-func (e *Entry) End() error { return e.conn.request(message{Request: requestEnd}) }
+func (e *Entry) End() error { return e.conn.requestOf(e.Config.ID, message{Request: requestEnd}) }
 
 // Close closes the connection and the namespaces.
 func (e *Entry) Close() {

@@ -126,6 +126,7 @@ func (k *keeper) startStandby() (c conn, pid int, err error) {
 	}
 	cmd := userns.Command{
 		Namespace: -1,
+		Continued: true,
 		Path:      "/proc/self/exe",
 		Args:      []string{StandbyName, k.cfg.ID},
 		Env:       os.Environ(),

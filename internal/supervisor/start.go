@@ -181,6 +181,7 @@ func startKeeper(cfg Config, conn, log, witness, standby *os.File) (pid int, err
 	}
 	cmd := userns.Command{
 		Namespace: -1,
+		Continued: true,
 		Path:      "/proc/self/exe",
 		Args:      []string{KeeperName, cfg.ID},
 		Env:       os.Environ(),

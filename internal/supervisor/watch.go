@@ -64,10 +64,11 @@ func requestToWatch(dir, name string) (*witness, error) {
 		var m message
 		var fds []int
 		w := &witness{socket: c}
-		m, fds, err = c.receive()
+		id := strings.TrimPrefix(name, socketPrefix)
+		m, fds, err = c.receiveFrom(id)
 		if err == nil && m.Standby {
 			w.note(m, fds)
-			m, fds, err = c.receive()
+			m, fds, err = c.receiveFrom(id)
 		}
 		switch {
 		case err != nil:

@@ -99,6 +99,7 @@ func WorkerMain() int {
 	}
 	w := &worker{keeper: keeper, log: log, witness: os.NewFile(workerWitness, "witness"), standby: os.NewFile(workerStandby, "standby"), dispatch: syscalls.NewDispatch()}
 	w.dispatch.LeaveMissing(sys.Lacks)
+	go keeper.continueParent(os.Args[1])
 	if err := w.run(); err != nil {
 		slog.Error("the worker failed", "err", err)
 		return 1

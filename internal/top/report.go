@@ -15,6 +15,8 @@ type Report struct {
 	Time       time.Time   `json:"time"`
 	Seconds    float64     `json:"seconds"`    // between the samples
 	Containers []Container `json:"containers"` // the busiest first
+	// Silent are the keepers of further containers, which do not answer.
+	Silent []*statistics.Silent `json:"silent,omitempty"`
 }
 
 // Container is a container in a report.
@@ -53,7 +55,7 @@ type Rates struct {
 // Compare returns what has happened between two samples. Name returns the name of the container
 // with an id.
 func Compare(before, after *Sample, name func(id string) string) *Report {
-	r := &Report{Time: after.Time, Seconds: after.Time.Sub(before.Time).Seconds(), Containers: []Container{}}
+	r := &Report{Time: after.Time, Seconds: after.Time.Sub(before.Time).Seconds(), Containers: []Container{}, Silent: after.Silent}
 	type key struct {
 		id      string
 		started int64

@@ -21,6 +21,7 @@ import (
 type Sample struct {
 	Time       time.Time
 	Containers []State
+	Silent     []*statistics.Silent // keepers of further containers
 }
 
 // State is the state of one container.
@@ -33,11 +34,14 @@ type State struct {
 
 // Take takes a sample of the containers of the caller, or if that is root, of all.
 func Take() (*Sample, error) {
-	readers, err := statistics.OpenAll()
+	readers, silent, err := statistics.OpenAll()
 	if err != nil {
 		return nil, err
 	}
-	s := &Sample{Time: time.Now()}
+	for _, k := range silent {
+		k.ID = printable(k.ID)
+	}
+	s := &Sample{Time: time.Now(), Silent: silent}
 	own, err := ownNamespace()
 	if err != nil {
 		return nil, err

@@ -116,6 +116,9 @@ func (m *model) lines() []string {
 		return []string{"subuidless top: counting ..."}
 	}
 	lines := []string{fmt.Sprintf("subuidless top - %s, %d containers and sessions - up, down: choose; q: quit", m.report.Time.Format(time.TimeOnly), len(m.report.Containers)), ""}
+	for _, line := range m.report.warnings() {
+		lines = append(lines, m.fit(line))
+	}
 	if len(m.report.Containers) == 0 {
 		return append(lines, "No container is running.")
 	}

@@ -12,11 +12,19 @@ import (
 // PrintJSON writes the report as one line of JSON. It returns the error of writing.
 func (r *Report) PrintJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
 
-// Print writes the report as a table with one line for each container. It returns the error of
-// writing.
+// Print writes the report as a table with one line for each container, and one for each keeper that
+// does not answer. It returns the error of writing.
 func (r *Report) Print(w io.Writer) error {
-	_, err := io.WriteString(w, strings.Join(r.lines(), "\n")+"\n")
+	_, err := io.WriteString(w, strings.Join(append(r.lines(), r.warnings()...), "\n")+"\n")
 	return err
+}
+
+// warnings returns a line for each keeper that does not answer.
+func (r *Report) warnings() (lines []string) {
+	for _, s := range r.Silent {
+		lines = append(lines, "subuidless: "+s.Error())
+	}
+	return lines
 }
 
 // busiest is how many calls of a container the table names.

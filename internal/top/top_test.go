@@ -3,6 +3,7 @@ package top
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func name(id string) string {
 
 func TestReport(t *testing.T) {
 	before, after := samples()
+	after.Silent = []*statistics.Silent{{ID: "stuck", Keeper: 14, Stopped: true}}
 	r := Compare(before, after, name)
 	var b strings.Builder
 	if err := r.Print(&b); err != nil {
@@ -57,6 +59,7 @@ func TestReport(t *testing.T) {
 web        container  1m2s  3          100      0.5       2.0us  7            getuid getgid
 new        container  1m2s  3          10       0.0       1.0us  off          getgid
 idle       session    1m2s  3          0        0.0       4.0us  off          getuid
+subuidless: the supervisor of stuck does not answer: a signal has stopped process 14 (kill -CONT 14 continues it)
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
@@ -68,6 +71,9 @@ idle       session    1m2s  3          0        0.0       4.0us  off          ge
 	var got Report
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil || strings.Count(b.String(), "\n") != 1 {
 		t.Fatalf("%v\n%s", err, b.String())
+	}
+	if !reflect.DeepEqual(got.Silent, after.Silent) {
+		t.Errorf("JSON: %s", b.String())
 	}
 	web := got.Containers[0]
 	wantRates := Rates{Total: 310, Errors: 1, Kernel: 100, PerSecond: 100, ErrorsPerSecond: 0.5, Microseconds: 2}
@@ -108,6 +114,8 @@ func TestScreen(t *testing.T) {
 	shows("1 containers", "\x1b[7midle ")
 	update(key('k'), taken{sample: &Sample{Time: after.Time.Add(2 * time.Second)}})
 	shows("No container is running.")
+	update(taken{sample: &Sample{Time: after.Time.Add(3 * time.Second), Silent: []*statistics.Silent{{ID: "stuck", Keeper: 14}}}})
+	shows("No container is running.", "stuck does not answer: process 14 hangs")
 	update(tea.WindowSizeMsg{Width: 20, Height: 8}, taken{sample: before}, taken{sample: after})
 	lines := m.lines()
 	if len(lines) > 8 || len(lines[2]) > 20 {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ type Command struct {
 	Args      []string // arguments, including argv[0]; at least one
 	Env       []string // environment
 	Files     []int    // descriptors that become 0, 1, 2, ...; fewer than 32
+	// Continued has the program get SIGCONT when its parent ends, who would have continued it if a signal
+	// had stopped it: prctl(2), PR_SET_PDEATHSIG.
+	Continued bool
 }
 
 // Place is a working directory in another mount namespace, which belongs to
@@ -51,6 +55,9 @@ func (c *Command) Start() (pid int, err error) {
 		return 0, err
 	}
 	defer unix.Close(reports)
+	if c.Place == nil { // otherwise, it belongs to the terminal of the caller, and job control may stop it
+		continueUntil(reports, pid)
+	}
 	r, ok, err := readReport(reports)
 	if !ok && err == nil {
 		return pid, nil // a successful exec has closed the pipe
@@ -91,7 +98,7 @@ func (c *Command) start(g *gate) (pid, reports int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	a := forkArgs{ns: -1, mount: -1, paths: paths, argv: &argv[0], envv: &envv[0], last: -1, filter: g.filter, flags: g.flags}
+	a := forkArgs{ns: -1, mount: -1, paths: paths, argv: &argv[0], envv: &envv[0], last: -1, filter: g.filter, flags: g.flags, continued: c.Continued}
 	if c.Place != nil {
 		if a.dir, err = syscall.BytePtrFromString(c.Place.Dir); err != nil {
 			return 0, 0, err
@@ -184,6 +191,25 @@ func readReport(fd int) (r report, ok bool, err error) {
 	}
 }
 
+// lookEvery is how often a child is looked at that does not report.
+const lookEvery = time.Second
+
+// continueUntil waits until there is a report of the child pid, or its end, and continues the child if a
+// signal stops it: nobody else waits for that.
+func continueUntil(reports, pid int) {
+	fds := []unix.PollFd{{Fd: int32(reports), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(lookEvery.Milliseconds()))
+		if n > 0 || err != nil && err != unix.EINTR {
+			return
+		}
+		var stopped unix.Siginfo
+		if unix.Waitid(unix.P_PID, pid, &stopped, unix.WSTOPPED|unix.WNOHANG, nil) == nil && stopped.Signo != 0 {
+			_ = unix.Kill(pid, unix.SIGCONT) // nobody has waited for its end
+		}
+	}
+}
+
 // Wait waits until the child pid of the calling process exits, and returns its status.
 func Wait(pid int) (status unix.WaitStatus, err error) {
 	for {
@@ -239,6 +265,7 @@ type forkArgs struct {
 	ns, mount  int // descriptors of namespaces; -1: none
 	dir        *byte
 	setsid     bool
+	continued  bool
 	paths      []*byte // the first one that can be executed is the program
 	argv, envv **byte
 	files      []int // see Command.Files
@@ -359,6 +386,9 @@ func fork(a *forkArgs) (int, syscall.Errno) {
 		for c := range uintptr(maxCap) { // EINVAL if the kernel does not have it
 			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c, 0, 0, 0)
 		}
+	}
+	if a.continued { // after the change of credentials, which would reset it
+		syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGCONT), 0)
 	}
 	// Close what the caller inherited without close-on-exec: the program would otherwise
 	// keep open, for example, a pipe whose reader waits for the end of the file.

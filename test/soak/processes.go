@@ -101,10 +101,23 @@ func number(text []byte, key string) int {
 	return n
 }
 
+// executed reports whether a process has executed a program since it was forked. Until then, it shows the
+// command line of its parent.
+func executed(pid int) bool {
+	const forkNoExec = 0x40 // PF_FORKNOEXEC in <linux/sched.h>
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	return err == nil && flags&forkNoExec == 0
+}
+
 // find returns the processes of a supervisor: those of that name with the container's id.
 func find(name, id string) (pids []int) {
 	for _, p := range processes() {
-		if slices.Equal(p.args, []string{name, id}) {
+		if slices.Equal(p.args, []string{name, id}) && executed(p.pid) {
 			pids = append(pids, p.pid)
 		}
 	}
