@@ -118,14 +118,60 @@ func testRunEnds(t *testing.T, killInit bool) {
 // could answer calls: the undertaker ends the container, which says why, and no call gives ENOSYS.
 func TestEverythingKilled(t *testing.T) {
 	c := startChowner(t)
-	standby := c.awaitStandby(0)
-	c.await("container-undertaker", 0)
-	killTogether(t, c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0), standby)
+	c.awaitStandby(0)
+	c.killEverything()
+}
+
+// TestEverythingKilledAtOnce is TestEverythingKilled for a container that has just started, and has no
+// standby yet.
+func TestEverythingKilledAtOnce(t *testing.T) {
+	for range 10 {
+		c := startChowner(t)
+		c.await("undertaker", 0)
+		if len(c.processes("subuidless-standby")) == 0 {
+			c.killEverything()
+			return
+		}
+		c.end() // it has taken too long
+	}
+	t.Error("all containers had a standby before their undertaker")
+}
+
+// TestEverythingKilledAfterReplacement is TestEverythingKilled for containers whose keeper or worker has
+// been replaced, or whose undertaker has been killed before that.
+func TestEverythingKilledAfterReplacement(t *testing.T) {
+	for _, victim := range []string{"subuidless-keeper", "subuidless-worker", "undertaker"} {
+		c := startChowner(t)
+		undertaker := c.await("undertaker", 0)
+		first := c.kill(victim, 0)
+		if victim == "undertaker" { // the next keeper starts another one
+			keeper := c.kill("subuidless-keeper", 0)
+			c.await("subuidless-keeper", keeper)
+			undertaker = c.await("undertaker", first)
+		} else {
+			c.await(victim, first)
+		}
+		c.chown("5:6")
+		if all := c.processes("undertaker"); len(all) != 1 || all[0] != undertaker {
+			t.Errorf("%s killed: the undertakers are %v, want %d", victim, all, undertaker)
+		}
+		c.killEverything()
+	}
+}
+
+// killEverything kills the whole supervisor, and checks that the undertaker ends the container.
+func (c *chowner) killEverything() {
+	c.t.Helper()
+	c.await("undertaker", 0)
+	pids := []int{c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0)}
+	signalAll(c.t, unix.SIGSTOP, pids...)
+	pids = append(pids, c.processes("subuidless-standby")...) // there cannot be another one now
+	killTogether(c.t, pids...)
 	_, _ = io.WriteString(c.in, "3:4\n") // EPIPE: it has ended
 	rest, err := io.ReadAll(c.out)
 	_ = c.wait()
 	if said := c.stderr.String(); len(rest) > 0 || err != nil || !strings.Contains(said, "it ends, because nobody can answer") || strings.Contains(said, "not implemented") {
-		t.Errorf("%q, %v\n%s", rest, err, said)
+		c.t.Errorf("%q, %v\n%s", rest, err, said)
 	}
 	c.awaitEnd()
 }
@@ -366,10 +412,11 @@ func supervisors(t *testing.T, name, id string) (pids []int) {
 	}
 	for _, dir := range all {
 		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || string(cmdline) != name+"\x00"+id+"\x00" {
+		if err != nil || strings.TrimRight(string(cmdline), "\x00") != name+"\x00"+id {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && executed(pid) {
+		// An undertaker has executed nothing, and set its command line itself.
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && (executed(pid) || name == "undertaker") {
 			pids = append(pids, pid)
 		}
 	}
@@ -379,7 +426,7 @@ func supervisors(t *testing.T, name, id string) (pids []int) {
 // executed reports whether a process has executed a program since it was forked. Until then, it shows the
 // command line of its parent.
 func executed(pid int) bool {
-	const forkNoExec = 0x40 // PF_FORKNOEXEC in <linux/sched.h>
+	const forkNoExec = 0x40                                   // PF_FORKNOEXEC in <linux/sched.h>
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 7 {
@@ -417,7 +464,7 @@ func (c *chowner) endAfterFront() {
 // awaitEnd waits for the end of the supervisor.
 func (c *chowner) awaitEnd() {
 	c.t.Helper()
-	for _, name := range []string{"subuidless-keeper", "subuidless-worker", "subuidless-standby", "container-undertaker"} {
+	for _, name := range []string{"subuidless-keeper", "subuidless-worker", "subuidless-standby", "undertaker"} {
 		for late := time.Now().Add(patience); len(c.processes(name)) > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
 				c.t.Fatalf("%s outlives its container", name)

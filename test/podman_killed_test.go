@@ -41,21 +41,30 @@ func TestPodmanKilled(t *testing.T) {
 	// One of the two is replaced, and nobody notices.
 	kill(unix.SIGKILL, keeper())
 	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
-	pid := keeper()
 	kill(unix.SIGKILL, workerOf(t, e))
 	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
 
-	// Without them and the standby, the containers have to end. The next command says so, and podman
-	// can start them again.
-	pids := []int{pid, workerOf(t, e), standbyOf(t)}
-	kill(unix.SIGSTOP, pids...) // so that none replaces the other
-	kill(unix.SIGKILL, pids...)
-	out, messages, status := e.try("podman", "ps", "-a", "--format", "{{.Names}} {{.ExitCode}}")
-	if status != 0 || out != "box 137\n" || !strings.Contains(messages, "the supervisor of session default was killed: ending the ") || !strings.Contains(messages, "with the containers box") {
-		t.Errorf("after the death of the supervisor: exit status %d\n%s%s", status, out, messages)
+	// Without them and the standby, the containers have to end: the undertaker ends them, or the next
+	// command, which says so. Podman can start them again.
+	for _, buried := range []bool{true, false} {
+		undertakers := func() []int { return supervisors(t, "undertaker", "default") }
+		eventually(t, "an undertaker", func() bool { return len(undertakers()) > 0 })
+		pids := []int{keeper(), workerOf(t, e), standbyOf(t)}
+		kill(unix.SIGSTOP, pids...) // so that none replaces the other
+		if !buried {
+			kill(unix.SIGKILL, undertakers()...)
+		}
+		kill(unix.SIGKILL, pids...)
+		if buried {
+			eventually(t, "the end of the undertakers", func() bool { return len(undertakers()) == 0 })
+		}
+		out, messages, status := e.try("podman", "ps", "-a", "--format", "{{.Names}} {{.ExitCode}}")
+		if status != 0 || out != "box 137\n" || !strings.Contains(messages, "the supervisor of session default was killed: ending the ") || !strings.Contains(messages, "with the containers box") {
+			t.Errorf("after the death of the supervisor (undertaker: %v): exit status %d\n%s%s", buried, status, out, messages)
+		}
+		e.run("podman", "start", "box")
+		e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
 	}
-	e.run("podman", "start", "box")
-	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
 	e.run("podman", "rm", "-f", "-t", "0", "box")
 }
 

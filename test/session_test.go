@@ -3,11 +3,14 @@ package test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // stopSessions ends the sessions below the runtime directory run, with everything in them.
@@ -103,5 +106,46 @@ func TestStoppedSession(t *testing.T) {
 	}
 	if said := stderr.String(); !strings.Contains(said, "continuing it") || !strings.Contains(said, session) {
 		t.Errorf("it says %q", said)
+	}
+}
+
+// TestSessionEnds kills the whole supervisor of a session in the same instant. Its undertakers, one for
+// each command, end the commands, which say why, and no call gives ENOSYS. The next command says it, too.
+func TestSessionEnds(t *testing.T) {
+	session, dir := newSession(t), t.TempDir()
+	var ends []func() string
+	for range 2 {
+		cmd := command(t, "subuidless", "session", "exec", "--session", session, "--", "sh", "-c", ": >f; echo ready; while chown 1:2 f; do :; done")
+		var said strings.Builder
+		cmd.Dir, cmd.Stderr = dir, &said
+		_, out := startWithPipes(t, cmd)
+		if line, err := out.ReadString('\n'); line != "ready\n" {
+			t.Fatalf("%q, %v\n%s", line, err, said.String())
+		}
+		ends = append(ends, func() string {
+			rest, err := io.ReadAll(out)
+			_ = cmd.Wait()
+			if len(rest) > 0 || err != nil || strings.Contains(said.String(), "not implemented") {
+				t.Errorf("%q, %v\n%s", rest, err, said.String())
+			}
+			return said.String()
+		})
+	}
+	eventually(t, "the undertakers of both commands", func() bool { return len(supervisors(t, "undertaker", session)) == 2 })
+	pids := append(supervisors(t, "subuidless-keeper", session), supervisors(t, "subuidless-worker", session)...)
+	signalAll(t, unix.SIGSTOP, pids...)
+	killTogether(t, append(pids, supervisors(t, "subuidless-standby", session)...)...)
+	said := ""
+	for _, end := range ends {
+		said += end()
+	}
+	if strings.Count(said, "it ends, because nobody can answer") != 1 {
+		t.Errorf("the commands say %q", said)
+	}
+	eventually(t, "the end of the undertakers", func() bool { return len(supervisors(t, "undertaker", session)) == 0 })
+	out, err := command(t, "subuidless", "session", "exec", "--session", session, "--", "echo", "again").CombinedOutput()
+	want := "subuidless: the supervisor of session " + session + " was killed: ending the 2 processes that it left behind\nagain\n"
+	if !strings.Contains(string(out), "the supervisor of session "+session+" was killed: ending the ") || !strings.HasSuffix(string(out), "again\n") || err != nil {
+		t.Errorf("%s%v", diff([]byte(want), out), err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/rootless-containers/subuidless/internal/launch"
 	"github.com/rootless-containers/subuidless/internal/ociruntime"
 	"github.com/rootless-containers/subuidless/internal/program"
+	"github.com/rootless-containers/subuidless/internal/session"
 	"github.com/rootless-containers/subuidless/internal/sidecar"
 	"github.com/rootless-containers/subuidless/internal/supervisor"
 )
@@ -65,7 +66,7 @@ var helpers = map[string]func() int{
 	supervisor.KeeperName:     supervisor.KeeperMain,
 	supervisor.WorkerName:     supervisor.WorkerMain,
 	supervisor.StandbyName:    supervisor.StandbyMain,
-	supervisor.UndertakerName: supervisor.UndertakerMain,
+	supervisor.UndertakerName: session.UndertakerMain,
 	agent.DeputyName:          agent.DeputyMain,
 	launch.StageName:          launch.StageMain,
 	launch.InitName:           launch.InitMain,

@@ -40,7 +40,7 @@ import (
 // may run in the container's user namespace or outside of it.
 //
 // The supervisor is the calling program itself, executed anew: its main function must call
-// supervisor.KeeperMain, supervisor.WorkerMain, supervisor.StandbyMain or supervisor.UndertakerMain
+// supervisor.KeeperMain, supervisor.WorkerMain, supervisor.StandbyMain or supervisor.UndertakerMain(nil)
 // if argv[0] is supervisor.KeeperName, supervisor.WorkerName, supervisor.StandbyName or
 // supervisor.UndertakerName.
 // The caller copies the supervisor's messages to its standard error for as long as it runs.

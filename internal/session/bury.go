@@ -16,25 +16,37 @@ import (
 // nobody can serve any more, and its directory. It returns the ids of the containers that were
 // running.
 func (s *sessions) bury(name string) (containers []string, err error) {
+	dead, err := s.readDeath(name)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "subuidless: %v: what was in session %s is unknown\n", err, name)
+	} else if dead != nil {
+		fmt.Fprint(os.Stderr, dead.Report)
+		containers = dead.Containers
+	}
 	r, ok, err := s.readRecord(name)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "subuidless: %v: removing what is left of session %s\n", err, name)
 	}
 	if !ok {
-		return nil, s.remove(name)
+		return containers, s.remove(name)
 	}
 	m, err := findMembers(r.UserNS)
 	if err != nil {
 		return nil, err
 	}
-	if len(m.processes) > 0 {
-		fmt.Fprintf(os.Stderr, "subuidless: the supervisor of session %s was killed: ending the %s that it left behind%s\n",
-			name, count(len(m.processes), "process", "processes"), list(m.containers(), ", with the containers "))
+	if dead == nil && len(m.processes) > 0 {
+		fmt.Fprint(os.Stderr, m.epitaph(name))
 	}
 	if err := kill(r.UserNS); err != nil {
 		return nil, fmt.Errorf("the supervisor of session %s was killed, and %w", name, err)
 	}
-	return slices.Collect(maps.Keys(m.byID())), errors.Join(noteExits(m), s.remove(name))
+	return slices.AppendSeq(containers, maps.Keys(m.byID())), errors.Join(noteExits(m), s.remove(name))
+}
+
+// epitaph says that the processes of a session end.
+func (m *members) epitaph(name string) string {
+	return fmt.Sprintf("subuidless: the supervisor of session %s was killed: ending the %s that it left behind%s\n",
+		name, count(len(m.processes), "process", "processes"), list(m.containers(), ", with the containers "))
 }
 
 // noteExits writes the exit statuses of containers whose monitors have been killed together

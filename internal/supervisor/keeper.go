@@ -45,9 +45,11 @@ type keeper struct {
 	standby   observer
 	listeners listenerSet
 	next      int // index that addListener tries first
-	session   session
-	ended     bool
-	done      chan struct{} // closed when the container has ended
+	// undertakers are the process ids of those that are children of this process, by index; 0: none.
+	undertakers [maxListeners]int
+	session     session
+	ended       bool
+	done        chan struct{} // closed when the container has ended
 }
 
 // KeeperMain is the main function of the keeper's process. It returns the exit status.
@@ -363,7 +365,7 @@ func (k *keeper) addListener(fds []int, m message) error {
 		return err
 	}
 	k.listeners[i], k.next = fds, i+1
-	go k.awaitHangup(i, fds)
+	k.attend(i, fds)
 	return k.keepNamespaces(fds)
 }
 
@@ -392,6 +394,14 @@ func (k *keeper) prepareIndex(m message) (int, error) {
 	return 0, fmt.Errorf("container %s already has %d processes that exec has started, the maximum: wait until one ends", k.cfg.ID, maxListeners-1)
 }
 
+// attend starts what each listener needs.
+func (k *keeper) attend(i int, fds []int) {
+	go k.awaitHangup(i, fds)
+	if k.cfg.Standby {
+		go k.startUndertaker(i, fds)
+	}
+}
+
 // awaitHangup waits until the listener with the index i hangs up, and closes it.
 func (k *keeper) awaitHangup(i int, fds []int) {
 	if err := unotify.WaitHangup(fds[fdListener]); err != nil {
@@ -400,6 +410,7 @@ func (k *keeper) awaitHangup(i int, fds []int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	fdpass.Close(fds)
+	k.endUndertaker(i)
 	k.listeners[i] = nil
 	k.report(message{Index: i})
 	if k.listeners.any() == nil {

@@ -94,10 +94,13 @@ func (k *keeper) adopt(c conn, m message, fds []int) error {
 			return errDescriptors(len(fds), requestFDs)
 		}
 		k.listeners[next.Index] = fds
-		go k.awaitHangup(next.Index, fds)
+		k.attend(next.Index, fds)
 		err = c.answer(k.keepNamespaces(fds))
 	}
 	for i, fds := range k.listeners { // some may have hung up while there was no keeper
+		if fds == nil {
+			k.endUndertaker(i)
+		}
 		k.report(message{Index: i}, fds...)
 	}
 	k.worker = c

@@ -58,15 +58,6 @@ func runStandby() error {
 		w.cfg.Records = os.NewFile(standbyRecords, "records")
 	}
 	w.note(m, fds)
-	// In a session, the next command ends what is left.
-	if m, fds, err = c.receive(); err == nil {
-		w.note(m, fds)
-		if w.cfg.Session == nil && w.listeners.any() != nil {
-			if err := w.startUndertaker(); err != nil {
-				slog.Warn("if the whole supervisor is killed, emulated system calls fail with ENOSYS", "container", w.cfg.ID, "err", err)
-			}
-		}
-	}
 	witnessed.add(w.cfg, 1)
 	w.watch()
 	return nil

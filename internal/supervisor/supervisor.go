@@ -3,7 +3,7 @@
 // outside of it, holds duplicates of the listeners and the journal, and starts a new
 // worker if the old one dies; the worker does the same for the keeper. If both die, the
 // witness, which is the process that started them, does it, as long as it lives, and if it
-// dies with them, the standby. If all are killed, the undertaker ends the container.
+// dies with them, the standby. If all are killed, an undertaker ends the container.
 //
 // # Threads
 //
@@ -80,8 +80,8 @@ const (
 	WorkerName  = "subuidless-worker"
 	StandbyName = "subuidless-standby"
 	// UndertakerName has another beginning, so that pkill -f subuidless leaves somebody who ends the
-	// container.
-	UndertakerName = "container-undertaker"
+	// container. It is not longer than KeeperName: see userns.Dormant.
+	UndertakerName = "undertaker"
 )
 
 // IsProcess reports whether name is that of a supervisor's process.

@@ -104,7 +104,7 @@ func number(text []byte, key string) int {
 // executed reports whether a process has executed a program since it was forked. Until then, it shows the
 // command line of its parent.
 func executed(pid int) bool {
-	const forkNoExec = 0x40 // PF_FORKNOEXEC in <linux/sched.h>
+	const forkNoExec = 0x40                                   // PF_FORKNOEXEC in <linux/sched.h>
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 7 {
