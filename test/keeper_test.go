@@ -2,7 +2,6 @@ package test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/rootless-containers/subuidless/internal/sys"
 )
 
 // TestKeeperKilled repeatedly kills the keeper, also before it has taken over from the previous
@@ -163,10 +160,7 @@ func TestEverythingKilledAfterReplacement(t *testing.T) {
 func (c *chowner) killEverything() {
 	c.t.Helper()
 	c.await("undertaker", 0)
-	pids := []int{c.front, c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0)}
-	signalAll(c.t, unix.SIGSTOP, pids...)
-	pids = append(pids, c.processes("subuidless-standby")...) // there cannot be another one now
-	killTogether(c.t, pids...)
+	killSupervisor(c.t, c.id, c.front)
 	_, _ = io.WriteString(c.in, "3:4\n") // EPIPE: it has ended
 	rest, err := io.ReadAll(c.out)
 	_ = c.wait()
@@ -189,23 +183,6 @@ func TestStandbyKilled(t *testing.T) {
 	killTogether(t, c.front, keeper, c.await("subuidless-worker", 0))
 	c.chown("3:4")
 	c.endAfterFront()
-}
-
-// killTogether stops processes, so that none replaces another, and kills them.
-func killTogether(t *testing.T, pids ...int) {
-	t.Helper()
-	signalAll(t, unix.SIGSTOP, pids...)
-	signalAll(t, unix.SIGKILL, pids...)
-}
-
-// signalAll sends a signal to processes.
-func signalAll(t *testing.T, s unix.Signal, pids ...int) {
-	t.Helper()
-	for _, pid := range pids {
-		if err := unix.Kill(pid, s); err != nil {
-			t.Errorf("process %d: %v: %v", pid, s, err)
-		}
-	}
 }
 
 // TestStopped stops worker and keeper, the first ones and those that have replaced others. They are
@@ -236,7 +213,8 @@ func TestStopped(t *testing.T) {
 	c.end()
 }
 
-// TestStoppedOrphan stops a keeper and its parent, a worker, which is killed before it can continue it.
+// TestStoppedOrphan stops a keeper and its parent, a worker, which is killed before it can continue it;
+// and the same with a worker and its keeper.
 func TestStoppedOrphan(t *testing.T) {
 	// Otherwise, the keeper's process group would be an orphan, and get SIGHUP and SIGCONT if the keeper
 	// was stopped already when its parent ended: setpgid(2).
@@ -245,13 +223,18 @@ func TestStoppedOrphan(t *testing.T) {
 	keeper := c.await("subuidless-keeper", c.kill("subuidless-keeper", 0))
 	eventually(t, "the keeper has taken over", func() bool { return hasOpen(keeper, "anon_inode:seccomp notify") })
 	worker := c.await("subuidless-worker", 0)
-	stopForGood(t, worker, keeper)
+	stopTogether(t, worker, keeper)
 	signalAll(t, unix.SIGKILL, worker)
-	c.await("subuidless-worker", worker)
-	c.chown("3:4")
+	next := c.await("subuidless-worker", worker)
+	c.chown("3:4") // by the next worker, whose parent the keeper is
+	stopTogether(t, keeper, next)
+	signalAll(t, unix.SIGKILL, keeper)
+	c.await("subuidless-keeper", keeper)
+	c.chown("5:6")
 	c.end()
-	reap(worker)
-	reap(keeper)
+	for _, pid := range []int{worker, keeper, next} {
+		reap(pid)
+	}
 }
 
 // adoptOrphans makes this process the parent of its descendants whose parents end, until the end of the
@@ -272,33 +255,13 @@ func adoptOrphans(t *testing.T) (reap func(pid int)) {
 	}
 }
 
-// stopForGood stops keeper and worker of a container whose keeper has no parent that would continue it.
-// Each of the two continues the other one.
-func stopForGood(t *testing.T, keeper, worker int) {
-	t.Helper()
-	eventually(t, "keeper and worker are stopped", func() bool {
-		signalAll(t, unix.SIGSTOP, keeper, worker)
-		return statusField(t, keeper, "State") == "T (stopped)" && statusField(t, worker, "State") == "T (stopped)"
-	})
-}
-
-// statusField returns a field of /proc/PID/status.
-func statusField(t *testing.T, pid int, name string) string {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sys.StatusField(status, name)
-}
-
 // TestStoppedForGood stops a keeper that nobody continues: top ends, and names it.
 func TestStoppedForGood(t *testing.T) {
 	c := startChowner(t)
 	keeper, worker := c.await("subuidless-keeper", 0), c.await("subuidless-worker", 0)
 	signalAll(t, unix.SIGKILL, c.front)
-	eventually(t, "the keeper has another parent", func() bool { return statusField(t, keeper, "PPid") != strconv.Itoa(c.front) })
-	stopForGood(t, keeper, worker)
+	eventually(t, "the keeper has another parent", func() bool { return statusField(keeper, "PPid") != strconv.Itoa(c.front) })
+	stopTogether(t, keeper, worker)
 	out, err := command(t, "subuidless", "top", "-d", "10ms").CombinedOutput()
 	want := fmt.Sprintf("\nsubuidless: the supervisor of %s does not answer: a signal has stopped process %d (kill -CONT %[2]d continues it)\n", c.id, keeper)
 	if !strings.Contains(string(out), want) || err != nil {
@@ -401,39 +364,6 @@ func (c *chowner) await(name string, previous int) int {
 func (c *chowner) processes(name string) []int {
 	c.t.Helper()
 	return supervisors(c.t, name, c.id)
-}
-
-// supervisors lists the processes of that name of a container's supervisor.
-func supervisors(t *testing.T, name, id string) (pids []int) {
-	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range all {
-		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil || strings.TrimRight(string(cmdline), "\x00") != name+"\x00"+id {
-			continue
-		}
-		// An undertaker has executed nothing, and set its command line itself.
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && (executed(pid) || name == "undertaker") {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// executed reports whether a process has executed a program since it was forked. Until then, it shows the
-// command line of its parent.
-func executed(pid int) bool {
-	const forkNoExec = 0x40                                   // PF_FORKNOEXEC in <linux/sched.h>
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 7 {
-		return false
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	return err == nil && flags&forkNoExec == 0
 }
 
 // end ends the command, and waits for the end of its keeper.

@@ -30,18 +30,10 @@ func TestPodmanKilled(t *testing.T) {
 		t.Fatal("there is no session")
 		return 0
 	}
-	kill := func(signal unix.Signal, pids ...int) {
-		t.Helper()
-		for _, pid := range pids {
-			if err := unix.Kill(pid, signal); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	// One of the two is replaced, and nobody notices.
-	kill(unix.SIGKILL, keeper())
+	signalAll(t, unix.SIGKILL, keeper())
 	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
-	kill(unix.SIGKILL, workerOf(t, e))
+	signalAll(t, unix.SIGKILL, workerOf(t, e))
 	e.expect("33\n", "podman", "exec", "-u", "33", "box", "id", "-u")
 
 	// Without them and the standby, the containers have to end: the undertaker ends them, or the next
@@ -49,12 +41,13 @@ func TestPodmanKilled(t *testing.T) {
 	for _, buried := range []bool{true, false} {
 		undertakers := func() []int { return supervisors(t, "undertaker", "default") }
 		eventually(t, "an undertaker", func() bool { return len(undertakers()) > 0 })
-		pids := []int{keeper(), workerOf(t, e), standbyOf(t)}
-		kill(unix.SIGSTOP, pids...) // so that none replaces the other
-		if !buried {
-			kill(unix.SIGKILL, undertakers()...)
+		if pids := []int{keeper(), workerOf(t, e), standbyOf(t)}; !buried {
+			stopTogether(t, pids...)
+			signalAll(t, unix.SIGKILL, undertakers()...)
+			killStopped(t, pids)
+		} else {
+			killTogether(t, pids...)
 		}
-		kill(unix.SIGKILL, pids...)
 		if buried {
 			eventually(t, "the end of the undertakers", func() bool { return len(undertakers()) == 0 })
 		}

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // stopSessions ends the sessions below the runtime directory run, with everything in them.
@@ -96,7 +94,7 @@ func TestStoppedSession(t *testing.T) {
 	if len(keeper) != 1 || len(worker) != 1 {
 		t.Fatalf("keepers %v, workers %v", keeper, worker)
 	}
-	stopForGood(t, keeper[0], worker[0])
+	stopTogether(t, keeper[0], worker[0])
 	var stderr strings.Builder
 	cmd := command(t, "subuidless", "session", "ls")
 	cmd.Stderr = &stderr
@@ -132,9 +130,7 @@ func TestSessionEnds(t *testing.T) {
 		})
 	}
 	eventually(t, "the undertakers of both commands", func() bool { return len(supervisors(t, "undertaker", session)) == 2 })
-	pids := append(supervisors(t, "subuidless-keeper", session), supervisors(t, "subuidless-worker", session)...)
-	signalAll(t, unix.SIGSTOP, pids...)
-	killTogether(t, append(pids, supervisors(t, "subuidless-standby", session)...)...)
+	killSupervisor(t, session)
 	said := ""
 	for _, end := range ends {
 		said += end()

@@ -167,11 +167,11 @@ func (f *faults) killThree(p *place) error {
 	}
 	killsAgent := p.watchedBy == 0 && p.agent != nil
 	// Stopped ones cannot start another one when the first of them dies: then, the standby would not
-	// become the witness.
+	// become the witness. The kernel continues the children of one that ends, so they are killed before.
 	for _, pid := range victims {
 		_ = unix.Kill(pid, unix.SIGSTOP) // it may have ended
 	}
-	f.signal(p, threeKilled, unix.SIGKILL, f.shuffle(victims))
+	f.signal(p, threeKilled, unix.SIGKILL, childrenFirst(victims))
 	p.watchedBy = standby
 	if killsAgent {
 		return p.agent.restart()

@@ -101,6 +101,16 @@ func number(text []byte, key string) int {
 	return n
 }
 
+// childrenFirst sorts processes so that none comes after its parent.
+func childrenFirst(pids []int) []int {
+	depth := map[int]int{}
+	for _, p := range processes() {
+		depth[p.pid] = len(p.parents)
+	}
+	slices.SortStableFunc(pids, func(a, b int) int { return depth[b] - depth[a] })
+	return pids
+}
+
 // executed reports whether a process has executed a program since it was forked. Until then, it shows the
 // command line of its parent.
 func executed(pid int) bool {
