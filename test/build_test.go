@@ -9,7 +9,7 @@ import (
 )
 
 // acceleratedVar is an environment variable: if it is a number, all tests run with
-// --accelerate=on and this --accelerate-after.
+// --accelerate=on and this --accelerate-after, or with --accelerate=off if it is 0.
 const acceleratedVar = "SUBUIDLESS_TEST_ACCELERATE"
 
 // build builds subuidless and the programs in testdata/src in the directory bin,
