@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rootless-containers/subuidless/internal/sys"
+	"github.com/rootless-containers/subuidless/test/forked"
 )
 
 // supervisors lists the processes of that name of a container's supervisor.
 func supervisors(t *testing.T, name, id string) []int {
 	t.Helper()
 	return slices.DeleteFunc(shownAs(t, name, id), func(pid int) bool {
-		return name != "undertaker" && !executed(pid) // an undertaker has set its command line itself
+		return name != "undertaker" && !forked.HasExecuted(pid) // an undertaker has set its command line itself
 	})
 }
 
@@ -40,19 +40,6 @@ func shownAs(t *testing.T, name, id string) (pids []int) {
 		}
 	}
 	return pids
-}
-
-// executed reports whether a process has executed a program since it was forked. Until then, it shows the
-// command line of its parent.
-func executed(pid int) bool {
-	const forkNoExec = 0x40                                   // PF_FORKNOEXEC in <linux/sched.h>
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 7 {
-		return false
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	return err == nil && flags&forkNoExec == 0
 }
 
 // statusField returns a field of /proc/PID/status. It is empty if the process has ended.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/forked"
 )
 
 // faultKind is what happens to a container.
@@ -241,7 +243,7 @@ func (f *faults) find(p *place, name string) (pids []int) {
 		return find(name, p.id)
 	}
 	for _, process := range processes() {
-		if len(process.args) == 2 && process.args[0] == name && executed(process.pid) && !slices.ContainsFunc(f.places, func(p *place) bool { return p.id == process.args[1] }) {
+		if len(process.args) == 2 && process.args[0] == name && forked.HasExecuted(process.pid) && !slices.ContainsFunc(f.places, func(p *place) bool { return p.id == process.args[1] }) {
 			pids = append(pids, process.pid)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rootless-containers/subuidless/test/forked"
 )
 
 // The names, argv[0], of the processes of supervisors and agents.
@@ -111,23 +113,10 @@ func childrenFirst(pids []int) []int {
 	return pids
 }
 
-// executed reports whether a process has executed a program since it was forked. Until then, it shows the
-// command line of its parent.
-func executed(pid int) bool {
-	const forkNoExec = 0x40                                   // PF_FORKNOEXEC in <linux/sched.h>
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // an error means that it has ended
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 7 {
-		return false
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	return err == nil && flags&forkNoExec == 0
-}
-
 // find returns the processes of a supervisor: those of that name with the container's id.
 func find(name, id string) (pids []int) {
 	for _, p := range processes() {
-		if slices.Equal(p.args, []string{name, id}) && executed(p.pid) {
+		if slices.Equal(p.args, []string{name, id}) && forked.HasExecuted(p.pid) {
 			pids = append(pids, p.pid)
 		}
 	}
