@@ -118,19 +118,14 @@ func newExistsCommand(kind string) *cobra.Command {
 
 // newPruneOneCommand returns prune for images or containers only.
 func newPruneOneCommand(kind string) *cobra.Command {
-	var where cli.StoreFlags
-	var all, force bool
-	var filters []string
+	var f pruneFlags
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
 		Short: "Remove containers that do not run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openStore(where)
-			if err != nil {
-				return err
-			}
-			match, err := parsePruneFilters(filters, "until", "label")
+			s, match, err := f.open()
 			if err != nil {
 				return err
 			}
@@ -142,10 +137,8 @@ func newPruneOneCommand(kind string) *cobra.Command {
 			case o.Dangling:
 				question = "Remove all images without a name?"
 			}
-			if !force {
-				if err := ask(question); err != nil {
-					return err
-				}
+			if err := f.ask(question); err != nil {
+				return err
 			}
 			return prune(cmd, s, o, false)
 		},
@@ -154,8 +147,6 @@ func newPruneOneCommand(kind string) *cobra.Command {
 		cmd.Short = "Remove images without a name"
 		cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
 	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
-	addPruneFilter(cmd, &filters, "until, label and label!")
-	where.Add(cmd)
+	f.add(cmd, "until", "label")
 	return cmd
 }

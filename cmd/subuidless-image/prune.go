@@ -17,9 +17,8 @@ import (
 )
 
 func newPruneCommand() *cobra.Command {
-	var where cli.StoreFlags
-	var all, force, volumes bool
-	var filters []string
+	var f pruneFlags
+	var all, volumes bool
 	cmd := &cobra.Command{
 		Use: "prune [flags]",
 		Long: `Remove containers that do not run, images without a name, and all files of the
@@ -32,31 +31,23 @@ nothing needs.`,
 		Example: `  subuidless prune --force --all --filter until=240h --filter label!=keep`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openStore(where)
+			s, match, err := f.open()
 			if err != nil {
 				return err
 			}
-			match, err := parsePruneFilters(filters, "until", "label")
-			if err != nil {
-				return err
-			}
-			if volumes && slices.ContainsFunc(filters, func(f string) bool { return strings.HasPrefix(f, "until=") }) {
+			if volumes && slices.ContainsFunc(f.filters, func(f string) bool { return strings.HasPrefix(f, "until=") }) {
 				return errors.New("--volumes and --filter until=... exclude each other, as in docker: a volume may be used long after it was made")
 			}
-			if !force {
-				if err := confirm(all, volumes); err != nil {
-					return err
-				}
+			if err := f.ask(pruneQuestion(all, volumes)); err != nil {
+				return err
 			}
 			o := store.PruneOptions{Dangling: true, Unused: all, Containers: true, Waiting: printWaiting, Match: match}
 			return prune(cmd, s, o, volumes)
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also remove all images that no container uses")
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
 	cmd.Flags().BoolVar(&volumes, "volumes", false, "also remove all volumes that no container uses")
-	addPruneFilter(cmd, &filters, "until, label and label!")
-	where.Add(cmd)
+	f.add(cmd, "until", "label")
 	return cmd
 }
 
@@ -94,8 +85,8 @@ func printKept(p *store.Pruned) {
 	}
 }
 
-// confirm asks the user, if there is a terminal.
-func confirm(all, volumes bool) error {
+// pruneQuestion returns what to ask the user before everything is removed that prune removes.
+func pruneQuestion(all, volumes bool) string {
 	question := "Remove all stopped containers and all images without a name"
 	if all {
 		question = "Remove all stopped containers and all images that no container uses"
@@ -103,10 +94,10 @@ func confirm(all, volumes bool) error {
 	if volumes {
 		question += ", and all volumes that no container uses"
 	}
-	return ask(question + "?")
+	return question + "?"
 }
 
-// ask asks the user a question, and returns an error unless the answer is yes.
+// ask asks the user a question, if there is a terminal, and returns an error unless the answer is yes.
 func ask(question string) error {
 	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
 		return errors.New("cannot ask, because the standard input is not a terminal; use --force")

@@ -8,13 +8,43 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rootless-containers/subuidless/cmd/internal/cli"
 	"github.com/rootless-containers/subuidless/internal/image/running"
 	"github.com/rootless-containers/subuidless/internal/image/store"
 )
 
-// addPruneFilter adds --filter to a command. Keys are those that parsePruneFilters gets.
-func addPruneFilter(cmd *cobra.Command, filters *[]string, keys string) {
-	cmd.Flags().StringArrayVar(filters, "filter", nil, "remove only what fits `KEY=VALUE`: "+keys+"; may be repeated")
+// pruneFlags are the flags that all commands have that remove what nothing needs.
+type pruneFlags struct {
+	where   cli.StoreFlags
+	force   bool
+	filters []string
+	keys    []string // that --filter knows
+}
+
+// add adds the flags to cmd. Keys are those of parsePruneFilters.
+func (f *pruneFlags) add(cmd *cobra.Command, keys ...string) {
+	f.keys = keys
+	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "do not ask")
+	cmd.Flags().StringArrayVar(&f.filters, "filter", nil, "remove only what fits `KEY=VALUE`: "+strings.Join(keys, ", ")+" and label!; may be repeated")
+	f.where.Add(cmd)
+}
+
+// open opens the store, and returns it with what fits the filters.
+func (f *pruneFlags) open() (*store.Store, store.Match, error) {
+	s, err := openStore(f.where)
+	if err != nil {
+		return nil, nil, err
+	}
+	match, err := parsePruneFilters(f.filters, f.keys...)
+	return s, match, err
+}
+
+// ask asks the user the question, unless --force is given. It returns an error if the answer is no.
+func (f *pruneFlags) ask(question string) error {
+	if f.force {
+		return nil
+	}
+	return ask(question)
 }
 
 // parsePruneFilters returns what fits all of the filters: until=TIME, label=K[=V] and label!=K[=V]. Keys

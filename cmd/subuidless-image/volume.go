@@ -139,26 +139,19 @@ The fields of --format are Name, Driver, Mountpoint, CreatedAt, Labels and Scope
 }
 
 func newVolumePruneCommand() *cobra.Command {
-	var where cli.StoreFlags
-	var force, all bool
-	var filters []string
+	var f pruneFlags
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
 		Short: "Remove all volumes that no container uses",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openStore(where)
+			s, match, err := f.open()
 			if err != nil {
 				return err
 			}
-			match, err := parsePruneFilters(filters, "label")
-			if err != nil {
+			if err := f.ask("Remove all volumes that no container uses?"); err != nil {
 				return err
-			}
-			if !force {
-				if err := ask("Remove all volumes that no container uses?"); err != nil {
-					return err
-				}
 			}
 			removed, err := s.PruneVolumes(match)
 			for _, name := range removed {
@@ -167,10 +160,8 @@ func newVolumePruneCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
-	addPruneFilter(cmd, &filters, "label and label!")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "accepted as in docker: all volumes here have names")
-	where.Add(cmd)
+	f.add(cmd, "label")
 	return cmd
 }
 
