@@ -64,23 +64,36 @@ func find(need []string, name string) (string, error) {
 	if err := checkAvailable(root, root, need); err != nil {
 		return "", err
 	}
+	base, err := choose(root, need, func(dir string) (string, error) {
+		return byManager(root, dir, fmt.Sprintf("%s-%d", name, os.Getpid()))
+	})
+	if err != nil {
+		return "", err
+	}
+	return base, checkAvailable(root, base, need)
+}
+
+// choose returns the directory of the cgroup that the user may divide, or what ofManager returns for the
+// cgroup of this process if systemd has to say.
+func choose(root string, need []string, ofManager func(dir string) (string, error)) (string, error) {
 	dir, err := own(root)
 	if err != nil {
 		return "", err
 	}
-	base := delegated(root, dir)
+	if base := delegated(root, dir); base != "" {
+		return base, nil
+	}
 	switch {
-	case base != "":
 	case hasManager():
-		if base, err = byManager(root, dir, fmt.Sprintf("%s-%d", name, os.Getpid())); err != nil {
+		base, err := ofManager(dir)
+		if err != nil {
 			return "", fmt.Errorf("asking systemd for a cgroup: %w", err)
 		}
+		return base, nil
 	case divisible(dir):
-		base = divided(root, dir, need)
-	default:
-		return "", errNotYours(dir)
+		return divided(root, dir, need), nil
 	}
-	return base, checkAvailable(root, base, need)
+	return "", errNotYours(dir)
 }
 
 // errNotYours is the error for a user who can have no cgroup besides dir.
@@ -161,19 +174,9 @@ func Examine() (base string, available []string, err error) {
 	if lacks := missing(root, "cgroup.controllers", usual); len(lacks) == len(usual) {
 		return "", nil, checkAvailable(root, root, usual)
 	}
-	dir, err := own(root)
+	base, err = choose(root, nil, func(string) (string, error) { return managerGroup(root), nil })
 	if err != nil {
 		return "", nil, err
-	}
-	base = delegated(root, dir)
-	switch {
-	case base != "":
-	case hasManager():
-		base = managerGroup(root)
-	case divisible(dir):
-		base = divided(root, dir, nil)
-	default:
-		return "", nil, errNotYours(dir)
 	}
 	lacks := missing(base, "cgroup.controllers", usual)
 	if len(lacks) == len(usual) {
